@@ -1,0 +1,47 @@
+"""Writing files that are either complete or not there."""
+
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a temporary path that takes the place of `path` on success.
+
+    The temporary file lies in the same folder and has the same suffix, so that
+    writers which look at the suffix behave the same. It is flushed to the disk
+    before it is renamed, and removed if the block raises.
+
+    Args:
+        path: The file to write. Its folder is made if need be.
+
+    Yields:
+        The path to write to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    temporary = folder / path.name
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes `text` to `path` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:  # noqa: ANN401
+    """Writes `value` to `path` as indented JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
