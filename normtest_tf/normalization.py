@@ -155,7 +155,6 @@ def normalization_layer(
         to float32 of the same shape in the backbone's channel order.
 
     Example:
-
     ```python
     layer = normalization_layer(IMAGENET, image_shape=(32, 32, 3))
     inputs = layer(np.zeros([1, 32, 32, 3], "uint8"))

@@ -1,0 +1,68 @@
+"""Trains a network of our own from scratch and writes its weights in timm's layout.
+
+The weights `cifar10` of `cifar_resnet8` that come with the package were made by
+
+    python -m experiments.pretrain --data_dir=DIR --output=FILE.safetensors
+
+that is cifar_resnet8 on all of CIFAR10, 30 epochs.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from experiments import common
+from normtest_tf import backbones, errors, files
+
+FLAGS = flags.FLAGS
+
+common.define_data_flags(dataset="cifar10")
+common.define_recipe_flags(epochs=30, batch_size=128, learning_rate=3e-3)
+flags.DEFINE_string(
+    "model",
+    "cifar_resnet8",
+    "Network to train: any but those of Keras Applications.",
+)
+flags.DEFINE_string("output", None, "The .safetensors file to write.", required=True)
+flags.DEFINE_enum(
+    "output_dtype", "float16", ["float16", "float32"], "Type of the weights in it."
+)
+flags.DEFINE_bool("overwrite", False, "Replace the file if it exists.")
+
+
+def check_output(output: pathlib.Path) -> None:
+    """Raises `UsageError` if the weights can't or should not be written there."""
+    if output.suffix != ".safetensors":
+        raise errors.UsageError(
+            f"--output must end in .safetensors. Received: {output}"
+        )
+    if output.exists() and not FLAGS.overwrite:
+        raise errors.UsageError(f"{output} exists; pass --overwrite to replace it")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Trains the network and writes its weights."""
+    del argv
+    output = pathlib.Path(FLAGS.output).expanduser()
+    check_output(output)
+    if backbones.get(FLAGS.model).family == "keras_applications":
+        raise errors.UsageError(
+            f"--model={FLAGS.model} is not one of our own networks, whose weights "
+            "have names in timm's layout"
+        )
+    from normtest_tf import pretraining  # Imports TensorFlow, after the cheap checks.
+
+    config = common.run_config(weights="none", normalization="finetune")
+    pretraining.check_writable(output.parent)
+    model, rows = pretraining.pretrain(config)
+    with files.atomic_path(output) as path:
+        pretraining.save(model, path, FLAGS.output_dtype)
+    print(f"test accuracy of the final epoch: {rows[-1]['test_accuracy']:.2%}")
+    print(f"weights: {output} ({output.stat().st_size:,} bytes)")
+
+
+if __name__ == "__main__":
+    common.run(main)

@@ -1,0 +1,97 @@
+"""Fine-tunes one pre-trained network on one data set, in one normalization setting.
+
+    python -m experiments.train --dataset=cifar10 --data_dir=DIR \\
+        --model=resnet18 --normalization=finetune
+
+The recipe is the reference's: Adam, learning rate 1e-3 along a cosine, batches of
+256, 50 epochs, padded random crops and flips, every layer trained. The run is
+written to <results_dir>/<dataset>/<model>-<normalization>/seed-<seed>/; a finished
+run is not run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from experiments import common
+from normtest_tf import runs, tables
+from normtest_tf.backbones import ARCHITECTURES
+from normtest_tf.datasets import DATASETS
+
+FLAGS = flags.FLAGS
+
+common.define_data_flags(dataset="cifar10")
+common.define_model_flags(model="resnet18")
+common.define_normalization_flag()
+common.define_recipe_flags()
+common.define_output_flags()
+flags.DEFINE_enum(
+    "keep",
+    "final",
+    list(runs.KEEP),
+    "Whose weights model.keras holds: those of the final epoch, of the best one on "
+    "the test images (as the reference), or on the validation images.",
+)
+flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
+flags.DEFINE_bool("list_models", False, "List models and their weights, and stop.")
+flags.DEFINE_bool("list_datasets", False, "List data sets, and stop.")
+
+
+def list_models() -> str:
+    """Returns a table of all models and their pre-trained weights."""
+    rows = [("model", "smallest image", "weights (the first is the default)")]
+    rows += [
+        (entry.name, f"{entry.min_size}x{entry.min_size}", ", ".join(entry.tags))
+        for entry in ARCHITECTURES.values()
+    ]
+    return tables.text_table(rows)
+
+
+def list_datasets() -> str:
+    """Returns a table of all data sets."""
+    rows = [("data set", "classes", "size", "train", "test", "mean", "std")]
+    for entry in DATASETS.values():
+        statistics = entry.published_statistics
+        rows.append(
+            (
+                entry.name,
+                str(entry.num_classes),
+                f"{entry.image_size}x{entry.image_size}",
+                f"{entry.train_examples:,}",
+                f"{entry.test_examples:,}",
+                "" if statistics is None else " ".join(map(str, statistics.mean)),
+                "" if statistics is None else " ".join(map(str, statistics.std)),
+            )
+        )
+    return (
+        tables.text_table(rows)
+        + "\nfolder:PATH  your own images in PATH/train/CLASS/ and PATH/test/CLASS/"
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs what the flags say."""
+    del argv
+    if FLAGS.list_models or FLAGS.list_datasets:
+        print(list_models() if FLAGS.list_models else list_datasets())
+        return
+    config = common.run_config()
+    config.check()
+    from normtest_tf import finetuning  # Imports TensorFlow, after the cheap checks.
+
+    if FLAGS.dry_run:
+        print(finetuning.dry_run(config))
+        return
+    was_finished = runs.is_finished(config.folder) and not config.overwrite
+    result = finetuning.run(config)
+    if was_finished:
+        print("finished before; --overwrite would run it again")
+    print(runs.describe_result(result))
+    print(f"results: {config.folder}")
+    print(f"curves:  tensorboard --logdir {config.results_dir}")
+
+
+if __name__ == "__main__":
+    common.run(main)

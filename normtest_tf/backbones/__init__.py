@@ -1,0 +1,80 @@
+"""The networks, by name on the command line and as functions in code.
+
+`ResNet18` and the others have the signature of Keras Applications and take RGB
+images that are already normalised; they are imported when first asked for, so
+that importing this package does not import Keras.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from normtest_tf import errors
+from normtest_tf.backbones.registry import ARCHITECTURES, Architecture, Pretraining, get
+from normtest_tf.backbones.weights import Source, resolve
+
+if TYPE_CHECKING:
+    import keras
+
+    from normtest_tf.backbones.resnet import CifarResNet8, ResNet18
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "CifarResNet8",
+    "Pretraining",
+    "ResNet18",
+    "Source",
+    "build",
+    "get",
+    "resolve",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Imports a network's function when it is first asked for."""
+    for entry in ARCHITECTURES.values():
+        if entry.builder == name and entry.family != "keras_applications":
+            return getattr(_family(entry.family), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _family(name: str) -> Any:  # noqa: ANN401
+    """Imports the module of one family of networks."""
+    return importlib.import_module(f"normtest_tf.backbones.{name}")
+
+
+def build(
+    source: Source, input_shape: tuple[int, int, int]
+) -> tuple[keras.Model, list[str]]:
+    """Builds any network of the registry as a feature extractor.
+
+    Args:
+        source: From `resolve`: which network, and where its weights come from.
+        input_shape: Height, width and 3.
+
+    Returns:
+        The model, from normalised images `[n, height, width, 3]` to pooled
+        features `[n, features]`, and sentences on what was left out of a file.
+
+    Raises:
+        UsageError: If the images are too small for the network, or the weights
+            can't be had or used.
+    """
+    entry = get(source.architecture)
+    if min(input_shape[:2]) < entry.min_size:
+        raise errors.UsageError(
+            f"{entry.name} needs images of at least {entry.min_size} pixels a side. "
+            f"Received: {input_shape[0]}x{input_shape[1]}; pass --image_size="
+            f"{entry.min_size} or choose another --model"
+        )
+    family = _family(entry.family)
+    if entry.family == "keras_applications":
+        return family.build(source, input_shape)
+    from normtest_tf.backbones import weights
+
+    model = getattr(family, entry.builder)(
+        include_top=False, weights=None, input_shape=input_shape, pooling="avg"
+    )
+    return model, weights.load(model, source)

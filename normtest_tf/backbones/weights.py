@@ -1,0 +1,146 @@
+"""Finding pre-trained weights, by tag or by path, and loading them.
+
+`--weights` is resolved in this order: `none`; a tag of the network; the path of
+a file. Tags are downloaded once and cached by huggingface_hub or by Keras.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING
+
+from normtest_tf import errors
+from normtest_tf.backbones import registry
+
+if TYPE_CHECKING:
+    import keras
+
+SUFFIXES = (".safetensors", ".weights.h5", ".h5")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where the weights of one model come from.
+
+    Attributes:
+        architecture: The network's name.
+        tag: The tag, or None for a file or a fresh start.
+        path: The file, or None for a tag or a fresh start.
+        pretraining: What the inputs looked like in pre-training. For a file or
+            a fresh start, those of the network's default tag.
+    """
+
+    architecture: str
+    tag: str | None
+    path: pathlib.Path | None
+    pretraining: registry.Pretraining
+
+    @property
+    def label(self) -> str:
+        """How the weights are named in results: tag, file name or `none`."""
+        return self.tag or (self.path.name if self.path else "none")
+
+
+def resolve(architecture: str, weights: str | None = None) -> Source:
+    """Finds out what a value of `--weights` means, without loading anything.
+
+    Args:
+        architecture: A key of `registry.ARCHITECTURES`.
+        weights: A tag, `none`, the path of a file, or None for the default tag.
+
+    Returns:
+        The source of the weights.
+
+    Raises:
+        UsageError: If it is neither a tag nor a file that could hold weights.
+    """
+    entry = registry.get(architecture)
+    tag = entry.default_tag if weights is None else weights
+    if tag in entry.tags:
+        return Source(architecture, tag, None, entry.tags[tag])
+    default = entry.tags[entry.default_tag]
+    if tag == "none":
+        return Source(architecture, None, None, default)
+    path = pathlib.Path(tag).expanduser()
+    if not path.is_file():
+        raise errors.UsageError(
+            f"no weights {weights!r} for {architecture}: neither a file nor a tag. "
+            f"Allowed: a tag ({', '.join(entry.tags)}), none, or the path of a "
+            f"{', '.join(SUFFIXES)} file"
+        )
+    if not path.name.endswith(SUFFIXES):
+        raise errors.UsageError(
+            f"{path} does not look like weights. Allowed: {', '.join(SUFFIXES)}"
+        )
+    return Source(architecture, None, path, default)
+
+
+def fetch(source: Source) -> pathlib.Path:
+    """Returns the local file that holds the weights of a tag, or the file itself.
+
+    Args:
+        source: From `resolve`; its tag must not be one of Keras's own.
+
+    Returns:
+        The path of a `.safetensors` or HDF5 file.
+
+    Raises:
+        UsageError: If the file is neither cached nor can be downloaded.
+    """
+    if source.path is not None:
+        return source.path
+    kind, _, location = source.pretraining.origin.partition(":")
+    if kind == "package":
+        return pathlib.Path(__file__).parent / location
+    import huggingface_hub
+
+    try:
+        return pathlib.Path(
+            huggingface_hub.hf_hub_download(location, "model.safetensors")
+        )
+    except Exception as error:
+        # The hub's client raises its own errors, its transport's and OSErrors.
+        raise _no_download(source, location, error) from error
+
+
+def _no_download(source: Source, location: str, error: Exception) -> errors.UsageError:
+    """Returns the error for weights that can't be had from here."""
+    return errors.UsageError(
+        f"can't download the weights {source.architecture}.{source.tag} from "
+        f"{location} ({type(error).__name__}) and they are not cached; connect to "
+        "the network, or name a local file with --weights=PATH, or start from "
+        "scratch with --weights=none"
+    )
+
+
+def load(model: keras.Model, source: Source) -> list[str]:
+    """Loads weights from a tag or file into a model of our own families.
+
+    Args:
+        model: The model; its variables are overwritten.
+        source: From `resolve`.
+
+    Returns:
+        Sentences on what was left out of the file.
+
+    Raises:
+        UsageError: If the file holds another network's weights, or none.
+    """
+    if source.tag is None and source.path is None:
+        return []
+    return load_file(model, fetch(source))
+
+
+def load_file(model: keras.Model, path: pathlib.Path) -> list[str]:
+    """Loads the weights in one file; see `load`."""
+    from normtest_tf.backbones import h5_weights, safetensors_weights
+
+    if path.name.endswith(".safetensors"):
+        return safetensors_weights.load(model, path)
+    return h5_weights.load(model, path)
+
+
+def keras_download(source: Source, error: Exception) -> errors.UsageError:
+    """Returns the error for a download that Keras could not make."""
+    return _no_download(source, "Keras's storage", error)

@@ -1,0 +1,125 @@
+"""Image files to uint8 RGB arrays, with errors that name the file."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+import itertools
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+
+from normtest_tf import errors
+
+# Pillow's own threshold for a suspected decompression bomb: a 256 MiB image.
+MAX_PIXELS = 89_478_485
+_CHUNK = 256
+
+_Item = TypeVar("_Item")
+
+
+def decode(data: bytes, name: str, image_size: int | None) -> np.ndarray:
+    """Decodes one PNG or JPEG file.
+
+    Args:
+        data: The file's bytes.
+        name: The file's name, for error messages.
+        image_size: Height and width to resize to, bilinearly, or None to leave
+            the image's own.
+
+    Returns:
+        uint8 `[height, width, 3]`, whatever the file's colour mode: grey values
+        are repeated, palettes looked up, transparency is dropped.
+
+    Raises:
+        UsageError: If the file can't be decoded, is suspiciously large, or has
+            pixels that 8 bits can't hold.
+    """
+    import PIL.Image  # Naming a data set must not cost the import of its readers.
+
+    try:
+        # Other formats than these two would widen what a hostile file can reach.
+        with PIL.Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            _check_header(image.size, image.mode, name)
+            rgb = image.convert("RGB")
+    except errors.UsageError:
+        raise
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
+        raise _too_large(name) from None
+    except Exception as error:  # Pillow's decoders raise a dozen types.
+        raise errors.UsageError(
+            f"{name} ({len(data)} bytes) can't be decoded as PNG or JPEG: "
+            f"{_reason(error)}. Repair or remove it"
+        ) from error
+    if image_size is not None and rgb.size != (image_size, image_size):
+        rgb = rgb.resize((image_size, image_size), PIL.Image.Resampling.BILINEAR)
+    return np.asarray(rgb)
+
+
+def decode_file(path: pathlib.Path) -> np.ndarray:
+    """Reads and decodes one file at its own size, as `decode` does."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise errors.UsageError(
+            f"{path} can't be read: {error.strerror}. Repair or remove it"
+        ) from error
+    return decode(data, str(path), image_size=None)
+
+
+def map_in_threads(
+    function: Callable[[_Item], np.ndarray], items: Iterable[_Item]
+) -> Iterator[np.ndarray]:
+    """Applies `function` to `items` with a thread for every core, in order.
+
+    The items are taken a chunk at a time, so that files which are read while
+    they are decoded never lie in memory all at once.
+
+    Args:
+        function: Decodes one item.
+        items: What to decode.
+
+    Yields:
+        The arrays, in the order of `items`.
+    """
+    import PIL.Image
+
+    iterator = iter(items)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        while chunk := list(itertools.islice(iterator, _CHUNK)):
+            with warnings.catch_warnings():
+                # An error is raised for it anyway, and says more.
+                warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+                results = list(pool.map(function, chunk))
+            yield from results
+
+
+def _check_header(size: tuple[int, int], mode: str, name: str) -> None:
+    """Refuses an image by its header, before any pixel is decoded."""
+    if size[0] * size[1] > MAX_PIXELS:
+        raise _too_large(name)
+    if mode.startswith(("I", "F")):
+        raise errors.UsageError(
+            f"{name} has pixels of more than 8 bits (mode {mode}), which would be "
+            "clipped. Convert it to 8 bits per channel"
+        )
+
+
+def _too_large(name: str) -> errors.UsageError:
+    return errors.UsageError(
+        f"{name} declares more than {MAX_PIXELS} pixels, which looks like a "
+        "decompression bomb. Remove it or scale it down"
+    )
+
+
+def _reason(error: Exception) -> str:
+    import PIL
+
+    # Its message holds the address of a Python object and nothing else.
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return "unknown file format"
+    return errors.one_line(error)

@@ -1,0 +1,186 @@
+"""A data set in memory, and the ways to cut it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+
+from normtest_tf import errors
+
+# The legacy generator: NumPy promises its stream for all time, which "the first
+# N images" and a published validation split need.
+_Random = np.random.RandomState
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """Labelled RGB images in two splits.
+
+    Attributes:
+        name: Fit for a folder's name, such as `cifar10` or `folder-flowers`.
+        train_images: uint8 `[n, height, width, 3]`.
+        train_labels: int32 `[n]`, indices into `class_names`.
+        test_images: uint8 `[m, height, width, 3]`.
+        test_labels: int32 `[m]`.
+        class_names: One name a class.
+    """
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for images, labels in self._splits():
+            if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
+                raise ValueError(
+                    f"images must be uint8 [n, *{self.image_shape}]. "
+                    f"Received: dtype={images.dtype}, shape={images.shape}"
+                )
+            if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
+                raise ValueError(
+                    f"labels must be int32 [{len(images)}]. "
+                    f"Received: dtype={labels.dtype}, shape={labels.shape}"
+                )
+            if not np.all((labels >= 0) & (labels < self.num_classes)):
+                raise ValueError(
+                    f"labels must be from 0 to {self.num_classes - 1}. "
+                    f"Received: {labels.min()} to {labels.max()}"
+                )
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, those without images included."""
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and 3."""
+        return (*self.train_images.shape[1:3], 3)
+
+    def fingerprint(self) -> str:
+        """Returns the SHA-256, in hex, of all pixels, labels and class names.
+
+        It depends on the order of the images and on nothing but the data: not on
+        the data set's name, the machine, or how the data were stored.
+        """
+        digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        for images, labels in self._splits():
+            digest.update(json.dumps(images.shape).encode())
+            digest.update(np.ascontiguousarray(images))
+            digest.update(np.ascontiguousarray(labels, dtype="<i4"))
+        return digest.hexdigest()
+
+    def take(
+        self, train_examples: int | None = None, test_examples: int | None = None
+    ) -> ImageDataset:
+        """Returns the first images of each split.
+
+        Args:
+            train_examples: How many training images; None for all.
+            test_examples: How many test images; None for all.
+
+        Returns:
+            A data set of the same name and classes that shares this one's memory.
+
+        Raises:
+            UsageError: If a number is below 1 or above what there is.
+        """
+        train = _checked_count("train_examples", train_examples, self.train_labels)
+        test = _checked_count("test_examples", test_examples, self.test_labels)
+        return dataclasses.replace(
+            self,
+            train_images=self.train_images[:train],
+            train_labels=self.train_labels[:train],
+            test_images=self.test_images[:test],
+            test_labels=self.test_labels[:test],
+        )
+
+    def _splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [
+            (self.train_images, self.train_labels),
+            (self.test_images, self.test_labels),
+        ]
+
+
+def split_validation(
+    dataset: ImageDataset, examples: int, seed: int
+) -> tuple[ImageDataset, np.ndarray, np.ndarray]:
+    """Carves a validation set from the training images.
+
+    Every class gives its share of the validation set, rounded so that the total
+    is exact; which of its images it gives is drawn from `seed`. Both parts keep
+    the order of the training images.
+
+    Args:
+        dataset: The data set to cut.
+        examples: How many images to validate on, fewer than there are.
+        seed: What the draw depends on, from 0 to 2**32 - 1.
+
+    Returns:
+        The data set without those training images, the validation images (uint8
+        `[examples, height, width, 3]`) and their labels (int32 `[examples]`).
+
+    Raises:
+        UsageError: If `examples` leaves either part empty.
+    """
+    labels = dataset.train_labels
+    if not 1 <= examples < len(labels):
+        raise errors.UsageError(
+            f"validation examples must be from 1 to {len(labels) - 1}, fewer than "
+            f"the {len(labels)} training images of {dataset.name}. "
+            f"Received: {examples}"
+        )
+    random = _Random(seed)
+    quotas = _class_quotas(labels, dataset.num_classes, examples)
+    chosen = np.zeros(len(labels), bool)
+    for label, quota in enumerate(quotas):
+        chosen[random.permutation(np.flatnonzero(labels == label))[:quota]] = True
+    remaining = dataclasses.replace(
+        dataset,
+        train_images=dataset.train_images[~chosen],
+        train_labels=labels[~chosen],
+    )
+    return remaining, dataset.train_images[chosen], labels[chosen]
+
+
+def mixed_order(names: list[str]) -> np.ndarray:
+    """Returns an order in which the first N examples hold all classes.
+
+    Files sorted by name are sorted by class too, and the first N of them would be
+    one class. So they are sorted, then shuffled once and for all: the order
+    depends on the set of names alone, on no file system, machine or seed.
+
+    Args:
+        names: The examples' relative file names, without repetition.
+
+    Returns:
+        int64 `[n]`, indices into `names`.
+    """
+    ordered = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
+    return ordered[_Random(0).permutation(len(names))]
+
+
+def _class_quotas(labels: np.ndarray, num_classes: int, examples: int) -> np.ndarray:
+    """Returns int64 `[num_classes]`, shares of `examples` by largest remainder."""
+    counts = np.bincount(labels, minlength=num_classes)
+    quotas, remainders = np.divmod(counts * examples, len(labels))
+    short = examples - quotas.sum()
+    quotas[np.argsort(-remainders, kind="stable")[:short]] += 1
+    return quotas
+
+
+def _checked_count(name: str, count: int | None, labels: np.ndarray) -> int:
+    if count is None:
+        return len(labels)
+    if not 1 <= count <= len(labels):
+        raise errors.UsageError(
+            f"{name} must be from 1 to {len(labels)}, the number of such images. "
+            f"Received: {count}"
+        )
+    return count

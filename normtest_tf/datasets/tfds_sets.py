@@ -1,0 +1,206 @@
+"""CIFAR10, CIFAR100 and SVHN, through TensorFlow Datasets."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import threading
+from typing import TYPE_CHECKING
+from urllib import parse
+
+import numpy as np
+
+from normtest_tf import errors
+from normtest_tf.datasets import descriptions, image_dataset
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+# TFDS retries for minutes when there is no network, and a name look-up can hang
+# beyond every timeout of a socket; so a host is asked first, within this time.
+HOST_SECONDS = 8.0
+# A proxy answers with these on behalf of a host that it can't reach.
+_PROXY_ERRORS = frozenset({407, 502, 503, 504})
+
+
+def load(
+    description: descriptions.DatasetDescription, data_dir: str | None
+) -> image_dataset.ImageDataset:
+    """Reads a prepared data set, or downloads and prepares it first.
+
+    The images are sorted by TFDS's `id`, which is their place in the original
+    files, so that the first N are the same however the data were prepared.
+
+    Args:
+        description: A data set whose loader is `tfds`.
+        data_dir: TFDS's data directory, which must exist; None for its default.
+
+    Returns:
+        The `train` and `test` splits.
+
+    Raises:
+        UsageError: If the data are damaged, or neither there nor downloadable.
+    """
+    _check_data_dir(data_dir)
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.utils import gcs_utils
+
+    # Older releases, 4.9.7 for one, ask Google's storage about every data set that
+    # is not prepared, and wait for minutes where there is no network.
+    gcs_utils._is_gcs_disabled = True
+    root = default_data_dir() if data_dir is None else os.path.expanduser(data_dir)
+    try:
+        builder = tfds.builder(description.name, data_dir=root, try_gcs=False)
+        prepared = (builder.data_path / "dataset_info.json").exists()
+    except Exception as error:  # TFDS, protobuf and JSON have a type each.
+        raise _damaged(description.name, root, error) from error
+    if not prepared:
+        _prepare(builder, description, root)
+    try:
+        train_images, train_labels = _read(builder, "train")
+        test_images, test_labels = _read(builder, "test")
+        return image_dataset.ImageDataset(
+            name=description.name,
+            train_images=train_images,
+            train_labels=train_labels,
+            test_images=test_images,
+            test_labels=test_labels,
+            class_names=description.class_names,
+        )
+    except Exception as error:  # TensorFlow adds a type for each kind of damage.
+        raise _damaged(description.name, str(builder.data_path), error) from error
+
+
+def default_data_dir() -> str:
+    """Returns the directory that TFDS uses when it is given none."""
+    return os.path.expanduser(
+        os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
+    )
+
+
+def host_problem(url: str) -> str | None:
+    """Asks for `url` and tells why there is no answer.
+
+    Args:
+        url: A file to be downloaded; its body is not read.
+
+    Returns:
+        None if its host answers, whatever it answers, else a short reason.
+    """
+    problem = [f"no answer within {HOST_SECONDS:g} s"]
+
+    def ask() -> None:
+        # The client that TFDS downloads with: the same proxies and certificates.
+        import requests
+
+        try:
+            with requests.get(url, stream=True, timeout=HOST_SECONDS) as response:
+                problem[0] = (
+                    f"a proxy answered {response.status_code}"
+                    if response.status_code in _PROXY_ERRORS
+                    else ""
+                )
+        except (requests.RequestException, OSError) as error:
+            problem[0] = _innermost(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(HOST_SECONDS)
+    return problem[0] or None
+
+
+def _check_data_dir(data_dir: str | None) -> None:
+    if data_dir is None:
+        return
+    path = pathlib.Path(data_dir).expanduser()
+    if not path.is_dir():
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise errors.UsageError(
+            f"data_dir {data_dir!r} {what}. Pass the folder that holds prepared TFDS "
+            "data, or make an empty one to have them downloaded into it"
+        )
+
+
+def _prepare(
+    builder: tfds.core.DatasetBuilder,
+    description: descriptions.DatasetDescription,
+    root: str,
+) -> None:
+    """Downloads a data set, or raises `UsageError` within seconds if it can't."""
+    import tensorflow_datasets as tfds
+
+    host = parse.urlsplit(description.download_url).hostname
+    if problem := host_problem(description.download_url):
+        raise _unavailable(builder, root, f"{host} can't be reached ({problem})")
+    try:
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False)
+        )
+    except Exception as error:  # Network, disk, checksums: each has its own types.
+        reason = f"its download failed ({_innermost(error)})"
+        raise _unavailable(builder, root, reason) from error
+
+
+def _read(
+    builder: tfds.core.DatasetBuilder, split: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads one split.
+
+    Args:
+        builder: A prepared builder.
+        split: `train` or `test`.
+
+    Returns:
+        uint8 images `[n, 32, 32, 3]` and int32 labels `[n]`, ordered by id.
+
+    Raises:
+        ValueError: If there are fewer images than the split should have.
+    """
+    import tensorflow_datasets as tfds
+
+    columns = tfds.as_numpy(
+        builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
+    )
+    expected = builder.info.splits[split].num_examples
+    if len(columns["label"]) != expected:
+        raise ValueError(
+            f"split {split} holds {len(columns['label'])} of {expected} images"
+        )
+    images, labels = columns["image"], columns["label"].astype(np.int32)
+    if "id" not in columns:
+        return images, labels
+    # Shorter first: numbers beyond 99999 outgrow the zeros that pad them.
+    ids = columns["id"]
+    order = sorted(range(len(ids)), key=lambda index: (len(ids[index]), ids[index]))
+    return images[order], labels[order]
+
+
+def _unavailable(
+    builder: tfds.core.DatasetBuilder, root: str, reason: str
+) -> errors.UsageError:
+    name = builder.name
+    command = (
+        'python -c "import tensorflow_datasets as tfds; '
+        f"tfds.builder('{name}', data_dir='DIR').download_and_prepare()\""
+    )
+    return errors.UsageError(
+        f"{name} is not prepared in data_dir {root} (looked for {builder.data_path}), "
+        f"and {reason}. Pass --data_dir=DIR of a folder where it is prepared; "
+        f"prepare one on a machine with network access by {command}; or use "
+        "--dataset=digits, which needs no download"
+    )
+
+
+def _damaged(name: str, path: str, error: Exception) -> errors.UsageError:
+    return errors.UsageError(
+        f"the prepared data of {name} in {path} can't be read "
+        f"({errors.one_line(error)[:300]}). Remove them to have them prepared anew, "
+        "or pass another --data_dir"
+    )
+
+
+def _innermost(error: BaseException) -> str:
+    """Returns the message of an error's first cause, short enough for one line."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    return errors.one_line(error)[:200]

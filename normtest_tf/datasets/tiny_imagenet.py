@@ -1,0 +1,165 @@
+"""Tiny ImageNet, from its published archive's files."""
+
+import pathlib
+
+import numpy as np
+
+from normtest_tf import errors
+from normtest_tf.datasets import decoding, descriptions, image_dataset, tfds_sets
+
+FOLDER = "tiny-imagenet-200"
+
+
+def load(
+    description: descriptions.DatasetDescription, data_dir: str | None
+) -> image_dataset.ImageDataset:
+    """Reads the unpacked archive; its `val` images, the labelled ones, are the test.
+
+    Classes are ordered by WordNet id. Images are ordered by
+    `image_dataset.mixed_order`.
+
+    Args:
+        description: The entry `tiny_imagenet` of the registry.
+        data_dir: The folder that holds tiny-imagenet-200/, or that folder itself;
+            None for TFDS's default directory.
+
+    Returns:
+        The data set, 64x64.
+
+    Raises:
+        UsageError: If a file is missing or can't be used.
+    """
+    root = _find_root(data_dir or tfds_sets.default_data_dir(), description)
+    classes = sorted(_lines(root / "wnids.txt"))
+    train = _train_files(root, classes)
+    test = _test_files(root, classes)
+    train_images, train_labels = _read(root, train, description.image_size)
+    test_images, test_labels = _read(root, test, description.image_size)
+    return image_dataset.ImageDataset(
+        name=description.name,
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        class_names=_class_names(root, classes),
+    )
+
+
+def _find_root(
+    data_dir: str, description: descriptions.DatasetDescription
+) -> pathlib.Path:
+    given = pathlib.Path(data_dir).expanduser()
+    for root in (given / FOLDER, given):
+        if (root / "wnids.txt").is_file():
+            return root
+    raise errors.UsageError(
+        f"tiny_imagenet is not in data_dir {given} (looked for {FOLDER}/wnids.txt and "
+        f"wnids.txt there). Download {description.download_url}, unpack it, and pass "
+        "--data_dir of the folder that holds it"
+    )
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    """Returns a text file's lines that are not blank."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.UsageError(
+            f"tiny_imagenet's file {path} can't be read ({errors.one_line(error)}). "
+            "Unpack the archive again"
+        ) from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _class_names(root: pathlib.Path, classes: list[str]) -> tuple[str, ...]:
+    """Returns each class's words, or its WordNet id where it has none."""
+    words = {}
+    if (root / "words.txt").is_file():
+        words = dict(
+            line.split("\t", 1) for line in _lines(root / "words.txt") if "\t" in line
+        )
+    return tuple(words.get(wnid, wnid) for wnid in classes)
+
+
+def _train_files(root: pathlib.Path, classes: list[str]) -> dict[str, int]:
+    """Returns the label of each training image, by its path below `root`."""
+    labels = {}
+    for label, wnid in enumerate(classes):
+        folder = root / "train" / wnid / "images"
+        names = sorted(path.name for path in folder.glob("*.JPEG"))
+        if not names:
+            raise errors.UsageError(
+                f"tiny_imagenet has no *.JPEG files in {folder}. "
+                "Unpack the archive again"
+            )
+        labels.update({f"train/{wnid}/images/{name}": label for name in names})
+    return labels
+
+
+def _test_files(root: pathlib.Path, classes: list[str]) -> dict[str, int]:
+    """Returns the label of each validation image, by its path below `root`."""
+    annotations = root / "val" / "val_annotations.txt"
+    indices = {wnid: label for label, wnid in enumerate(classes)}
+    labels = {}
+    for line in _lines(annotations):
+        name, wnid = [*line.split("\t"), "", ""][:2]
+        if wnid not in indices:
+            raise errors.UsageError(
+                f"{annotations} has a line without a class of wnids.txt: {line!r}. "
+                "Unpack the archive again"
+            )
+        labels[f"val/images/{name}"] = indices[wnid]
+    _check_annotations(root, labels, annotations)
+    return labels
+
+
+def _check_annotations(
+    root: pathlib.Path, labels: dict[str, int], annotations: pathlib.Path
+) -> None:
+    """Raises unless the annotations name exactly the images that are there."""
+    present = {
+        f"val/images/{path.name}" for path in (root / "val" / "images").glob("*.JPEG")
+    }
+    if not present:
+        what = f"there are no *.JPEG files in {root / 'val' / 'images'}"
+    elif missing := sorted(labels.keys() - present):
+        what = f"{root / missing[0]} is missing, which {annotations} lists"
+    elif unknown := sorted(present - labels.keys()):
+        what = f"{root / unknown[0]} has no label in {annotations}"
+    else:
+        return
+    raise errors.UsageError(f"tiny_imagenet: {what}. Unpack the archive again")
+
+
+def _read(
+    root: pathlib.Path, files: dict[str, int], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decodes images.
+
+    Args:
+        root: The archive's folder.
+        files: Labels by relative path.
+        size: The height and width that every image must have.
+
+    Returns:
+        uint8 `[n, size, size, 3]` and int32 `[n]`, in mixed order.
+
+    Raises:
+        UsageError: If an image can't be decoded or has another size.
+    """
+    names = list(files)
+    names = [names[index] for index in image_dataset.mixed_order(names)]
+
+    def read(name: str) -> np.ndarray:
+        image = decoding.decode_file(root / name)
+        if image.shape != (size, size, 3):
+            raise errors.UsageError(
+                f"tiny_imagenet: {root / name} is {image.shape[1]}x{image.shape[0]} "
+                f"and not {size}x{size}. Unpack the archive again"
+            )
+        return image
+
+    images = np.empty([len(names), size, size, 3], np.uint8)
+    for index, image in enumerate(decoding.map_in_threads(read, names)):
+        images[index] = image
+    return images, np.array([files[name] for name in names], np.int32)

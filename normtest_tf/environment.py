@@ -1,0 +1,91 @@
+"""What a run depends on besides its flags: device, precision, versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from typing import Any
+
+import keras
+
+import normtest_tf
+
+PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn")
+# Compute capabilities from which NVIDIA GPUs multiply in that format.
+BFLOAT16_CAPABILITY = (8, 0)
+FLOAT16_CAPABILITY = (7, 0)
+
+
+def resolve_precision(precision: str) -> str:
+    """Turns `auto` into the best Keras dtype policy of this machine.
+
+    Args:
+        precision: A dtype policy, which is returned as it is, or `auto`.
+
+    Returns:
+        `mixed_bfloat16` where the GPU computes in it, else `mixed_float16` where
+        it computes in that, else `float32`.
+    """
+    if precision != "auto":
+        return precision
+    capability = _gpu_capability()
+    if capability >= BFLOAT16_CAPABILITY:
+        return "mixed_bfloat16"
+    if capability >= FLOAT16_CAPABILITY:
+        return "mixed_float16"
+    return "float32"
+
+
+def _gpu_capability() -> tuple[int, int]:
+    """Returns the compute capability of the first GPU; (0, 0) if there is none."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU")[:1]:
+        details = tf.config.experimental.get_device_details(gpu)
+        return tuple(details.get("compute_capability", (0, 0)))
+    return (0, 0)
+
+
+def describe() -> dict[str, Any]:
+    """Returns versions and hardware, for the record of a run."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details
+    return {
+        "normtest_tf": normtest_tf.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        "backend": keras.backend.backend(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cpu_cores": os.cpu_count(),
+        "gpus": [details(gpu).get("device_name", gpu.name) for gpu in gpus],
+    }
+
+
+def _cpu_name() -> str:
+    """Returns the processor's name, as well as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_mib() -> float | None:
+    """Returns the most memory this process has held so far, in MiB.
+
+    None where the system does not tell.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such module.
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

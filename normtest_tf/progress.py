@@ -1,0 +1,64 @@
+"""How far a training is: a bar with rate and time left, and a line an epoch."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+from tqdm import tqdm
+
+
+class Progress(keras.callbacks.Callback):
+    """Shows a bar over all images of all epochs where there is a terminal.
+
+    Args:
+        title: What is being trained.
+        examples: Images in an epoch.
+        batch_size: Images in a batch.
+        epochs: The number of epochs.
+    """
+
+    def __init__(self, title: str, examples: int, batch_size: int, epochs: int) -> None:
+        super().__init__()
+        self._examples = examples
+        self._batch_size = batch_size
+        self._epochs = epochs
+        self._started = 0.0
+        self._bar = tqdm(
+            desc=title,
+            total=examples * epochs,
+            unit=" images",
+            unit_scale=True,
+            smoothing=0.05,
+            disable=None,  # Not where the output is a file.
+            leave=False,
+        )
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Moves the bar on by a batch, which may be the short last one."""
+        done = batch * self._batch_size
+        self._bar.update(min(self._batch_size, self._examples - done))
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Removes the bar."""
+        self._bar.close()
+
+    def show(self, row: dict[str, float]) -> None:
+        """Prints one epoch's row of the history in a line."""
+        epoch = row["epoch"]
+        elapsed = time.perf_counter() - self._started
+        left = elapsed / epoch * (self._epochs - epoch)
+        parts = [f"epoch {epoch:{len(str(self._epochs))}}/{self._epochs}"]
+        parts += [
+            f"{name.removesuffix('_accuracy')} {row[name]:.2%}"
+            for name in row
+            if name.endswith("_accuracy")
+        ]
+        parts.append(f"loss {row['train_loss']:.3f}")
+        parts.append(f"{row['images_per_second']:,.0f} images/s")
+        parts.append(f"{tqdm.format_interval(left)} left")
+        self._bar.write("  ".join(parts))

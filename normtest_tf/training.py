@@ -1,0 +1,222 @@
+"""The recipe: Adam, a cosine stepped once per epoch, cross-entropy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from normtest_tf import errors, pipeline, pytorch_semantics
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained; the defaults are the reference's.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images in a batch; the last one of an epoch may be shorter.
+        learning_rate: Of the first epoch; it falls to 0 along a cosine.
+    """
+
+    epochs: int = 50
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate"):
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise errors.UsageError(f"--{name} must be positive. Received: {value}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images and labels of one split.
+
+    Attributes:
+        images: uint8 `[n, height, width, 3]`.
+        labels: int `[n]`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """A cosine from the initial rate to 0 that is stepped once per epoch.
+
+    Epoch e of E has the rate `initial / 2 * (1 + cos(pi * e / E))`, as PyTorch's
+    `CosineAnnealingLR(T_max=E)` has it. It depends on the optimizer's iteration
+    count alone, so a resumed run can't get it wrong.
+    """
+
+    def __init__(self, initial: float, steps_per_epoch: int, epochs: int) -> None:
+        self.initial = initial
+        self.steps_per_epoch = steps_per_epoch
+        self.epochs = epochs
+
+    def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the learning rate at an iteration, counted from 0."""
+        epoch = ops.cast(step // self.steps_per_epoch, keras.config.floatx())
+        return self.initial / 2 * (1 + ops.cos(math.pi * epoch / self.epochs))
+
+    def at_epoch(self, epoch: int) -> float:
+        """Returns the learning rate of an epoch, counted from 0."""
+        return self.initial / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    def get_config(self) -> dict[str, float]:
+        """Returns the constructor's arguments."""
+        return {
+            "initial": self.initial,
+            "steps_per_epoch": self.steps_per_epoch,
+            "epochs": self.epochs,
+        }
+
+
+def compile_for_training(
+    model: keras.Model, recipe: Recipe, training_examples: int
+) -> EpochCosine:
+    """Gives a model the recipe's optimizer, loss and accuracy.
+
+    Args:
+        model: From raw images to logits.
+        recipe: How to train it.
+        training_examples: The number of images in an epoch.
+
+    Returns:
+        The schedule of the learning rate.
+    """
+    steps = pipeline.steps_per_epoch(training_examples, recipe.batch_size)
+    schedule = EpochCosine(recipe.learning_rate, steps, recipe.epochs)
+    model.compile(
+        # Keras wraps it with loss scaling where the model computes in float16.
+        optimizer=pytorch_semantics.Adam(schedule, epsilon=1e-8),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+    return schedule
+
+
+class EpochRecorder(keras.callbacks.Callback):
+    """Evaluates after every epoch and hands the epoch's row to a function.
+
+    Args:
+        schedule: Tells the learning rate of an epoch.
+        training_examples: The number of images in an epoch.
+        evaluations: What to evaluate on, by the prefix of its columns.
+        on_row: Called with each epoch's row: `epoch` (from 1), `learning_rate`,
+            `train_loss`, `train_accuracy`, loss and accuracy of each evaluation,
+            `seconds` and `images_per_second` of training without evaluation.
+    """
+
+    def __init__(
+        self,
+        schedule: EpochCosine,
+        training_examples: int,
+        evaluations: dict[str, tf.data.Dataset],
+        on_row: Callable[[dict[str, float]], None],
+    ) -> None:
+        super().__init__()
+        self._schedule = schedule
+        self._training_examples = training_examples
+        self._evaluations = evaluations
+        self._on_row = on_row
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Evaluates and reports the epoch."""
+        seconds = time.perf_counter() - self._started
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": self._schedule.at_epoch(epoch),
+            "train_loss": float(logs["loss"]),
+            "train_accuracy": float(logs["accuracy"]),
+        }
+        for prefix, batches in self._evaluations.items():
+            loss, accuracy = evaluate(self.model, batches)
+            row[f"{prefix}_loss"] = loss
+            row[f"{prefix}_accuracy"] = accuracy
+        row["seconds"] = seconds
+        row["images_per_second"] = self._training_examples / seconds
+        self._on_row(row)
+
+
+def evaluate(model: keras.Model, batches: tf.data.Dataset) -> tuple[float, float]:
+    """Returns a model's mean loss and top-1 accuracy over exactly all examples.
+
+    Args:
+        model: Compiled by `compile_for_training`.
+        batches: From `pipeline.evaluation_batches`.
+
+    Returns:
+        Cross-entropy in nats and accuracy from 0 to 1.
+    """
+    values = model.evaluate(batches, verbose=0, return_dict=True)
+    return float(values["loss"]), float(values["accuracy"])
+
+
+def fit(
+    model: keras.Model,
+    recipe: Recipe,
+    train: Split,
+    evaluations: dict[str, Split],
+    *,
+    data_seed: int,
+    on_row: Callable[[dict[str, float]], None],
+    callbacks: list[keras.callbacks.Callback] | None = None,
+) -> None:
+    """Trains every layer of a model by the recipe.
+
+    Args:
+        model: From raw uint8 images to float32 logits. Its batch normalization
+            should be `pytorch_semantics.BatchNormalization` where PyTorch's
+            running variance matters.
+        recipe: How to train it.
+        train: What to train on.
+        evaluations: What to evaluate on after every epoch, by the prefix of the
+            columns: `test` and, if there is one, `validation`.
+        data_seed: Decides the order of examples and their augmentation.
+        on_row: Called with each epoch's row; see `EpochRecorder`.
+        callbacks: Further Keras callbacks.
+    """
+    schedule = compile_for_training(model, recipe, len(train))
+    batches = pipeline.training_batches(
+        train.images,
+        train.labels,
+        batch_size=recipe.batch_size,
+        seed=data_seed,
+        epochs=recipe.epochs,
+    )
+    recorder = EpochRecorder(
+        schedule,
+        len(train),
+        {
+            prefix: pipeline.evaluation_batches(
+                split.images, split.labels, recipe.batch_size
+            )
+            for prefix, split in evaluations.items()
+        },
+        on_row,
+    )
+    model.fit(
+        batches,
+        epochs=recipe.epochs,
+        steps_per_epoch=schedule.steps_per_epoch,
+        shuffle=False,  # The pipeline has shuffled already.
+        callbacks=[recorder, *(callbacks or [])],
+        verbose=0,
+    )
