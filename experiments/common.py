@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from normtest_tf import errors, normalization, runs
 
@@ -163,9 +163,31 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     # TensorFlow logs its start-up on stderr, where errors should stand out.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    logging.set_verbosity(logging.WARNING)
     if {"--help", "--helpshort", "-help", "--helpfull"} & set(sys.argv[1:]):
         sys.exit(_print_help())
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without the log of its start-up.
+
+    Programs call it after the cheap checks of their flags, and import what needs
+    TensorFlow afterwards. The log goes straight to the process's stderr, whatever
+    TF_CPP_MIN_LOG_LEVEL says, and would bury an error message.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # Looks for a GPU, loudly.
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
 
 
 def _print_help() -> int:

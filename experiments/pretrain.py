@@ -53,10 +53,11 @@ def main(argv: Sequence[str]) -> None:
             f"--model={FLAGS.model} is not one of our own networks, whose weights "
             "have names in timm's layout"
         )
-    from normtest_tf import pretraining  # Imports TensorFlow, after the cheap checks.
+    files.check_writable(output.parent)
+    common.import_tensorflow()
+    from normtest_tf import pretraining
 
     config = common.run_config(weights="none", normalization="finetune")
-    pretraining.check_writable(output.parent)
     model, rows = pretraining.pretrain(config)
     with files.atomic_path(output) as path:
         pretraining.save(model, path, FLAGS.output_dtype)

@@ -1,6 +1,6 @@
-"""Fine-tunes one pre-trained network on one data set, in one normalization setting.
+r"""Fine-tunes one pre-trained network on one data set, in one normalization setting.
 
-    python -m experiments.train --dataset=cifar10 --data_dir=DIR \\
+    python -m experiments.train --dataset=cifar10 --data_dir=DIR \
         --model=resnet18 --normalization=finetune
 
 The recipe is the reference's: Adam, learning rate 1e-3 along a cosine, batches of
@@ -79,7 +79,8 @@ def main(argv: Sequence[str]) -> None:
         return
     config = common.run_config()
     config.check()
-    from normtest_tf import finetuning  # Imports TensorFlow, after the cheap checks.
+    common.import_tensorflow()
+    from normtest_tf import finetuning
 
     if FLAGS.dry_run:
         print(finetuning.dry_run(config))

@@ -14,6 +14,13 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def first_cause(error: BaseException) -> str:
+    """Returns the message of what made the error happen, short enough for a line."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    return one_line(error)[:200]
+
+
 def unknown_name(kind: str, received: str, allowed: list[str]) -> UsageError:
     """Returns the error for a name that is in no registry.
 

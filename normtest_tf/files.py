@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from normtest_tf import errors
+
 
 @contextlib.contextmanager
 def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -45,3 +47,32 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_json(path: pathlib.Path, value: Any) -> None:  # noqa: ANN401
     """Writes `value` to `path` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def check_writable(folder: pathlib.Path) -> None:
+    """Checks that a folder can be made and written to, and leaves no trace.
+
+    Args:
+        folder: It need not exist.
+
+    Raises:
+        UsageError: If it can't.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if _is(path))
+    try:
+        if not existing.is_dir():
+            raise NotADirectoryError(f"{existing} is not a folder")
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise errors.UsageError(
+            f"can't write to {folder}: {errors.one_line(error)}; name another place"
+        ) from error
+
+
+def _is(path: pathlib.Path) -> bool:
+    """Tells whether a path exists, also where looking at it is an error."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

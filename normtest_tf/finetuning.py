@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import pathlib
-import tempfile
 import time
 from typing import Any
 
@@ -71,7 +69,7 @@ def run(
     if runs.is_finished(config.folder) and not config.overwrite:
         runs.check_same_request(config)
         return runs.read_json(config.folder / "result.json")
-    check_writable(config.folder)
+    files.check_writable(config.folder)
     started = time.perf_counter()
     prepared = prepare(config, dataset)
     for note in prepared.notes:
@@ -82,25 +80,6 @@ def run(
         raise errors.UsageError(
             f"can't write to {config.folder}: {errors.one_line(error)}. What is "
             "complete there is kept; make room and run the same command again"
-        ) from error
-
-
-def check_writable(folder: pathlib.Path) -> None:
-    """Checks that a folder can be made and written to, and leaves no trace.
-
-    Raises:
-        UsageError: If it can't.
-    """
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    try:
-        if not existing.is_dir():
-            raise NotADirectoryError(f"{existing} is not a folder")
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise errors.UsageError(
-            f"can't write results to {folder}: {errors.one_line(error)}; name "
-            "another folder with --results_dir"
         ) from error
 
 

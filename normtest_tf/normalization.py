@@ -184,6 +184,8 @@ def normalization_layer(
             )
         )
     if len(layers) == 1:
+        # Built here, since a `tf.data` pipeline would trap its constants.
+        layers[0].build((None, *image_shape))
         return layers[0]
     return keras.Sequential(
         [keras.Input(image_shape, dtype="uint8"), *layers], name="normalization"

@@ -16,9 +16,6 @@ from normtest_tf import (
     training,
 )
 from normtest_tf.backbones import safetensors_weights
-from normtest_tf.finetuning import check_writable
-
-__all__ = ["check_writable", "pretrain", "save"]
 
 
 def pretrain(config: runs.RunConfig) -> tuple[keras.Model, list[dict[str, float]]]:
@@ -41,7 +38,7 @@ def pretrain(config: runs.RunConfig) -> tuple[keras.Model, list[dict[str, float]
     statistics = normalization.channel_statistics(
         dataset.train_images, f"all training images of {dataset.name}"
     )
-    print(f"channel mean {statistics.mean}\\nchannel std  {statistics.std}")
+    print(f"channel mean {statistics.mean}\nchannel std  {statistics.std}")
     keras.utils.set_random_seed(model_seed)
     network = getattr(backbones, backbones.get(config.model).builder)(
         weights=None,

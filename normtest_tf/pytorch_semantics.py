@@ -135,8 +135,12 @@ class Adam(keras.optimizers.Adam):
         )
         index = self._get_variable_index(variable)
         first, second = self._momentums[index], self._velocities[index]
-        first_correction = 1 - ops.power(ops.cast(self.beta_1, dtype), step)
-        root_correction = ops.sqrt(1 - ops.power(ops.cast(self.beta_2, dtype), step))
+        # Casting a Python number goes by way of float32, conversion does not.
+        beta_1, beta_2 = (
+            ops.convert_to_tensor(beta, dtype) for beta in (self.beta_1, self.beta_2)
+        )
+        first_correction = 1 - ops.power(beta_1, step)
+        root_correction = ops.sqrt(1 - ops.power(beta_2, step))
 
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))

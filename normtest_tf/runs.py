@@ -16,6 +16,7 @@ import dataclasses
 import io
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ class RunConfig:
 
 
 def _three_floats(
-    flag: str, values: Any, *, positive: bool = False
+    flag: str, values: Sequence[str | float], *, positive: bool = False
 ) -> tuple[float, float, float]:
     """Returns three floats, or raises a UsageError that names the flag."""
     try:

@@ -482,10 +482,10 @@ def test_folder_with_one_class(tmp_path):
         load_folder(tmp_path)
 
 
-def png_bytes(size=(32, 32)):
+def image_bytes(kind, size=(32, 32)):
     noise = np.random.RandomState(0).randint(0, 256, [*size, 3], np.uint8)
     buffer = io.BytesIO()
-    PIL.Image.fromarray(noise).save(buffer, "png")
+    PIL.Image.fromarray(noise).save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -506,12 +506,12 @@ def bomb_bytes(side):
     [
         b"",
         b"not an image",
-        png_bytes()[:1000],
-        png_bytes()[:20],
-        png_bytes()[:-300] + bytes(288) + png_bytes()[-12:],
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n",
+        image_bytes("png")[:1000],
+        image_bytes("png")[:20],
+        image_bytes("png")[:-300] + bytes(288) + image_bytes("png")[-12:],
+        image_bytes("gif"),
     ],
-    ids=["empty", "text", "truncated", "header_only", "corrupt", "postscript"],
+    ids=["empty", "text", "truncated", "header_only", "corrupt", "other_format"],
 )
 def test_folder_with_undecodable_image(tmp_path, content):
     write_folder(tmp_path)
@@ -803,9 +803,9 @@ def test_hanging_look_up_is_cut_short(monkeypatch):
     import requests
 
     monkeypatch.setattr(requests, "get", lambda *_, **__: time.sleep(30))
-    monkeypatch.setattr(tfds_sets, "HOST_SECONDS", 0.2)
+    monkeypatch.setattr(network, "HOST_SECONDS", 0.2)
     start = time.monotonic()
-    assert tfds_sets.host_problem("http://example.invalid") == "no answer within 0.2 s"
+    assert network.host_problem("http://example.invalid") == "no answer within 0.2 s"
     assert time.monotonic() - start < 5
 
 
@@ -820,7 +820,7 @@ def test_answer_of_a_host(monkeypatch, status, problem):
     response.status_code = status
     response.raw = io.BytesIO()
     monkeypatch.setattr(requests, "get", lambda *_, **__: response)
-    assert tfds_sets.host_problem("http://example.invalid") == problem
+    assert network.host_problem("http://example.invalid") == problem
 
 
 def test_failed_download(tmp_path, monkeypatch):
@@ -829,7 +829,7 @@ def test_failed_download(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ConnectionError("connection\nreset")
 
-    monkeypatch.setattr(tfds_sets, "host_problem", lambda url: None)
+    monkeypatch.setattr(network, "host_problem", lambda url: None)
     builder = type(tfds.builder("cifar10", data_dir=tmp_path, try_gcs=False))
     monkeypatch.setattr(builder, "download_and_prepare", fail)
     with usage_error("download failed (connection reset)", "--data_dir"):
@@ -843,6 +843,17 @@ def test_damaged_records(prepared, tmp_path, pattern, kept):
     (path,) = folder.glob(pattern)
     path.write_bytes(path.read_bytes()[:kept])
     with usage_error("cifar10", folder, "can't be read", "--data_dir"):
+        datasets.load("cifar10", data_dir=str(data_dir))
+
+
+def test_records_that_end_early(prepared, tmp_path):
+    data_dir, folder = copy_of(prepared, tmp_path)
+    (path,) = folder.glob("*train.tfrecord*")
+    content = path.read_bytes()
+    # A record is its length, a checksum of that, the data, a checksum of those.
+    first = 8 + 4 + struct.unpack("<Q", content[:8])[0] + 4
+    path.write_bytes(content[:first])
+    with usage_error(folder, "can't be read", "--data_dir"):
         datasets.load("cifar10", data_dir=str(data_dir))
 
 
@@ -873,7 +884,7 @@ def test_real_cifar_has_the_published_statistics(name):
     assert len(dataset.test_labels) == description.test_examples
     measured = normalization.channel_statistics(dataset.train_images, name)
     published = description.published_statistics
-    np.testing.assert_allclose(measured.mean, published.mean, atol=1e-4)
-    np.testing.assert_allclose(measured.std, published.std, atol=1e-4)
+    np.testing.assert_allclose(measured.mean, published.mean, atol=3e-4)
+    np.testing.assert_allclose(measured.std, published.std, atol=3e-4)
     counts = np.bincount(dataset.train_labels)
     assert set(counts) == {description.train_examples // description.num_classes}

@@ -66,8 +66,8 @@ def build(
     if min(input_shape[:2]) < entry.min_size:
         raise errors.UsageError(
             f"{entry.name} needs images of at least {entry.min_size} pixels a side. "
-            f"Received: {input_shape[0]}x{input_shape[1]}; pass --image_size="
-            f"{entry.min_size} or choose another --model"
+            f"Received: {input_shape[0]}x{input_shape[1]}; choose another "
+            "--model, or a folder of images with a larger --image_size"
         )
     family = _family(entry.family)
     if entry.family == "keras_applications":

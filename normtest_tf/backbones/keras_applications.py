@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 
 from normtest_tf.backbones import registry, weights
@@ -35,7 +37,10 @@ def build(
         model = builder(weights=None, **arguments)
         return model, [] if source.path is None else weights.load(model, source)
     try:
-        return builder(weights=source.tag, **arguments), []
+        with warnings.catch_warnings():
+            # MobileNets say that their weights are those for 224x224 images.
+            warnings.filterwarnings("ignore", message="`input_shape` is undefined")
+            return builder(weights=source.tag, **arguments), []
     except ValueError:
         raise
     except Exception as error:

@@ -6,11 +6,12 @@ a file. Tags are downloaded once and cached by huggingface_hub or by Keras.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 from typing import TYPE_CHECKING
 
-from normtest_tf import errors
+from normtest_tf import errors, network
 from normtest_tf.backbones import registry
 
 if TYPE_CHECKING:
@@ -93,22 +94,39 @@ def fetch(source: Source) -> pathlib.Path:
     kind, _, location = source.pretraining.origin.partition(":")
     if kind == "package":
         return pathlib.Path(__file__).parent / location
+    return _from_hub(source, location)
+
+
+def _from_hub(source: Source, repository: str) -> pathlib.Path:
+    """Returns a file of the Hugging Face Hub, from its cache or downloaded."""
     import huggingface_hub
+    from huggingface_hub import constants
 
-    try:
+    def download(*, local_files_only: bool) -> pathlib.Path:
         return pathlib.Path(
-            huggingface_hub.hf_hub_download(location, "model.safetensors")
+            huggingface_hub.hf_hub_download(
+                repository, "model.safetensors", local_files_only=local_files_only
+            )
         )
-    except Exception as error:
-        # The hub's client raises its own errors, its transport's and OSErrors.
-        raise _no_download(source, location, error) from error
+
+    with contextlib.suppress(huggingface_hub.errors.LocalEntryNotFoundError):
+        return download(local_files_only=True)
+    if constants.HF_HUB_OFFLINE:
+        raise _no_download(source, repository, "HF_HUB_OFFLINE is set")
+    if problem := network.host_problem(constants.ENDPOINT):
+        raise _no_download(source, repository, problem)
+    try:
+        return download(local_files_only=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        # The hub's and its transport's own errors derive from these.
+        raise _no_download(source, repository, errors.first_cause(error)) from error
 
 
-def _no_download(source: Source, location: str, error: Exception) -> errors.UsageError:
+def _no_download(source: Source, location: str, reason: str) -> errors.UsageError:
     """Returns the error for weights that can't be had from here."""
     return errors.UsageError(
         f"can't download the weights {source.architecture}.{source.tag} from "
-        f"{location} ({type(error).__name__}) and they are not cached; connect to "
+        f"{location} ({reason}) and they are not cached; connect to "
         "the network, or name a local file with --weights=PATH, or start from "
         "scratch with --weights=none"
     )
@@ -143,4 +161,4 @@ def load_file(model: keras.Model, path: pathlib.Path) -> list[str]:
 
 def keras_download(source: Source, error: Exception) -> errors.UsageError:
     """Returns the error for a download that Keras could not make."""
-    return _no_download(source, "Keras's storage", error)
+    return _no_download(source, "Keras's storage", errors.first_cause(error))

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 import pathlib
-import threading
 from typing import TYPE_CHECKING
 from urllib import parse
 
 import numpy as np
 
-from normtest_tf import errors
+from normtest_tf import errors, network
 from normtest_tf.datasets import descriptions, image_dataset
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
-
-# TFDS retries for minutes when there is no network, and a name look-up can hang
-# beyond every timeout of a socket; so a host is asked first, within this time.
-HOST_SECONDS = 8.0
-# A proxy answers with these on behalf of a host that it can't reach.
-_PROXY_ERRORS = frozenset({407, 502, 503, 504})
 
 
 def load(
@@ -43,11 +36,6 @@ def load(
     """
     _check_data_dir(data_dir)
     import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.utils import gcs_utils
-
-    # Older releases, 4.9.7 for one, ask Google's storage about every data set that
-    # is not prepared, and wait for minutes where there is no network.
-    gcs_utils._is_gcs_disabled = True
     root = default_data_dir() if data_dir is None else os.path.expanduser(data_dir)
     try:
         builder = tfds.builder(description.name, data_dir=root, try_gcs=False)
@@ -78,37 +66,6 @@ def default_data_dir() -> str:
     )
 
 
-def host_problem(url: str) -> str | None:
-    """Asks for `url` and tells why there is no answer.
-
-    Args:
-        url: A file to be downloaded; its body is not read.
-
-    Returns:
-        None if its host answers, whatever it answers, else a short reason.
-    """
-    problem = [f"no answer within {HOST_SECONDS:g} s"]
-
-    def ask() -> None:
-        # The client that TFDS downloads with: the same proxies and certificates.
-        import requests
-
-        try:
-            with requests.get(url, stream=True, timeout=HOST_SECONDS) as response:
-                problem[0] = (
-                    f"a proxy answered {response.status_code}"
-                    if response.status_code in _PROXY_ERRORS
-                    else ""
-                )
-        except (requests.RequestException, OSError) as error:
-            problem[0] = _innermost(error)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(HOST_SECONDS)
-    return problem[0] or None
-
-
 def _check_data_dir(data_dir: str | None) -> None:
     if data_dir is None:
         return
@@ -130,14 +87,15 @@ def _prepare(
     import tensorflow_datasets as tfds
 
     host = parse.urlsplit(description.download_url).hostname
-    if problem := host_problem(description.download_url):
+    # TFDS retries for minutes where there is no network.
+    if problem := network.host_problem(description.download_url):
         raise _unavailable(builder, root, f"{host} can't be reached ({problem})")
     try:
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(try_download_gcs=False)
         )
     except Exception as error:  # Network, disk, checksums: each has its own types.
-        reason = f"its download failed ({_innermost(error)})"
+        reason = f"its download failed ({errors.first_cause(error)})"
         raise _unavailable(builder, root, reason) from error
 
 
@@ -151,21 +109,14 @@ def _read(
         split: `train` or `test`.
 
     Returns:
-        uint8 images `[n, 32, 32, 3]` and int32 labels `[n]`, ordered by id.
-
-    Raises:
-        ValueError: If there are fewer images than the split should have.
+        uint8 images `[n, 32, 32, 3]` and int32 labels `[n]`, ordered by id. TFDS raises
+        if they are fewer than its metadata say.
     """
     import tensorflow_datasets as tfds
 
     columns = tfds.as_numpy(
         builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
     )
-    expected = builder.info.splits[split].num_examples
-    if len(columns["label"]) != expected:
-        raise ValueError(
-            f"split {split} holds {len(columns['label'])} of {expected} images"
-        )
     images, labels = columns["image"], columns["label"].astype(np.int32)
     if "id" not in columns:
         return images, labels
@@ -197,10 +148,3 @@ def _damaged(name: str, path: str, error: Exception) -> errors.UsageError:
         f"({errors.one_line(error)[:300]}). Remove them to have them prepared anew, "
         "or pass another --data_dir"
     )
-
-
-def _innermost(error: BaseException) -> str:
-    """Returns the message of an error's first cause, short enough for one line."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
-    return errors.one_line(error)[:200]

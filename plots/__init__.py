@@ -1,0 +1,1 @@
+"""Figures: functions that draw on matplotlib axes and return them."""

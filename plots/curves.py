@@ -1,0 +1,40 @@
+"""Test accuracy by epoch, one line a setting, with the spread over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from plots import style
+
+
+def accuracy_curves(ax: Axes, accuracies: Mapping[str, np.ndarray]) -> Axes:
+    """Draws the mean over seeds as a line, least and most as a band.
+
+    Args:
+        ax: Where to draw.
+        accuracies: For each setting, float `[seeds, epochs]` from 0 to 1.
+
+    Returns:
+        `ax`.
+    """
+    for setting, values in accuracies.items():
+        percent = 100 * np.asarray(values)
+        epochs = np.arange(1, percent.shape[1] + 1)
+        color = style.COLORS.get(setting)
+        ax.plot(epochs, percent.mean(axis=0), color=color, label=setting, marker=".")
+        ax.fill_between(
+            epochs,
+            percent.min(axis=0),
+            percent.max(axis=0),
+            color=color,
+            alpha=0.2,
+            linewidth=0,
+        )
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("test accuracy (%)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(frameon=False, loc="lower right")
+    return style.decorate(ax)

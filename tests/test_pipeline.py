@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from normtest_tf import pipeline
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(0)
+    return rng.integers(1, 256, (23, 8, 6, 3), dtype=np.uint8)
+
+
+LABELS = np.arange(23)
+
+
+def batches(images, **options):
+    options = {"batch_size": 10, "seed": 7, "epochs": 2} | options
+    dataset = pipeline.training_batches(images, LABELS, **options)
+    return list(dataset.as_numpy_iterator())
+
+
+def test_an_epoch_holds_every_example_once_and_keeps_the_short_batch(images):
+    result = batches(images)
+    assert [len(labels) for _, labels in result] == [10, 10, 3] * 2
+    for epoch in (result[:3], result[3:]):
+        labels = np.concatenate([labels for _, labels in epoch])
+        assert sorted(labels) == list(LABELS)
+    assert pipeline.steps_per_epoch(23, 10) == 3
+    assert pipeline.steps_per_epoch(20, 10) == 2
+
+
+def test_the_same_seed_gives_the_same_batches(images):
+    for (x, y), (again_x, again_y) in zip(
+        batches(images), batches(images), strict=True
+    ):
+        np.testing.assert_array_equal(x, again_x)
+        np.testing.assert_array_equal(y, again_y)
+
+
+def test_epochs_and_seeds_differ_in_order_and_augmentation(images):
+    first, second = batches(images)[:3], batches(images)[3:]
+    other = batches(images, seed=8)[:3]
+
+    def order(epoch):
+        return np.concatenate([labels for _, labels in epoch]).tolist()
+
+    def by_label(epoch):
+        pixels = np.concatenate([x for x, _ in epoch])
+        return pixels[np.argsort(order(epoch))]
+
+    for epoch in (second, other):
+        assert order(epoch) != order(first)
+        assert (by_label(epoch) != by_label(first)).any()
+
+
+def test_starting_at_a_later_epoch_gives_that_epochs_batches(images):
+    for (x, y), (later_x, later_y) in zip(
+        batches(images)[3:], batches(images, first_epoch=1), strict=True
+    ):
+        np.testing.assert_array_equal(x, later_x)
+        np.testing.assert_array_equal(y, later_y)
+
+
+def test_shift_and_flip_equals_numpy_for_every_offset(images):
+    offsets = np.array([(row, column) for row in range(9) for column in range(9)])
+    flips = np.arange(len(offsets)) % 2 == 0
+    repeated = images[np.arange(len(offsets)) % len(images)]
+    outputs = pipeline.shift_and_flip(
+        tf.constant(repeated), tf.constant(offsets, tf.int32), tf.constant(flips)
+    ).numpy()
+    padded = np.pad(repeated, [(0, 0), (4, 4), (4, 4), (0, 0)])
+    for index, (row, column) in enumerate(offsets):
+        crop = padded[index, row : row + 8, column : column + 6]
+        expected = crop[:, ::-1] if flips[index] else crop
+        np.testing.assert_array_equal(outputs[index], expected)
+
+
+def test_offsets_are_uniform_and_half_of_the_images_are_flipped():
+    # A single bright pixel tells where its image went.
+    marked = np.zeros((6000, 16, 17, 1), np.uint8)
+    marked[:, 8, 10] = 255
+    outputs = pipeline.crop_and_flip(tf.constant(marked), tf.constant([1, 2])).numpy()
+    _, rows, columns, _ = np.nonzero(outputs)
+    assert len(rows) == 6000
+    counts = np.bincount(rows - 4, minlength=9)
+    assert len(counts) == 9
+    assert abs(counts - 6000 / 9).max() < 4 * np.sqrt(6000 / 9)
+    # Unflipped the pixel lies in columns 6 to 14, flipped in 16 - (6 to 14).
+    only_flipped = np.isin(columns, [2, 3, 4, 5]).sum()
+    only_unflipped = np.isin(columns, [11, 12, 13, 14]).sum()
+    assert abs(only_flipped - only_unflipped) < 4 * np.sqrt(6000 * 4 / 9)
+
+
+def test_evaluation_covers_all_examples_once_in_order(images):
+    result = list(pipeline.evaluation_batches(images, LABELS, 10).as_numpy_iterator())
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in result]), images)
+    np.testing.assert_array_equal(np.concatenate([y for _, y in result]), LABELS)
