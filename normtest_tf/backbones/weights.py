@@ -101,6 +101,7 @@ def _from_hub(source: Source, repository: str) -> pathlib.Path:
     """Returns a file of the Hugging Face Hub, from its cache or downloaded."""
     import huggingface_hub
     from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     def download(*, local_files_only: bool) -> pathlib.Path:
         return pathlib.Path(
@@ -109,7 +110,7 @@ def _from_hub(source: Source, repository: str) -> pathlib.Path:
             )
         )
 
-    with contextlib.suppress(huggingface_hub.errors.LocalEntryNotFoundError):
+    with contextlib.suppress(LocalEntryNotFoundError):
         return download(local_files_only=True)
     if constants.HF_HUB_OFFLINE:
         raise _no_download(source, repository, "HF_HUB_OFFLINE is set")

@@ -36,6 +36,7 @@ def load(
     """
     _check_data_dir(data_dir)
     import tensorflow_datasets as tfds
+
     root = default_data_dir() if data_dir is None else os.path.expanduser(data_dir)
     try:
         builder = tfds.builder(description.name, data_dir=root, try_gcs=False)

@@ -1,0 +1,136 @@
+"""A data set in memory: its checks, fingerprint, parts and order."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from normtest_tf import datasets
+from normtest_tf.datasets import image_dataset
+from tests.datasets import helpers
+
+
+def test_properties():
+    dataset = helpers.make_dataset()
+    assert dataset.num_classes == 2
+    assert dataset.image_shape == (helpers.SIZE, helpers.SIZE, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train_images": np.zeros([8, helpers.SIZE, helpers.SIZE, 3], np.float32)},
+        {"train_images": np.zeros([8, helpers.SIZE, helpers.SIZE, 1], np.uint8)},
+        {"test_images": np.zeros([3, helpers.SIZE, helpers.SIZE + 1, 3], np.uint8)},
+        {"test_labels": np.zeros([3], np.int64)},
+        {"test_labels": np.zeros([2], np.int32)},
+        {"test_labels": np.array([0, 1, 2], np.int32)},
+        {"test_labels": np.array([0, 1, -1], np.int32)},
+    ],
+)
+def test_inconsistent_arrays(change):
+    with pytest.raises(ValueError, match="must be"):
+        dataclasses.replace(helpers.make_dataset(), **change)
+
+
+def test_fingerprint_is_stable():
+    expected = "aba85d83201ff646d016f8a5263523e079bc7a14190757c5bf5b35835aad5dc8"
+    assert helpers.make_dataset().fingerprint() == expected
+    assert helpers.make_dataset(name="other").fingerprint() == expected
+    every_other = helpers.make_dataset().train_images.repeat(2, axis=0)[::2]
+    strided = dataclasses.replace(helpers.make_dataset(), train_images=every_other)
+    assert strided.fingerprint() == expected
+
+
+def test_fingerprint_sees_every_change():
+    dataset = helpers.make_dataset()
+    seen = {dataset.fingerprint()}
+    for field in ("train_images", "train_labels", "test_images", "test_labels"):
+        changed = getattr(dataset, field).copy()
+        changed.flat[-1] ^= 1
+        seen.add(dataclasses.replace(dataset, **{field: changed}).fingerprint())
+    renamed = dataclasses.replace(dataset, class_names=("cat", "wolf"))
+    reversed_images = dataclasses.replace(
+        dataset, train_images=dataset.train_images[::-1]
+    )
+    seen |= {
+        renamed.fingerprint(),
+        reversed_images.fingerprint(),
+        dataset.take(7).fingerprint(),
+    }
+    assert len(seen) == 8
+
+
+def test_take():
+    dataset = helpers.make_dataset()
+    taken = dataset.take(5, 1)
+    np.testing.assert_array_equal(taken.train_images, dataset.train_images[:5])
+    np.testing.assert_array_equal(taken.train_labels, dataset.train_labels[:5])
+    np.testing.assert_array_equal(taken.test_images, dataset.test_images[:1])
+    assert taken.test_labels.tolist() == [0]
+    assert len(dataset.take().train_images) == 8
+    assert len(dataset.take(test_examples=3).test_images) == 3
+
+
+@pytest.mark.parametrize("count", [0, -1, 9])
+def test_take_out_of_range(count):
+    with helpers.usage_error("train_examples", "1 to 8", count):
+        helpers.make_dataset().take(train_examples=count)
+
+
+def test_take_too_many_test_examples():
+    with helpers.usage_error("test_examples", "1 to 3"):
+        helpers.make_dataset().take(test_examples=4)
+
+
+def test_split_validation_is_stratified_and_complete():
+    dataset = helpers.make_dataset([0] * 30 + [1] * 60)
+    rest, images, labels = datasets.split_validation(dataset, examples=30, seed=7)
+    assert np.bincount(labels).tolist() == [10, 20]
+    assert labels.dtype == np.int32
+    assert images.dtype == np.uint8
+    # Every image's pixels are its index, so nothing is lost, doubled or mislabelled.
+    indices = np.concatenate([rest.train_images, images])[:, 0, 0, 0]
+    np.testing.assert_array_equal(np.sort(indices), np.arange(90))
+    np.testing.assert_array_equal(labels, images[:, 0, 0, 0] >= 30)
+    np.testing.assert_array_equal(
+        rest.train_labels, rest.train_images[:, 0, 0, 0] >= 30
+    )
+    assert np.all(np.diff(rest.train_images[:, 0, 0, 0].astype(int)) > 0)
+    assert rest.test_images is dataset.test_images
+
+
+@pytest.mark.parametrize("examples", [1, 2, 5, 33, 99])
+def test_split_validation_has_exact_size(examples):
+    dataset = helpers.make_dataset([0] * 33 + [1] * 67)
+    rest, _, labels = datasets.split_validation(dataset, examples, seed=0)
+    assert len(labels) == examples
+    assert len(rest.train_labels) == 100 - examples
+    assert abs(np.sum(labels == 0) - 0.33 * examples) < 1
+
+
+def test_split_validation_depends_on_the_seed_alone():
+    dataset = helpers.make_dataset([0, 1] * 50)
+
+    def chosen(seed):
+        return datasets.split_validation(dataset, 20, seed)[1][:, 0, 0, 0].tolist()
+
+    assert chosen(1) == chosen(1)
+    assert chosen(1) != chosen(2)
+    assert chosen(1) != list(range(20))
+
+
+@pytest.mark.parametrize("examples", [0, 8, -1])
+def test_split_validation_out_of_range(examples):
+    with helpers.usage_error("1 to 7", examples):
+        datasets.split_validation(helpers.make_dataset(), examples, seed=0)
+
+
+def test_mixed_order_depends_on_the_names_alone():
+    names = [f"{label}/{index:02}.png" for label in "ab" for index in range(50)]
+    order = [names[index] for index in image_dataset.mixed_order(names)]
+    backwards = names[::-1]
+    again = [backwards[index] for index in image_dataset.mixed_order(backwards)]
+    assert order == again
+    assert sorted(order) == names
+    assert {name[0] for name in order[:10]} == {"a", "b"}

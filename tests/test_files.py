@@ -1,0 +1,42 @@
+import pathlib
+
+import pytest
+
+from normtest_tf import errors, files
+
+
+def test_a_file_is_complete_or_not_there(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    files.write_text(path, "old")
+
+    def fail():
+        with files.atomic_path(path) as temporary:
+            temporary.write_text("half")
+            assert temporary.suffix == ".txt"
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_json_has_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_writable_leaves_no_trace(tmp_path):
+    files.check_writable(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(errors.UsageError, match="can't write to"):
+            files.check_writable(folder)
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc").is_dir(), reason="needs /proc")
+def test_check_writable_where_nothing_can_be_made():
+    with pytest.raises(errors.UsageError, match="/proc/results"):
+        files.check_writable(pathlib.Path("/proc/results"))

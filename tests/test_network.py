@@ -1,0 +1,32 @@
+"""Asking a host: answers, a proxy's refusal and no answer at all."""
+
+import io
+import time
+
+import pytest
+
+from normtest_tf import network
+
+
+def test_hanging_look_up_is_cut_short(monkeypatch):
+    import requests
+
+    monkeypatch.setattr(requests, "get", lambda *_, **__: time.sleep(30))
+    monkeypatch.setattr(network, "HOST_SECONDS", 0.2)
+    start = time.monotonic()
+    assert network.host_problem("http://example.invalid") == "no answer within 0.2 s"
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [(200, None), (404, None), (502, "a proxy answered 502")],
+)
+def test_answer_of_a_host(monkeypatch, status, problem):
+    import requests
+
+    response = requests.Response()
+    response.status_code = status
+    response.raw = io.BytesIO()
+    monkeypatch.setattr(requests, "get", lambda *_, **__: response)
+    assert network.host_problem("http://example.invalid") == problem
