@@ -23,6 +23,7 @@ SETTINGS = ("pretrain", "finetune")
 
 flags.DEFINE_integer("epochs", 8, "Passes over the 1,297 digits.", lower_bound=1)
 flags.DEFINE_list("seeds", ["1", "2", "3"], "One pair of runs for each seed.")
+flags.DEFINE_integer("batch_size", 64, "Digits in a training batch.", lower_bound=1)
 common.define_output_flags(results_dir="quickstart_results")
 
 
@@ -77,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
 
 NEXT = """
 What to run next:
-  python -m experiments.train --dataset=cifar10 --model=resnet18 \\\\
+  python -m experiments.train --dataset=cifar10 --model=resnet18 \\
       --normalization=finetune          one run of the study (downloads data, weights)
   python -m experiments.train --dataset=folder:PATH       the same on your own images
   python -m experiments.train --list_models               what else can be fine-tuned"""

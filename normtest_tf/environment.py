@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import sys
 from typing import Any
 
 import keras
@@ -76,16 +75,3 @@ def _cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def peak_memory_mib() -> float | None:
-    """Returns the most memory this process has held so far, in MiB.
-
-    None where the system does not tell.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows has no such module.
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

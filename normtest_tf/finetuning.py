@@ -19,6 +19,7 @@ from normtest_tf import (
     errors,
     files,
     normalization,
+    peak_memory,
     progress,
     pytorch_semantics,
     runs,
@@ -197,7 +198,7 @@ def _train_and_write(
         "kept_epoch": keeper.epoch,
         "train_seconds": round(sum(row["seconds"] for row in rows), 3),
         "total_seconds": round(time.perf_counter() - started, 3),
-        "peak_memory_mib": _rounded(environment.peak_memory_mib()),
+        "peak_memory_mib": _rounded(peak_memory.mebibytes()),
     }
     files.write_json(folder / "result.json", result)
     return result

@@ -173,9 +173,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise errors.UsageError(
-            f"can't read {path}: {errors.one_line(error)}"
-        ) from error
+        raise _unreadable(path, error) from error
     if not isinstance(value, dict):
         raise errors.UsageError(f"{path} does not hold a JSON object")
     return value
@@ -249,11 +247,13 @@ def read_history(folder: pathlib.Path) -> list[dict[str, float]]:
                 {name: float(value) for name, value in row.items()}
                 for row in csv.DictReader(file, strict=True)
             ]
-    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise errors.UsageError(
-            f"can't read {path}: {errors.one_line(error)}"
-        ) from error
-    return [{**row, "epoch": int(row["epoch"])} for row in rows]
+        return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    except (OSError, ValueError, TypeError, LookupError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> errors.UsageError:
+    return errors.UsageError(f"can't read {path}: {errors.one_line(error)}")
 
 
 def summarise(rows: list[dict[str, float]]) -> dict[str, Any]:

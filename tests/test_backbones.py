@@ -41,7 +41,9 @@ def test_resnets_equal_their_definition_in_numpy(builder, size):
     images = RNG.normal(size=(2, size, size, 3))
     expected = numpy_resnet.forward(tensors, images, cifar=builder != "ResNet18")
     logits = model.predict(images.astype("float32"), verbose=0)
-    np.testing.assert_allclose(logits, expected, rtol=2e-4, atol=2e-4 * abs(expected).max())
+    np.testing.assert_allclose(
+        logits, expected, rtol=2e-4, atol=2e-4 * abs(expected).max()
+    )
 
 
 def test_pooling_and_top():
@@ -78,7 +80,7 @@ def test_every_entry_names_a_builder(name):
     else:
         assert callable(getattr(backbones, entry.builder))
     assert entry.default_tag in entry.tags
-    assert all(0 < std for tag in entry.tags.values() for std in tag.statistics.std)
+    assert all(std > 0 for tag in entry.tags.values() for std in tag.statistics.std)
 
 
 # One network of each kind that carries its own preprocessing unless told otherwise.
@@ -121,7 +123,7 @@ def test_build_gives_pooled_features_of_any_family():
 
 
 def test_too_small_images_are_refused():
-    with pytest.raises(errors.UsageError, match="at least 71 pixels.*32x32"):
+    with pytest.raises(errors.UsageError, match=r"at least 71 pixels.*32x32"):
         backbones.build(backbones.resolve("keras_xception", "none"), (32, 32, 3))
 
 

@@ -72,7 +72,9 @@ def save(model: keras.Model, path: pathlib.Path, dtype: str = "float32") -> None
     from safetensors.numpy import save_file
 
     tensors = {
-        name: np.ascontiguousarray(_to_pytorch(keras.ops.convert_to_numpy(variable)).astype(dtype))
+        name: np.ascontiguousarray(
+            _to_pytorch(keras.ops.convert_to_numpy(variable)).astype(dtype)
+        )
         for name, variable in _variables_by_tensor(model).items()
     }
     save_file(tensors, path)

@@ -1,0 +1,157 @@
+"""The programs as a user runs them: exit status, one clear line, speed of --help."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from normtest_tf import backbones, datasets
+
+ROOT = pathlib.Path(__file__).parent.parent
+PROGRAMS = sorted(
+    path.stem
+    for path in (ROOT / "experiments").glob("*.py")
+    if "common.run(main)" in path.read_text(encoding="utf-8")
+)
+
+
+def run(program, *flags, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{program}", *flags],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+
+
+def test_all_programs_are_tested():
+    assert {"train", "quickstart", "pretrain", "benchmark"} <= set(PROGRAMS)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("flag", ["--help", "--helpfull"])
+def test_help_is_quick_and_ends_with_status_0(program, flag):
+    command = [sys.executable, "-X", "importtime", "-m", f"experiments.{program}", flag]
+    started = time.perf_counter()
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert time.perf_counter() - started < 10  # About 0.3 s; this is no benchmark.
+    assert result.returncode == 0
+    assert result.stdout.strip()
+    imported = re.findall(r"\| +(\w+)$", result.stderr, re.MULTILINE)
+    assert not {"tensorflow", "keras", "tensorflow_datasets"} & set(imported)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--dataset=cifar11", "Did you mean 'cifar10'"),
+        ("--dataset=folder:", "lacks its path"),
+        ("--dataset=folder:missing", "does not exist"),
+        ("--model=resnet19", "Did you mean 'resnet18'"),
+        ("--normalization=fintune", "finetune|pretrain|instance|minmax"),
+        ("--weights=tv_in2k", "tv_in1k"),
+        ("--weights=missing.safetensors", "neither a file nor a tag"),
+        ("--precision=float8", "mixed_bfloat16"),
+        ("--learning_rate=0", "must be positive"),
+        ("--learning_rate=nan", "must be positive"),
+        ("--batch_size=-3", "positive"),
+        ("--epochs=many", "many"),
+        ("--seed=-1", "seed"),
+        ("--epoch=3", "epoch"),
+        ("50", "unexpected argument '50'"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(flag, words, tmp_path):
+    result = run("train", flag, "--results_dir=results", cwd=tmp_path)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lists():
+    models = run("train", "--list_models")
+    assert models.returncode == 0
+    assert set(backbones.ARCHITECTURES) <= set(models.stdout.split())
+    sets = run("train", "--list_datasets")
+    assert sets.returncode == 0
+    assert set(datasets.DATASETS) <= set(sets.stdout.split())
+
+
+def test_train_writes_a_run_and_does_not_repeat_it(tmp_path):
+    flags = [
+        "--dataset=digits",
+        "--model=cifar_resnet8",
+        "--epochs=1",
+        "--train_examples=64",
+        "--test_examples=10",
+        "--results_dir=mine",
+    ]
+    first = run("train", *flags, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    folder = tmp_path / "mine" / "digits" / "cifar_resnet8-finetune" / "seed-223"
+    assert (folder / "model.keras").is_file()
+    assert "epoch 1/1" in first.stdout
+    again = run("train", *flags, cwd=tmp_path)
+    assert again.returncode == 0
+    assert "finished before" in again.stdout
+    assert "epoch 1/1" not in again.stdout
+    other = run("train", *flags, "--batch_size=8", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "batch_size=256 there, batch_size=8 now" in other.stderr
+
+
+def test_quickstart_gives_a_table_and_a_figure(tmp_path):
+    result = run("quickstart", "--epochs=1", "--seeds=1,2", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "finetune - pretrain" in result.stdout
+    assert "What to run next" in result.stdout
+    assert (tmp_path / "quickstart_results" / "quickstart.png").is_file()
+
+
+@pytest.mark.parametrize("seeds", ["", "1,1", "one", "-1"])
+def test_quickstart_with_bad_seeds(seeds):
+    result = run("quickstart", f"--seeds={seeds}")
+    assert result.returncode == 2
+    assert "--seeds" in result.stderr
+
+
+def test_pretrain_writes_weights_that_train_accepts(tmp_path):
+    result = run(
+        "pretrain",
+        "--dataset=digits",
+        "--epochs=1",
+        "--train_examples=64",
+        "--test_examples=10",
+        "--output=mine.safetensors",
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    model = backbones.CifarResNet8(weights=str(tmp_path / "mine.safetensors"))
+    assert model.output_shape == (None, 10)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ([], "output"),
+        (["--output=x.h5"], "must end in .safetensors"),
+        (["--output=x.safetensors", "--model=keras_resnet50"], "our own networks"),
+        (["--output=/proc/x/y.safetensors", "--dataset=digits"], "can't write"),
+    ],
+)
+def test_pretrain_with_bad_flags(flags, words, tmp_path):
+    result = run("pretrain", *flags, cwd=tmp_path)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert words in line
