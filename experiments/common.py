@@ -163,6 +163,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     # TensorFlow logs its start-up on stderr, where errors should stand out.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    # Otherwise TensorFlow takes all memory of a GPU that others may share.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     logging.set_verbosity(logging.WARNING)
     if {"--help", "--helpshort", "-help", "--helpfull"} & set(sys.argv[1:]):
         sys.exit(_print_help())
