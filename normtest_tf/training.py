@@ -113,7 +113,8 @@ class EpochRecorder(keras.callbacks.Callback):
     Args:
         schedule: Tells the learning rate of an epoch.
         training_examples: The number of images in an epoch.
-        evaluations: What to evaluate on, by the prefix of its columns.
+        evaluations: What to evaluate on and the number of its examples, by the
+            prefix of its columns.
         on_row: Called with each epoch's row: `epoch` (from 1), `learning_rate`,
             `train_loss`, `train_accuracy`, loss and accuracy of each evaluation,
             `seconds` and `images_per_second` of training without evaluation.
@@ -123,7 +124,7 @@ class EpochRecorder(keras.callbacks.Callback):
         self,
         schedule: EpochCosine,
         training_examples: int,
-        evaluations: dict[str, tf.data.Dataset],
+        evaluations: dict[str, tuple[tf.data.Dataset, int]],
         on_row: Callable[[dict[str, float]], None],
     ) -> None:
         super().__init__()
@@ -144,10 +145,10 @@ class EpochRecorder(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "learning_rate": self._schedule.at_epoch(epoch),
             "train_loss": float(logs["loss"]),
-            "train_accuracy": float(logs["accuracy"]),
+            "train_accuracy": _exact(logs["accuracy"], self._training_examples),
         }
-        for prefix, batches in self._evaluations.items():
-            loss, accuracy = evaluate(self.model, batches)
+        for prefix, (batches, examples) in self._evaluations.items():
+            loss, accuracy = evaluate(self.model, batches, examples)
             row[f"{prefix}_loss"] = loss
             row[f"{prefix}_accuracy"] = accuracy
         row["seconds"] = seconds
@@ -155,18 +156,26 @@ class EpochRecorder(keras.callbacks.Callback):
         self._on_row(row)
 
 
-def evaluate(model: keras.Model, batches: tf.data.Dataset) -> tuple[float, float]:
+def evaluate(
+    model: keras.Model, batches: tf.data.Dataset, examples: int
+) -> tuple[float, float]:
     """Returns a model's mean loss and top-1 accuracy over exactly all examples.
 
     Args:
         model: Compiled by `compile_for_training`.
         batches: From `pipeline.evaluation_batches`.
+        examples: The number of examples in them.
 
     Returns:
         Cross-entropy in nats and accuracy from 0 to 1.
     """
     values = model.evaluate(batches, verbose=0, return_dict=True)
-    return float(values["loss"]), float(values["accuracy"])
+    return float(values["loss"]), _exact(values["accuracy"], examples)
+
+
+def _exact(accuracy: float, examples: int) -> float:
+    """Turns Keras's float32 quotient back into a count over all examples."""
+    return round(float(accuracy) * examples) / examples
 
 
 def fit(
@@ -205,8 +214,11 @@ def fit(
         schedule,
         len(train),
         {
-            prefix: pipeline.evaluation_batches(
-                split.images, split.labels, recipe.batch_size
+            prefix: (
+                pipeline.evaluation_batches(
+                    split.images, split.labels, recipe.batch_size
+                ),
+                len(split),
             )
             for prefix, split in evaluations.items()
         },
