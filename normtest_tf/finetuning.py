@@ -155,9 +155,7 @@ def _train_and_write(
 ) -> dict[str, Any]:
     """Trains the model and writes the run's folder; returns the result."""
     folder = config.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    # From here on the folder no longer holds a finished run.
-    (folder / "result.json").unlink(missing_ok=True)
+    runs.start_afresh(folder)
     model = pytorch_semantics.with_pytorch_batch_norm(prepared.model)
     bar = progress.Progress(
         f"{config.model}-{config.normalization} seed {config.seed}",

@@ -16,6 +16,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -162,6 +163,18 @@ def _three_floats(
 def is_finished(folder: pathlib.Path) -> bool:
     """Tells whether a run's folder holds a complete run."""
     return (folder / "result.json").is_file()
+
+
+def start_afresh(folder: pathlib.Path) -> None:
+    """Makes a run's folder, and removes what an earlier run left in it.
+
+    `result.json` goes first, so that the folder never looks finished meanwhile.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("result.json", "config.json", "history.csv", "model.keras"):
+        (folder / name).unlink(missing_ok=True)
+    # Otherwise TensorBoard would show two runs as one.
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

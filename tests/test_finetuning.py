@@ -90,6 +90,7 @@ def test_overwriting_runs_again(config, digits, result):
     assert again["final_epoch"] == 1
     assert runs.read_json(config.folder / "config.json")["requested"]["epochs"] == 1
     assert {path.name for path in config.folder.iterdir()} == FILES
+    assert len(list((config.folder / "tensorboard").iterdir())) == 1
 
 
 def test_nothing_is_written_for_a_run_that_can_not_be(config, digits, tmp_path):
