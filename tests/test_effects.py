@@ -52,3 +52,57 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
 
 def test_binomial_standard_error():
     assert effects.binomial_standard_error(0.9, 10_000) == pytest.approx(0.003)
+
+
+def test_sign_flips_by_hand():
+    # Of the 8 sign patterns only +++ and --- have a mean of 2 or more in size.
+    assert effects.sign_flip_p_value([1, 2, 3]) == pytest.approx(2 / 8)
+    # -1 + 2 + 3: also reached or passed by +++ and the two mirror images.
+    assert effects.sign_flip_p_value([-1, 2, 3]) == pytest.approx(4 / 8)
+
+
+def test_sign_flips_hold_their_level():
+    rng = np.random.default_rng(2)
+    p_values = [effects.sign_flip_p_value(rng.normal(size=6)) for _ in range(300)]
+    assert np.mean(np.array(p_values) <= 0.0625) < 0.0625 + 3 * math.sqrt(0.06 / 300)
+
+
+def test_bootstrap_interval_comes_near_the_t_interval():
+    values = np.random.default_rng(3).normal(1, 2, 200)
+    effect = effects.paired_effect(values, np.zeros(200))
+    low, high = effects.bootstrap_interval(values)
+    assert (low, high) == pytest.approx((effect.low, effect.high), abs=0.05)
+    assert effects.bootstrap_interval(values) == (low, high)
+    assert effects.bootstrap_interval([1.0, 1.0]) == (1.0, 1.0)
+
+
+def test_holm_by_hand():
+    # Sorted 0.01, 0.02, 0.04: times 3, 2, 1, never decreasing.
+    np.testing.assert_allclose(effects.holm([0.04, 0.01, 0.02]), [0.04, 0.03, 0.04])
+    np.testing.assert_allclose(effects.holm([0.6, 0.7]), [1, 1])
+
+
+def test_equivalence_agrees_with_the_90_percent_interval():
+    rng = np.random.default_rng(4)
+    for values in rng.normal(0.1, 0.4, (20, 8)):
+        effect = effects.paired_effect(values, np.zeros(8), confidence=0.9)
+        inside = effect.low > -0.3 and effect.high < 0.3
+        assert (effects.equivalence_p_value(values, 0.3) < 0.05) == inside
+
+
+@pytest.mark.parametrize("difference", [0.5, 0.3, 0.2])
+def test_pairs_needed_by_simulation(difference):
+    needed = effects.pairs_needed(sd=0.44, difference=difference)
+
+    def power(pairs):
+        samples = np.random.default_rng(5).normal(difference, 0.44, (4000, pairs))
+        return np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05)
+
+    assert power(needed) > 0.78
+    assert power(needed - 1) < 0.82
+
+
+def test_no_number_of_pairs_shows_no_difference():
+    with pytest.raises(ValueError, match="difference"):
+        effects.pairs_needed(sd=0.4, difference=0)
+    assert effects.pairs_needed(sd=0, difference=1) == 2
