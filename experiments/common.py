@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from absl import app, flags, logging
@@ -151,11 +152,12 @@ def run_config(**values: Any) -> runs.RunConfig:  # noqa: ANN401
     return runs.RunConfig(**(given | values))
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
+def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> None:
     """Runs a program: `main` gets the flags parsed, errors become one line.
 
     Args:
         main: The program, called with what is left of the command line.
+        arguments: Whether anything but flags may be on the command line.
 
     Raises:
         SystemExit: Always; status 0 when done, 2 for input that can't be used.
@@ -168,7 +170,10 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     logging.set_verbosity(logging.WARNING)
     if {"--help", "--helpshort", "-help", "--helpfull"} & set(sys.argv[1:]):
         sys.exit(_print_help())
-    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+    app.run(
+        lambda argv: _guarded(main, argv),
+        flags_parser=lambda argv: _parse(argv, arguments),
+    )
 
 
 def import_tensorflow() -> None:
@@ -178,15 +183,23 @@ def import_tensorflow() -> None:
     TensorFlow afterwards. The log goes straight to the process's stderr, whatever
     TF_CPP_MIN_LOG_LEVEL says, and would bury an error message.
     """
+    with silent_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # Looks for a GPU, loudly.
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Drops what compiled code logs on stderr; exceptions come through."""
     sys.stderr.flush()
     stderr = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()  # Looks for a GPU, loudly.
+        yield
     finally:
+        sys.stderr.flush()
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(null)
@@ -201,11 +214,11 @@ def _print_help() -> int:
     return 0
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
     """Parses the command line; what can't be parsed ends the program."""
     try:
         rest = FLAGS(argv)
-        if len(rest) > 1:
+        if len(rest) > 1 and not arguments:
             raise errors.UsageError(
                 f"unexpected argument {rest[1]!r}; flags are written --name=value"
             )

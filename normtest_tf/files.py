@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -15,12 +16,13 @@ from normtest_tf import errors
 def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary path that takes the place of `path` on success.
 
-    The temporary file lies in the same folder and has the same suffix, so that
-    writers which look at the suffix behave the same. It is flushed to the disk
-    before it is renamed, and removed if the block raises.
+    What is written there may also be a folder. The temporary path lies in the same
+    folder and has the same suffix, so that writers which look at the suffix behave
+    the same. It is flushed to the disk before it is renamed, and removed if the
+    block raises.
 
     Args:
-        path: The file to write. Its folder is made if need be.
+        path: The file or folder to write. The folder it is in is made if need be.
 
     Yields:
         The path to write to.
@@ -30,12 +32,33 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary = folder / path.name
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for file in _files(temporary):
+            with open(file, "rb") as opened:
+                os.fsync(opened.fileno())
+        if temporary.is_dir() and path.is_dir():
+            _replace_folder(temporary, path)
+        else:
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
-        folder.rmdir()
+        shutil.rmtree(folder)
+
+
+def _replace_folder(new: pathlib.Path, path: pathlib.Path) -> None:
+    """Puts a folder in the place of one that holds something, in two steps."""
+    old = new.parent / f"{new.name}.old"
+    os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except OSError:
+        os.replace(old, path)
+        raise
+
+
+def _files(path: pathlib.Path) -> list[pathlib.Path]:
+    """Returns a file, or all files in a folder."""
+    if path.is_dir():
+        return [inner for inner in path.rglob("*") if inner.is_file()]
+    return [path]
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

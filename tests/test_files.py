@@ -21,6 +21,24 @@ def test_a_file_is_complete_or_not_there(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_folder_takes_the_place_of_a_folder_and_of_nothing_else(tmp_path):
+    def write(path, name):
+        with files.atomic_path(path) as temporary:
+            temporary.mkdir()
+            (temporary / name).touch()
+
+    write(tmp_path / "folder", "old")
+    write(tmp_path / "folder", "new")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "folder", tmp_path / "folder/new"]
+    with pytest.raises(OSError, match="folder"):
+        files.write_text(tmp_path / "folder", "a file")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        write(tmp_path / "file", "new")
+    assert (tmp_path / "file").is_file()
+    assert (tmp_path / "folder/new").is_file()
+
+
 def test_json_has_no_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         files.write_json(tmp_path / "x.json", {"value": float("nan")})

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 PROGRAMS = sorted(
     path.stem
     for path in (ROOT / "experiments").glob("*.py")
-    if "common.run(main)" in path.read_text(encoding="utf-8")
+    if "common.run(main" in path.read_text(encoding="utf-8")
 )
 
 
@@ -31,7 +31,7 @@ def run(program, *flags, cwd=ROOT):
 
 
 def test_all_programs_are_tested():
-    assert {"train", "quickstart", "pretrain", "benchmark"} <= set(PROGRAMS)
+    assert {"train", "quickstart", "export", "predict"} <= set(PROGRAMS)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -155,3 +155,70 @@ def test_pretrain_with_bad_flags(flags, words, tmp_path):
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
     assert words in line
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    result = run(
+        "train",
+        "--dataset=digits",
+        "--model=cifar_resnet8",
+        "--epochs=1",
+        "--train_examples=64",
+        "--test_examples=10",
+        "--results_dir=results",
+        cwd=folder,
+    )
+    assert result.returncode == 0, result.stderr
+    return folder / "results" / "digits" / "cifar_resnet8-finetune" / "seed-223"
+
+
+def test_export_writes_compares_and_does_not_replace(finished_run):
+    flags = [f"--run_dir={finished_run}", "--check_on=test", "--check_images=40"]
+    first = run("export", *flags, "--probabilities")
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    assert "on 40 images; 0 of them" in first.stdout
+    path = finished_run / "export" / "model-probabilities.keras"
+    assert str(path) in first.stdout
+    written = path.stat().st_mtime_ns
+    again = run("export", *flags, "--probabilities")
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr
+    assert path.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--format=tflite"], "keras|saved_model|onnx|litert"),
+        (["--probabilities", "--features"], "probabilities"),
+        (["--output=model.h5"], "must end in .keras"),
+        (["--format=saved_model", "--output=."], "is no saved_model export"),
+        (["--output=/proc/x/y.keras"], "can't write"),
+        (["--check_images=0"], "check_images"),
+        (["--run_dir=missing"], "missing is not a folder"),
+        (["--run_dir=."], "no finished run"),
+    ],
+)
+def test_export_with_bad_flags(flags, words, finished_run, tmp_path):
+    result = run("export", f"--run_dir={finished_run}", *flags, cwd=tmp_path)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_of_a_damaged_model(tmp_path, finished_run):
+    for name in ("config.json", "result.json"):
+        (tmp_path / name).write_bytes((finished_run / name).read_bytes())
+    for content, words in [(None, "is missing"), (b"half", "can't load")]:
+        if content:
+            (tmp_path / "model.keras").write_bytes(content)
+        result = run("export", "--run_dir=.", cwd=tmp_path)
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert words in line
+    assert not (tmp_path / "export").exists()

@@ -1,0 +1,85 @@
+"""Runs an exported model with its own runtime and nothing of this package.
+
+    python reloading.py FORMAT MODEL IMAGES.npy OUTPUTS.npy
+
+This file is a program of its own, started in a fresh process by `exporting`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+Run = Callable[["np.ndarray"], "np.ndarray"]  # noqa: F821
+
+BATCH_SIZE = 32  # The last batch is smaller, so that two sizes get tried.
+
+
+def load_keras(path: str) -> Run:
+    """Loads a .keras file with Keras."""
+    import keras
+
+    model = keras.models.load_model(path)
+    return lambda images: keras.ops.convert_to_numpy(model(images, training=False))
+
+
+def load_saved_model(path: str) -> Run:
+    """Loads a SavedModel with TensorFlow."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(path)
+    return lambda images: model.serve(images).numpy()
+
+
+def load_onnx(path: str) -> Run:
+    """Loads an ONNX file with onnxruntime; it may ask for nothing but the image."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {"image": images})[0]
+
+
+def load_litert(path: str) -> Run:
+    """Loads a .tflite file with LiteRT's interpreter."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path)
+    (image,) = interpreter.get_input_details()
+    (output,) = interpreter.get_output_details()
+
+    def run(images: np.ndarray) -> np.ndarray:  # noqa: F821
+        interpreter.resize_tensor_input(image["index"], images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(image["index"], images)
+        interpreter.invoke()
+        return interpreter.get_tensor(output["index"])
+
+    return run
+
+
+LOADERS = {
+    "keras": load_keras,
+    "saved_model": load_saved_model,
+    "onnx": load_onnx,
+    "litert": load_litert,
+}
+
+
+def main(name: str, model: str, images: str, outputs: str) -> None:
+    """Runs the model on the images and writes what it gives."""
+    # The script's own folder would let our modules shadow others' of that name.
+    sys.path.pop(0)
+    sys.modules["normtest_tf"] = None  # Importing it raises ImportError.
+    import numpy as np
+
+    pixels = np.load(images)
+    run = LOADERS[name](model)
+    batches = [
+        run(pixels[start : start + BATCH_SIZE])
+        for start in range(0, len(pixels), BATCH_SIZE)
+    ]
+    np.save(outputs, np.concatenate(batches))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
