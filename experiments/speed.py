@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
-import sys
 import time
-import types
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,15 +78,12 @@ def train_pytorch(
     folder: str, model: str, classes: int, batch_size: int, workers: int
 ) -> dict[str, float]:
     """Trains as the reference does; returns rate and peak memory."""
-    # torchvision's compiled operators need not fit the build of PyTorch; nothing
-    # here uses them, but importing this module registers them.
-    sys.modules.setdefault(
-        "torchvision._meta_registrations", types.ModuleType("_meta_registrations")
-    )
-    import timm
     import torch
 
+    from experiments import pytorch
     from normtest_tf import peak_memory
+
+    timm = pytorch.import_module("timm")
 
     images, labels = _read_images(folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"

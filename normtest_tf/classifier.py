@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from normtest_tf import backbones, pytorch_semantics
+from normtest_tf import backbones
+from normtest_tf.backbones import functional
 from normtest_tf.normalization import ChannelStatistics, normalization_layer
 
 
@@ -62,17 +63,12 @@ def build_classifier(
     inputs = keras.Input(image_shape, dtype="uint8", name="image")
     x = normalization_layer(statistics, image_shape, channel_order)(inputs)
     features = backbone(x)
-    logits = _head(features.shape[-1], num_classes, seed)(features)
-    return keras.Model(inputs, logits, name="classifier"), left_out
-
-
-def _head(features: int, num_classes: int, seed: int) -> keras.layers.Dense:
-    """Returns the linear layer that gives the logits, initialised as PyTorch's."""
-    initializer = pytorch_semantics.linear_initializer
-    return keras.layers.Dense(
+    head = functional.linear(
+        features.shape[-1],
         num_classes,
-        kernel_initializer=initializer(features, seed),
-        bias_initializer=initializer(features, seed + 1),
-        dtype="float32",
         name="head",
+        bias=backbones.get(source.architecture).head_bias,
+        seed=seed,
     )
+    logits = head(features)
+    return keras.Model(inputs, logits, name="classifier"), left_out

@@ -149,7 +149,9 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
 
 
-def linear_initializer(fan_in: int, seed: int) -> keras.initializers.Initializer:
+def linear_initializer(
+    fan_in: int, seed: int | None = None
+) -> keras.initializers.Initializer:
     """Returns PyTorch's initial distribution of a linear layer.
 
     Both weight and bias of `torch.nn.Linear` start from a uniform distribution
@@ -157,7 +159,8 @@ def linear_initializer(fan_in: int, seed: int) -> keras.initializers.Initializer
 
     Args:
         fan_in: Number of inputs of the layer.
-        seed: Makes every call of the initializer return the same values.
+        seed: Makes every call of the initializer return the same values. Default:
+            drawn from the global seed.
 
     Returns:
         A stock Keras initializer.

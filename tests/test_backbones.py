@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -13,10 +15,29 @@ def trainable_parameters(model):
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
-@pytest.mark.parametrize(("classes", "expected"), [(10, 11_181_642), (100, 11_227_812)])
-def test_resnet18_has_the_references_number_of_parameters(classes, expected):
-    model = backbones.ResNet18(weights=None, classes=classes, input_shape=(32, 32, 3))
-    assert trainable_parameters(model) == expected
+# With 10 and with 100 classes; those of the reference study are its own numbers.
+PARAMETERS = {
+    "ResNet18": (11_181_642, 11_227_812),
+    "ResNet34": (21_289_802, 21_335_972),
+    "ResNet50": (23_528_522, 23_712_932),
+    "ResNet101": (42_520_650, 42_705_060),
+    "ResNet152": (58_164_298, 58_348_708),
+    "DenseNet121": (6_964_106, 7_056_356),
+    "DenseNet161": (26_494_090, 26_692_900),
+    "DenseNet169": (12_501_130, 12_650_980),
+    "DenseNet201": (18_112_138, 18_285_028),
+}
+
+
+@pytest.mark.parametrize("builder", PARAMETERS)
+def test_number_of_parameters(builder):
+    build = getattr(backbones, builder)
+    ten, hundred = PARAMETERS[builder]
+    model = build(weights=None, classes=10, input_shape=(32, 32, 3))
+    assert trainable_parameters(model) == ten
+    features = model.layers[-1].input.shape[-1]
+    assert ten + 90 * (features + 1) == hundred
+    assert model.name == builder.lower()
 
 
 @pytest.mark.parametrize(
@@ -59,6 +80,48 @@ def test_pooling_and_top():
         resnet(include_top=False, pooling="mean", **options)
     with pytest.raises(ValueError, match="classes"):
         resnet(classes=0, **options)
+    with pytest.raises(ValueError, match="at least 32 pixels"):
+        resnet(weights=None, input_shape=(31, 32, 3))
+
+
+@pytest.mark.parametrize("builder", ["ResNet18", "DenseNet121"])
+def test_any_size_from_32(builder):
+    build = getattr(backbones, builder)
+    model = build(include_top=False, weights=None, input_shape=(None, None, 3))
+    assert model(np.zeros((1, 33, 95, 3), "float32")).shape[1:3] == (
+        (2, 3) if builder == "ResNet18" else (1, 3)
+    )
+
+
+def test_fresh_classifiers_follow_timm():
+    options = {"weights": None, "input_shape": (32, 32, 3)}
+    dense = backbones.DenseNet121(**options).get_layer("classifier")
+    np.testing.assert_array_equal(dense.bias, 0)
+    linear = backbones.ResNet18(**options).get_layer("fc")
+    bound = 1 / np.sqrt(512)
+    for weight in (linear.kernel, linear.bias):
+        assert 0.99 * bound < abs(np.array(weight)).max() <= bound
+
+
+def test_fresh_convolutions_follow_timm():
+    """Normal with the variance 2 / fan: DenseNets by fan in, ResNets by fan out."""
+    options = {"weights": None, "input_shape": (32, 32, 3), "include_top": False}
+    for build, layer, fan in [
+        (backbones.ResNet50, "layer1_0_conv3", 256),
+        (backbones.DenseNet121, "features_denseblock4_denselayer16_conv1", 992),
+    ]:
+        kernel = np.array(build(**options).get_layer(layer).kernel)
+        assert kernel.std() == pytest.approx(np.sqrt(2 / fan), rel=0.05)
+        # A truncated distribution would end at two standard deviations.
+        assert abs(kernel).max() > 3 * kernel.std()
+
+
+def test_residual_branches_start_at_0():
+    for build, last in [(backbones.ResNet34, "bn2"), (backbones.ResNet50, "bn3")]:
+        model = build(weights=None, input_shape=(32, 32, 3), include_top=False)
+        for layer in model.layers:
+            if layer.name.startswith("layer") and "_bn" in layer.name:
+                assert bool(np.any(layer.gamma)) != layer.name.endswith(last)
 
 
 def test_embedded_weights_classify_and_fit_every_top():
@@ -112,6 +175,44 @@ def _with_preprocessing_weights(model, weights):
     """Returns `weights` with those of the model's own preprocessing put in front."""
     own = model.get_weights()
     return own[: len(own) - len(weights)] + weights
+
+
+def test_timms_tags_tell_their_own_preprocessing_and_licence():
+    tag = backbones.get("resnet34").tags["ra4_e3600_r224_in1k"]
+    assert tag.statistics is registry.HALF
+    tag = backbones.get("resnet18").tags["fb_ssl_yfcc100m_ft_in1k"]
+    assert tag.licence == "cc-by-nc-4.0"
+    assert tag.trained_on == "YFCC-100M, then ImageNet-1k"
+    assert tag.statistics.definition == "per-image"
+    defaults = {
+        "resnet18": "tv_in1k",
+        "resnet50": "a1_in1k",
+        "densenet121": "ra_in1k",
+        "densenet161": "tv_in1k",
+    }
+    for name, default in defaults.items():
+        entry = backbones.get(name)
+        assert entry.default_tag == default
+        assert entry.tags[default].origin == f"hf:timm/{name}.{default}"
+
+
+def test_constants_of_unknown_source_are_refused():
+    with pytest.raises(ValueError, match="unknown constants"):
+        registry._statistics("0.4 0.4 0.4", "0.2 0.2 0.2")
+
+
+def test_a_networks_default_weights_are_its_default_tag():
+    for entry in registry.ARCHITECTURES.values():
+        if entry.family != "keras_applications":
+            signature = inspect.signature(getattr(backbones, entry.builder))
+            assert signature.parameters["weights"].default == entry.default_tag
+
+
+@pytest.mark.torch
+def test_the_registry_has_exactly_what_timm_publishes():
+    from experiments import timm_tags
+
+    assert registry.TIMM_TAGS.read_text() == timm_tags.csv_text()
 
 
 def test_build_gives_pooled_features_of_any_family():

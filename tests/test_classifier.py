@@ -46,6 +46,12 @@ def test_head_follows_pytorchs_distribution():
     assert 0 < abs(np.array(head.bias)).max() <= bound
 
 
+def test_head_of_a_densenet_starts_without_bias_as_timms():
+    head = build(model="densenet121").get_layer("head")
+    np.testing.assert_array_equal(head.bias, 0)
+    assert abs(np.array(head.kernel)).max() > 0.99 / np.sqrt(1024)
+
+
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_logits_and_normalization_are_float32_in_mixed_precision(precision):
     model = build(precision=precision)

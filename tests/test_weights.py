@@ -1,5 +1,7 @@
 """Weights files: what is read from them, and every way they are refused."""
 
+import re
+
 import h5py
 import keras
 import ml_dtypes
@@ -85,6 +87,22 @@ def test_num_batches_tracked_is_ignored(path, donor):
     rewrite(path, lambda t: t.update({"bn1.num_batches_tracked": np.array(7)}))
     model = small()
     weights.load_file(model, path)
+    assert same_weights(model, donor)
+
+
+def test_old_names_of_densenets_are_understood(tmp_path):
+    """As torchvision's files have them: `denselayer1.norm.1` for `norm1`."""
+    options = {"weights": None, "classes": 3, "input_shape": (32, 32, 3)}
+    donor = randomise(backbones.DenseNet121(**options))
+    path = tmp_path / "old.safetensors"
+    safetensors_weights.save(donor, path)
+    new = load_file(path)
+    assert "features.denseblock1.denselayer1.norm1.weight" in new
+    old = {re.sub(r"(layer\d+\.(norm|conv))([12])", r"\1.\3", k): new[k] for k in new}
+    assert "features.denseblock4.denselayer16.conv.2.weight" in old
+    save_file(old, path)
+    model = backbones.DenseNet121(**options)
+    assert weights.load_file(model, path) == []
     assert same_weights(model, donor)
 
 

@@ -17,14 +17,35 @@ from normtest_tf.backbones.weights import Source, resolve
 if TYPE_CHECKING:
     import keras
 
-    from normtest_tf.backbones.resnet import CifarResNet8, ResNet18
+    from normtest_tf.backbones.densenet import (
+        DenseNet121,
+        DenseNet161,
+        DenseNet169,
+        DenseNet201,
+    )
+    from normtest_tf.backbones.resnet import (
+        CifarResNet8,
+        ResNet18,
+        ResNet34,
+        ResNet50,
+        ResNet101,
+        ResNet152,
+    )
 
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "CifarResNet8",
+    "DenseNet121",
+    "DenseNet161",
+    "DenseNet169",
+    "DenseNet201",
     "Pretraining",
     "ResNet18",
+    "ResNet34",
+    "ResNet50",
+    "ResNet101",
+    "ResNet152",
     "Source",
     "build",
     "get",

@@ -6,10 +6,15 @@ name, and list them all, at once.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import pathlib
 
 from normtest_tf import errors
 from normtest_tf.normalization import IMAGENET, ChannelStatistics
+
+# Written by `python -m experiments.networks --from_timm`.
+TIMM_TAGS = pathlib.Path(__file__).with_name("timm_tags.csv")
 
 HALF = ChannelStatistics(
     mean=(0.5, 0.5, 0.5),
@@ -42,6 +47,8 @@ class Pretraining:
         statistics: The channel statistics of its inputs, in RGB order.
         channel_order: `rgb` or `bgr`.
         licence: Licence of the weights, as stated at their origin.
+        url: Where their makers describe them, or empty.
+        input_size: The image side in pre-training, or None where not known.
     """
 
     origin: str
@@ -49,6 +56,8 @@ class Pretraining:
     statistics: ChannelStatistics
     channel_order: str = "rgb"
     licence: str = "apache-2.0"
+    url: str = ""
+    input_size: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +72,8 @@ class Architecture:
         tags: Its pre-trained weights by tag; the first is the default.
         options: Further arguments of the builder.
         min_size: The smallest image side it accepts.
+        head_bias: How the bias of a fresh classifier starts: `uniform`, as PyTorch's
+            linear layers do, or `zeros`.
     """
 
     name: str
@@ -71,6 +82,7 @@ class Architecture:
     tags: dict[str, Pretraining]
     options: dict[str, object] = dataclasses.field(default_factory=dict)
     min_size: int = 32
+    head_bias: str = "uniform"
 
     @property
     def default_tag(self) -> str:
@@ -78,18 +90,78 @@ class Architecture:
         return next(iter(self.tags))
 
 
-def _timm(name: str, *tags: str) -> dict[str, Pretraining]:
-    """Returns timm's weights of a network; each tag may end in `:LICENCE`."""
-    table = {}
-    for tag in tags:
-        tag, _, licence = tag.partition(":")
-        table[tag] = Pretraining(
-            origin=f"hf:timm/{name}.{tag}",
-            trained_on="ImageNet-1k",
-            statistics=IMAGENET,
-            licence=licence or "apache-2.0",
-        )
+def _read_timm_tags() -> dict[str, dict[str, Pretraining]]:
+    """Returns the weights that timm publishes, by network and by tag."""
+    table: dict[str, dict[str, Pretraining]] = {}
+    with TIMM_TAGS.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            table.setdefault(row["model"], {})[row["tag"]] = Pretraining(
+                origin=f"hf:{row['repository']}",
+                trained_on=row["trained_on"],
+                statistics=_statistics(row["mean"], row["std"]),
+                licence=row["licence"],
+                url=row["url"],
+                input_size=int(row["input_size"]),
+            )
     return table
+
+
+def _statistics(mean: str, std: str) -> ChannelStatistics:
+    """Returns the statistics that are known by these constants.
+
+    Raises:
+        ValueError: If nothing is known of where they come from.
+    """
+    constants = tuple(
+        tuple(float(value) for value in text.split()) for text in (mean, std)
+    )
+    for known in (IMAGENET, HALF):
+        if constants == (known.mean, known.std):
+            return known
+    raise ValueError(f"unknown constants. Received: mean={mean}, std={std}")
+
+
+_TIMM = _read_timm_tags()
+
+
+def _timm(name: str, default: str) -> dict[str, Pretraining]:
+    """Returns timm's weights of a network, the default first."""
+    return {default: _TIMM[name][default], **_TIMM[name]}
+
+
+# Where the reference study used timm's default of its time, so do we; elsewhere
+# the default is timm's own.
+_RESNET_DEFAULTS = {
+    18: "tv_in1k",
+    34: "a1_in1k",
+    50: "a1_in1k",
+    101: "a1h_in1k",
+    152: "a1h_in1k",
+}
+_DENSENET_DEFAULTS = {
+    121: "ra_in1k",
+    161: "tv_in1k",
+    169: "tv_in1k",
+    201: "tv_in1k",
+}
+
+
+def _resnet(depth: int, default: str) -> Architecture:
+    """Describes one of timm's ResNets."""
+    name = f"resnet{depth}"
+    return Architecture(name, "resnet", f"ResNet{depth}", _timm(name, default))
+
+
+def _densenet(depth: int, default: str) -> Architecture:
+    """Describes one of timm's DenseNets."""
+    name = f"densenet{depth}"
+    return Architecture(
+        name,
+        "densenet",
+        f"DenseNet{depth}",
+        _timm(name, default),
+        head_bias="zeros",
+    )
 
 
 def _keras(
@@ -122,19 +194,8 @@ def _keras(
 _BARE: dict[str, object] = {"include_preprocessing": False}
 
 _ENTRIES = [
-    Architecture(
-        "resnet18",
-        "resnet",
-        "ResNet18",
-        _timm(
-            "resnet18",
-            "tv_in1k:bsd-3-clause",
-            "a1_in1k",
-            "a2_in1k",
-            "a3_in1k",
-            "gluon_in1k",
-        ),
-    ),
+    *(_resnet(depth, tag) for depth, tag in _RESNET_DEFAULTS.items()),
+    *(_densenet(depth, tag) for depth, tag in _DENSENET_DEFAULTS.items()),
     Architecture(
         "cifar_resnet8",
         "resnet",

@@ -18,34 +18,10 @@ from keras import layers
 
 from normtest_tf.backbones import functional
 
+EXPANSION = 4  # Channels out of a bottleneck, in widths of its 3x3 convolution.
+
 # (x, filters, strides, name) -> x
 Block = Callable[[keras.KerasTensor, int, int, str], keras.KerasTensor]
-
-
-def _convolution(
-    x: keras.KerasTensor, filters: int, size: int, strides: int, name: str
-) -> keras.KerasTensor:
-    """Convolves without bias, padded by size // 2 on every side."""
-    if size > 1 and strides > 1:
-        x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
-    return layers.Conv2D(
-        filters,
-        size,
-        strides=strides,
-        padding="same" if strides == 1 else "valid",
-        use_bias=False,
-        kernel_initializer=functional.kaiming_normal(),
-        name=name,
-    )(x)
-
-
-def _batch_norm(
-    x: keras.KerasTensor, name: str, gamma: str = "ones"
-) -> keras.KerasTensor:
-    """Normalises with PyTorch's epsilon and momentum."""
-    return layers.BatchNormalization(
-        epsilon=1e-5, momentum=0.9, gamma_initializer=gamma, name=name
-    )(x)
 
 
 def _shortcut(
@@ -54,8 +30,8 @@ def _shortcut(
     """Returns the identity, or a 1x1 projection where the shape changes."""
     if strides == 1 and x.shape[-1] == filters:
         return x
-    x = _convolution(x, filters, 1, strides, f"{name}_downsample_0")
-    return _batch_norm(x, f"{name}_downsample_1")
+    x = functional.convolution(x, filters, 1, strides, f"{name}_downsample_0")
+    return functional.batch_norm(x, f"{name}_downsample_1")
 
 
 def basic_block(
@@ -63,30 +39,45 @@ def basic_block(
 ) -> keras.KerasTensor:
     """Two 3x3 convolutions and the shortcut around them."""
     shortcut = _shortcut(x, filters, strides, name)
-    x = _convolution(x, filters, 3, strides, f"{name}_conv1")
-    x = _batch_norm(x, f"{name}_bn1")
+    x = functional.convolution(x, filters, 3, strides, f"{name}_conv1")
+    x = functional.batch_norm(x, f"{name}_bn1")
     x = layers.ReLU(name=f"{name}_act1")(x)
-    x = _convolution(x, filters, 3, 1, f"{name}_conv2")
+    x = functional.convolution(x, filters, 3, 1, f"{name}_conv2")
     # A block starts as the identity: its last scale is 0, as in timm.
-    x = _batch_norm(x, f"{name}_bn2", gamma="zeros")
+    x = functional.batch_norm(x, f"{name}_bn2", gamma="zeros")
     x = layers.Add(name=f"{name}_add")([x, shortcut])
     return layers.ReLU(name=f"{name}_act2")(x)
 
 
+def bottleneck_block(
+    x: keras.KerasTensor, filters: int, strides: int, name: str
+) -> keras.KerasTensor:
+    """1x1, 3x3 and 1x1 convolutions to four times `filters`, and the shortcut."""
+    shortcut = _shortcut(x, EXPANSION * filters, strides, name)
+    x = functional.convolution(x, filters, 1, 1, f"{name}_conv1")
+    x = functional.batch_norm(x, f"{name}_bn1")
+    x = layers.ReLU(name=f"{name}_act1")(x)
+    x = functional.convolution(x, filters, 3, strides, f"{name}_conv2")
+    x = functional.batch_norm(x, f"{name}_bn2")
+    x = layers.ReLU(name=f"{name}_act2")(x)
+    x = functional.convolution(x, EXPANSION * filters, 1, 1, f"{name}_conv3")
+    x = functional.batch_norm(x, f"{name}_bn3", gamma="zeros")
+    x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return layers.ReLU(name=f"{name}_act3")(x)
+
+
 def _imagenet_stem(x: keras.KerasTensor) -> keras.KerasTensor:
     """7x7 convolution and max-pooling: a quarter of the resolution."""
-    x = _convolution(x, 64, 7, 2, "conv1")
-    x = _batch_norm(x, "bn1")
+    x = functional.convolution(x, 64, 7, 2, "conv1")
+    x = functional.batch_norm(x, "bn1")
     x = layers.ReLU(name="act1")(x)
-    # Activations are not negative, so zeros pad as well as -infinity.
-    x = layers.ZeroPadding2D(1, name="maxpool_pad")(x)
-    return layers.MaxPooling2D(3, strides=2, name="maxpool")(x)
+    return functional.max_pool(x, "maxpool")
 
 
 def _cifar_stem(x: keras.KerasTensor) -> keras.KerasTensor:
     """3x3 convolution: half of the resolution."""
-    x = _convolution(x, 32, 3, 2, "conv1")
-    x = _batch_norm(x, "bn1")
+    x = functional.convolution(x, 32, 3, 2, "conv1")
+    x = functional.batch_norm(x, "bn1")
     return layers.ReLU(name="act1")(x)
 
 
@@ -99,6 +90,17 @@ def _stages(
             strides = 2 if stage > 0 and index == 0 else 1
             x = block(x, width * 2**stage, strides, f"layer{stage + 1}_{index}")
     return x
+
+
+def _resnet(
+    architecture: str, block: Block, depths: tuple[int, ...]
+) -> functional.Network:
+    """Describes a ResNet for ImageNet."""
+    return functional.Network(
+        architecture,
+        lambda x: _stages(_imagenet_stem(x), block, depths, 64),
+        top_name="fc",
+    )
 
 
 def ResNet18(
@@ -128,9 +130,10 @@ def ResNet18(
     Returns:
         A functional `keras.Model` from normalised RGB images, float
         `[n, height, width, 3]`, in the statistics that the weights were trained
-        with (ImageNet's for all of timm's tags).
+        with; `registry.get("resnet18").tags` has those of each tag.
 
     Raises:
+        ValueError: If an argument is not an allowed value.
         UsageError: If there is no such tag, or the file can't be used.
 
     Example:
@@ -139,18 +142,80 @@ def ResNet18(
     features = backbone(np.zeros([1, 224, 224, 3], "float32"))  # [1, 512]
     ```
     """
-    return functional.build_model(
-        "resnet18",
-        lambda x: _stages(_imagenet_stem(x), basic_block, (2, 2, 2, 2), 64),
-        top_name="fc",
-        default_input_shape=(224, 224, 3),
-        include_top=include_top,
-        weights=weights,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    return _resnet("resnet18", basic_block, (2, 2, 2, 2)).build(
+        include_top, weights, input_shape, pooling, classes, classifier_activation, name
+    )
+
+
+def ResNet34(
+    include_top: bool = True,
+    weights: str | None = "a1_in1k",
+    input_shape: tuple[int, int, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet34",
+) -> keras.Model:
+    """Builds ResNet-34, as timm's `resnet34`; for the rest see `ResNet18`.
+
+    The last feature map is `[n, height / 32, width / 32, 512]`.
+    """
+    return _resnet("resnet34", basic_block, (3, 4, 6, 3)).build(
+        include_top, weights, input_shape, pooling, classes, classifier_activation, name
+    )
+
+
+def ResNet50(
+    include_top: bool = True,
+    weights: str | None = "a1_in1k",
+    input_shape: tuple[int, int, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet50",
+) -> keras.Model:
+    """Builds ResNet-50, as timm's `resnet50`; for the rest see `ResNet18`.
+
+    The last feature map is `[n, height / 32, width / 32, 2048]`.
+    """
+    return _resnet("resnet50", bottleneck_block, (3, 4, 6, 3)).build(
+        include_top, weights, input_shape, pooling, classes, classifier_activation, name
+    )
+
+
+def ResNet101(
+    include_top: bool = True,
+    weights: str | None = "a1h_in1k",
+    input_shape: tuple[int, int, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet101",
+) -> keras.Model:
+    """Builds ResNet-101, as timm's `resnet101`; for the rest see `ResNet18`.
+
+    The last feature map is `[n, height / 32, width / 32, 2048]`.
+    """
+    return _resnet("resnet101", bottleneck_block, (3, 4, 23, 3)).build(
+        include_top, weights, input_shape, pooling, classes, classifier_activation, name
+    )
+
+
+def ResNet152(
+    include_top: bool = True,
+    weights: str | None = "a1h_in1k",
+    input_shape: tuple[int, int, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "resnet152",
+) -> keras.Model:
+    """Builds ResNet-152, as timm's `resnet152`; for the rest see `ResNet18`.
+
+    The last feature map is `[n, height / 32, width / 32, 2048]`.
+    """
+    return _resnet("resnet152", bottleneck_block, (3, 8, 36, 3)).build(
+        include_top, weights, input_shape, pooling, classes, classifier_activation, name
     )
 
 
@@ -187,16 +252,12 @@ def CifarResNet8(
     Raises:
         UsageError: If there is no such tag, or the file can't be used.
     """
-    return functional.build_model(
+    network = functional.Network(
         "cifar_resnet8",
         lambda x: _stages(_cifar_stem(x), basic_block, (1, 1, 1), 32),
         top_name="fc",
         default_input_shape=(32, 32, 3),
-        include_top=include_top,
-        weights=weights,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
+    )
+    return network.build(
+        include_top, weights, input_shape, pooling, classes, classifier_activation, name
     )

@@ -7,6 +7,7 @@ module, so no table of names is needed.
 from __future__ import annotations
 
 import pathlib
+import re
 
 import keras
 import ml_dtypes  # noqa: F401  (gives NumPy the dtype bfloat16)
@@ -19,6 +20,9 @@ CLASSIFIERS = ("fc", "classifier")
 FLOATS = ("F16", "BF16", "F32", "F64")
 # Counts that PyTorch keeps and no computation here reads.
 IGNORED_SUFFIX = ".num_batches_tracked"
+# `denselayer1.norm.1.weight`, as torchvision's own DenseNet files call what its
+# code, and timm's files, call `denselayer1.norm1.weight`.
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 def load(model: keras.Model, path: pathlib.Path) -> list[str]:
@@ -40,15 +44,19 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
     variables = _variables_by_tensor(model)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            shapes = {
-                name: tuple(file.get_slice(name).get_shape())
+            stored = {
+                OLD_DENSENET.sub(r"\1\2", name): name
                 for name in file.keys()  # noqa: SIM118  (not a dict)
                 if not name.endswith(IGNORED_SUFFIX)
+            }
+            shapes = {
+                name: tuple(file.get_slice(key).get_shape())
+                for name, key in stored.items()
             }
             left_out = _left_out_classifier(variables, shapes)
             wanted = {k: v for k, v in variables.items() if k not in left_out}
             _check_names(wanted, shapes.keys() - left_out, path)
-            values = [_read(file, name, v, path) for name, v in wanted.items()]
+            values = [_read(file, stored[name], v, path) for name, v in wanted.items()]
     except (safetensors.SafetensorError, OSError) as error:
         raise errors.UsageError(
             f"{path} is not a complete safetensors file: {errors.one_line(error)}"
