@@ -49,16 +49,16 @@ def test_resnets_equal_their_definition_in_numpy(builder, size):
         weights=None, classes=7, input_shape=(size, size, 3), classifier_activation=None
     )
     model.set_weights([RNG.uniform(0.05, 0.2, w.shape) for w in model.get_weights()])
-    names = safetensors_weights._variables_by_tensor(model)
+    names = safetensors_weights.variables_by_tensor(model)
     tensors = {
-        name: safetensors_weights._to_pytorch(np.array(variable)).astype("float64")
+        name: safetensors_weights.to_pytorch(np.array(variable)).astype("float64")
         for name, variable in names.items()
     }
     # Signs, so that the ReLUs have something to do.
     for name, tensor in tensors.items():
         if tensor.ndim > 1:
             tensor *= RNG.choice([-1, 1], tensor.shape)
-            names[name].assign(safetensors_weights._from_pytorch(tensor))
+            names[name].assign(safetensors_weights.from_pytorch(tensor))
     images = RNG.normal(size=(2, size, size, 3))
     expected = numpy_resnet.forward(tensors, images, cifar=builder != "ResNet18")
     logits = model.predict(images.astype("float32"), verbose=0)

@@ -41,7 +41,7 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
         UsageError: If the file is no safetensors file, or if another tensor is
             missing, superfluous, misshapen, not a float or not finite.
     """
-    variables = _variables_by_tensor(model)
+    variables = variables_by_tensor(model)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             stored = {
@@ -81,14 +81,14 @@ def save(model: keras.Model, path: pathlib.Path, dtype: str = "float32") -> None
 
     tensors = {
         name: np.ascontiguousarray(
-            _to_pytorch(keras.ops.convert_to_numpy(variable)).astype(dtype)
+            to_pytorch(keras.ops.convert_to_numpy(variable)).astype(dtype)
         )
-        for name, variable in _variables_by_tensor(model).items()
+        for name, variable in variables_by_tensor(model).items()
     }
     save_file(tensors, path)
 
 
-def _variables_by_tensor(model: keras.Model) -> dict[str, keras.Variable]:
+def variables_by_tensor(model: keras.Model) -> dict[str, keras.Variable]:
     """Returns the model's variables by the names of PyTorch's tensors."""
     tensors = {}
     for layer in model.layers:
@@ -105,21 +105,21 @@ def _variables_by_tensor(model: keras.Model) -> dict[str, keras.Variable]:
     return tensors
 
 
-def _from_pytorch(tensor: np.ndarray) -> np.ndarray:
+def from_pytorch(tensor: np.ndarray) -> np.ndarray:
     """Turns [out, in, height, width] or [out, in] into Keras's order of axes."""
     if tensor.ndim == 4:
         return tensor.transpose(2, 3, 1, 0)
     return tensor.T
 
 
-def _to_pytorch(tensor: np.ndarray) -> np.ndarray:
-    """Is the inverse of `_from_pytorch`."""
+def to_pytorch(tensor: np.ndarray) -> np.ndarray:
+    """Is the inverse of `from_pytorch`."""
     if tensor.ndim == 4:
         return tensor.transpose(3, 2, 0, 1)
     return tensor.T
 
 
-def _pytorch_shape(variable: keras.Variable) -> tuple[int, ...]:
+def pytorch_shape(variable: keras.Variable) -> tuple[int, ...]:
     """Returns the shape of the tensor that belongs to a variable."""
     shape = tuple(variable.shape)
     return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
@@ -136,7 +136,7 @@ def _left_out_classifier(
         weight = f"{classifier}.weight"
         if weight not in variables:
             return names
-        expected = _pytorch_shape(variables[weight])
+        expected = pytorch_shape(variables[weight])
         received = shapes[weight]
         # Only the number of classes may differ; other features are an error.
         if received[0] != expected[0] and received[1:] == expected[1:]:
@@ -165,7 +165,7 @@ def _read(
 ) -> np.ndarray:
     """Reads one tensor as float32 in Keras's order, checked."""
     view = file.get_slice(name)
-    received, expected = tuple(view.get_shape()), _pytorch_shape(variable)
+    received, expected = tuple(view.get_shape()), pytorch_shape(variable)
     if received != expected:
         raise errors.UsageError(
             f"{path}: tensor {name!r} has shape {list(received)}, expected "
@@ -180,4 +180,4 @@ def _read(
     value = value.astype(np.promote_types(np.float32, variable.dtype))
     if not np.isfinite(value).all():
         raise errors.UsageError(f"{path}: tensor {name!r} is not finite everywhere")
-    return _from_pytorch(value)
+    return from_pytorch(value)

@@ -1,0 +1,121 @@
+"""Compares our networks and recipe with PyTorch's and writes docs/parity.md.
+
+    pip install torch timm torchvision
+    python -m experiments.parity
+
+Both sides get the same weights, through a file in timm's layout, and the same
+images; what is compared, and how closely, is in tests/parity. The program ends
+with status 1 if any error is larger than allowed. It takes some minutes on a CPU.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from experiments import common, pytorch
+from normtest_tf import errors, files
+
+if TYPE_CHECKING:
+    from tests.parity.checks import Check
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_list("models", None, "Networks to compare. Default: the reference's four.")
+flags.DEFINE_string("output", "docs/parity.md", "Markdown file to write.")
+flags.DEFINE_bool("dry_run", False, "Print the names of the comparisons and stop.")
+
+COLUMNS = {
+    "logits": "logits",
+    "loss": "loss",
+    "running": "running mean and variance",
+    "gradient": "gradients",
+    "losses": "losses",
+    "weight": "weights at the end",
+    "pixels": "pixels",
+}
+PACKAGES = ("tensorflow", "keras", "torch", "timm", "torchvision")
+
+Row = tuple[str, str, str, float, float]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the comparisons and writes the table."""
+    del argv
+    try:
+        from tests.parity import cases, checks
+    except ImportError as error:
+        raise errors.UsageError(
+            f"{error}; run this program from the root of the repository"
+        ) from error
+    for name in FLAGS.models or ():
+        if name not in cases.NETWORKS:
+            raise errors.unknown_name("model", name, list(cases.NETWORKS))
+    chosen = [
+        check
+        for check in checks.CHECKS.values()
+        if not FLAGS.models or check.network in (None, *FLAGS.models)
+    ]
+    if FLAGS.dry_run:
+        print("\n".join(check.name for check in chosen))
+        return
+    output = pathlib.Path(FLAGS.output)
+    files.check_writable(output.parent)
+    pytorch.import_module("timm")
+    common.import_tensorflow()
+    rows = [row for check in chosen for row in _compare(check)]
+    files.write_text(output, _markdown(rows))
+    print(f"wrote {output}")
+    if any(error > allowed for *_, error, allowed in rows):
+        sys.exit("error: some errors are larger than allowed; see the table")
+
+
+def _compare(check: Check) -> list[Row]:
+    """Runs one comparison on both sides; returns its rows of the table."""
+    from tests.parity import checks, ours, theirs
+
+    print(check.name, flush=True)
+    found = checks.errors(check.run(ours), check.run(theirs))
+    return [
+        (
+            check.network or "augmentation and normalisation",
+            check.title,
+            COLUMNS[group],
+            error,
+            check.tolerances[group],
+        )
+        for group, error in found.items()
+    ]
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    """Returns the document."""
+    versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in PACKAGES)
+    lines = [
+        "# Equal to PyTorch",
+        "",
+        "Written by `python -m experiments.parity`. The same seeded weights, through "
+        "a file in timm's layout, and the same images on both sides. An error is the "
+        "largest difference in an array, relative to the largest value of that array; "
+        "the table has the worst array of each kind.",
+        "",
+        f"Versions: {versions}.",
+        "",
+        "| network | check | of | largest error | allowed |",
+        "|---|---|---|---|---|",
+    ]
+    for network, title, group, error, allowed in rows:
+        mark = "" if error <= allowed else " **too large**"
+        lines.append(
+            f"| {network} | {title} | {group} | {error:.1e}{mark} | {allowed:.0e} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    common.run(main)

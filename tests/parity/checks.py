@@ -1,0 +1,135 @@
+"""What is compared, how closely, and how far apart the two sides are."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import zlib
+
+import numpy as np
+
+from tests.parity import cases
+
+Arrays = dict[str, np.ndarray]
+SMALL = 64  # Arrays of up to so many values are kept whole in a golden file.
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Attributes:
+        title: What is compared, for the table.
+        function: Its name in `ours` and `theirs`.
+        network: The function's first argument, or None.
+        options: Its further arguments.
+        tolerances: The largest error allowed, by the first part of an array's name.
+        in_golden: Whether it is quick enough to run with every test run.
+    """
+
+    title: str
+    function: str
+    network: str | None
+    options: dict[str, object]
+    tolerances: dict[str, float]
+    in_golden: bool = True
+
+    @property
+    def name(self) -> str:
+        """A name for files and tests."""
+        parts = [self.network, self.function, *map(str, self.options.values())]
+        return "-".join(part for part in parts if part)
+
+    def run(self, side: types.ModuleType) -> Arrays:
+        """Returns one side's numbers."""
+        arguments = () if self.network is None else (self.network,)
+        return getattr(side, self.function)(*arguments, **self.options)
+
+
+def _checks() -> list[Check]:
+    """Returns all checks."""
+    step = {"logits": 1e-10, "loss": 1e-10, "running": 1e-10, "gradient": 1e-9}
+    found = [Check("pixels", "pixels", None, {}, {"pixels": 1e-6})]
+    for name in cases.NETWORKS:
+        for size in cases.SIZES:
+            at = f"{size}x{size}"
+            options = {"size": size}
+            found += [
+                Check(f"float64, {at}", "logits", name, options, {"logits": 1e-10}),
+                Check(
+                    f"float32, {at}",
+                    "logits",
+                    name,
+                    {**options, "dtype": "float32"},
+                    {"logits": 1e-5},
+                ),
+                Check(
+                    f"training step, {at}",
+                    "training_step",
+                    name,
+                    options,
+                    step,
+                    in_golden=size == 32,
+                ),
+            ]
+        if name in cases.TRAINED:
+            found.append(
+                Check(
+                    "20 steps, 32x32",
+                    "training",
+                    name,
+                    {},
+                    {"losses": 1e-8, "weight": 1e-6},
+                    in_golden=name == "resnet18",
+                )
+            )
+    return found
+
+
+CHECKS = {check.name: check for check in _checks()}
+
+
+def errors(ours: Arrays, theirs: Arrays) -> dict[str, float]:
+    """Returns the largest error of each group of arrays.
+
+    An error is relative to the largest value of the array, as their numbers have it.
+
+    Args:
+        ours: Arrays by name; the group is what stands before the first slash.
+        theirs: Arrays by the same names.
+
+    Raises:
+        ValueError: If the two don't have the same names and shapes.
+    """
+    if ours.keys() != theirs.keys():
+        raise ValueError(f"names differ: {sorted(ours.keys() ^ theirs.keys())[:4]}")
+    found: dict[str, float] = {}
+    for name, expected in theirs.items():
+        received = ours[name]
+        if received.shape != expected.shape:
+            raise ValueError(f"{name}: {received.shape} is not {expected.shape}")
+        error = abs(received - expected).max() / abs(expected).max()
+        group = name.partition("/")[0]
+        # A comparison with NaN is false: it would pass for a small error.
+        error = float(error) if np.isfinite(error) else float("inf")
+        found[group] = max(found.get(group, 0.0), error)
+    return found
+
+
+def digest(arrays: Arrays) -> Arrays:
+    """Returns few numbers that change with any value of the arrays.
+
+    A large array becomes its norm and two sums under random signs, so that errors
+    of these stay relative to the size of the whole array.
+    """
+    return {name: _digest(name, values) for name, values in arrays.items()}
+
+
+def _digest(name: str, values: np.ndarray) -> np.ndarray:
+    """Returns the digest of one array, float64."""
+    flat = np.asarray(values, np.float64).ravel()
+    if flat.size <= SMALL:
+        return flat
+    random = np.random.RandomState(zlib.crc32(name.encode()))
+    signs = random.randint(0, 2, (2, flat.size)) * 2.0 - 1
+    return np.array([np.linalg.norm(flat), *(signs @ flat)])

@@ -1,0 +1,142 @@
+"""Our side: the same numbers from Keras, under PyTorch's names."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+from safetensors.numpy import save_file
+
+from normtest_tf import (
+    backbones,
+    classifier,
+    normalization,
+    pipeline,
+    pytorch_semantics,
+)
+from normtest_tf import (
+    training as recipe_lib,
+)
+from normtest_tf.backbones import safetensors_weights, weights
+from tests.parity import cases
+
+Arrays = dict[str, np.ndarray]
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Computes everything, losses and learning rates too, in one dtype."""
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+
+
+def network(name: str, size: int) -> keras.Model:
+    """Builds a network in the current precision and loads the seeded weights."""
+    builder = getattr(backbones, backbones.get(name).builder)
+    model = builder(
+        weights=None,
+        input_shape=(size, size, 3),
+        classes=cases.CLASSES,
+        classifier_activation=None,
+    )
+    tensors = cases.tensors(_shapes(model))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "theirs.safetensors"
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path)
+        assert weights.load_file(model, path) == []
+    return model
+
+
+def _shapes(model: keras.Model) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of the tensors in a file of this model's weights."""
+    variables = safetensors_weights.variables_by_tensor(model)
+    return {k: safetensors_weights.pytorch_shape(v) for k, v in variables.items()}
+
+
+def logits(name: str, size: int, dtype: str = "float64") -> Arrays:
+    """Returns the logits of two images in evaluation mode."""
+    images, _ = cases.batch(size, 2)
+    with precision(dtype):
+        model = network(name, size)
+        return {"logits": np.array(model(images.astype(dtype), training=False))}
+
+
+def training_step(name: str, size: int) -> Arrays:
+    """Returns logits, running statistics and gradients of one training step."""
+    images, labels = cases.batch(size, cases.step_images(size))
+    with precision("float64"):
+        model = pytorch_semantics.with_pytorch_batch_norm(network(name, size))
+        with tf.GradientTape() as tape:
+            outputs = model(images, training=True)
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
+            )
+        variables = safetensors_weights.variables_by_tensor(model)
+        trainable = {k: v.value for k, v in variables.items() if v.trainable}
+        gradients = tape.gradient(loss, trainable)
+    running = {k: np.array(v) for k, v in variables.items() if "running" in k}
+    return {
+        "logits": np.array(outputs),
+        "loss": np.array(loss),
+        **{f"running/{k}": v for k, v in running.items()},
+        **{f"gradient/{k}": _theirs(v) for k, v in gradients.items()},
+    }
+
+
+def training(name: str) -> Arrays:
+    """Returns the loss of every step and all weights after the last."""
+    recipe = cases.Recipe()
+    with precision("float64"):
+        model = pytorch_semantics.with_pytorch_batch_norm(network(name, 32))
+        recipe_lib.compile_for_training(
+            model,
+            recipe_lib.Recipe(recipe.epochs, recipe.batch_size, recipe.learning_rate),
+            recipe.examples,
+        )
+        losses = []
+        for images, labels in recipe.batches():
+            values = model.train_on_batch(images, labels, return_dict=True)
+            losses.append(float(values["loss"]))
+            model.reset_metrics()
+    variables = safetensors_weights.variables_by_tensor(model)
+    return {
+        "losses": np.array(losses),
+        **{f"weight/{k}": _theirs(v) for k, v in variables.items()},
+    }
+
+
+def pixels() -> Arrays:
+    """Returns cropped, flipped and normalised images, `[n, 32, 32, 3]`."""
+    images, offsets, flips = map(tf.constant, cases.raw_images())
+    shifted = pipeline.shift_and_flip(images, offsets, flips)
+    layer = normalization.normalization_layer(normalization.IMAGENET, (32, 32, 3))
+    return {"pixels": np.array(layer(shifted))}
+
+
+def heads(name: str) -> Arrays:
+    """Returns kernel and bias of a fresh classifier of 1,000 classes."""
+    model, _ = classifier.build_classifier(
+        backbones.resolve(name, "none"),
+        normalization.IMAGENET,
+        image_shape=(32, 32, 3),
+        num_classes=1000,
+        seed=0,
+    )
+    head = model.get_layer("head")
+    return {"kernel": _theirs(head.kernel), "bias": np.array(head.bias)}
+
+
+def _theirs(value: keras.Variable | tf.Tensor) -> np.ndarray:
+    """Returns an array in PyTorch's order of axes."""
+    return safetensors_weights.to_pytorch(np.array(value))
