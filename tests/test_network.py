@@ -1,6 +1,7 @@
 """Asking a host: answers, a proxy's refusal and no answer at all."""
 
 import io
+import threading
 import time
 
 import pytest
@@ -11,11 +12,18 @@ from normtest_tf import network
 def test_hanging_look_up_is_cut_short(monkeypatch):
     import requests
 
-    monkeypatch.setattr(requests, "get", lambda *_, **__: time.sleep(30))
+    finished = threading.Event()
+
+    def hang(*_, **__):
+        finished.wait(30)
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests, "get", hang)
     monkeypatch.setattr(network, "HOST_SECONDS", 0.2)
     start = time.monotonic()
     assert network.host_problem("http://example.invalid") == "no answer within 0.2 s"
     assert time.monotonic() - start < 5
+    finished.set()
 
 
 @pytest.mark.parametrize(
