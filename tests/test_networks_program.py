@@ -1,0 +1,40 @@
+"""What docs/networks.md says, held against the models."""
+
+import pathlib
+
+import keras
+
+from experiments import networks
+from normtest_tf import backbones
+
+DOCUMENT = pathlib.Path(__file__).parent.parent / "docs" / "networks.md"
+SHAPE = (64, 64, 3)
+
+
+def test_document_has_the_current_tags():
+    assert networks.tags_table() in DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_document_has_every_network_of_keras():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for entry in backbones.ARCHITECTURES.values():
+        assert text.count(f"| {entry.name} |") >= len(entry.tags)
+
+
+def test_properties_are_read_off_the_layers():
+    ours = backbones.ResNet50(weights=None, include_top=False, input_shape=SHAPE)
+    assert networks.properties(ours) == ("1e-05", "0.9", "none", "3/3, 1/1", "3x3")
+    theirs = keras.applications.ResNet50(
+        weights=None, include_top=False, input_shape=SHAPE
+    )
+    assert networks.properties(theirs) == (
+        "1.001e-05",
+        "0.99",
+        "53 of 53 convolutions",
+        "3/3, 1/1",
+        "1x1",
+    )
+    same = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 7, strides=2, padding="same")]
+    )
+    assert networks.properties(same)[3] == "2/3"
