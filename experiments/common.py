@@ -75,8 +75,8 @@ def define_recipe_flags(
     )
     flags.register_validator(
         "learning_rate",
-        lambda rate: 0 < rate < float("inf"),
-        message="must be positive",
+        lambda rate: 0 < rate <= 1000,
+        message="must be positive, and at most 1000",
     )
     flags.DEFINE_integer(
         "seed",
@@ -234,7 +234,7 @@ def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None
     except errors.UsageError as error:
         _fail(errors.one_line(error))
     except KeyboardInterrupt:
-        _fail("interrupted; finished runs are kept", status=130)
+        _fail("interrupted", status=130)
 
 
 def _fail(message: str, status: int = USAGE_STATUS) -> None:

@@ -162,7 +162,10 @@ def _three_floats(
 
 def is_finished(folder: pathlib.Path) -> bool:
     """Tells whether a run's folder holds a complete run."""
-    return (folder / "result.json").is_file()
+    try:
+        return (folder / "result.json").is_file()
+    except OSError as error:
+        raise _unreadable(folder, error) from error
 
 
 def start_afresh(folder: pathlib.Path) -> None:

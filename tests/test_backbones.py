@@ -234,8 +234,10 @@ def test_resolve(tmp_path):
     assert backbones.resolve("resnet18", "none").label == "none"
     path = tmp_path / "mine.safetensors"
     path.touch()
-    source = backbones.resolve("keras_resnet50", str(path))
-    assert source.label == "mine.safetensors"
+    assert backbones.resolve("resnet18", str(path)).label == "mine.safetensors"
+    keras_path = tmp_path / "mine.h5"
+    keras_path.touch()
+    source = backbones.resolve("keras_resnet50", str(keras_path))
     assert source.pretraining.channel_order == "bgr"
     other = tmp_path / "weights.pt"
     other.touch()

@@ -247,3 +247,25 @@ def test_h5_expectations_follow_the_model():
     shapes = h5_weights._expected_legacy(mobilenet(include_top=False))
     assert shapes["conv1/0"] == (3, 3, 3, 8)
     assert shapes["conv1_bn/3"] == (8,)
+
+
+def test_a_keras_2_file_under_the_name_of_keras_3(tmp_path):
+    model = mobilenet(include_top=False, pooling="avg")
+    path = tmp_path / "mobilenet.weights.h5"
+    save_keras_2(model, path)
+    refused(path, "Keras 2's layout", model=model)
+
+
+def test_safetensors_are_not_for_keras_networks(path):
+    with pytest.raises(errors.UsageError, match="timm's layout"):
+        backbones.resolve("keras_mobilenet_025", str(path))
+
+
+def test_nothing_is_claimed_of_weights_without_a_tag(path):
+    for weights_flag in (str(path), "none"):
+        pretraining = backbones.resolve("resnet18", weights_flag).pretraining
+        assert pretraining.trained_on == pretraining.licence == "unknown"
+        assert (
+            pretraining.statistics
+            == backbones.resolve("resnet18").pretraining.statistics
+        )

@@ -41,6 +41,10 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
         raise errors.UsageError(
             f"{path} is not a complete HDF5 weights file: {errors.one_line(error)}"
         ) from error
+    if legacy and path.name.endswith(".weights.h5"):
+        raise errors.UsageError(
+            f"{path} is in Keras 2's layout; rename it to end in .h5 alone"
+        )
     expected = _expected_legacy(model) if legacy else _expected(model)
     classifier = _classifier(expected, received)
     _check(_without(expected, classifier), _without(received, classifier), path)

@@ -62,7 +62,7 @@ def resolve(architecture: str, weights: str | None = None) -> Source:
         return Source(architecture, tag, None, entry.tags[tag])
     default = entry.tags[entry.default_tag]
     if tag == "none":
-        return Source(architecture, None, None, default)
+        return Source(architecture, None, None, _assumed(default, "none"))
     path = pathlib.Path(tag).expanduser()
     if not path.is_file():
         raise errors.UsageError(
@@ -74,7 +74,19 @@ def resolve(architecture: str, weights: str | None = None) -> Source:
         raise errors.UsageError(
             f"{path} does not look like weights. Allowed: {', '.join(SUFFIXES)}"
         )
-    return Source(architecture, None, path, default)
+    if path.suffix == ".safetensors" and entry.family == "keras_applications":
+        raise errors.UsageError(
+            f"{path} can't hold weights of {architecture}: .safetensors files are for "
+            "networks in timm's layout. Allowed: .weights.h5, .h5"
+        )
+    return Source(architecture, None, path, _assumed(default, "file"))
+
+
+def _assumed(default: registry.Pretraining, origin: str) -> registry.Pretraining:
+    """Returns what is assumed of weights without a tag: the default's inputs only."""
+    return dataclasses.replace(
+        default, origin=origin, trained_on="unknown", licence="unknown", url=""
+    )
 
 
 def fetch(source: Source) -> pathlib.Path:
