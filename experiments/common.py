@@ -49,13 +49,6 @@ def define_data_flags(dataset: str) -> None:
         "Use only the first N test images. Default: all.",
         lower_bound=1,
     )
-    flags.DEFINE_integer(
-        "validation_examples",
-        0,
-        "Set aside N training images, balanced over classes, to select an epoch "
-        "without looking at the test images.",
-        lower_bound=0,
-    )
 
 
 def define_recipe_flags(
@@ -86,13 +79,6 @@ def define_recipe_flags(
         lower_bound=0,
         upper_bound=2**32 - 1,
     )
-    flags.DEFINE_enum(
-        "precision",
-        "auto",
-        ["auto", "float32", "mixed_float16", "mixed_bfloat16"],
-        "Keras precision policy of the backbone. auto: bfloat16 where the GPU has "
-        "it, else float16, and float32 on a CPU.",
-    )
 
 
 def define_model_flags(model: str) -> None:
@@ -118,6 +104,24 @@ def define_model_flags(model: str) -> None:
         "pretrain_std",
         None,
         "Red, green and blue standard deviation that belong to --pretrain_mean.",
+    )
+
+
+def define_finetuning_flags() -> None:
+    """Defines the flags that only fine-tuning knows."""
+    flags.DEFINE_integer(
+        "validation_examples",
+        0,
+        "Set aside N training images, balanced over classes, to select an epoch "
+        "without looking at the test images.",
+        lower_bound=0,
+    )
+    flags.DEFINE_enum(
+        "precision",
+        "auto",
+        ["auto", "float32", "mixed_float16", "mixed_bfloat16"],
+        "Keras precision policy of the backbone. auto: bfloat16 where the GPU has "
+        "it, else float16, and float32 on a CPU.",
     )
 
 

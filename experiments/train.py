@@ -26,6 +26,7 @@ common.define_data_flags(dataset="cifar10")
 common.define_model_flags(model="resnet18")
 common.define_normalization_flag()
 common.define_recipe_flags()
+common.define_finetuning_flags()
 common.define_output_flags()
 flags.DEFINE_enum(
     "keep",

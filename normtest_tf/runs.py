@@ -304,6 +304,11 @@ def summarise(rows: list[dict[str, float]]) -> dict[str, Any]:
 
 def describe_result(result: dict[str, Any]) -> str:
     """Returns a run's result in two or three lines for people."""
+    missing = {"final_epoch", "final_test_accuracy", "best_test_accuracy"} - set(result)
+    if missing:
+        raise errors.UsageError(
+            f"the run's result.json lacks {min(missing)}; pass --overwrite to run again"
+        )
     lines = [
         f"test accuracy  {result['final_test_accuracy']:.2%} after the final epoch "
         f"({result['final_epoch']})",

@@ -269,3 +269,22 @@ def test_nothing_is_claimed_of_weights_without_a_tag(path):
             pretraining.statistics
             == backbones.resolve("resnet18").pretraining.statistics
         )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda size, header: (size + 10**9, header),
+        lambda size, header: (
+            size,
+            header.replace(b'"data_offsets":[0,', b'"data_offsets":[8,', 1),
+        ),
+        lambda size, header: (size, header.replace(b"F32", b"F16", 1)),
+    ],
+)
+def test_a_header_that_lies(path, change):
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    lie, header = change(size, data[8 : 8 + size])
+    path.write_bytes(lie.to_bytes(8, "little") + header + data[8 + size :])
+    refused(path, "not a complete")
