@@ -26,7 +26,8 @@ from normtest_tf import backbones, errors, files, tables
 
 FLAGS = flags.FLAGS
 
-common.define_data_flags(dataset="cifar10")
+common.define_dataset_flag("cifar10")
+common.define_data_flags()
 flags.DEFINE_enum(
     "model", "resnet18", ["resnet18"], "Network to train; timm must have it too."
 )

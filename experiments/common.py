@@ -15,16 +15,26 @@ from normtest_tf import errors, normalization, runs
 
 FLAGS = flags.FLAGS
 USAGE_STATUS = 2
+MAX_SEED = 2**32 - 1
+DATASETS_HELP = (
+    "cifar10, cifar100, svhn_cropped, tiny_imagenet, digits, or folder:PATH for "
+    "PATH/train/CLASS/*.png and PATH/test/CLASS/*.png."
+)
+WEIGHTS_HELP = (
+    "a tag, none, or the path of a .safetensors, .h5 or .weights.h5 file. Default: "
+    "the model's own tag."
+)
 
 
-def define_data_flags(dataset: str) -> None:
-    """Defines the flags that choose the data; `dataset` is the default."""
+def define_dataset_flag(dataset: str) -> None:
+    """Defines the flag that chooses the data set; `dataset` is the default."""
     flags.DEFINE_string(
-        "dataset",
-        dataset,
-        "Data set to fine-tune on: cifar10, cifar100, svhn_cropped, tiny_imagenet, "
-        "digits, or folder:PATH for PATH/train/CLASS/*.png and PATH/test/CLASS/*.png.",
+        "dataset", dataset, f"Data set to fine-tune on: {DATASETS_HELP}"
     )
+
+
+def define_data_flags() -> None:
+    """Defines the flags on where data lies and how much of it is used."""
     flags.DEFINE_string(
         "data_dir",
         None,
@@ -71,29 +81,65 @@ def define_recipe_flags(
         lambda rate: 0 < rate <= 1000,
         message="must be positive, and at most 1000",
     )
+
+
+def define_seed_flag() -> None:
+    """Defines the flag that decides all that is random in a run."""
     flags.DEFINE_integer(
         "seed",
         223,
         "Decides the head's initial weights, the order of examples and their "
         "augmentation.",
         lower_bound=0,
-        upper_bound=2**32 - 1,
+        upper_bound=MAX_SEED,
     )
 
 
+def define_seeds_flag(seeds: Sequence[int]) -> None:
+    """Defines the flag that lists seeds; `seeds` is the default."""
+    flags.DEFINE_list(
+        "seeds",
+        [str(seed) for seed in seeds],
+        "Seeds, one run for each; runs of a seed form a pair.",
+    )
+
+
+def parse_seeds(values: Sequence[str]) -> list[int]:
+    """Returns the seeds that a list flag names.
+
+    Raises:
+        UsageError: If one is no seed or is named twice.
+    """
+    try:
+        seeds = [int(value) for value in values]
+    except ValueError as error:
+        raise errors.UsageError(
+            f"--seeds takes whole numbers, such as 1,2,3. Received: {','.join(values)}"
+        ) from error
+    if not seeds or len(set(seeds)) < len(seeds) or not _are_seeds(seeds):
+        raise errors.UsageError(
+            f"--seeds takes different numbers from 0 to {MAX_SEED}. "
+            f"Received: {','.join(values)}"
+        )
+    return seeds
+
+
+def _are_seeds(values: Sequence[int]) -> bool:
+    return min(values) >= 0 and max(values) <= MAX_SEED
+
+
 def define_model_flags(model: str) -> None:
-    """Defines the flags that choose the model; `model` is the default."""
+    """Defines the flags that choose one model; `model` is the default."""
     flags.DEFINE_string(
         "model",
         model,
         "Network to fine-tune; `experiments.train --list_models` shows them all.",
     )
-    flags.DEFINE_string(
-        "weights",
-        None,
-        "Pre-trained weights: a tag, none, or the path of a .safetensors, .h5 or "
-        ".weights.h5 file. Default: the model's own tag.",
-    )
+    flags.DEFINE_string("weights", None, f"Pre-trained weights: {WEIGHTS_HELP}")
+
+
+def define_pretraining_flags() -> None:
+    """Defines the flags on what the weights of a file were pre-trained with."""
     flags.DEFINE_list(
         "pretrain_mean",
         None,
@@ -122,6 +168,13 @@ def define_finetuning_flags() -> None:
         ["auto", "float32", "mixed_float16", "mixed_bfloat16"],
         "Keras precision policy of the backbone. auto: bfloat16 where the GPU has "
         "it, else float16, and float32 on a CPU.",
+    )
+    flags.DEFINE_enum(
+        "keep",
+        "final",
+        list(runs.KEEP),
+        "Whose weights model.keras holds: those of the final epoch, of the best one "
+        "on the test images (as the reference), or on the validation images.",
     )
 
 

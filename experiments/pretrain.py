@@ -19,8 +19,10 @@ from normtest_tf import backbones, errors, files
 
 FLAGS = flags.FLAGS
 
-common.define_data_flags(dataset="cifar10")
+common.define_dataset_flag("cifar10")
+common.define_data_flags()
 common.define_recipe_flags(epochs=30, batch_size=128, learning_rate=3e-3)
+common.define_seed_flag()
 flags.DEFINE_string(
     "model",
     "cifar_resnet8",

@@ -16,29 +16,19 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import errors, runs
+from normtest_tf import runs
 
 FLAGS = flags.FLAGS
 SETTINGS = ("pretrain", "finetune")
 
 flags.DEFINE_integer("epochs", 8, "Passes over the 1,297 digits.", lower_bound=1)
-flags.DEFINE_list("seeds", ["1", "2", "3"], "One pair of runs for each seed.")
+common.define_seeds_flag([1, 2, 3])
 flags.DEFINE_integer("batch_size", 64, "Digits in a training batch.", lower_bound=1)
 common.define_output_flags(results_dir="quickstart_results")
 
 
 def configurations() -> list[runs.RunConfig]:
     """Returns the runs, pair after pair."""
-    try:
-        seeds = [int(seed) for seed in FLAGS.seeds]
-    except ValueError as error:
-        raise errors.UsageError(
-            f"--seeds takes whole numbers, such as 1,2,3. Received: {FLAGS.seeds}"
-        ) from error
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise errors.UsageError(
-            f"--seeds takes different numbers from 0 on. Received: {FLAGS.seeds}"
-        )
     return [
         common.run_config(
             dataset="digits",
@@ -46,7 +36,7 @@ def configurations() -> list[runs.RunConfig]:
             normalization=setting,
             seed=seed,
         )
-        for seed in seeds
+        for seed in common.parse_seeds(FLAGS.seeds)
         for setting in SETTINGS
     ]
 

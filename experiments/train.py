@@ -22,19 +22,15 @@ from normtest_tf.datasets import DATASETS
 
 FLAGS = flags.FLAGS
 
-common.define_data_flags(dataset="cifar10")
-common.define_model_flags(model="resnet18")
+common.define_dataset_flag("cifar10")
+common.define_data_flags()
+common.define_model_flags("resnet18")
+common.define_pretraining_flags()
 common.define_normalization_flag()
 common.define_recipe_flags()
+common.define_seed_flag()
 common.define_finetuning_flags()
 common.define_output_flags()
-flags.DEFINE_enum(
-    "keep",
-    "final",
-    list(runs.KEEP),
-    "Whose weights model.keras holds: those of the final epoch, of the best one on "
-    "the test images (as the reference), or on the validation images.",
-)
 flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
 flags.DEFINE_bool("list_models", False, "List models and their weights, and stop.")
 flags.DEFINE_bool("list_datasets", False, "List data sets, and stop.")

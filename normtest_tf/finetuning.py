@@ -51,13 +51,17 @@ class Prepared:
 
 
 def run(
-    config: runs.RunConfig, dataset: datasets.ImageDataset | None = None
+    config: runs.RunConfig,
+    dataset: datasets.ImageDataset | None = None,
+    *,
+    epoch_lines: bool = True,
 ) -> dict[str, Any]:
     """Fine-tunes one model and writes its folder; a finished run is read instead.
 
     Args:
         config: What to run.
         dataset: The data set, if it is loaded already, whole.
+        epoch_lines: Whether to print a line an epoch, besides the bar.
 
     Returns:
         The content of `result.json`.
@@ -73,10 +77,11 @@ def run(
     files.check_writable(config.folder)
     started = time.perf_counter()
     prepared = prepare(config, dataset)
-    for note in prepared.notes:
-        print(f"note: {note}")
+    if epoch_lines:
+        for note in prepared.notes:
+            print(f"note: {note}")
     try:
-        return _train_and_write(config, prepared, started)
+        return _train_and_write(config, prepared, started, epoch_lines)
     except OSError as error:
         raise errors.UsageError(
             f"can't write to {config.folder}: {errors.one_line(error)}. What is "
@@ -151,7 +156,7 @@ def prepare(
 
 
 def _train_and_write(
-    config: runs.RunConfig, prepared: Prepared, started: float
+    config: runs.RunConfig, prepared: Prepared, started: float, epoch_lines: bool
 ) -> dict[str, Any]:
     """Trains the model and writes the run's folder; returns the result."""
     folder = config.folder
@@ -172,7 +177,8 @@ def _train_and_write(
             runs.write_history(folder, rows)
             _write_scalars(row)
             keeper.consider(row)
-            bar.show(row)
+            if epoch_lines:
+                bar.show(row)
 
         record = dict(prepared.record)
         files.write_json(folder / "config.json", record)

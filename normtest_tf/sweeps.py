@@ -1,0 +1,309 @@
+"""A grid of runs: which there are, which are done, and running the others.
+
+`plan.json` in the results folder lists the runs that were asked for, so that a
+report can tell what is missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+
+from normtest_tf import errors, files, runs
+
+PLAN = "plan.json"
+FAILURE = "failed.json"
+
+
+@dataclasses.dataclass
+class Tally:
+    """How many runs of a sweep are in which state."""
+
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+
+def grid(
+    base: runs.RunConfig,
+    *,
+    datasets: Sequence[str],
+    models: Sequence[str],
+    normalizations: Sequence[str],
+    seeds: Sequence[int],
+    weights: Mapping[str, str | None],
+) -> list[runs.RunConfig]:
+    """Returns the runs of a grid, in the order to run them in.
+
+    Seeds change slowest, so that a sweep that is stopped early leaves complete
+    pairs; settings change fastest.
+
+    Args:
+        base: The values that all runs share.
+        datasets: Names of data sets.
+        models: Names of models.
+        normalizations: Names of settings.
+        seeds: Seeds.
+        weights: The weights of each model.
+
+    Raises:
+        UsageError: If a list is empty or names something twice.
+    """
+    for name, values in {
+        "datasets": datasets,
+        "models": models,
+        "normalizations": normalizations,
+        "seeds": seeds,
+    }.items():
+        if not values or len(set(values)) < len(values):
+            raise errors.UsageError(
+                f"--{name} takes a list without repetitions. "
+                f"Received: {','.join(map(str, values))}"
+            )
+    return [
+        dataclasses.replace(
+            base,
+            dataset=dataset,
+            model=model,
+            normalization=normalization,
+            seed=seed,
+            weights=weights[model],
+        )
+        for seed in seeds
+        for dataset in datasets
+        for model in models
+        for normalization in normalizations
+    ]
+
+
+def check(configs: Sequence[runs.RunConfig]) -> None:
+    """Checks all runs before the first one starts.
+
+    Raises:
+        UsageError: If one can't be run, if two share a folder, or if a folder
+            holds a finished run of another configuration.
+    """
+    folders: dict[pathlib.Path, runs.RunConfig] = {}
+    for config in configs:
+        config.check()
+        other = folders.setdefault(config.folder, config)
+        if other is not config:
+            raise errors.UsageError(
+                f"{other.dataset} and {config.dataset} would both be written to "
+                f"{config.folder}; give the folders different names"
+            )
+        if runs.is_finished(config.folder) and not config.overwrite:
+            runs.check_same_request(config)
+    files.check_writable(pathlib.Path(configs[0].results_dir).expanduser())
+
+
+def write_plan(configs: Sequence[runs.RunConfig]) -> None:
+    """Adds runs to the list of those that were asked for in a results folder."""
+    results_dir = pathlib.Path(configs[0].results_dir).expanduser()
+    known = read_plan(results_dir)
+    wanted = [_relative(config) for config in configs]
+    new = [folder for folder in wanted if folder not in set(known)]
+    if new:
+        plan = {"format": runs.FORMAT, "runs": known + new}
+        files.write_json(results_dir / PLAN, plan)
+
+
+def read_plan(results_dir: pathlib.Path) -> list[str]:
+    """Returns the run folders, relative to the results folder, that were planned.
+
+    Raises:
+        UsageError: If the plan is there but can't be read.
+    """
+    path = results_dir / PLAN
+    if not path.exists():
+        return []
+    planned = runs.read_json(path).get("runs")
+    if not isinstance(planned, list) or not all(isinstance(p, str) for p in planned):
+        raise errors.UsageError(
+            f"{path} does not list runs; remove it, and the next sweep writes it anew"
+        )
+    return planned
+
+
+def _relative(config: runs.RunConfig) -> str:
+    """Returns a run's folder as the plan has it, with slashes."""
+    results_dir = pathlib.Path(config.results_dir).expanduser()
+    return config.folder.relative_to(results_dir).as_posix()
+
+
+def state(config: runs.RunConfig) -> str:
+    """Returns `done`, `failed`, `interrupted` or `open`."""
+    if runs.is_finished(config.folder) and not config.overwrite:
+        return "done"
+    if (config.folder / FAILURE).exists():
+        return "failed"
+    return "interrupted" if (config.folder / "config.json").exists() else "open"
+
+
+def run_all(
+    configs: Sequence[runs.RunConfig], say: Callable[[str], None] = print
+) -> Tally:
+    """Runs what is not done; what fails is recorded, and the rest goes on.
+
+    Data sets are loaded once, before the first run, so that a missing one is
+    seen at once.
+
+    Args:
+        configs: From `grid`, checked by `check`.
+        say: Called with a line before and after each run.
+
+    Returns:
+        How it went.
+
+    Raises:
+        UsageError: If a data set can't be loaded.
+    """
+    from normtest_tf import datasets, finetuning
+
+    waiting = [config for config in configs if state(config) != "done"]
+    tally = Tally(skipped=len(configs) - len(waiting))
+    loaded: dict[str, datasets.ImageDataset] = {}
+    for config in waiting:
+        if config.dataset not in loaded:
+            loaded[config.dataset] = datasets.load(
+                config.dataset, config.data_dir, config.image_size
+            )
+    for number, config in enumerate(waiting):
+        say(_headline(config, number, waiting, tally))
+        try:
+            result = finetuning.run(config, loaded[config.dataset], epoch_lines=False)
+        except Exception as error:  # Whatever it is, the other runs can go on.
+            _record_failure(config, error)
+            tally.failed += 1
+            say(f"  failed: {errors.one_line(error)}")
+        else:
+            tally.done += 1
+            say(
+                f"  {result['final_test_accuracy']:.2%} test accuracy, "
+                f"{duration(result['total_seconds'])}"
+            )
+    return tally
+
+
+def _headline(
+    config: runs.RunConfig,
+    number: int,
+    waiting: Sequence[runs.RunConfig],
+    tally: Tally,
+) -> str:
+    """Says which run is next, what is done, and how long the rest will take."""
+    parts = [
+        f"run {tally.skipped + number + 1}/{tally.skipped + len(waiting)}: "
+        f"{config.dataset} {config.model} {config.normalization} seed {config.seed}",
+        f"{tally.skipped + tally.done} done",
+    ]
+    if tally.failed:
+        parts.append(f"{tally.failed} failed")
+    left = seconds_left(waiting[number:], measured_seconds(config.results_dir))
+    if left is not None:
+        parts.append(f"about {duration(left)} left")
+    return " | ".join(parts)
+
+
+def _record_failure(config: runs.RunConfig, error: Exception) -> None:
+    """Writes the error to the run's folder, unless the run has done so itself."""
+    path = config.folder / FAILURE
+    if not path.exists():
+        record = {
+            "format": runs.FORMAT,
+            "type": type(error).__name__,
+            "error": errors.one_line(error),
+        }
+        files.write_json(path, record)
+
+
+def measured_seconds(results_dir: str) -> dict[tuple[str, str], float]:
+    """Returns the mean duration of the finished runs of each data set and model.
+
+    Args:
+        results_dir: The results folder.
+
+    Returns:
+        Seconds by the names of the data set's folder and of the model.
+    """
+    seconds: dict[tuple[str, str], list[float]] = {}
+    folder = pathlib.Path(results_dir).expanduser()
+    for path in folder.glob("*/*/seed-*/result.json"):
+        dataset, setting = path.parts[-4:-2]
+        value = runs.read_json(path).get("total_seconds")
+        if isinstance(value, (int, float)):
+            cell = dataset, setting.rpartition("-")[0]
+            seconds.setdefault(cell, []).append(float(value))
+    return {cell: statistics.fmean(values) for cell, values in seconds.items()}
+
+
+def seconds_left(
+    configs: Sequence[runs.RunConfig], measured: Mapping[tuple[str, str], float]
+) -> float | None:
+    """Estimates how long runs will take, from those that are done.
+
+    Args:
+        configs: The runs to come.
+        measured: Seconds of a run by data set and model.
+
+    Returns:
+        Seconds; a data set and model of which none is done counts as the mean of
+        the others. None if nothing is done yet.
+    """
+    from normtest_tf import datasets
+
+    if not measured:
+        return None
+    typical = statistics.fmean(measured.values())
+    return sum(
+        measured.get((datasets.slug(config.dataset), config.model), typical)
+        for config in configs
+    )
+
+
+def duration(seconds: float) -> str:
+    """Writes a duration as people do: `41 s`, `12 min`, `3 h 20 min`."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def plan_table(
+    configs: Sequence[runs.RunConfig], seconds: Mapping[tuple[str, str], float]
+) -> list[tuple[str, ...]]:
+    """Returns the plan, a row for each data set and model, for people.
+
+    Args:
+        configs: The runs of the grid.
+        seconds: Of a run, by data set and model.
+    """
+    cells: dict[tuple[str, str], list[runs.RunConfig]] = {}
+    for config in configs:
+        cells.setdefault((config.dataset, config.model), []).append(config)
+    rows = [("data set", "model", "weights", "runs", "done", "to run", "a run", "all")]
+    for (dataset, model), members in cells.items():
+        to_run = sum(state(config) != "done" for config in members)
+        each = seconds_left(members[:1], seconds) or 0.0
+        rows.append(
+            (
+                dataset,
+                model,
+                _weights_name(members[0]),
+                str(len(members)),
+                str(len(members) - to_run),
+                str(to_run),
+                duration(each),
+                duration(each * to_run),
+            )
+        )
+    return rows
+
+
+def _weights_name(config: runs.RunConfig) -> str:
+    """Returns a tag, or the name of a file without its folder."""
+    return pathlib.Path(config.source().label).name
