@@ -1,6 +1,7 @@
 """Writing files that are either complete or not there."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -70,6 +71,11 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_json(path: pathlib.Path, value: Any) -> None:  # noqa: ANN401
     """Writes `value` to `path` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Returns the SHA-256 digest of a file's content, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_writable(folder: pathlib.Path) -> None:

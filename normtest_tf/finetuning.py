@@ -136,6 +136,7 @@ def prepare(
         "requested": runs.requested(config),
         "resolved": {
             "weights": source.label,
+            "weights_sha256": source.path and files.sha256(source.path),
             "pretraining": dataclasses.asdict(source.pretraining),
             "statistics": statistics and dataclasses.asdict(statistics),
             "precision": precision,

@@ -196,12 +196,23 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def requested(config: RunConfig) -> dict[str, Any]:
-    """Returns what decides a run's outcome, ready for JSON."""
+    """Returns what decides a run's outcome, ready for JSON.
+
+    Files and folders go by their names, not their paths: where they lie decides
+    nothing, and `config.json` is fit to be shown to others. What is in them is
+    recorded as `data_fingerprint` and `weights_sha256`.
+    """
+    from normtest_tf import datasets
+
     values = {
         name: value
         for name, value in dataclasses.asdict(config).items()
         if name not in _WHEREABOUTS
     }
+    values["dataset"] = datasets.slug(config.dataset)
+    source = config.source()
+    if source.path is not None:
+        values["weights"] = source.path.name
     return json.loads(json.dumps(values))
 
 
