@@ -12,6 +12,7 @@ that need them.
     normtest_tf.runs            a run's configuration, folder and results
     normtest_tf.finetuning      one run, end to end
     normtest_tf.effects         paired differences and their intervals
+    normtest_tf.verdicts        what they show, in words
 """
 
 __version__ = "0.1.0"

@@ -1,0 +1,243 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from normtest_tf import effects, verdicts
+
+SD = 0.44
+MARGIN = 0.5
+CELLS = 4
+STUDIES = 200
+
+
+def normal_scores(mean, sd, pairs):
+    """Returns differences of exactly this mean and standard deviation."""
+    scores = stats.norm.ppf((np.arange(pairs) + 0.5) / pairs)
+    return mean + sd * scores / scores.std(ddof=1)
+
+
+def judge(*cells, **options):
+    judgements = verdicts.judge_family(dict(enumerate(cells)), **options)
+    return [judgements[i].verdict for i in range(len(cells))]
+
+
+def test_the_better_setting_is_named():
+    # t(0.975, 19) / sqrt(20) = 0.46801.
+    text = "finetune better by 0.80 ± 0.21 points"
+    assert judge(normal_scores(0.8, 0.44, 20)) == [
+        verdicts.Verdict("finetune better", text)
+    ]
+    [verdict] = judge(normal_scores(-0.8, 0.44, 20), treatment="a", control="b")
+    assert verdict == verdicts.Verdict("b better", "b better by 0.80 ± 0.21 points")
+
+
+def test_better_but_by_less_than_the_margin():
+    [verdict] = judge(normal_scores(-0.12, 0.1, 20))
+    assert verdict.kind == "pretrain better"
+    expected = "pretrain better by 0.12 ± 0.05 points, which is less than 0.5"
+    assert verdict.text == expected
+
+
+def test_no_difference():
+    [verdict] = judge(normal_scores(0.05, 0.44, 20))
+    assert verdict.kind == verdicts.NO_DIFFERENCE
+    expected = "no difference larger than 0.5 points (difference +0.05 ± 0.21)"
+    assert verdict.text == expected
+    [verdict] = judge(normal_scores(-0.001, 0.44, 20), margin=0.4)
+    assert verdict.text.endswith("larger than 0.4 points (difference +0.00 ± 0.21)")
+
+
+def test_undecided_tells_how_many_more_seeds():
+    needed = effects.pairs_needed(0.44, 0.5)
+    [verdict] = judge(normal_scores(0.3, 0.44, 5))
+    assert verdict.kind == verdicts.UNDECIDED
+    assert verdict.text == (
+        f"undecided: +0.30 ± 0.55 points; {needed - 5} more seeds would show "
+        "0.5 points with 80% power"
+    )
+    [verdict] = judge(normal_scores(0.3, 0.44, needed - 1))
+    assert "; 1 more seed would show" in verdict.text
+
+
+def test_undecided_with_seeds_enough():
+    [verdict] = judge(normal_scores(-0.28, 0.6, 15))
+    assert verdict == verdicts.Verdict(
+        verdicts.UNDECIDED,
+        "undecided: -0.28 ± 0.33 points; 15 seeds show 0.5 points with 80% power, "
+        "yet this difference can be told neither from 0 nor from -0.5",
+    )
+
+
+@pytest.mark.parametrize(("mean", "kind"), [(0.45, "finetune better"), (0, None)])
+def test_undecided_only_because_of_the_family(mean, kind):
+    cell = normal_scores(mean, SD, 8)
+    noise = normal_scores(0.25, 1, 5)
+    [alone] = judge(cell)
+    assert alone.kind == (kind or verdicts.NO_DIFFERENCE)
+    among = judge(cell, *[noise] * 7)
+    assert among[0].kind == verdicts.UNDECIDED
+    assert among[0].text.startswith("undecided among 8 cells: ")
+    assert among[1].text.startswith("undecided: ")
+
+
+def test_single_runs_are_not_tested_and_do_not_count_in_the_family():
+    cell = normal_scores(0.45, SD, 8)
+    judgements = verdicts.judge_family({"one": [3.0], ("a", "b"): cell, "two": [0.0]})
+    one = judgements["one"]
+    assert one.verdict == verdicts.Verdict(
+        verdicts.SINGLE_RUN, "one pair of runs can't tell a difference from chance"
+    )
+    assert one.seeds_needed is None
+    assert math.isnan(one.t_p_adjusted)
+    assert judgements["a", "b"] == verdicts.judge_family({0: cell})[0]
+
+
+def test_a_judgement_holds_the_numbers():
+    cells = {"a": [0.2, 0.4, 0.9, 0.1], "b": [0.1, -0.1, 0.2], "c": [0.3, 0.3]}
+    judged = verdicts.judge_family(cells, margin=0.7, level=0.1)
+    zero = [0.0] * 4
+    assert judged["a"].effect == effects.paired_effect(cells["a"], zero, 0.9)
+    assert judged["a"].bootstrap == effects.bootstrap_interval(cells["a"], 0.9)
+    assert judged["a"].sign_flip_p_value == 2 / 16
+    sd = np.std(cells["a"], ddof=1)
+    assert judged["a"].seeds_needed == effects.pairs_needed(sd, 0.7, level=0.1 / 3)
+    t = [stats.ttest_1samp(cells[key], 0).pvalue for key in "ab"]
+    assert [judged[key].t_p_value for key in "abc"] == pytest.approx([*t, 0])
+    adjusted = [2 * t[0], max(2 * t[0], t[1]), 0]
+    assert [judged[key].t_p_adjusted for key in "abc"] == pytest.approx(adjusted)
+    assert judged["c"].equivalence_p_adjusted == 0
+
+
+def test_equal_differences():
+    zero, same = judge([0.0, 0.0], [-0.1] * 3)
+    expected = "no difference larger than 0.5 points (difference +0.00 ± 0.00)"
+    assert zero.text == expected
+    expected = "pretrain better by 0.10 ± 0.00 points, which is less than 0.5"
+    assert same.text == expected
+
+
+def test_families_that_cannot_be_judged():
+    assert verdicts.judge_family({}) == {}
+    with pytest.raises(ValueError, match="at least one pair"):
+        verdicts.judge_family({"a": []})
+    with pytest.raises(ValueError, match="margin"):
+        verdicts.judge_family({"a": [1.0, 2.0]}, margin=0)
+
+
+def test_single_runs_beside_the_error_of_the_test_set():
+    # 0.9: 0.3 points on 10,000 images; 0.8: 0.4 points; together 0.5.
+    assert verdicts.single_run_text(0.9, 0.8, 10_000) == (
+        "+10.00 points; test-set error alone is up to ±0.50 (one standard error)"
+    )
+
+
+def simulate(planted, pairs, seed):
+    """Returns the kinds of verdicts of simulated studies.
+
+    Args:
+        planted: True mean difference of each cell.
+        pairs: Number of pairs a cell.
+        seed: Of the data.
+
+    Returns:
+        str `[studies, cells]`.
+    """
+    rng = np.random.default_rng(seed)
+    data = rng.normal(planted, SD, (STUDIES, pairs, len(planted))).swapaxes(1, 2)
+    return np.array(
+        [[v.kind for v in judge(*study, margin=MARGIN)] for study in data], object
+    )
+
+
+@pytest.fixture
+def verdicts_only(monkeypatch):
+    """Skips what takes long and what no verdict may rest on."""
+    monkeypatch.setattr(effects, "bootstrap_interval", lambda *_: (math.nan,) * 2)
+    monkeypatch.setattr(effects, "sign_flip_p_value", lambda _: math.nan)
+
+
+def within(share, low, high, trials):
+    """Returns whether a share lies between two probabilities, but for chance."""
+
+    def three_errors(probability):
+        return 3 * math.sqrt(probability * (1 - probability) / trials)
+
+    return low - three_errors(low) <= share <= high + three_errors(high)
+
+
+def beyond(level, mean, pairs):
+    """Returns how often a one-sided t test finds a true mean to be above 0."""
+    critical = stats.t.isf(level, pairs - 1)
+    # By the mirror image where scipy's tail would be NaN.
+    shift = mean * math.sqrt(pairs) / SD
+    return float(np.clip(stats.nct.sf(critical, pairs - 1, shift), 0, 1))
+
+
+def promised(planted, pairs):
+    """Returns the shares of each kind of verdict that theory allows a cell.
+
+    Holm's method lies between no correction and Bonferroni's. Two one-sided tests
+    pass no more often than either does, and fail no more often than both together.
+
+    Returns:
+        Lowest and highest share of "finetune better", "pretrain better" and
+        "no difference", from the noncentral t distribution.
+    """
+    share = 0.05 / CELLS
+    finetune = [beyond(level / 2, planted, pairs) for level in (share, 0.05)]
+    pretrain = [beyond(level / 2, -planted, pairs) for level in (share, 0.05)]
+    # Inside the margin: above its lower end and below its upper one.
+    inside = [
+        (beyond(level, MARGIN + planted, pairs), beyond(level, MARGIN - planted, pairs))
+        for level in (share, 0.05)
+    ]
+    # What is also better is called better.
+    lowest = sum(inside[0]) - 1 - finetune[1] - pretrain[1]
+    return {
+        "finetune better": finetune,
+        "pretrain better": pretrain,
+        verdicts.NO_DIFFERENCE: [max(0, lowest), min(inside[1])],
+    }
+
+
+@pytest.mark.usefixtures("verdicts_only")
+@pytest.mark.parametrize("pairs", [5, 20])
+@pytest.mark.parametrize("planted", [0, 0.3, 1])
+def test_planted_effects_get_the_verdicts_they_should(planted, pairs):
+    kinds = simulate([planted] * CELLS, pairs, seed=pairs)
+    allowed = promised(planted, pairs)
+    for kind, (low, high) in allowed.items():
+        assert within(np.mean(kinds == kind), low, high, kinds.size), kind
+
+    undecided = np.mean(kinds == verdicts.UNDECIDED)
+    if (planted, pairs) == (0, 20):
+        # One-sided tests at 0.05 / 4, 0.5 points or 5.1 standard errors away.
+        assert allowed[verdicts.NO_DIFFERENCE][0] > 0.9
+    if (planted, pairs) == (0.3, 5):
+        most_decided = sum(high for _, high in allowed.values())
+        assert most_decided < 0.5
+        assert within(undecided, 1 - most_decided, 1, kinds.size)
+    if (planted, pairs) == (1, 20):
+        assert allowed["finetune better"][0] > 0.999
+        assert allowed["pretrain better"][1] < 1e-9
+        assert allowed[verdicts.NO_DIFFERENCE][1] < 1e-3
+
+
+@pytest.mark.usefixtures("verdicts_only")
+@pytest.mark.parametrize("pairs", [5, 20])
+@pytest.mark.parametrize("planted", [[0] * 4, [1, 0, 0, 0]])
+def test_a_false_better_in_any_cell_is_as_rare_as_the_level(planted, pairs):
+    kinds = simulate(planted, pairs, seed=100 + pairs)
+    null = kinds[:, np.equal(planted, 0)]
+    false = np.char.endswith(null.astype(str), "better").any(axis=1)
+    assert within(false.mean(), 0, 0.05, STUDIES)
+
+
+@pytest.mark.usefixtures("verdicts_only")
+@pytest.mark.parametrize("pairs", [5, 20])
+def test_a_false_no_difference_in_any_cell_is_as_rare_as_the_level(pairs):
+    kinds = simulate([MARGIN, -MARGIN, MARGIN, 0], pairs, seed=200 + pairs)
+    false = (kinds[:, :3] == verdicts.NO_DIFFERENCE).any(axis=1)
+    assert within(false.mean(), 0, 0.05, STUDIES)
