@@ -87,8 +87,7 @@ def write_figure(cells: Cells, path: pathlib.Path) -> None:
         cells: From `read_cells`.
         path: The image to write.
     """
-    figure = style.new_figure(columns=2)
-    left, right = figure.axes
+    figure, ((left, right),) = style.new_grid(1, 2, width=5, height=4)
     curves.accuracy_curves(
         left,
         {setting: np.array(list(runs_.values())) for setting, runs_ in cells.items()},

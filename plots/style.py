@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")  # Figures go to files; a screen may not be there.
 
@@ -13,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from normtest_tf import files
+
+matplotlib.rcParams["svg.hashsalt"] = "normtest_tf"
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLORS = {
@@ -30,16 +33,26 @@ def decorate(ax: Axes) -> Axes:
     return ax
 
 
-def new_figure(columns: int, width: float = 10, height: float = 4) -> Figure:
-    """Returns a figure with a row of axes; sizes are in inches."""
-    figure, _ = plt.subplots(
-        1, columns, figsize=(width, height), layout="constrained", squeeze=False
+def new_grid(
+    rows: int, columns: int, width: float, height: float
+) -> tuple[Figure, np.ndarray]:
+    """Returns a figure and its axes `[rows, columns]`; inches are a panel's."""
+    return plt.subplots(
+        rows,
+        columns,
+        figsize=(columns * width, rows * height),
+        layout="constrained",
+        squeeze=False,
     )
-    return figure
 
 
-def save(figure: Figure, path: pathlib.Path) -> None:
-    """Writes a figure to `path`, in the format of its suffix, and closes it."""
-    with files.atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+def save(figure: Figure, *paths: pathlib.Path) -> None:
+    """Writes a figure to files, in the formats of their suffixes, and closes it.
+
+    The same figure gives the same bytes, so that a repeated report is no change.
+    """
+    for path in paths:
+        dated = {"Date": None} if path.suffix == ".svg" else None
+        with files.atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=150, metadata=dated)
     plt.close(figure)

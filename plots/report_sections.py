@@ -1,0 +1,250 @@
+"""The sections of a report, each a piece of Markdown made from a report's rows."""
+
+from __future__ import annotations
+
+import pathlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from normtest_tf import sweeps, verdicts
+from normtest_tf.analysis import Comparison
+from normtest_tf.report_tables import Row
+from normtest_tf.results import RULE_NAMES, RULES, Results
+from normtest_tf.tables import markdown_table
+
+
+def answer(comparison: Comparison) -> str:
+    """Sums a comparison up in a paragraph.
+
+    Args:
+        comparison: Of two settings over all cells.
+    """
+    treatment, control = comparison.treatment, comparison.control
+    over, pooled = comparison.over_cells, comparison.pooled
+    count = Counter(j.verdict.kind for j in comparison.judgements.values())
+    kinds = [
+        (f"{treatment} better", f"{treatment} is better in"),
+        (f"{control} better", f"{control} is better in"),
+        (
+            verdicts.NO_DIFFERENCE,
+            f"there is no difference larger than {comparison.margin:g} points in",
+        ),
+        (verdicts.UNDECIDED, "it is undecided in"),
+        (verdicts.SINGLE_RUN, "a single pair of runs tells nothing in"),
+    ]
+    counted = [f"{words} {count[kind]}" for kind, words in kinds if count[kind]]
+    text = f"**{treatment} - {control}: {_signed(over.mean)} points**"
+    if over.n > 1:
+        text += (
+            f" on average over {over.n} cells (data set and model); the 95% interval "
+            f"over cells is {_signed(over.low)} to {_signed(over.high)}, and "
+            f"{_signed(pooled.low)} to {_signed(pooled.high)} by the bootstrap over "
+            "cells and seeds, which is too narrow where cells are few"
+        )
+    return f"{text}. Of {over.n} cells: {'; '.join(counted)}."
+
+
+def verdict_table(comparison: Comparison) -> str:
+    """Lists a comparison's cells with their verdicts."""
+    rows = [("data set", "model", "pairs", "difference", "95% interval", "verdict")]
+    for (dataset, model), judgement in comparison.judgements.items():
+        effect = judgement.effect
+        interval = ""
+        if effect.n > 1:
+            interval = f"{_signed(effect.low)} to {_signed(effect.high)}"
+        rows.append(
+            (
+                dataset,
+                model,
+                str(effect.n),
+                _signed(effect.mean),
+                interval,
+                judgement.verdict.text,
+            )
+        )
+    return markdown_table(rows)
+
+
+def table1(rows: Sequence[Row], rule: str) -> str:
+    """Lays accuracies out as the PyTorch study does: settings down, models across.
+
+    Args:
+        rows: From `report_tables.accuracies`.
+        rule: Whose accuracy is shown large.
+
+    Returns:
+        Markdown. The best setting of each data set and model is bold; below it,
+        the best test epoch and the published accuracy with our difference from it.
+    """
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    cells = {(r["dataset"], r["normalization"], r["model"]): r for r in rows}
+    body = [
+        [
+            dataset,
+            setting,
+            *(
+                _accuracy(cells.get((dataset, setting, model)), rule)
+                for model in models
+            ),
+        ]
+        for dataset, setting in dict.fromkeys(key[:2] for key in cells)
+    ]
+    return markdown_table([["data set", "setting", *models], *body])
+
+
+def _accuracy(row: Row | None, rule: str) -> str:
+    """Returns one cell of table 1."""
+    if row is None:
+        return "not run"
+    value = _mean(row, rule)
+    lines = [f"**{value}** (n = {row['n']})" if row["best"] else value]
+    if not row["best"]:
+        lines[0] += f" (n = {row['n']})"
+    if row["published"] is not None:
+        lines.append(
+            f"best epoch {row['best_test_mean']:.2f}, published "
+            f"{row['published']:.2f}: {_signed(row['difference'])}"
+        )
+    return "<br>".join(lines)
+
+
+def _mean(row: Row, rule: str) -> str:
+    """Returns a mean and the half width of its interval, in percent."""
+    if row[f"{rule}_mean"] is None:
+        return "none"
+    text = f"{row[f'{rule}_mean']:.2f}"
+    if row[f"{rule}_high"] is not None:
+        text += f" ± {(row[f'{rule}_high'] - row[f'{rule}_low']) / 2:.2f}"
+    return text
+
+
+def rules_table(rows: Sequence[Row]) -> str:
+    """Sets the rules of choosing an epoch side by side, setting by setting."""
+    header = ("data set", "model", "setting", *(RULE_NAMES[rule] for rule in RULES))
+    body = [
+        (
+            row["dataset"],
+            row["model"],
+            row["normalization"],
+            *(_mean(row, rule) for rule in RULES),
+        )
+        for row in rows
+    ]
+    return markdown_table([header, *body])
+
+
+def data_table(rows: Sequence[Row]) -> str:
+    """Tells what the data sets are and what the networks see of them."""
+    header = ("data set", "images", "classes", "size", "setting", "models")
+    body = []
+    for row in rows:
+        images = f"{row['train_examples']:,} train, {row['test_examples']:,} test"
+        if row["validation_examples"]:
+            images += f", {row['validation_examples']:,} validation"
+        mean, std = _channels(row, "mean"), _channels(row, "std")
+        if row["normalization"] == "instance":
+            mean, std = "0 in each image", "1 in each image"
+        body.append(
+            (
+                row["dataset"],
+                images,
+                str(row["classes"]),
+                row["size"],
+                row["normalization"],
+                row["models"],
+                mean,
+                std,
+            )
+        )
+    return markdown_table([(*header, "mean", "std"), *body])
+
+
+def _channels(row: Row, statistic: str) -> str:
+    values = [row[f"{statistic}_{channel}"] for channel in ("red", "green", "blue")]
+    if None in values:
+        return "not measured"
+    return ", ".join(f"{round(value, 3) + 0.0:.3f}" for value in values)
+
+
+def published_table(rows: Sequence[Row]) -> str:
+    """Lists the published differences with what a single run leaves open."""
+    header = ("published in", "data set", "model", "published difference", "ours")
+    body = []
+    for row in rows:
+        ours = "not run"
+        if row["ours_n"]:
+            ours = _signed(row["ours"])
+        if row["ours_half_width"] is not None:
+            ours += f" ± {row['ours_half_width']:.2f} (n = {row['ours_n']})"
+        theirs = row["in_words"] or f"{_signed(row['difference'])} (n = {row['n']})"
+        body.append((row["published_in"], row["dataset"], row["model"], theirs, ours))
+    return markdown_table([header, *body])
+
+
+def missing(results: Results) -> str:
+    """Lists the runs that would complete the grid."""
+    if not results.missing:
+        return f"All {len(results.runs)} runs of the grid are finished."
+    rows = [("run", "state")]
+    rows += [
+        (name, f"`{why.replace('`', chr(39))}`")
+        for name, why in results.missing.items()
+    ]
+    total = len(results.runs) + len(results.missing)
+    return (
+        f"**{len(results.missing)} of {total} runs are missing**, and the tables hold "
+        f"what there is:\n\n{markdown_table(rows)}"
+    )
+
+
+def how(results: Results) -> str:
+    """Tells recipe, weights, time, hardware and versions."""
+    seconds = sum(run.result.get("total_seconds", 0.0) for run in results.runs)
+    lines = [
+        f"- {len(results.runs)} runs, {sweeps.duration(seconds)} in all.",
+        *(f"- {line}" for line in _recipes(results)),
+        *(f"- {line}" for line in _environments(results)),
+    ]
+    return "\n".join(lines)
+
+
+def _recipes(results: Results) -> list[str]:
+    """Returns a line for each distinct recipe, with the models that it holds for."""
+    groups: dict[str, list[str]] = {}
+    for run in results.runs:
+        requested, resolved = run.config["requested"], run.config["resolved"]
+        recipe = (
+            f"{requested['epochs']} epochs on {resolved['train_examples']:,} images, "
+            f"batches of {requested['batch_size']}, learning rate "
+            f"{requested['learning_rate']:g}, {resolved['precision']}"
+        )
+        name = f"{run.model} with the weights `{resolved['weights']}`"
+        members = groups.setdefault(recipe, [])
+        if name not in members:
+            members.append(name)
+    return [f"{recipe}: {', '.join(names)}." for recipe, names in groups.items()]
+
+
+def _environments(results: Results) -> list[str]:
+    """Returns a line for each distinct machine and set of versions."""
+    found = Counter(_environment(run.config["environment"]) for run in results.runs)
+    return [f"{count} runs on {text}." for text, count in found.items()]
+
+
+def _environment(record: Mapping[str, object]) -> str:
+    device = ", ".join(record["gpus"]) or "no GPU"
+    return (
+        f"{record['cpu']}, {record['cpu_cores']} cores, {device}; Python "
+        f"{record['python']}, Keras {record['keras']} on {record['backend']}, "
+        f"TensorFlow {record['tensorflow']}, normtest_tf {record['normtest_tf']}"
+    )
+
+
+def files(out_dir: pathlib.Path, names: Sequence[str]) -> str:
+    """Lists the report's files."""
+    return ", ".join(f"[{name}]({name})" for name in names if (out_dir / name).exists())
+
+
+def _signed(points: float) -> str:
+    """Formats points with their sign, which 0.00 has, too, but never a minus."""
+    return f"{round(points, 2) + 0.0:+.2f}"
