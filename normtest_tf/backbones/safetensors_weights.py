@@ -15,6 +15,7 @@ import numpy as np
 import safetensors
 
 from normtest_tf import errors
+from normtest_tf.backbones import safetensors_header
 
 CLASSIFIERS = ("fc", "classifier")
 FLOATS = ("F16", "BF16", "F32", "F64")
@@ -38,17 +39,15 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
         that the model does not have.
 
     Raises:
-        UsageError: If the file is no safetensors file, or if another tensor is
-            missing, superfluous, misshapen, not a float or not finite.
+        UsageError: If the file is no safetensors file or its header is wrong, or
+            if another tensor is missing, superfluous, misshapen, not a float or not
+            finite. Numbers that are merely others can't be told without a checksum,
+            nor can a transposition that keeps the shape.
     """
     variables = variables_by_tensor(model)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            stored = {
-                OLD_DENSENET.sub(r"\1\2", name): name
-                for name in file.keys()  # noqa: SIM118  (not a dict)
-                if not name.endswith(IGNORED_SUFFIX)
-            }
+            stored = _stored_names(file, path)
             shapes = {
                 name: tuple(file.get_slice(key).get_shape())
                 for name, key in stored.items()
@@ -57,10 +56,11 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
             wanted = {k: v for k, v in variables.items() if k not in left_out}
             _check_names(wanted, shapes.keys() - left_out, path)
             values = [_read(file, stored[name], v, path) for name, v in wanted.items()]
-    except (safetensors.SafetensorError, OSError) as error:
-        raise errors.UsageError(
-            f"{path} is not a complete safetensors file: {errors.one_line(error)}"
-        ) from error
+    except safetensors.SafetensorError as error:
+        problem = safetensors_header.fault(path) or errors.one_line(error)
+        raise _incomplete(path, problem) from error
+    except OSError as error:
+        raise _incomplete(path, errors.one_line(error)) from error
     for variable, value in zip(wanted.values(), values, strict=True):
         variable.assign(value)
     if not left_out:
@@ -125,6 +125,31 @@ def pytorch_shape(variable: keras.Variable) -> tuple[int, ...]:
     return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
 
+def _incomplete(path: pathlib.Path, problem: str) -> errors.UsageError:
+    return errors.UsageError(
+        f"{path} is not a complete safetensors file: {problem}; download or write it "
+        "again"
+    )
+
+
+def _stored_names(file: safetensors.safe_open, path: pathlib.Path) -> dict[str, str]:
+    """Returns the names of the file's tensors by those that timm gives them."""
+    if problem := safetensors_header.repeated_name(path):
+        raise _incomplete(path, problem)
+    stored = {}
+    for name in file.keys():  # noqa: SIM118  (not a dict)
+        if name.endswith(IGNORED_SUFFIX):
+            continue
+        new = OLD_DENSENET.sub(r"\1\2", name)
+        if new in stored:
+            raise errors.UsageError(
+                f"{path} has tensor {new!r} under two names, {stored[new]!r} and "
+                f"{name!r}; remove one"
+            )
+        stored[new] = name
+    return stored
+
+
 def _left_out_classifier(
     variables: dict[str, keras.Variable], shapes: dict[str, tuple[int, ...]]
 ) -> set[str]:
@@ -177,7 +202,8 @@ def _read(
             f"Allowed: {', '.join(FLOATS)}"
         )
     value = file.get_tensor(name)
-    value = value.astype(np.promote_types(np.float32, variable.dtype))
+    with np.errstate(over="ignore", invalid="ignore"):  # What comes of it is checked.
+        value = value.astype(np.promote_types(np.float32, variable.dtype))
     if not np.isfinite(value).all():
         raise errors.UsageError(f"{path}: tensor {name!r} is not finite everywhere")
     return from_pytorch(value)
