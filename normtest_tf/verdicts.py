@@ -98,9 +98,9 @@ def judge_family(
     """Judges cells together, so that more cells don't mean more false findings.
 
     In at most a share `level` of families any cell is called better one way or the
-    other where there is no difference, and in at most that share any is called
-    `NO_DIFFERENCE` where there is one of `margin` or more (Holm, 1979, on t tests
-    and on equivalence tests). Cells of one pair are not tested and don't count.
+    other where there is no difference, and in at most that share any difference of
+    `margin` or more is called smaller (Holm, 1979, on t tests and on equivalence
+    tests). Cells of one pair are not tested and don't count.
 
     Args:
         cells: Differences `treatment - control` in points, one a pair, by cell.
