@@ -36,5 +36,5 @@ def accuracy_curves(ax: Axes, accuracies: Mapping[str, np.ndarray]) -> Axes:
     ax.set_xlabel("epoch")
     ax.set_ylabel("test accuracy (%)")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(frameon=False, loc="lower right")
+    ax.legend(frameon=False, loc="lower right", fontsize="small")
     return style.decorate(ax)
