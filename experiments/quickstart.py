@@ -71,6 +71,7 @@ What to run next:
   python -m experiments.train --dataset=cifar10 --model=resnet18 \\
       --normalization=finetune          one run of the study (downloads data, weights)
   python -m experiments.train --dataset=folder:PATH       the same on your own images
+  python -m experiments.sweep --dry_run                   many runs; what they'd take
   python -m experiments.train --list_models               what else can be fine-tuned"""
 
 

@@ -120,11 +120,10 @@ def _text(
             f"of {compared[0].margin:g} points.*"
         )
     for comparison in compared:
-        parts += [
-            f"### {comparison.treatment} - {comparison.control}",
-            sections.answer(comparison),
-            sections.verdict_table(comparison),
-        ]
+        parts.append(f"### {comparison.treatment} - {comparison.control}")
+        if comparison is not compared[0]:
+            parts.append(sections.answer(comparison))
+        parts.append(sections.verdict_table(comparison))
     parts += [
         "## Table 1: test accuracy in percent",
         sections.table1(accuracy_rows, rule),

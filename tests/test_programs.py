@@ -32,7 +32,7 @@ def run(program, *flags, cwd=ROOT):
 
 def test_all_programs_are_tested():
     programs = {"train", "quickstart", "pretrain", "export", "predict", "benchmark"}
-    assert programs | {"networks", "parity"} <= set(PROGRAMS)
+    assert programs | {"networks", "parity", "sweep", "report"} <= set(PROGRAMS)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
