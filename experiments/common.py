@@ -176,6 +176,19 @@ def define_finetuning_flags() -> None:
         "Whose weights model.keras holds: those of the final epoch, of the best one "
         "on the test images (as the reference), or on the validation images.",
     )
+    flags.DEFINE_integer(
+        "checkpoint_every",
+        1,
+        "Epochs from one checkpoint to the next. An interrupted run goes on from its "
+        "last one.",
+        lower_bound=1,
+    )
+    flags.DEFINE_bool(
+        "deterministic",
+        False,
+        "Use only TensorFlow's deterministic operations, which may be slower. A CPU "
+        "repeats a run bit by bit without this.",
+    )
 
 
 def define_normalization_flag() -> None:
@@ -194,7 +207,7 @@ def define_output_flags(results_dir: str = "results") -> None:
     """Defines the flags on where results go."""
     flags.DEFINE_string("results_dir", results_dir, "Folder for the results.")
     flags.DEFINE_bool(
-        "overwrite", False, "Run again, and replace the results of, a finished run."
+        "overwrite", False, "Run again from the start, and replace what is there."
     )
 
 
@@ -217,7 +230,8 @@ def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> No
         arguments: Whether anything but flags may be on the command line.
 
     Raises:
-        SystemExit: Always; status 0 when done, 2 for input that can't be used.
+        SystemExit: Always; status 0 when done, 2 for input that can't be used, 130
+            after Ctrl-C, 143 after SIGTERM.
     """
     # TensorFlow logs its start-up on stderr, where errors should stand out.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -290,6 +304,8 @@ def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None
         main(argv)
     except errors.UsageError as error:
         _fail(errors.one_line(error))
+    except errors.Interrupted as interruption:
+        _fail(errors.one_line(interruption), status=interruption.status)
     except KeyboardInterrupt:
         _fail("interrupted", status=130)
 

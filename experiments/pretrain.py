@@ -41,6 +41,8 @@ def check_output(output: pathlib.Path) -> None:
         raise errors.UsageError(
             f"--output must end in .safetensors. Received: {output}"
         )
+    if output.is_dir():
+        raise errors.UsageError(f"{output} is a folder; name a file in it")
     if output.exists() and not FLAGS.overwrite:
         raise errors.UsageError(f"{output} exists; pass --overwrite to replace it")
 

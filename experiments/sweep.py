@@ -131,6 +131,8 @@ def _print_summary(tally: sweeps.Tally) -> None:
         f"\n{tally.done} runs done, {tally.skipped} finished before, "
         f"{tally.failed} failed"
     )
+    if tally.elsewhere:
+        print(f"{tally.elsewhere} runs were left to another process, which is at them")
     folder = shlex.quote(FLAGS.results_dir)
     print(f"results: {FLAGS.results_dir}")
     print(f"report:  python -m experiments.report --results_dir={folder}")

@@ -10,11 +10,14 @@ from typing import Any
 import keras
 
 import normtest_tf
+from normtest_tf import errors
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn")
 # Compute capabilities from which NVIDIA GPUs multiply in that format.
 BFLOAT16_CAPABILITY = (8, 0)
 FLOAT16_CAPABILITY = (7, 0)
+
+_deterministic = False  # TensorFlow does not tell.
 
 
 def resolve_precision(precision: str) -> str:
@@ -35,6 +38,36 @@ def resolve_precision(precision: str) -> str:
     if capability >= FLOAT16_CAPABILITY:
         return "mixed_float16"
     return "float32"
+
+
+def set_determinism(wanted: bool) -> None:
+    """Makes TensorFlow use deterministic operations alone, for good.
+
+    Args:
+        wanted: Whether to do so.
+
+    Raises:
+        UsageError: If the backend has no such thing, or if it is not wanted in a
+            process that has begun to compute so: TensorFlow can't go back.
+    """
+    global _deterministic
+    if wanted and keras.backend.backend() != "tensorflow":
+        raise errors.UsageError(
+            "--deterministic needs Keras's TensorFlow backend. Received: "
+            f"KERAS_BACKEND={keras.backend.backend()}"
+        )
+    if _deterministic and not wanted:
+        raise errors.UsageError(
+            "a run with --deterministic has come before in this process, which can't "
+            "compute otherwise any more; start another process for runs without it"
+        )
+    if wanted and not _deterministic:
+        import tensorflow as tf
+
+        # Without a seed, random operations would be refused from now on.
+        keras.utils.set_random_seed(0)
+        tf.config.experimental.enable_op_determinism()
+        _deterministic = True
 
 
 def _gpu_capability() -> tuple[int, int]:

@@ -12,6 +12,8 @@ from typing import Any
 
 from normtest_tf import errors
 
+TEMPORARY = ".writing-"  # How the names of unfinished files' folders begin.
+
 
 @contextlib.contextmanager
 def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -19,8 +21,9 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
     What is written there may also be a folder. The temporary path lies in the same
     folder and has the same suffix, so that writers which look at the suffix behave
-    the same. It is flushed to the disk before it is renamed, and removed if the
-    block raises.
+    the same. It is flushed to the disk before it is renamed, the new name after
+    that, so that files written one after another also survive a power cut in that
+    order. It is removed if the block raises.
 
     Args:
         path: The file or folder to write. The folder it is in is made if need be.
@@ -29,7 +32,7 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
         The path to write to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
     temporary = folder / path.name
     try:
         yield temporary
@@ -40,8 +43,29 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
             _replace_folder(temporary, path)
         else:
             os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         shutil.rmtree(folder)
+
+
+def _sync_folder(folder: pathlib.Path) -> None:
+    """Flushes the names in a folder to the disk, where the system can do that."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: pathlib.Path) -> None:
+    """Removes what killed processes had begun to write, directly in a folder.
+
+    Nobody else may be writing there meanwhile.
+    """
+    for path in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _replace_folder(new: pathlib.Path, path: pathlib.Path) -> None:

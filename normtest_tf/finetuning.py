@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import pathlib
 import time
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from normtest_tf import (
+    checkpoints,
     classifier,
     datasets,
     environment,
     errors,
     files,
+    locks,
     normalization,
-    peak_memory,
     progress,
     pytorch_semantics,
+    recording,
     runs,
+    stopping,
     training,
 )
 
@@ -54,14 +57,18 @@ def run(
     config: runs.RunConfig,
     dataset: datasets.ImageDataset | None = None,
     *,
+    wait: bool = False,
     epoch_lines: bool = True,
 ) -> dict[str, Any]:
     """Fine-tunes one model and writes its folder; a finished run is read instead.
 
+    An interrupted run goes on from its last checkpoint.
+
     Args:
         config: What to run.
         dataset: The data set, if it is loaded already, whole.
-        epoch_lines: Whether to print a line an epoch, besides the bar.
+        wait: Whether to wait for a process that is writing to the folder.
+        epoch_lines: Whether to print notes and a line an epoch, besides the bar.
 
     Returns:
         The content of `result.json`.
@@ -69,13 +76,52 @@ def run(
     Raises:
         UsageError: If the configuration, the data, the weights or the results
             folder can't be used. Nothing has been written then.
+        Locked: If another process is writing to the folder, unless `wait`.
+        TrainingFailed: If a loss was not finite; `failed.json` tells where.
+        Interrupted: If SIGTERM or Ctrl-C asked to stop. The completed epochs are
+            kept.
     """
-    config.check()
-    if runs.is_finished(config.folder) and not config.overwrite:
-        runs.check_same_request(config)
-        return runs.read_json(config.folder / "result.json")
-    files.check_writable(config.folder)
     started = time.perf_counter()
+    config.check()
+    if (result := _finished(config)) is not None:
+        _remove_leftover_checkpoints(config.folder)
+        return result
+    files.check_writable(config.folder)
+    with locks.only_writer(config.folder, wait=wait):
+        # Another process may have finished it since.
+        result = _finished(config)
+        return result or _run(config, dataset, started, epoch_lines)
+
+
+def _remove_leftover_checkpoints(folder: pathlib.Path) -> None:
+    """Removes the checkpoints of a run that was killed when it had just finished."""
+    store = checkpoints.Store(folder)
+    if store.exists():
+        with contextlib.suppress(errors.Locked), locks.only_writer(folder):
+            if runs.is_finished(folder):
+                store.remove()
+
+
+def _finished(config: runs.RunConfig) -> dict[str, Any] | None:
+    """Returns the result of a finished run, None if there is something to do."""
+    if config.overwrite or not runs.is_finished(config.folder):
+        return None
+    runs.check_same_request(config)
+    path = config.folder / "result.json"
+    result = runs.read_json(path)
+    runs.check_format(result, path)
+    return result
+
+
+def _run(
+    config: runs.RunConfig,
+    dataset: datasets.ImageDataset | None,
+    started: float,
+    epoch_lines: bool,
+) -> dict[str, Any]:
+    """Runs what is not finished, as the folder's only writer."""
+    if not config.overwrite and (config.folder / "config.json").exists():
+        runs.check_same_request(config)
     prepared = prepare(config, dataset)
     if epoch_lines:
         for note in prepared.notes:
@@ -87,6 +133,85 @@ def run(
             f"can't write to {config.folder}: {errors.one_line(error)}. What is "
             "complete there is kept; make room and run the same command again"
         ) from error
+
+
+def _train_and_write(
+    config: runs.RunConfig, prepared: Prepared, started: float, epoch_lines: bool
+) -> dict[str, Any]:
+    """Trains the epochs that are missing and writes the run's folder."""
+    model = pytorch_semantics.with_pytorch_batch_norm(prepared.model)
+    recorder = recording.Recorder(config, prepared.record, model, started)
+    for note in recorder.notes:
+        print(f"note: {note}")
+    with stopping.StopRequest() as stop:
+        try:
+            _train(config, prepared, model, recorder, stop, epoch_lines)
+        except (errors.TrainingFailed, errors.Interrupted) as reason:
+            recorder.give_up(reason)
+            raise
+        prepared.model.set_weights(recorder.kept_weights())
+        result = recorder.finish(prepared.model, jit_compile=bool(model.jit_compile))
+    if stop.received:
+        # Otherwise a program with more to do would go on with that.
+        raise errors.Interrupted(
+            f"stopped by {stop.received.name}; {config.folder} is finished",
+            stop.received,
+        )
+    return result
+
+
+def _train(
+    config: runs.RunConfig,
+    prepared: Prepared,
+    model: keras.Model,
+    recorder: recording.Recorder,
+    stop: stopping.StopRequest,
+    epoch_lines: bool,
+) -> None:
+    """Trains the epochs that are missing."""
+    bar = progress.Progress(
+        f"{config.model}-{config.normalization} seed {config.seed}",
+        len(prepared.train),
+        config.batch_size,
+        config.epochs,
+        first_epoch=len(recorder.rows),
+    )
+
+    def on_row(row: dict[str, float]) -> None:
+        recorder.add(row)
+        if epoch_lines:
+            bar.show(row)
+
+    with contextlib.closing(bar):
+        training.fit(
+            model,
+            prepared.recipe,
+            prepared.train,
+            prepared.evaluations,
+            data_seed=prepared.data_seed,
+            on_row=on_row,
+            callbacks=[bar, _StopBetweenSteps(stop, recorder)],
+            state=recorder.state,
+        )
+
+
+class _StopBetweenSteps(keras.callbacks.Callback):
+    """Ends training after a step if that was asked for."""
+
+    def __init__(
+        self, stop: stopping.StopRequest, recorder: recording.Recorder
+    ) -> None:
+        super().__init__()
+        self._stop = stop
+        self._recorder = recorder
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Looks whether a signal has come."""
+        if self._stop.received:
+            raise errors.Interrupted(
+                f"stopped by {self._stop.received.name}; {self._recorder.outlook()}",
+                self._stop.received,
+            )
 
 
 def prepare(
@@ -105,6 +230,7 @@ def prepare(
         UsageError: If something can't be used.
     """
     config.check()
+    environment.set_determinism(config.deterministic)
     data_seed, model_seed = config.seeds()
     source = config.source()
     recipe = training.Recipe(config.epochs, config.batch_size, config.learning_rate)
@@ -154,96 +280,6 @@ def prepare(
     }
     train = training.Split(dataset.train_images, dataset.train_labels)
     return Prepared(model, train, evaluations, recipe, data_seed, record, notes)
-
-
-def _train_and_write(
-    config: runs.RunConfig, prepared: Prepared, started: float, epoch_lines: bool
-) -> dict[str, Any]:
-    """Trains the model and writes the run's folder; returns the result."""
-    folder = config.folder
-    runs.start_afresh(folder)
-    model = pytorch_semantics.with_pytorch_batch_norm(prepared.model)
-    bar = progress.Progress(
-        f"{config.model}-{config.normalization} seed {config.seed}",
-        len(prepared.train),
-        config.batch_size,
-        config.epochs,
-    )
-    rows: list[dict[str, float]] = []
-    keeper = _WeightsKeeper(config.keep, model)
-    with tf.summary.create_file_writer(str(folder / "tensorboard")).as_default():
-
-        def on_row(row: dict[str, float]) -> None:
-            rows.append(row)
-            runs.write_history(folder, rows)
-            _write_scalars(row)
-            keeper.consider(row)
-            if epoch_lines:
-                bar.show(row)
-
-        record = dict(prepared.record)
-        files.write_json(folder / "config.json", record)
-        training.fit(
-            model,
-            prepared.recipe,
-            prepared.train,
-            prepared.evaluations,
-            data_seed=prepared.data_seed,
-            on_row=on_row,
-            callbacks=[bar],
-        )
-    record["resolved"] |= {"jit_compile": bool(model.jit_compile)}
-    files.write_json(folder / "config.json", record)
-    prepared.model.set_weights(keeper.weights())
-    with files.atomic_path(folder / "model.keras") as path:
-        prepared.model.save(path)
-    result = {
-        "format": runs.FORMAT,
-        **runs.summarise(rows),
-        "kept_epoch": keeper.epoch,
-        "train_seconds": round(sum(row["seconds"] for row in rows), 3),
-        "total_seconds": round(time.perf_counter() - started, 3),
-        "peak_memory_mib": _rounded(peak_memory.mebibytes()),
-    }
-    files.write_json(folder / "result.json", result)
-    return result
-
-
-class _WeightsKeeper:
-    """Remembers the weights of the epoch that `--keep` asks for."""
-
-    def __init__(self, keep: str, model: keras.Model) -> None:
-        self._column = None if keep == "final" else f"{keep[len('best_') :]}_accuracy"
-        self._model = model
-        self._best = -1.0
-        self._weights: list[np.ndarray] | None = None
-        self.epoch = 0
-
-    def consider(self, row: dict[str, float]) -> None:
-        """Looks at the epoch that has just ended."""
-        if self._column is None:
-            self.epoch = row["epoch"]
-        elif row[self._column] > self._best:
-            self.epoch, self._best = row["epoch"], row[self._column]
-            self._weights = self._model.get_weights()
-
-    def weights(self) -> list[np.ndarray]:
-        """Returns the weights that were asked for."""
-        return self._weights or self._model.get_weights()
-
-
-def _write_scalars(row: dict[str, float]) -> None:
-    """Writes an epoch's row for TensorBoard, as `train/loss` and so on."""
-    for name, value in row.items():
-        prefix, _, rest = name.partition("_")
-        is_metric = rest in ("loss", "accuracy")
-        tag = f"{prefix}/{rest}" if is_metric else name
-        if name != "epoch":
-            tf.summary.scalar(tag, value, step=row["epoch"])
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
 
 
 def dry_run(config: runs.RunConfig) -> str:

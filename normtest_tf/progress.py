@@ -16,17 +16,27 @@ class Progress(keras.callbacks.Callback):
         examples: Images in an epoch.
         batch_size: Images in a batch.
         epochs: The number of epochs.
+        first_epoch: The number of epochs that an earlier process has completed.
     """
 
-    def __init__(self, title: str, examples: int, batch_size: int, epochs: int) -> None:
+    def __init__(
+        self,
+        title: str,
+        examples: int,
+        batch_size: int,
+        epochs: int,
+        first_epoch: int = 0,
+    ) -> None:
         super().__init__()
         self._examples = examples
         self._batch_size = batch_size
         self._epochs = epochs
+        self._first_epoch = first_epoch
         self._started = 0.0
         self._bar = tqdm(
             desc=title,
             total=examples * epochs,
+            initial=examples * first_epoch,
             unit=" images",
             unit_scale=True,
             smoothing=0.05,
@@ -45,13 +55,17 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Removes the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Removes the bar, also of a training that has failed."""
         self._bar.close()
 
     def show(self, row: dict[str, float]) -> None:
         """Prints one epoch's row of the history in a line."""
         epoch = row["epoch"]
         elapsed = time.perf_counter() - self._started
-        left = elapsed / epoch * (self._epochs - epoch)
+        left = elapsed / (epoch - self._first_epoch) * (self._epochs - epoch)
         parts = [f"epoch {epoch:{len(str(self._epochs))}}/{self._epochs}"]
         parts += [
             f"{name.removesuffix('_accuracy')} {row[name]:.2%}"

@@ -7,6 +7,9 @@ The folder is `<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>/`:
     result.json   the summary; it is written last, so it marks a finished run
     model.keras   the model; loads with plain Keras, takes raw uint8 images
     tensorboard/  the same numbers for TensorBoard
+    checkpoints/  of an unfinished run: what it goes on from
+    failed.json   of a run whose loss was not finite: where that happened
+    .lock         empty; locked by the process that writes to the folder
 """
 
 from __future__ import annotations
@@ -28,8 +31,8 @@ from normtest_tf.normalization import ChannelStatistics
 
 FORMAT = 1  # Of the files in a run's folder.
 KEEP = ("final", "best_test", "best_validation")
-# They say where a run happens, not what it computes.
-_WHEREABOUTS = ("results_dir", "data_dir", "overwrite")
+# They say where a run happens and what it risks, not what it computes.
+_WHEREABOUTS = ("results_dir", "data_dir", "overwrite", "checkpoint_every")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +58,10 @@ class RunConfig:
         precision: `auto` or a Keras dtype policy.
         keep: Whose weights `model.keras` holds: `final`, `best_test` or
             `best_validation` epoch.
+        deterministic: Whether to use TensorFlow's deterministic operations alone.
+        checkpoint_every: Epochs from one checkpoint to the next.
         results_dir: Folder for all results.
-        overwrite: Whether to replace a finished run.
+        overwrite: Whether to replace a run, finished or not.
     """
 
     dataset: str = "cifar10"
@@ -76,6 +81,8 @@ class RunConfig:
     seed: int = 223
     precision: str = "auto"
     keep: str = "final"
+    deterministic: bool = False
+    checkpoint_every: int = 1
     results_dir: str = "results"
     overwrite: bool = False
 
@@ -138,6 +145,11 @@ class RunConfig:
             raise errors.UsageError(
                 "--keep=best_validation needs --validation_examples=N with N > 0"
             )
+        if self.checkpoint_every < 1:
+            raise errors.UsageError(
+                "--checkpoint_every must be at least 1. Received: "
+                f"{self.checkpoint_every}"
+            )
 
 
 def _three_floats(
@@ -171,13 +183,15 @@ def is_finished(folder: pathlib.Path) -> bool:
 def start_afresh(folder: pathlib.Path) -> None:
     """Makes a run's folder, and removes what an earlier run left in it.
 
-    `result.json` goes first, so that the folder never looks finished meanwhile.
+    `result.json` goes first, so that the folder never looks finished meanwhile;
+    `config.json` goes last, so that checkpoints are never without it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("result.json", "config.json", "history.csv", "model.keras"):
+    (folder / "result.json").unlink(missing_ok=True)
+    for name in ("checkpoints", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("failed.json", "history.csv", "model.keras", "config.json"):
         (folder / name).unlink(missing_ok=True)
-    # Otherwise TensorBoard would show two runs as one.
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -217,25 +231,56 @@ def requested(config: RunConfig) -> dict[str, Any]:
 
 
 def check_same_request(config: RunConfig) -> None:
-    """Checks that a finished run in the folder is the one that is asked for.
+    """Checks that the run in the folder is the one that is asked for.
 
     Raises:
-        UsageError: If it was run with other values; the message shows them.
+        UsageError: If it was begun with other values; the message shows them.
     """
-    path = config.folder / "config.json"
-    stored = read_json(path).get("requested", {})
-    wanted = requested(config)
-    changed = [
+    stored = read_json(config.folder / "config.json")
+    check_format(stored, config.folder / "config.json")
+    # Runs from before this flag were without it.
+    there = {"deterministic": False} | stored.get("requested", {})
+    changed = differences(there, requested(config))
+    if changed:
+        raise other_run(config.folder, "configuration", changed)
+
+
+def check_format(record: dict[str, Any], path: pathlib.Path) -> None:
+    """Checks that this version of the package knows what is in a run's file.
+
+    Raises:
+        UsageError: If another format is named there.
+    """
+    if (found := record.get("format", FORMAT)) != FORMAT:
+        raise errors.UsageError(
+            f"{path} was written by format {found} of a run's files, and this version "
+            f"of normtest_tf reads format {FORMAT}. Choose another --results_dir, or "
+            "pass --overwrite to replace the run"
+        )
+
+
+def other_run(folder: pathlib.Path, what: str, changed: list[str]) -> errors.UsageError:
+    """Returns the error for a folder that holds another run.
+
+    Args:
+        folder: The run's folder.
+        what: What differs, such as "configuration".
+        changed: From `differences`.
+    """
+    state = "a finished" if is_finished(folder) else "an unfinished"
+    return errors.UsageError(
+        f"{folder} holds {state} run with another {what}: {'; '.join(changed)}. "
+        "Choose another --results_dir or --seed, or pass --overwrite to replace it"
+    )
+
+
+def differences(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Returns `name=there, name=now` of each value that two records don't share."""
+    return [
         f"{name}={stored.get(name)!r} there, {name}={wanted.get(name)!r} now"
         for name in sorted(stored.keys() | wanted.keys())
         if stored.get(name) != wanted.get(name)
     ]
-    if changed:
-        raise errors.UsageError(
-            f"{config.folder} holds a finished run with another configuration: "
-            f"{'; '.join(changed)}. Choose another --results_dir or --seed, or pass "
-            "--overwrite to replace it"
-        )
 
 
 def write_history(folder: pathlib.Path, rows: list[dict[str, float]]) -> None:

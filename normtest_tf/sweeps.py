@@ -11,7 +11,7 @@ import pathlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from normtest_tf import errors, files, runs
+from normtest_tf import errors, files, locks, runs
 
 PLAN = "plan.json"
 FAILURE = "failed.json"
@@ -24,6 +24,7 @@ class Tally:
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    elsewhere: int = 0  # Left to another process that was running them.
 
 
 def grid(
@@ -102,12 +103,13 @@ def check(configs: Sequence[runs.RunConfig]) -> None:
 def write_plan(configs: Sequence[runs.RunConfig]) -> None:
     """Adds runs to the list of those that were asked for in a results folder."""
     results_dir = pathlib.Path(configs[0].results_dir).expanduser()
-    known = read_plan(results_dir)
-    wanted = [_relative(config) for config in configs]
-    new = [folder for folder in wanted if folder not in set(known)]
-    if new:
-        plan = {"format": runs.FORMAT, "runs": known + new}
-        files.write_json(results_dir / PLAN, plan)
+    with locks.only_writer(results_dir, wait=True):
+        known = read_plan(results_dir)
+        wanted = [_relative(config) for config in configs]
+        new = [folder for folder in wanted if folder not in set(known)]
+        if new:
+            plan = {"format": runs.FORMAT, "runs": known + new}
+            files.write_json(results_dir / PLAN, plan)
 
 
 def read_plan(results_dir: pathlib.Path) -> list[str]:
@@ -174,6 +176,9 @@ def run_all(
         say(_headline(config, number, waiting, tally))
         try:
             result = finetuning.run(config, loaded[config.dataset], epoch_lines=False)
+        except errors.Locked:
+            tally.elsewhere += 1
+            say("  another process is running it")
         except Exception as error:  # Whatever it is, the other runs can go on.
             _record_failure(config, error)
             tally.failed += 1

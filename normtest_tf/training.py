@@ -52,6 +52,52 @@ class Split:
         return len(self.images)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class State:
+    """All that the next epoch depends on besides the recipe and the data.
+
+    Attributes:
+        epoch: The number of completed epochs.
+        model: The values of the model's variables: weights, running statistics,
+            states of random generators.
+        optimizer: Those of the optimizer: iterations, moments, loss scale.
+    """
+
+    epoch: int
+    model: list[np.ndarray]
+    optimizer: list[np.ndarray]
+
+    @classmethod
+    def of(cls, model: keras.Model, epoch: int) -> State:
+        """Copies the state of a model that has been trained for some epochs."""
+        return cls(
+            epoch,
+            [ops.convert_to_numpy(value) for value in _variables(model)],
+            [ops.convert_to_numpy(value) for value in model.optimizer.variables],
+        )
+
+    def restore(self, model: keras.Model) -> None:
+        """Gives a compiled model this state.
+
+        Raises:
+            ValueError: If it is another model's.
+        """
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        for variables, values in (
+            (_variables(model), self.model),
+            (model.optimizer.variables, self.optimizer),
+        ):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """Returns a model's variables but its metrics', which an epoch starts anew."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    return [variable for variable in model.variables if id(variable) not in metrics]
+
+
 class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
     """A cosine from the initial rate to 0 that is stepped once per epoch.
 
@@ -107,11 +153,47 @@ def compile_for_training(
     return schedule
 
 
+class LossGuard(keras.callbacks.Callback):
+    """Stops training at the first step whose loss is not finite.
+
+    It looks at the mean loss of the epoch so far, which no later step makes finite
+    again. Keras fetches that for its callbacks anyway, so looking costs no wait for
+    the device. Gradients in float16 may overflow; loss scaling takes care of them.
+
+    Args:
+        schedule: Tells the learning rate of an epoch.
+    """
+
+    def __init__(self, schedule: EpochCosine) -> None:
+        super().__init__()
+        self._schedule = schedule
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Remembers the epoch, counted from 0."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Looks at the loss of the step."""
+        self.check("train_loss", logs["loss"], step=batch + 1)
+
+    def check(self, name: str, loss: float, step: int | None = None) -> None:
+        """Raises `TrainingFailed` if a loss is not finite; the last step by default."""
+        if not math.isfinite(loss):
+            raise errors.TrainingFailed(
+                name,
+                epoch=self._epoch + 1,
+                step=step or self._schedule.steps_per_epoch,
+                rate=self._schedule.at_epoch(self._epoch),
+            )
+
+
 class EpochRecorder(keras.callbacks.Callback):
     """Evaluates after every epoch and hands the epoch's row to a function.
 
     Args:
         schedule: Tells the learning rate of an epoch.
+        guard: Looks at the losses of the evaluations.
         training_examples: The number of images in an epoch.
         evaluations: What to evaluate on and the number of its examples, by the
             prefix of its columns.
@@ -123,12 +205,14 @@ class EpochRecorder(keras.callbacks.Callback):
     def __init__(
         self,
         schedule: EpochCosine,
+        guard: LossGuard,
         training_examples: int,
         evaluations: dict[str, tuple[tf.data.Dataset, int]],
         on_row: Callable[[dict[str, float]], None],
     ) -> None:
         super().__init__()
         self._schedule = schedule
+        self._guard = guard
         self._training_examples = training_examples
         self._evaluations = evaluations
         self._on_row = on_row
@@ -149,6 +233,7 @@ class EpochRecorder(keras.callbacks.Callback):
         }
         for prefix, (batches, examples) in self._evaluations.items():
             loss, accuracy = evaluate(self.model, batches, examples)
+            self._guard.check(f"{prefix}_loss", loss)
             row[f"{prefix}_loss"] = loss
             row[f"{prefix}_accuracy"] = accuracy
         row["seconds"] = seconds
@@ -187,6 +272,7 @@ def fit(
     data_seed: int,
     on_row: Callable[[dict[str, float]], None],
     callbacks: list[keras.callbacks.Callback] | None = None,
+    state: State | None = None,
 ) -> None:
     """Trains every layer of a model by the recipe.
 
@@ -201,17 +287,30 @@ def fit(
         data_seed: Decides the order of examples and their augmentation.
         on_row: Called with each epoch's row; see `EpochRecorder`.
         callbacks: Further Keras callbacks.
+        state: What to go on from. Default: from the model as it is.
+
+    Raises:
+        TrainingFailed: If a loss is not finite.
+        ValueError: If the state is another model's.
     """
     schedule = compile_for_training(model, recipe, len(train))
+    if state:
+        state.restore(model)
+    first_epoch = state.epoch if state else 0
+    if first_epoch == recipe.epochs:
+        return
     batches = pipeline.training_batches(
         train.images,
         train.labels,
         batch_size=recipe.batch_size,
         seed=data_seed,
         epochs=recipe.epochs,
+        first_epoch=first_epoch,
     )
+    guard = LossGuard(schedule)
     recorder = EpochRecorder(
         schedule,
+        guard,
         len(train),
         {
             prefix: (
@@ -226,9 +325,10 @@ def fit(
     )
     model.fit(
         batches,
+        initial_epoch=first_epoch,
         epochs=recipe.epochs,
         steps_per_epoch=schedule.steps_per_epoch,
         shuffle=False,  # The pipeline has shuffled already.
-        callbacks=[recorder, *(callbacks or [])],
+        callbacks=[guard, recorder, *(callbacks or [])],
         verbose=0,
     )

@@ -1,4 +1,7 @@
-"""Shared set-up: quiet TensorFlow, CPU only, torch where it is installed."""
+"""Shared set-up: quiet TensorFlow, CPU only, torch where it is installed.
+
+The fixtures import late, after TensorFlow was told to be quiet.
+"""
 
 import importlib.util
 import os
@@ -23,3 +26,41 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("torch"):
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """A few handwritten digits."""
+    from normtest_tf import datasets
+
+    return datasets.load("digits").take(70, 20)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Makes runs fine-tune a tiny network, whatever they are told."""
+    from normtest_tf import classifier
+    from tests import tiny_runs
+
+    monkeypatch.setattr(classifier, "build_classifier", tiny_runs.tiny_classifier)
+
+
+@pytest.fixture
+def config(tmp_path, tiny):
+    """A run of the tiny network."""
+    from tests import tiny_runs
+
+    return tiny_runs.new_config(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def expected(tmp_path_factory, digits):
+    """The outcome of that run when nothing goes wrong."""
+    from normtest_tf import classifier, finetuning
+    from tests import tiny_runs
+
+    config = tiny_runs.new_config(tmp_path_factory.mktemp("uninterrupted"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "build_classifier", tiny_runs.tiny_classifier)
+        finetuning.run(config, digits)
+    return tiny_runs.outcome(config)

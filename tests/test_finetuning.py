@@ -9,7 +9,14 @@ import pytest
 
 from normtest_tf import datasets, errors, finetuning, runs
 
-FILES = {"config.json", "history.csv", "result.json", "model.keras", "tensorboard"}
+FILES = {
+    "config.json",
+    "history.csv",
+    "result.json",
+    "model.keras",
+    "tensorboard",
+    ".lock",
+}
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,7 @@ def test_help_is_quick_and_ends_with_status_0(program, flag):
         ("--batch_size=-3", "positive"),
         ("--epochs=many", "many"),
         ("--seed=-1", "seed"),
+        ("--checkpoint_every=0", "checkpoint_every"),
         ("--epoch=3", "epoch"),
         ("50", "unexpected argument '50'"),
     ],
@@ -112,6 +113,33 @@ def test_train_writes_a_run_and_does_not_repeat_it(tmp_path):
     assert "batch_size=256 there, batch_size=8 now" in other.stderr
 
 
+def test_deterministic_operations_are_recorded_and_stay_for_the_process(tmp_path):
+    code = """
+import tensorflow as tf
+from normtest_tf import errors, finetuning, runs
+from tensorflow.python.framework import config as tf_config
+values = dict(dataset="digits", model="cifar_resnet8", train_examples=40,
+              test_examples=10, epochs=1)
+finetuning.run(runs.RunConfig(deterministic=True, **values))
+assert tf_config.is_op_determinism_enabled()
+try:
+    finetuning.run(runs.RunConfig(seed=1, **values))
+except errors.UsageError as error:
+    print(error)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    assert "start another process for runs without it" in result.stdout
+    (path,) = tmp_path.rglob("config.json")
+    assert '"deterministic": true' in path.read_text()
+
+
 def test_quickstart_gives_a_table_and_a_figure(tmp_path):
     result = run("quickstart", "--epochs=1", "--seeds=1,2", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -149,9 +177,11 @@ def test_pretrain_writes_weights_that_train_accepts(tmp_path):
         (["--output=x.h5"], "must end in .safetensors"),
         (["--output=x.safetensors", "--model=keras_resnet50"], "our own networks"),
         (["--output=/proc/x/y.safetensors", "--dataset=digits"], "can't write"),
+        (["--output=folder.safetensors", "--overwrite"], "is a folder"),
     ],
 )
 def test_pretrain_with_bad_flags(flags, words, tmp_path):
+    (tmp_path / "folder.safetensors").mkdir()
     result = run("pretrain", *flags, cwd=tmp_path)
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()

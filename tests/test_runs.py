@@ -106,3 +106,19 @@ def test_a_finished_run_of_another_configuration_is_refused(tmp_path):
     (config.folder / "config.json").write_text("[1]")
     with pytest.raises(errors.UsageError, match="JSON object"):
         runs.check_same_request(config)
+
+
+def test_what_another_version_wrote_is_refused_by_its_format(tmp_path):
+    config = runs.RunConfig(results_dir=str(tmp_path))
+    record = {"format": runs.FORMAT + 1, "requested": runs.requested(config)}
+    files.write_json(config.folder / "config.json", record)
+    with pytest.raises(errors.UsageError, match="written by format 2 of a run's"):
+        runs.check_same_request(config)
+    # --deterministic did not exist when format 1 began.
+    old = runs.requested(config)
+    del old["deterministic"]
+    record = {"format": runs.FORMAT, "requested": old}
+    files.write_json(config.folder / "config.json", record)
+    runs.check_same_request(config)
+    with pytest.raises(errors.UsageError, match="deterministic=False there"):
+        runs.check_same_request(dataclasses.replace(config, deterministic=True))

@@ -153,6 +153,55 @@ def test_every_layer_is_trained_and_equal_runs_are_equal():
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_training_in_two_parts_equals_training_at_once(policy):
+    def model():
+        keras.utils.set_random_seed(0)
+        keras.config.set_dtype_policy(policy)
+        try:
+            layers = [
+                keras.Input((32, 32, 3), dtype="uint8"),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Conv2D(3, 5, strides=4),
+                pytorch_semantics.BatchNormalization(),
+                keras.layers.GlobalAveragePooling2D(),
+                keras.layers.Dropout(0.5, seed=1),
+                keras.layers.Dense(4, dtype="float32"),
+            ]
+            return keras.Sequential(layers)
+        finally:
+            keras.config.set_dtype_policy("float32")
+
+    def fit(model, on_row, state=None):
+        recipe = training.Recipe(epochs=3, batch_size=8)
+        evaluations = {"test": SPLIT}
+        options = {"data_seed": 1, "on_row": on_row, "state": state}
+        training.fit(model, recipe, SPLIT, evaluations, **options)
+        return training.State.of(model, 3)
+
+    states, rows = {}, []
+    whole = model()
+
+    def remember(row):
+        rows.append(row)
+        states[row["epoch"]] = training.State.of(whole, row["epoch"])
+
+    at_once = fit(whole, remember)
+    assert fit(model(), rows.append, states[3]).model[0].tolist() == (
+        at_once.model[0].tolist()
+    )
+    assert len(rows) == 3  # Nothing was left to do.
+    in_parts = fit(model(), rows.append, states[1])
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 2, 3]
+    for name in ("learning_rate", "train_loss", "test_loss"):
+        assert [row[name] for row in rows[1:3]] == [row[name] for row in rows[3:]]
+    for one, other in (
+        (at_once.model, in_parts.model),
+        (at_once.optimizer, in_parts.optimizer),
+    ):
+        assert [x.tobytes() for x in one] == [x.tobytes() for x in other]
+
+
 @pytest.mark.parametrize(
     "values", [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": math.nan}]
 )

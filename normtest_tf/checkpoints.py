@@ -1,0 +1,133 @@
+"""Files from which an interrupted run goes on.
+
+A run's folder has them in `checkpoints/epoch-00003.ckpt`, the last two. A file is
+
+    8 bytes    `NORMCKP1`, the format
+    32 bytes   the SHA-256 of all that follows
+    the rest   a safetensors file: named tensors, and JSON in the tensor `meta`
+
+The digest is compared before anything is parsed, so a file that lacks a byte, or
+has one bit turned, is never used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import shutil
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from normtest_tf import errors, files
+
+MAGIC = b"NORMCKP1"
+DIGEST_BYTES = hashlib.sha256().digest_size
+_META = "meta"
+
+
+class UnreadableError(ValueError):
+    """Bytes that are no complete checkpoint."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a run has reached.
+
+    Attributes:
+        epoch: The number of completed epochs.
+        meta: Values for JSON.
+        tensors: Named arrays.
+    """
+
+    epoch: int
+    meta: dict[str, Any]
+    tensors: dict[str, np.ndarray]
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """Returns a checkpoint as the content of a file."""
+    meta = {"epoch": checkpoint.epoch, "meta": checkpoint.meta}
+    text = json.dumps(meta, allow_nan=False).encode()
+    content = safetensors.numpy.save(
+        {**checkpoint.tensors, _META: np.frombuffer(text, np.uint8)}
+    )
+    return MAGIC + hashlib.sha256(content).digest() + content
+
+
+def decode(data: bytes) -> Checkpoint:
+    """Returns the checkpoint that `encode` has made bytes of.
+
+    Raises:
+        UnreadableError: If they are anything else.
+    """
+    start = len(MAGIC) + DIGEST_BYTES
+    view = memoryview(data)
+    if view[: len(MAGIC)] != MAGIC:
+        raise UnreadableError("it is no checkpoint of this format")
+    if hashlib.sha256(view[start:]).digest() != view[len(MAGIC) : start]:
+        raise UnreadableError("its content is damaged or incomplete")
+    try:
+        tensors = safetensors.numpy.load(bytes(view[start:]))
+        meta = json.loads(tensors.pop(_META).tobytes())
+        return Checkpoint(int(meta["epoch"]), dict(meta["meta"]), tensors)
+    except (safetensors.SafetensorError, ValueError, TypeError, LookupError) as error:
+        raise UnreadableError(errors.one_line(error)) from error
+
+
+class Store:
+    """The checkpoints in a run's folder.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder / "checkpoints"
+        self._last: pathlib.Path | None = None
+
+    def exists(self) -> bool:
+        """Tells whether there is, or was, a checkpoint."""
+        return self._folder.is_dir()
+
+    def read_latest(self) -> tuple[Checkpoint | None, list[str]]:
+        """Returns the latest readable checkpoint, None if there is none.
+
+        Returns:
+            The checkpoint, and a sentence on each later one that is unreadable.
+        """
+        problems = []
+        for path in sorted(self._folder.glob("epoch-*.ckpt"), reverse=True):
+            try:
+                checkpoint = decode(path.read_bytes())
+            except (OSError, UnreadableError) as error:
+                problems.append(f"can't use {path}: {errors.one_line(error)}")
+            else:
+                self._last = path
+                return checkpoint, problems
+        return None, problems
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint; it and the last good one before it remain.
+
+        Raises:
+            OSError: If it could not be written. The others are still there then.
+        """
+        path = self._folder / f"epoch-{checkpoint.epoch:05}.ckpt"
+        with files.atomic_path(path) as temporary:
+            temporary.write_bytes(encode(checkpoint))
+        for other in self._folder.glob("epoch-*.ckpt"):
+            if other not in (path, self._last):
+                other.unlink()
+        self._last = path
+
+    def remove_leftovers(self) -> None:
+        """Removes what a killed process had begun to write."""
+        files.remove_leftovers(self._folder)
+
+    def remove(self) -> None:
+        """Removes all checkpoints."""
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,51 @@
+"""A run's history for TensorBoard."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import tensorflow as tf
+
+
+class Curves:
+    """Writes a history as `train/loss` and so on, each epoch once.
+
+    Args:
+        folder: For TensorBoard's files alone; what is in it is removed.
+        rows: The history so far, which is written first.
+
+    Raises:
+        OSError: If that is not possible.
+    """
+
+    def __init__(self, folder: pathlib.Path, rows: list[dict[str, float]]) -> None:
+        # Otherwise TensorBoard would show two runs as one, or an epoch twice.
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            self._writer = tf.summary.create_file_writer(str(folder))
+        except tf.errors.OpError as error:
+            raise OSError(error.message) from error
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: dict[str, float]) -> None:
+        """Writes an epoch's row; it is on its way to the disk on return.
+
+        Raises:
+            OSError: If it could not be written.
+        """
+        try:
+            with self._writer.as_default(step=row["epoch"]):
+                for name, value in row.items():
+                    if name != "epoch":
+                        tf.summary.scalar(_tag(name), value)
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise OSError(error.message) from error
+
+
+def _tag(column: str) -> str:
+    """Returns how a column of the history is called in TensorBoard."""
+    prefix, _, rest = column.partition("_")
+    return f"{prefix}/{rest}" if rest in ("loss", "accuracy") else column
