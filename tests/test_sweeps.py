@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from normtest_tf import errors, runs, sweeps
+from normtest_tf import errors, locks, runs, sweeps
 from tests.fake_results import write_run
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -118,6 +118,14 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
     tally = sweeps.run_all(configs, say=lambda line: None)
     assert (tally.done, tally.failed, tally.skipped) == (1, 0, 3)
     assert [sweeps.state(config) for config in configs] == ["done"] * 4
+
+
+def test_what_another_process_runs_is_left_to_it(tmp_path):
+    configs = grid(tmp_path)[:2]
+    with locks.only_writer(configs[0].folder):
+        tally = sweeps.run_all(configs, say=lambda line: None)
+    assert (tally.done, tally.failed, tally.elsewhere) == (1, 0, 1)
+    assert not (configs[0].folder / "failed.json").exists()
 
 
 def test_another_configuration_is_refused_before_anything_runs(tmp_path):
