@@ -172,7 +172,15 @@ def test_sigterm_leaves_the_last_epoch(every, kept, config, digits, expected):
     assert outcome(config) == expected
 
 
-def test_a_signal_at_the_very_end_is_not_swallowed(config, digits):
+@pytest.fixture
+def ctrl_c():
+    """Makes Ctrl-C act, also where pytest runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_at_the_very_end_is_not_swallowed(config, digits, ctrl_c):
     save = keras.Model.save
 
     def save_and_signal(self, path):
@@ -187,7 +195,15 @@ def test_a_signal_at_the_very_end_is_not_swallowed(config, digits):
     assert runs.is_finished(config.folder)
 
 
-def test_signals_outside_of_the_main_thread_and_a_second_one():
+def test_signals_that_are_ignored_stay_so(ctrl_c):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with stopping.StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stop.received is None
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_signals_outside_of_the_main_thread_and_a_second_one(ctrl_c):
     failures = []
 
     def use():
