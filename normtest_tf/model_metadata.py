@@ -14,7 +14,7 @@ import pathlib
 import zipfile
 from typing import Any
 
-from normtest_tf import __version__, datasets, errors, runs
+from normtest_tf import __version__, errors, runs
 
 FORMAT = 1
 MEMBER = "normtest_tf.json"
@@ -58,8 +58,7 @@ def describe_run(run_dir: pathlib.Path, output: str) -> dict[str, Any]:
             "normalization": requested["normalization"],
             "statistics": resolved["statistics"],
             "run": {
-                # A folder's path is nobody's business.
-                "dataset": datasets.slug(requested["dataset"]),
+                "dataset": requested["dataset"],
                 "model": requested["model"],
                 "weights": resolved["weights"],
                 "seed": requested["seed"],

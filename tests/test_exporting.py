@@ -1,6 +1,7 @@
 """Exports, each run by its own runtime in a process that lacks this package."""
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import subprocess
@@ -10,13 +11,16 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
+from experiments import export as export_program
 from normtest_tf import (
     backbones,
     classifier,
     errors,
     export_formats,
     exporting,
+    finetuning,
     model_metadata,
     prediction,
     runs,
@@ -309,36 +313,46 @@ def test_a_folder_that_is_no_saved_model_is_never_replaced(tmp_path):
         entry.check_path(tmp_path, overwrite=False)
 
 
-def test_metadata_of_a_run_hold_no_path(tmp_path):
-    config = {
-        "requested": {
-            "dataset": "folder:/home/somebody/pets",
-            "model": "cifar_resnet8",
-            "normalization": "instance",
-            "weights": "/home/somebody/secret.safetensors",
-            "seed": 3,
-        },
-        "resolved": {
-            "weights": "secret.safetensors",
-            "statistics": None,
-            "precision": "float32",
-            "image_shape": [32, 32, 3],
-            "class_names": ["cat", "dog"],
-        },
-        "data_fingerprint": "0" * 64,
-    }
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "result.json").write_text('{"kept_epoch": 7}')
-    described = model_metadata.describe_run(tmp_path, "logits")
+@pytest.fixture
+def folder_run(tmp_path, config):
+    """A finished run on somebody's own images."""
+    for split, label in itertools.product(("train", "test"), ("cat", "dog")):
+        folder = tmp_path / "somebody" / "pets" / split / label
+        folder.mkdir(parents=True)
+        for number in range(3):
+            pixels = np.random.default_rng(number).integers(0, 256, [32, 32, 3])
+            image = Image.fromarray(pixels.astype(np.uint8))
+            image.save(folder / f"{number}.png")
+    dataset = f"folder:{tmp_path / 'somebody' / 'pets'}"
+    config = dataclasses.replace(config, dataset=dataset, epochs=1)
+    finetuning.run(config)
+    return config.folder
+
+
+def test_metadata_of_a_run_on_a_folder_hold_no_path(folder_run):
+    described = model_metadata.describe_run(folder_run, "logits")
     assert described["class_names"] == ["cat", "dog"]
     assert described["run"]["dataset"] == "folder-pets"
-    assert described["run"]["kept_epoch"] == 7
     assert "somebody" not in json.dumps(described)
+    assert "somebody" not in (folder_run / "config.json").read_text()
+
+
+def test_a_run_s_folder_of_images_is_named_again_to_compare_on_it():
+    assert export_program.check_dataset("cifar10", None) == "cifar10"
+    given = "folder:/home/somebody/pets/"
+    assert export_program.check_dataset("folder-pets", given) == given
+    with pytest.raises(errors.UsageError, match="needs --dataset=folder:PATH"):
+        export_program.check_dataset("folder-pets", None)
+    with pytest.raises(errors.UsageError, match="not the run's data set"):
+        export_program.check_dataset("folder-pets", "cifar10")
+
+
+def test_records_that_lack_something(folder_run):
+    config = runs.read_json(folder_run / "config.json")
     del config["resolved"]["class_names"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (folder_run / "config.json").write_text(json.dumps(config))
     with pytest.raises(errors.UsageError, match="lacks 'class_names'"):
-        model_metadata.describe_run(tmp_path, "logits")
-    (tmp_path / "result.json").unlink()
+        model_metadata.describe_run(folder_run, "logits")
+    (folder_run / "result.json").unlink()
     with pytest.raises(errors.UsageError, match="no finished run"):
-        model_metadata.describe_run(tmp_path, "logits")
-    assert not runs.is_finished(tmp_path)
+        model_metadata.describe_run(folder_run, "logits")

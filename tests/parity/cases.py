@@ -8,7 +8,6 @@ import zlib
 import numpy as np
 
 NETWORKS = ("resnet18", "resnet50", "densenet121", "densenet161")
-TRAINED = ("resnet18", "densenet121")  # For 20 steps; the others take minutes.
 SIZES = (32, 224)
 CLASSES = 10
 
