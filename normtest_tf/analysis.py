@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,30 +11,6 @@ from normtest_tf import effects, verdicts
 from normtest_tf.results import Cell, Results
 
 CONTROL = "pretrain"
-
-
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """Accuracies of one setting in one cell, over seeds, in percent.
-
-    Attributes:
-        n: Number of seeds.
-        mean: Mean accuracy.
-        sd: Standard deviation over seeds, n - 1 in the denominator; NaN for one.
-        low: Lower end of the 95% t interval of the mean; -inf for one seed.
-        high: Upper end; inf for one seed.
-    """
-
-    n: int
-    mean: float
-    sd: float
-    low: float
-    high: float
-
-    @property
-    def half_width(self) -> float:
-        """Half the width of the interval; inf for one seed."""
-        return (self.high - self.low) / 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,18 +35,7 @@ class Comparison:
     differences: dict[Cell, dict[int, float]]
     judgements: dict[Cell, verdicts.Judgement]
     pooled: effects.PooledEffect
-    over_cells: effects.PairedEffect
-
-
-def summarise(accuracies: Sequence[float]) -> Summary:
-    """Summarises accuracies over seeds.
-
-    Args:
-        accuracies: From 0 to 1, at least one.
-    """
-    percent = 100 * np.asarray(accuracies, float)
-    effect = effects.paired_effect(percent, np.zeros_like(percent))
-    return Summary(effect.n, effect.mean, effect.sd, effect.low, effect.high)
+    over_cells: effects.Estimate
 
 
 def compare(

@@ -1,4 +1,4 @@
-"""Paired differences between settings and how sure they are.
+"""Means with intervals: of differences of paired runs, and over cells.
 
 Pure functions on arrays; nothing here knows of Keras or of folders. Accuracies
 and differences are in the units they come in.
@@ -6,26 +6,24 @@ and differences are in the units they come in.
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 
 @dataclasses.dataclass(frozen=True)
-class PairedEffect:
-    """The mean of paired differences with its t interval.
+class Estimate:
+    """A mean, of paired differences or of anything else, with its t interval.
 
     Attributes:
-        n: Number of pairs.
-        mean: Mean difference.
-        sd: Standard deviation of the differences, n - 1 in the denominator; NaN
-            for a single pair.
-        low: Lower end of the confidence interval; -inf for a single pair.
-        high: Upper end; inf for a single pair.
+        n: Number of values.
+        mean: Their mean.
+        sd: Their standard deviation, n - 1 in the denominator; NaN for one value.
+        low: Lower end of the confidence interval; -inf for one value.
+        high: Upper end; inf for one value.
         confidence: Of the interval, such as 0.95.
     """
 
@@ -43,7 +41,7 @@ class PairedEffect:
 
     @property
     def half_width(self) -> float:
-        """Half the width of the interval; inf for a single pair."""
+        """Half the width of the interval; inf for one value."""
         return (self.high - self.low) / 2
 
 
@@ -68,75 +66,43 @@ class PooledEffect:
     confidence: float
 
 
-def paired_effect(
-    treatment: Sequence[float], control: Sequence[float], confidence: float = 0.95
-) -> PairedEffect:
-    """Estimates the mean of `treatment - control` over pairs.
+def estimate_mean(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """Estimates a mean from independent values, such as paired differences.
 
     Runs with the same seed form a pair: they share the head's initial weights, the
     order of examples and the augmentations, so most of what varies from seed to
     seed cancels out in the difference.
 
     Args:
-        treatment: One value a pair.
-        control: The values they are compared with, in the same order.
+        values: At least one.
         confidence: Of the interval.
 
     Returns:
         Mean, spread and the two-sided interval of Student's t.
 
     Raises:
-        ValueError: If the lengths differ or there are no pairs.
+        ValueError: If there are no values.
     """
-    if len(treatment) != len(control) or not len(treatment):
-        raise ValueError(
-            "treatment and control must hold the same pairs, at least one. "
-            f"Received: {len(treatment)} and {len(control)} values"
-        )
-    differences = np.asarray(treatment, float) - np.asarray(control, float)
-    mean = float(differences.mean())
-    if len(differences) == 1:
-        return PairedEffect(1, mean, math.nan, -math.inf, math.inf, confidence)
-    sd = 0.0 if _all_equal(differences) else float(differences.std(ddof=1))
-    half_width = stats.t.ppf((1 + confidence) / 2, len(differences) - 1) * sd
-    half_width = float(half_width / math.sqrt(len(differences)))
-    return PairedEffect(
-        len(differences), mean, sd, mean - half_width, mean + half_width, confidence
-    )
+    values = as_array(values)
+    n, mean = len(values), float(values.mean())
+    if n == 1:
+        return Estimate(1, mean, math.nan, -math.inf, math.inf, confidence)
+    sd = 0.0 if all_equal(values) else float(values.std(ddof=1))
+    half_width = float(stats.t.ppf((1 + confidence) / 2, n - 1) * sd / math.sqrt(n))
+    return Estimate(n, mean, sd, mean - half_width, mean + half_width, confidence)
 
 
-def _as_array(differences: Sequence[float]) -> np.ndarray:
-    """Returns the differences of at least one pair."""
-    values = np.asarray(differences, float)
+def as_array(values: Sequence[float]) -> np.ndarray:
+    """Returns values, at least one, as float64; else raises `ValueError`."""
+    values = np.asarray(values, float)
     if not len(values):
-        raise ValueError("differences must hold at least one pair. Received: none")
+        raise ValueError("values must hold at least one pair. Received: none")
     return values
 
 
-def _all_equal(values: np.ndarray) -> bool:
+def all_equal(values: np.ndarray) -> bool:
     """Returns whether values differ by no more than rounding, if at all."""
     return bool(np.ptp(values) <= 1e-9 * np.abs(values).max())
-
-
-def paired_t_p_value(differences: Sequence[float]) -> float:
-    """Tests whether the mean of paired differences is 0 (Student's t test).
-
-    Args:
-        differences: One a pair.
-
-    Returns:
-        The two-sided p-value. NaN for a single pair. Differences that are all equal
-        leave no doubt: 1 if they are 0, else 0.
-
-    Raises:
-        ValueError: If there are no pairs.
-    """
-    values = _as_array(differences)
-    if len(values) == 1:
-        return math.nan
-    if _all_equal(values):
-        return float(values[0] == 0)
-    return float(stats.ttest_1samp(values, 0).pvalue)
 
 
 def binomial_standard_error(accuracy: float, examples: int) -> float:
@@ -149,49 +115,6 @@ def binomial_standard_error(accuracy: float, examples: int) -> float:
         examples: Number of test examples.
     """
     return math.sqrt(accuracy * (1 - accuracy) / examples)
-
-
-def sign_flip_p_value(differences: Sequence[float]) -> float:
-    """Tests whether paired differences are centred on 0.
-
-    If the setting made no difference, each pair could as well have come out with
-    the opposite sign. The p-value is the share of all 2**n sign patterns whose
-    mean is at least as far from 0 (Fisher's randomisation test). Beyond 20 pairs
-    it is estimated from 100,000 random patterns.
-
-    Args:
-        differences: One a pair.
-
-    Returns:
-        The two-sided p-value; NaN for a single pair. With n pairs it can't be below
-        2 / 2**n, so fewer than six can't bring it below 0.05.
-
-    Raises:
-        ValueError: If there are no pairs.
-    """
-    values = _as_array(differences)
-    if len(values) == 1:
-        return math.nan
-    if len(values) > 20:
-        return _sampled_sign_flip_p_value(values)
-    sums = np.zeros(1)
-    for value in values:
-        sums = np.concatenate((sums + value, sums - value))
-    rounding = 1e-9 * np.abs(values).sum()
-    return float(np.mean(np.abs(sums) >= abs(values.sum()) - rounding))
-
-
-def _sampled_sign_flip_p_value(values: np.ndarray) -> float:
-    """Estimates the sign-flip p-value where there are too many patterns to list."""
-    result = stats.permutation_test(
-        (values,),
-        np.mean,
-        permutation_type="samples",
-        n_resamples=100_000,
-        batch=10_000,
-        rng=np.random.default_rng(0),
-    )
-    return float(result.pvalue)
 
 
 def bootstrap_interval(
@@ -214,10 +137,10 @@ def bootstrap_interval(
     Raises:
         ValueError: If there are no pairs.
     """
-    values = _as_array(differences)
+    values = as_array(differences)
     if len(values) == 1:
         return math.nan, math.nan
-    if _all_equal(values):
+    if all_equal(values):
         return float(values.mean()), float(values.mean())
     interval = stats.bootstrap(
         (values,),
@@ -293,7 +216,7 @@ def pooled_effect(
 
 def mean_over_cells(
     cells: Sequence[Sequence[float]], confidence: float = 0.95
-) -> PairedEffect:
+) -> Estimate:
     """Averages the effect over cells, with the t interval of the cells' means.
 
     A cell counts as one observation, whatever spread its pairs have. Like the
@@ -312,8 +235,7 @@ def mean_over_cells(
     Raises:
         ValueError: If there are no cells or one has no pairs.
     """
-    means = _cell_means(cells)
-    return paired_effect(means, np.zeros_like(means), confidence)
+    return estimate_mean(_cell_means(cells), confidence)
 
 
 def _cell_means(cells: Sequence[Sequence[float]]) -> np.ndarray:
@@ -324,135 +246,3 @@ def _cell_means(cells: Sequence[Sequence[float]]) -> np.ndarray:
             f"Received: {[len(cell) for cell in cells]} pairs"
         )
     return np.array([np.mean(cell) for cell in cells])
-
-
-def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Adjusts p-values of several tests so that the family keeps its level.
-
-    Args:
-        p_values: One a test, in any order. NaN marks a test that could not be made:
-            it stays NaN and does not count in the family.
-
-    Returns:
-        float `[n]`, in the same order: reject where it is below the level (Holm,
-        1979).
-    """
-    result = np.array(p_values, float)
-    made = np.flatnonzero(~np.isnan(result))
-    order = made[np.argsort(result[made])]
-    factors = np.arange(len(order), 0, -1)
-    adjusted = np.maximum.accumulate(factors * result[order])
-    result[order] = np.minimum(adjusted, 1)
-    return result
-
-
-def equivalence_p_value(differences: Sequence[float], margin: float) -> float:
-    """Tests whether the mean difference is smaller than a margin, either way.
-
-    Two one-sided t tests (Schuirmann, 1987): below the level, the mean lies within
-    `margin` of 0.
-
-    Args:
-        differences: One a pair.
-        margin: Positive, in the differences' units.
-
-    Returns:
-        The larger of the two p-values. NaN for a single pair. Differences that are
-        all equal leave no doubt: 0 if they are smaller than the margin, else 1.
-
-    Raises:
-        ValueError: If `margin` is not positive or there are no pairs.
-    """
-    if not margin > 0:
-        raise ValueError(f"margin must be positive. Received: {margin}")
-    values = _as_array(differences)
-    if len(values) == 1:
-        return math.nan
-    if _all_equal(values):
-        return float(abs(values[0]) >= margin)
-    above = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(values, margin, alternative="less").pvalue
-    return float(max(above, below))
-
-
-def pairs_needed(
-    sd: float, difference: float, power: float = 0.8, level: float = 0.05
-) -> int:
-    """Returns how many pairs a two-sided paired t test needs to see a difference.
-
-    Args:
-        sd: Standard deviation of the paired differences.
-        difference: True mean difference to be seen, in the same units.
-        power: Probability of seeing it.
-        level: Of the test.
-
-    Returns:
-        The smallest number of pairs, at least 2.
-
-    Raises:
-        ValueError: If `difference` is 0, which no number of pairs can show, or `sd`
-            is no number from 0 up.
-    """
-    if difference == 0 or not sd >= 0:
-        raise ValueError(
-            "difference must not be 0 and sd not negative. "
-            f"Received: difference={difference}, sd={sd}"
-        )
-    if sd == 0:
-        return 2
-
-    def power_of(pairs: int) -> float:
-        return _power(pairs, abs(difference) / sd, level)
-
-    enough = 2
-    while power_of(enough) < power:
-        enough *= 2
-    return bisect.bisect_left(range(enough), power, max(2, enough // 2), key=power_of)
-
-
-def detectable_difference(
-    sd: float, pairs: int, power: float = 0.8, level: float = 0.05
-) -> float:
-    """Returns the smallest difference that a two-sided paired t test is apt to see.
-
-    The inverse of `pairs_needed`.
-
-    Args:
-        sd: Standard deviation of the paired differences.
-        pairs: Number of pairs, at least 2.
-        power: Probability of seeing the difference, above `level`.
-        level: Of the test.
-
-    Returns:
-        The true mean difference that is seen with that probability.
-
-    Raises:
-        ValueError: If there are fewer than 2 pairs, or `power` does not lie between
-            `level` and 1.
-    """
-    if pairs < 2 or not level < power < 1:
-        raise ValueError(
-            "pairs must be at least 2 and power between level and 1. "
-            f"Received: pairs={pairs}, power={power}, level={level}"
-        )
-    freedom = pairs - 1
-    # With a shift of `enough` the test misses only if the sample's sd is unusually
-    # large or its mean unusually small, each with half the allowed probability.
-    miss = (1 - power) / 2
-    spread = math.sqrt(stats.chi2.isf(miss, freedom) / freedom)
-    enough = stats.t.isf(level / 2, freedom) * spread + stats.norm.isf(miss)
-    standardised = optimize.brentq(
-        lambda size: _power(pairs, size, level) - power, 0, enough / math.sqrt(pairs)
-    )
-    return sd * standardised
-
-
-def _power(pairs: int, standardised: float, level: float) -> float:
-    """Returns the power of a two-sided paired t test, from the noncentral t."""
-    freedom = pairs - 1
-    critical = stats.t.ppf(1 - level / 2, freedom)
-    shift = standardised * math.sqrt(pairs)
-    upper = stats.nct.sf(critical, freedom, shift)
-    # The lower tail by symmetry: nct.cdf is NaN far out.
-    lower = stats.nct.sf(critical, freedom, -shift)
-    return float(upper + lower)

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from normtest_tf import analysis, verdicts
+from normtest_tf import analysis, effects, verdicts
+from normtest_tf.datasets import DATASETS
 from normtest_tf.reference import ReferenceTable
 from normtest_tf.results import RULES, Cell, Results, Run
 
 Row = dict[str, Any]
-# Numbers of the editions' test images, for the error that they leave.
-TEST_EXAMPLES = {"svhn_cropped": 26_032}
 
 
 def accuracies(
@@ -64,7 +63,7 @@ def _accuracy_row(results: Results, cell: Cell, setting: str, is_best: bool) -> 
     }
     for rule in RULES:
         values = list(results.accuracies(cell, setting, rule).values())
-        summary = analysis.summarise(values) if values else None
+        summary = effects.estimate_mean(100 * np.array(values)) if values else None
         several = summary is not None and summary.n > 1
         row |= {
             f"{rule}_mean": summary and summary.mean,
@@ -97,7 +96,7 @@ def _published(
     return dict.fromkeys(("published", "published_n", "published_in", "difference"))
 
 
-def effects(comparisons: Sequence[analysis.Comparison]) -> list[Row]:
+def differences(comparisons: Sequence[analysis.Comparison]) -> list[Row]:
     """Returns paired differences, a row for each comparison and cell.
 
     Args:
@@ -268,11 +267,6 @@ def published(references: Sequence[ReferenceTable], results: Results) -> list[Ro
             if setting != "finetune" or not control:
                 continue
             treated = values[dataset, model, setting]
-            ours = results.differences(
-                (dataset, model), "finetune", "pretrain", "best_test"
-            )
-            effect = analysis.summarise([d / 100 for d in ours.values()] or [np.nan])
-            examples = TEST_EXAMPLES.get(dataset, 10_000)
             rows.append(
                 {
                     "published_in": reference.title,
@@ -280,14 +274,29 @@ def published(references: Sequence[ReferenceTable], results: Results) -> list[Ro
                     "model": model,
                     "n": len(treated),
                     "difference": 100 * float(np.mean(treated) - np.mean(control)),
-                    "in_words": verdicts.single_run_text(
-                        treated[0], control[0], examples
-                    )
-                    if len(treated) == len(control) == 1
-                    else "",
-                    "ours_n": len(ours),
-                    "ours": effect.mean if ours else None,
-                    "ours_half_width": effect.half_width if len(ours) > 1 else None,
+                    "in_words": _single_runs_in_words(dataset, treated, control),
+                    **_ours(results, (dataset, model)),
                 }
             )
     return rows
+
+
+def _single_runs_in_words(
+    dataset: str, treated: Sequence[float], control: Sequence[float]
+) -> str:
+    """Returns what a pair of single runs on a whole test set shows."""
+    if len(treated) != 1 or len(control) != 1 or dataset not in DATASETS:
+        return ""
+    examples = DATASETS[dataset].test_examples
+    return verdicts.single_run_text(treated[0], control[0], examples)
+
+
+def _ours(results: Results, cell: Cell) -> Row:
+    """Returns our difference by the published rule."""
+    found = results.differences(cell, "finetune", "pretrain", "best_test")
+    effect = effects.estimate_mean(list(found.values())) if found else None
+    return {
+        "ours_n": len(found),
+        "ours": effect and effect.mean,
+        "ours_half_width": effect.half_width if len(found) > 1 else None,
+    }

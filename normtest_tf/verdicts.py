@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from normtest_tf import effects
+from normtest_tf import effects, power, significance
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -58,7 +58,7 @@ class Judgement:
         verdict: What they amount to.
     """
 
-    effect: effects.PairedEffect
+    effect: effects.Estimate
     bootstrap: tuple[float, float]
     t_p_value: float
     t_p_adjusted: float
@@ -116,11 +116,20 @@ def judge_family(
     Raises:
         ValueError: If a cell has no pairs or `margin` is not positive.
     """
-    t = [effects.paired_t_p_value(values) for values in cells.values()]
-    tost = [effects.equivalence_p_value(values, margin) for values in cells.values()]
+    t = [significance.paired_t_p_value(values) for values in cells.values()]
+    tost = [
+        significance.equivalence_p_value(values, margin) for values in cells.values()
+    ]
     tests = int(np.isfinite(t).sum())
     rules = _Rules(margin, level, treatment, control, tests)
-    rows = zip(cells.items(), t, effects.holm(t), tost, effects.holm(tost), strict=True)
+    rows = zip(
+        cells.items(),
+        t,
+        significance.holm(t),
+        tost,
+        significance.holm(tost),
+        strict=True,
+    )
     return {
         key: _judge(values, t_p, float(t_holm), tost_p, float(tost_holm), rules)
         for (key, values), t_p, t_holm, tost_p, tost_holm in rows
@@ -136,12 +145,10 @@ def _judge(
     rules: _Rules,
 ) -> Judgement:
     """Judges one cell whose tests are done."""
-    effect = effects.paired_effect(
-        differences, np.zeros(len(differences)), 1 - rules.level
-    )
+    effect = effects.estimate_mean(differences, 1 - rules.level)
     seeds_needed = None
     if effect.n > 1:
-        seeds_needed = effects.pairs_needed(
+        seeds_needed = power.pairs_needed(
             effect.sd, rules.margin, level=rules.level / rules.tests
         )
     return Judgement(
@@ -149,7 +156,7 @@ def _judge(
         effects.bootstrap_interval(differences, 1 - rules.level),
         t_p_value,
         t_p_adjusted,
-        effects.sign_flip_p_value(differences),
+        significance.sign_flip_p_value(differences),
         equivalence_p_value,
         equivalence_p_adjusted,
         seeds_needed,
@@ -158,7 +165,7 @@ def _judge(
 
 
 def _verdict(
-    effect: effects.PairedEffect,
+    effect: effects.Estimate,
     t_p_adjusted: float,
     equivalence_p_adjusted: float,
     seeds_needed: int | None,
@@ -187,7 +194,7 @@ def _verdict(
     return Verdict(UNDECIDED, f"undecided{among}: {difference} points; {outlook}")
 
 
-def _outlook(effect: effects.PairedEffect, seeds_needed: int, margin: float) -> str:
+def _outlook(effect: effects.Estimate, seeds_needed: int, margin: float) -> str:
     """Says what an undecided cell lacks."""
     shown = f"show {margin:g} points with 80% power"
     more = seeds_needed - effect.n

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
-from normtest_tf.effects import PairedEffect
+from normtest_tf.effects import Estimate
 from plots import style
 
 
-def paired_differences(
-    ax: Axes, points: Mapping[int, float], effect: PairedEffect
-) -> Axes:
+def paired_differences(ax: Axes, points: Mapping[int, float], effect: Estimate) -> Axes:
     """Draws each seed's difference as a point, their mean and interval as a bar.
 
     Args:

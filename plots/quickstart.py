@@ -42,9 +42,8 @@ def _points(cells: Cells) -> dict[int, float]:
     }
 
 
-def _effect(cells: Cells) -> effects.PairedEffect:
-    points = list(_points(cells).values())
-    return effects.paired_effect(points, [0.0] * len(points))
+def _effect(cells: Cells) -> effects.Estimate:
+    return effects.estimate_mean(list(_points(cells).values()))
 
 
 def summary(cells: Cells) -> str:
@@ -62,7 +61,7 @@ def summary(cells: Cells) -> str:
     return f"{tables.text_table(rows)}\n\n{verdict(_effect(cells))}"
 
 
-def verdict(effect: effects.PairedEffect) -> str:
+def verdict(effect: effects.Estimate) -> str:
     """Says in words what the differences show.
 
     Args:

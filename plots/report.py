@@ -60,7 +60,7 @@ def write(
     figure = study.accuracy_by_epoch(results)
     style.save(figure, out_dir / "figure1.png", out_dir / "figure1.svg")
     if compared:
-        _write_rows(out_dir / "effects.csv", report_tables.effects(compared))
+        _write_rows(out_dir / "effects.csv", report_tables.differences(compared))
         ours = set(results.cells)
         published = {
             (row["dataset"], row["model"]): row["difference"]

@@ -22,7 +22,7 @@ def test_curves_show_means_and_bands_in_percent():
 
 def test_differences_show_every_seed_and_the_interval():
     points = {1: 5.0, 2: 1.0}
-    effect = effects.paired_effect([5, 1], [0, 0])
+    effect = effects.estimate_mean([5, 1])
     _, ax = plt.subplots()
     assert differences.paired_differences(ax, points, effect) is ax
     np.testing.assert_allclose(ax.collections[0].get_offsets()[:, 1], [5, 1])
@@ -40,7 +40,7 @@ def test_quickstart_summary_gives_differences_in_points():
 
 def test_verdicts():
     def verdict(values):
-        return quickstart.verdict(effects.paired_effect(values, [0] * len(values)))
+        return quickstart.verdict(effects.estimate_mean(values))
 
     assert "finetune beats pretrain" in verdict([1.0, 1.1, 0.9])
     assert "pretrain beats finetune" in verdict([-1.0, -1.1, -0.9])

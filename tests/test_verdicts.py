@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normtest_tf import effects, verdicts
+from normtest_tf import effects, power, significance, verdicts
 
 SD = 0.44
 MARGIN = 0.5
@@ -50,7 +50,7 @@ def test_no_difference():
 
 
 def test_undecided_tells_how_many_more_seeds():
-    needed = effects.pairs_needed(0.44, 0.5)
+    needed = power.pairs_needed(0.44, 0.5)
     [verdict] = judge(normal_scores(0.3, 0.44, 5))
     assert verdict.kind == verdicts.UNDECIDED
     assert verdict.text == (
@@ -97,12 +97,11 @@ def test_single_runs_are_not_tested_and_do_not_count_in_the_family():
 def test_a_judgement_holds_the_numbers():
     cells = {"a": [0.2, 0.4, 0.9, 0.1], "b": [0.1, -0.1, 0.2], "c": [0.3, 0.3]}
     judged = verdicts.judge_family(cells, margin=0.7, level=0.1)
-    zero = [0.0] * 4
-    assert judged["a"].effect == effects.paired_effect(cells["a"], zero, 0.9)
+    assert judged["a"].effect == effects.estimate_mean(cells["a"], 0.9)
     assert judged["a"].bootstrap == effects.bootstrap_interval(cells["a"], 0.9)
     assert judged["a"].sign_flip_p_value == 2 / 16
     sd = np.std(cells["a"], ddof=1)
-    assert judged["a"].seeds_needed == effects.pairs_needed(sd, 0.7, level=0.1 / 3)
+    assert judged["a"].seeds_needed == power.pairs_needed(sd, 0.7, level=0.1 / 3)
     t = [stats.ttest_1samp(cells[key], 0).pvalue for key in "ab"]
     assert [judged[key].t_p_value for key in "abc"] == pytest.approx([*t, 0])
     adjusted = [2 * t[0], max(2 * t[0], t[1]), 0]
@@ -156,7 +155,7 @@ def simulate(planted, pairs, seed):
 def verdicts_only(monkeypatch):
     """Skips what takes long and what no verdict may rest on."""
     monkeypatch.setattr(effects, "bootstrap_interval", lambda *_: (math.nan,) * 2)
-    monkeypatch.setattr(effects, "sign_flip_p_value", lambda _: math.nan)
+    monkeypatch.setattr(significance, "sign_flip_p_value", lambda _: math.nan)
 
 
 def within(share, low, high, trials):

@@ -1,0 +1,54 @@
+"""How many pairs of runs show a difference."""
+
+from __future__ import annotations
+
+import bisect
+import math
+
+from scipy import stats
+
+
+def pairs_needed(
+    sd: float, difference: float, power: float = 0.8, level: float = 0.05
+) -> int:
+    """Returns how many pairs a two-sided paired t test needs to see a difference.
+
+    Args:
+        sd: Standard deviation of the paired differences.
+        difference: True mean difference to be seen, in the same units.
+        power: Probability of seeing it.
+        level: Of the test.
+
+    Returns:
+        The smallest number of pairs, at least 2.
+
+    Raises:
+        ValueError: If `difference` is 0, which no number of pairs can show, or `sd`
+            is no number from 0 up.
+    """
+    if difference == 0 or not sd >= 0:
+        raise ValueError(
+            "difference must not be 0 and sd not negative. "
+            f"Received: difference={difference}, sd={sd}"
+        )
+    if sd == 0:
+        return 2
+
+    def power_of(pairs: int) -> float:
+        return _power(pairs, abs(difference) / sd, level)
+
+    enough = 2
+    while power_of(enough) < power:
+        enough *= 2
+    return bisect.bisect_left(range(enough), power, max(2, enough // 2), key=power_of)
+
+
+def _power(pairs: int, standardised: float, level: float) -> float:
+    """Returns the power of a two-sided paired t test, from the noncentral t."""
+    freedom = pairs - 1
+    critical = stats.t.ppf(1 - level / 2, freedom)
+    shift = standardised * math.sqrt(pairs)
+    upper = stats.nct.sf(critical, freedom, shift)
+    # The lower tail by symmetry: nct.cdf is NaN far out.
+    lower = stats.nct.sf(critical, freedom, -shift)
+    return float(upper + lower)

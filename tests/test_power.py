@@ -1,0 +1,34 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from normtest_tf import power, significance
+
+
+@pytest.mark.parametrize("difference", [0.5, 0.3, 0.2])
+def test_pairs_needed_by_simulation(difference):
+    needed = power.pairs_needed(sd=0.44, difference=difference)
+
+    def seen(pairs):
+        samples = np.random.default_rng(5).normal(difference, 0.44, (4000, pairs))
+        return np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05)
+
+    assert seen(needed) > 0.78
+    assert seen(needed - 1) < 0.82
+
+
+def test_pairs_needed_where_the_noncentral_t_of_scipy_is_nan():
+    # scipy.stats.nct.cdf(-12.7, 1, 8) is NaN. The power at 2 pairs is 0.47.
+    assert power.pairs_needed(sd=1, difference=8 / math.sqrt(2)) == 3
+
+
+def test_no_number_of_pairs_shows_no_difference():
+    with pytest.raises(ValueError, match="difference"):
+        power.pairs_needed(sd=0.4, difference=0)
+    with pytest.raises(ValueError, match="sd"):
+        power.pairs_needed(sd=math.nan, difference=1)
+    with pytest.raises(ValueError, match="margin"):
+        significance.equivalence_p_value([1, 2], 0)
+    assert power.pairs_needed(sd=0, difference=1) == 2
