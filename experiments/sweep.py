@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import errors, normalization, sweeps, tables
+from normtest_tf import errors, normalization, runs, sweeps, tables
 from normtest_tf.backbones import ARCHITECTURES
 
 FLAGS = flags.FLAGS
@@ -106,7 +106,7 @@ def main(argv: Sequence[str]) -> None:
     _print_summary(tally)
 
 
-def _print_plan(configs: Sequence[sweeps.runs.RunConfig]) -> None:
+def _print_plan(configs: Sequence[runs.RunConfig]) -> None:
     """Prints what would be run and how long it would take."""
     from normtest_tf import datasets, timing
 
@@ -139,7 +139,7 @@ def _print_summary(tally: sweeps.Tally) -> None:
     if tally.failed:
         raise errors.UsageError(
             f"{tally.failed} runs failed; each one's folder tells why in "
-            f"{sweeps.FAILURE}. The same command tries them again"
+            f"{runs.FAILURE}. The same command tries them again"
         )
 
 

@@ -77,7 +77,7 @@ class Recorder:
         if checkpoint is not None:
             self._take_up(checkpoint)
             runs.write_history(self._folder, self.rows)
-            (self._folder / "failed.json").unlink(missing_ok=True)
+            (self._folder / runs.FAILURE).unlink(missing_ok=True)
         else:
             if self.notes:
                 self.notes.append("no checkpoint is readable: the run starts afresh")
@@ -173,7 +173,7 @@ class Recorder:
             self._store.write(self._unwritten)
         if isinstance(reason, errors.TrainingFailed):
             failure = {"format": runs.FORMAT, "error": str(reason), **reason.details}
-            files.write_json(self._folder / "failed.json", failure)
+            files.write_json(self._folder / runs.FAILURE, failure)
 
     def kept_weights(self) -> list[np.ndarray]:
         """Returns the weights that `--keep` asks for."""

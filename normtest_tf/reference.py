@@ -18,8 +18,8 @@ import dataclasses
 import os
 import pathlib
 
-from normtest_tf import errors, reference_trees
-from normtest_tf.reference_trees import Cell, PublishedRun
+from normtest_tf import errors, results, study_trees
+from normtest_tf.study_trees import Cell, PublishedRun
 
 DATA = pathlib.Path(__file__).with_name("reference_data")
 WEIGHTS = {
@@ -42,7 +42,6 @@ class Edition:
         name: Its key in `EDITIONS`.
         title: Its name for tables and figures.
         epochs: Passes over the training images in each run.
-        rule: A key of `reference_trees.RULES`: whose epoch's accuracy is given.
         seeds: The seeds of the runs of each cell.
         source: Who published it, and where.
         file: Its name in the package's data.
@@ -52,7 +51,6 @@ class Edition:
     name: str
     title: str
     epochs: int
-    rule: str
     seeds: tuple[int, ...]
     source: str
     file: str
@@ -66,7 +64,6 @@ EDITIONS = {
             name="seed_table1",
             title="PyTorch study, first edition",
             epochs=50,
-            rule="best_test",
             seeds=(223,),
             source="the PyTorch study's first table: CIFAR10 and CIFAR100, settings "
             "finetune and pretrain",
@@ -77,7 +74,6 @@ EDITIONS = {
             name="extended_table3",
             title="PyTorch study, later edition",
             epochs=100,
-            rule="best_test",
             seeds=(223,),
             source="the PyTorch study's later table: adds SVHN, Tiny ImageNet and the "
             "settings instance and minmax",
@@ -98,12 +94,12 @@ class ReferenceTable:
 
     Attributes:
         title: Their name for tables and figures.
-        rule: In words, whose epoch's accuracy it is, such as "best test epoch".
+        description: A sentence on where they come from.
         runs: One a run, in the order of data sets, models, settings and seeds.
     """
 
     title: str
-    rule: str
+    description: str
     runs: tuple[PublishedRun, ...]
 
     @property
@@ -115,7 +111,7 @@ class ReferenceTable:
         return values
 
 
-def load(name_or_path: str | pathlib.Path, rule: str = "best_test") -> ReferenceTable:
+def load(name_or_path: str | pathlib.Path) -> ReferenceTable:
     """Loads published accuracies, or those that lie in a folder.
 
     Args:
@@ -123,55 +119,25 @@ def load(name_or_path: str | pathlib.Path, rule: str = "best_test") -> Reference
             `best_results.json` files of the PyTorch study's code, or with the
             results of this package's runs. A folder named like an edition is
             written `./NAME`.
-        rule: A key of `reference_trees.RULES`. The PyTorch study's numbers exist by
-            `best_test` alone.
 
     Returns:
-        The table.
+        The table, with the accuracies of best test epochs.
 
     Raises:
         UsageError: If it is none of these, or holds a file that can't be used.
     """
-    if rule not in reference_trees.RULES:
-        raise errors.unknown_name("rule", rule, list(reference_trees.RULES))
     edition = EDITIONS.get(str(name_or_path))
     if edition is None:
-        title, runs = str(name_or_path), _read_folder(name_or_path, rule)
-    else:
-        _check_best_test(rule, edition.name)
-        title, runs = edition.title, _read_edition(edition)
-    return ReferenceTable(title, reference_trees.RULES[rule].title, tuple(runs))
-
-
-def differences(
-    table: ReferenceTable, treatment: str = "finetune", control: str = "pretrain"
-) -> dict[tuple[str, str], float]:
-    """Returns how much one setting is above another where there is one run of each.
-
-    Args:
-        table: At most one run a cell.
-        treatment: A setting.
-        control: The setting to subtract.
-
-    Returns:
-        Percentage points by data set and model, for those that have both settings.
-
-    Raises:
-        UsageError: If a cell holds several runs, which have to be paired by seed.
-    """
-    values = table.values
-    for cell, accuracies in values.items():
-        if len(accuracies) > 1:
-            raise errors.UsageError(
-                f"{table.title} has {len(accuracies)} runs of {' '.join(cell)}; "
-                "differences of single runs need one a cell. Pair the runs by seed "
-                "instead"
-            )
-    return {
-        (dataset, model): 100 * (above[0] - values[dataset, model, control][0])
-        for (dataset, model, setting), above in values.items()
-        if setting == treatment and (dataset, model, control) in values
-    }
+        runs = _read_folder(pathlib.Path(os.path.expanduser(name_or_path)))
+        return ReferenceTable(
+            str(name_or_path), f"the results in {name_or_path}", tuple(runs)
+        )
+    seeds = ", ".join(map(str, edition.seeds))
+    description = (
+        f"{edition.source}; {edition.epochs} epochs, seed {seeds}. Known weaknesses: "
+        f"{'; '.join(edition.notes)}"
+    )
+    return ReferenceTable(edition.title, description, tuple(_read_edition(edition)))
 
 
 def _read_edition(edition: Edition) -> list[PublishedRun]:
@@ -187,32 +153,25 @@ def _read_edition(edition: Edition) -> list[PublishedRun]:
         ]
 
 
-def _read_folder(path: str | pathlib.Path, rule: str) -> list[PublishedRun]:
+def _read_folder(folder: pathlib.Path) -> list[PublishedRun]:
     """Reads whichever kind of results a folder holds."""
-    folder = pathlib.Path(os.path.expanduser(path))
-    theirs = reference_trees.find(folder, reference_trees.STUDY_FILE)
-    ours = reference_trees.find(folder, reference_trees.OWN_FILE)
+    theirs = study_trees.find(folder)
+    ours = results.has_finished_run(folder)
     if theirs and ours:
         raise errors.UsageError(
-            f"{folder} holds results of two kinds, {theirs[0]} and {ours[0]}; name the "
-            "folder of one kind"
+            f"{folder} holds results of two kinds, {theirs[0]} and runs of this "
+            "package; name the folder of one kind"
         )
     if theirs:
-        _check_best_test(rule, str(folder))
-        return reference_trees.read_study(folder, theirs)
+        return study_trees.read(folder, theirs)
     if ours:
-        return reference_trees.read_own(folder, ours, rule)
+        return [
+            PublishedRun(*run.cell, run.normalization, run.accuracy("best_test"))
+            for run in results.read(folder).runs
+        ]
     raise errors.UsageError(
-        f"no published results {str(path)!r}. Allowed: an edition "
+        f"no published results {str(folder)!r}. Allowed: an edition "
         f"({', '.join(EDITIONS)}), a folder with the PyTorch study's "
-        f"{reference_trees.STUDY_FILE} files, or a folder of results of this package, "
-        f"{reference_trees.OWN_LAYOUT}"
+        f"{study_trees.FILE} files, or a folder of results of this package, "
+        f"{results.LAYOUT}"
     )
-
-
-def _check_best_test(rule: str, source: str) -> None:
-    if rule != "best_test":
-        raise errors.UsageError(
-            f"the numbers of {source} exist by the rule best_test alone. "
-            f"Received: {rule}"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,11 @@ from typing import Any
 import numpy as np
 
 from normtest_tf import errors, runs, sweeps
+from normtest_tf.backbones import ARCHITECTURES
+from normtest_tf.datasets import DATASETS
+from normtest_tf.normalization import SETTINGS
 
+LAYOUT = "<dataset>/<model>-<normalization>/seed-<n>/result.json"
 # How an epoch is chosen, and the column of `result.json` that holds its accuracy.
 RULES = {
     "final": "final_test_accuracy",
@@ -132,11 +137,11 @@ def read(results_dir: pathlib.Path) -> Results:
         UsageError: If there is no finished run, if a file can't be read, or if
             runs that should differ in setting and seed alone differ in more.
     """
-    if not results_dir.is_dir():
+    if not os.path.isdir(results_dir):  # The method raises for overlong names.
         raise errors.UsageError(
             f"--results_dir={results_dir} is not a folder; experiments.sweep makes one"
         )
-    folders = sorted(path for path in results_dir.glob("*/*/seed-*") if path.is_dir())
+    folders = _run_folders(results_dir)
     finished = [folder for folder in folders if runs.is_finished(folder)]
     if not finished:
         raise errors.UsageError(
@@ -148,10 +153,23 @@ def read(results_dir: pathlib.Path) -> Results:
     return Results(found, _missing(results_dir, folders, found))
 
 
+def has_finished_run(results_dir: pathlib.Path) -> bool:
+    """Tells whether a folder holds a finished run where `LAYOUT` says."""
+    return os.path.isdir(results_dir) and any(
+        map(runs.is_finished, _run_folders(results_dir))
+    )
+
+
+def _run_folders(results_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders of runs, finished or not."""
+    return sorted(path for path in results_dir.glob("*/*/seed-*") if path.is_dir())
+
+
 def _read_run(folder: pathlib.Path) -> Run:
     """Reads a finished run's three files."""
     dataset, setting, seed = folder.parts[-3:]
     model, _, normalization = setting.rpartition("-")
+    _check_names(folder, dataset, model, normalization)
     try:
         number = int(seed.removeprefix("seed-"))
     except ValueError as error:
@@ -159,7 +177,7 @@ def _read_run(folder: pathlib.Path) -> Run:
     config = runs.read_json(folder / "config.json")
     result = runs.read_json(folder / "result.json")
     for name in ("final_test_accuracy", "best_test_accuracy"):
-        if not _is_accuracy(result.get(name)):
+        if not runs.is_accuracy(result.get(name)):
             raise errors.UsageError(
                 f"{folder / 'result.json'} lacks {name}, a number from 0 to 1; run it "
                 "again with --overwrite"
@@ -170,20 +188,24 @@ def _read_run(folder: pathlib.Path) -> Run:
     return Run(dataset, model, normalization, number, config, result, history)
 
 
-def _is_accuracy(value: object) -> bool:
-    return isinstance(value, (int, float)) and 0 <= value <= 1
+def _check_names(
+    folder: pathlib.Path, dataset: str, model: str, normalization: str
+) -> None:
+    """Raises `UsageError` if a run's folder names something that doesn't exist."""
+    if not dataset.startswith("folder-") and dataset not in DATASETS:
+        allowed = [*DATASETS, "folder-NAME"]
+        raise errors.unknown_name(f"data set in {folder}:", dataset, allowed)
+    if model not in ARCHITECTURES:
+        raise errors.unknown_name(f"model in {folder}:", model, list(ARCHITECTURES))
+    if normalization not in SETTINGS:
+        raise errors.unknown_name(
+            f"setting in {folder}:", normalization, list(SETTINGS)
+        )
 
 
 def _order(run: Run) -> tuple[str, str, int, int]:
     """Sorts runs as tables list them: names, then the settings' own order."""
-    from normtest_tf.normalization import SETTINGS
-
-    settings = list(SETTINGS)
-    place = (
-        settings.index(run.normalization)
-        if run.normalization in settings
-        else len(settings)
-    )
+    place = list(SETTINGS).index(run.normalization)
     return run.dataset, run.model, place, run.seed
 
 
@@ -240,20 +262,22 @@ def _missing(
 
 def _whole_grid(found: Sequence[Run]) -> set[str]:
     """Returns each cell's settings crossed with its seeds."""
-    names = set()
-    for cell in {run.cell for run in found}:
-        members = [run for run in found if run.cell == cell]
-        names |= {
-            f"{cell[0]}/{cell[1]}-{one.normalization}/seed-{other.seed}"
-            for one in members
-            for other in members
-        }
-    return names
+    settings: dict[Cell, set[str]] = {}
+    seeds: dict[Cell, set[int]] = {}
+    for run in found:
+        settings.setdefault(run.cell, set()).add(run.normalization)
+        seeds.setdefault(run.cell, set()).add(run.seed)
+    return {
+        f"{cell[0]}/{cell[1]}-{setting}/seed-{seed}"
+        for cell in settings
+        for setting in settings[cell]
+        for seed in seeds[cell]
+    }
 
 
 def _why(folder: pathlib.Path, present: bool) -> str:
     """Says why a run is not finished."""
-    failure = folder / sweeps.FAILURE
+    failure = folder / runs.FAILURE
     if failure.exists():
         return f"failed: {runs.read_json(failure).get('error', 'no reason given')}"
     return "interrupted" if present else "not run"

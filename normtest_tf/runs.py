@@ -29,6 +29,8 @@ from normtest_tf import errors, files, normalization
 from normtest_tf.backbones import weights as weights_lib
 from normtest_tf.normalization import ChannelStatistics
 
+MAX_JSON_BYTES = 10_000_000  # A larger file is something else under the same name.
+FAILURE = "failed.json"
 FORMAT = 1  # Of the files in a run's folder.
 KEEP = ("final", "best_test", "best_validation")
 # They say where a run happens and what it risks, not what it computes.
@@ -190,7 +192,7 @@ def start_afresh(folder: pathlib.Path) -> None:
     (folder / "result.json").unlink(missing_ok=True)
     for name in ("checkpoints", "tensorboard"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("failed.json", "history.csv", "model.keras", "config.json"):
+    for name in (FAILURE, "history.csv", "model.keras", "config.json"):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -201,12 +203,20 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         UsageError: If it is missing or not a JSON object.
     """
     try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ValueError(f"it is larger than {MAX_JSON_BYTES:,} bytes")
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(value, dict):
         raise errors.UsageError(f"{path} does not hold a JSON object")
     return value
+
+
+def is_accuracy(value: object) -> bool:
+    """Tells whether a value read from JSON is a number from 0 to 1."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value <= 1
 
 
 def requested(config: RunConfig) -> dict[str, Any]:

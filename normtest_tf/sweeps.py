@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from normtest_tf import errors, files, locks, runs
 
 PLAN = "plan.json"
-FAILURE = "failed.json"
 
 
 @dataclasses.dataclass
@@ -139,7 +138,7 @@ def state(config: runs.RunConfig) -> str:
     """Returns `done`, `failed`, `interrupted` or `open`."""
     if runs.is_finished(config.folder) and not config.overwrite:
         return "done"
-    if (config.folder / FAILURE).exists():
+    if (config.folder / runs.FAILURE).exists():
         return "failed"
     return "interrupted" if (config.folder / "config.json").exists() else "open"
 
@@ -214,7 +213,7 @@ def _headline(
 
 def _record_failure(config: runs.RunConfig, error: Exception) -> None:
     """Writes the error to the run's folder, unless the run has done so itself."""
-    path = config.folder / FAILURE
+    path = config.folder / runs.FAILURE
     if not path.exists():
         record = {
             "format": runs.FORMAT,

@@ -54,7 +54,7 @@ def write_run(
         "resolved": {
             "weights": "tv_in1k",
             "weights_sha256": None,
-            "statistics": STATISTICS[normalization],
+            "statistics": STATISTICS.get(normalization),
             "precision": "float32",
             "train_examples": 50_000,
             "validation_examples": 0,

@@ -9,8 +9,17 @@ import sys
 import numpy as np
 import pytest
 
-from normtest_tf import backbones, datasets, errors, normalization, reference
-from normtest_tf.reference_trees import names_in
+from normtest_tf import (
+    backbones,
+    datasets,
+    errors,
+    normalization,
+    reference,
+    report_tables,
+    results,
+)
+from normtest_tf.study_trees import names_in
+from tests.fake_results import write_run
 
 # Typed in by hand from the study's tables.
 CELLS = [
@@ -32,9 +41,11 @@ def study(root, folder, accuracy=0.5):
     write(root / folder / "best_results.json", {"best_epoch": 3, "best_acc": accuracy})
 
 
-def own(root, folder, **values):
-    values = {"best_test_accuracy": 0.5, "final_test_accuracy": 0.4, **values}
-    write(root / folder / "result.json", values)
+def differences(name):
+    """Returns finetune - pretrain, in points, of each data set and model."""
+    nothing = results.Results([], {})
+    rows = report_tables.published([reference.load(name)], nothing)
+    return {(row["dataset"], row["model"]): row["difference"] for row in rows}
 
 
 @pytest.mark.parametrize(("edition", "dataset", "model", "setting", "value"), CELLS)
@@ -48,7 +59,6 @@ def test_published_cells(edition, dataset, model, setting, value):
 def test_every_published_cell_can_be_run(edition, cells):
     table = reference.load(edition)
     assert len(table.values) == len(table.runs) == cells
-    assert table.rule == "best test epoch"
     for (dataset, model, setting), (accuracy,) in table.values.items():
         assert dataset in datasets.DATASETS
         assert reference.WEIGHTS[model] in backbones.get(model).tags
@@ -66,37 +76,27 @@ def test_editions_tell_their_weaknesses():
 
 def test_no_published_difference_stands_out():
     """The later table's 16 differences are no further from 0 than chance takes them."""
-    differences = np.array(
-        list(reference.differences(reference.load("extended_table3")).values())
-    )
-    assert len(differences) == 16
-    mean, sd = differences.mean(), differences.std(ddof=1)
+    found = np.array(list(differences("extended_table3").values()))
+    assert len(found) == 16
+    mean, sd = found.mean(), found.std(ddof=1)
     assert mean == pytest.approx(0.067, abs=5e-4)
     assert sd == pytest.approx(0.315, abs=5e-4)
     assert mean / sd * math.sqrt(16) == pytest.approx(0.85, abs=5e-3)
-    assert np.sum(differences > 0) == 9
+    assert np.sum(found > 0) == 9
 
 
 def test_differences_of_the_first_edition():
-    differences = reference.differences(reference.load("seed_table1"))
-    assert len(differences) == 8
-    assert differences["cifar10", "resnet18"] == pytest.approx(0.50)
-    assert differences["cifar10", "densenet161"] == pytest.approx(-0.04)
-    swapped = reference.differences(
-        reference.load("seed_table1"), treatment="pretrain", control="finetune"
-    )
-    assert swapped["cifar10", "resnet18"] == pytest.approx(-0.50)
+    found = differences("seed_table1")
+    assert len(found) == 8
+    assert found["cifar10", "resnet18"] == pytest.approx(0.50)
+    assert found["cifar10", "densenet161"] == pytest.approx(-0.04)
 
 
-def test_differences_skip_cells_without_control_and_refuse_several_runs(tmp_path):
+def test_cells_without_control_have_no_difference(tmp_path):
     study(tmp_path, "cifar10-resnet18-finetune", 0.9)
     study(tmp_path, "cifar10-resnet18-pretrain", 0.8)
     study(tmp_path, "svhn-resnet18-finetune")
-    table = reference.load(tmp_path)
-    assert reference.differences(table) == {("cifar10", "resnet18"): pytest.approx(10)}
-    study(tmp_path, "seed1/cifar10-resnet18-finetune")
-    with pytest.raises(errors.UsageError, match="2 runs of cifar10 resnet18 finetune"):
-        reference.differences(reference.load(tmp_path))
+    assert differences(tmp_path) == {("cifar10", "resnet18"): pytest.approx(10)}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,6 @@ def test_a_tree_of_the_study(tmp_path, folder, cell):
     study(tmp_path / "saved_model", folder, 0.875)
     table = reference.load(str(tmp_path / "saved_model"))
     assert table.values == {cell: [0.875]}
-    assert table.rule == "best test epoch"
 
 
 def test_several_runs_of_a_cell(tmp_path):
@@ -207,48 +206,32 @@ def test_a_file_without_an_accuracy(tmp_path, content, word):
 
 def test_results_of_this_package(tmp_path):
     for seed, best in ((10, 0.75), (2, 0.625)):
-        own(
-            tmp_path,
-            f"cifar10/resnet18-finetune/seed-{seed}",
-            best_test_accuracy=best,
-            final_test_accuracy=best - 0.25,
-            selected_test_accuracy=best - 0.5,
-        )
-    own(tmp_path, "folder-cats/keras_resnet50-pretrain/seed-2")
-    table = reference.load(tmp_path)
-    assert table.rule == "best test epoch"
-    assert table.values == {
+        write_run(tmp_path, seed=seed, best=best, final=best - 0.25)
+    write_run(tmp_path, "folder-cats", "keras_resnet50", "pretrain", best=0.5)
+    assert reference.load(tmp_path).values == {
         ("cifar10", "resnet18", "finetune"): [0.625, 0.75],  # Seeds 2 and 10.
         ("folder-cats", "keras_resnet50", "pretrain"): [0.5],
     }
-    final = reference.load(tmp_path, rule="final")
-    assert final.rule == "final epoch"
-    assert final.values["cifar10", "resnet18", "finetune"] == [0.375, 0.5]
-    with pytest.raises(errors.UsageError, match=r"selected_test_accuracy.*validation"):
-        reference.load(tmp_path, rule="selected")
-    (tmp_path / "folder-cats/keras_resnet50-pretrain/seed-2/result.json").unlink()
-    selected = reference.load(tmp_path, rule="selected")
-    assert list(selected.values.values()) == [[0.125, 0.25]]
 
 
 @pytest.mark.parametrize(
-    ("folder", "word"),
+    ("names", "word"),
     [
-        ("cifar11/resnet18-finetune/seed-1", "'cifar11'. Did you mean"),
-        ("cifar10/resnet19-finetune/seed-1", "'resnet19'. Did you mean"),
-        ("cifar10/resnet18-finetuned/seed-1", "'finetuned'. Did you mean"),
+        (("cifar11", "resnet18", "finetune"), "'cifar11'. Did you mean"),
+        (("cifar10", "resnet19", "finetune"), "'resnet19'. Did you mean"),
+        (("cifar10", "resnet18", "finetuned"), "'finetuned'. Did you mean"),
     ],
 )
-def test_results_under_unknown_names(tmp_path, folder, word):
-    own(tmp_path, folder)
+def test_results_under_unknown_names(tmp_path, names, word):
+    folder = write_run(tmp_path, *names)
     with pytest.raises(errors.UsageError) as caught:
         reference.load(tmp_path)
     assert word in str(caught.value)
-    assert os.path.join(folder, "result.json") in str(caught.value)
+    assert str(folder) in str(caught.value)
 
 
 def test_neither_an_edition_nor_results(tmp_path):
-    own(tmp_path, "deeper/cifar10/resnet18-finetune/seed-1")
+    write_run(tmp_path / "deeper" / "and" / "deeper")
     (tmp_path / "file").touch()
     for name in ("seed_table2", tmp_path, tmp_path / "file", "~nobody/x", "x" * 5000):
         with pytest.raises(errors.UsageError) as caught:
@@ -259,18 +242,9 @@ def test_neither_an_edition_nor_results(tmp_path):
 
 def test_both_kinds_of_results(tmp_path):
     study(tmp_path, "cifar10/resnet18/finetune")
-    own(tmp_path, "cifar10/resnet18-finetune/seed-1")
+    write_run(tmp_path)
     with pytest.raises(errors.UsageError, match="two kinds"):
         reference.load(tmp_path)
-
-
-def test_rules(tmp_path):
-    study(tmp_path, "cifar10/resnet18/finetune")
-    for name in ("seed_table1", tmp_path):
-        with pytest.raises(errors.UsageError, match="best_test alone"):
-            reference.load(name, rule="final")
-    with pytest.raises(errors.UsageError, match="unknown rule 'best'"):
-        reference.load("seed_table1", rule="best")
 
 
 def test_links_and_large_files(tmp_path):

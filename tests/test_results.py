@@ -54,8 +54,9 @@ def test_runs_of_different_recipes_are_not_pooled(tmp_path, changed):
 
 
 def test_unusable_folders(tmp_path):
-    with pytest.raises(errors.UsageError, match="is not a folder"):
-        results.read(tmp_path / "missing")
+    for name in ("missing", "x" * 5000):
+        with pytest.raises(errors.UsageError, match="is not a folder"):
+            results.read(tmp_path / name)
     with pytest.raises(errors.UsageError, match="no finished run"):
         results.read(tmp_path)
     folder = write_run(tmp_path)

@@ -56,18 +56,27 @@ def step_images(size: int) -> int:
     return 8 if size == 32 else 2
 
 
-def tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+def tensors(
+    shapes: dict[str, tuple[int, ...]], *, calm: bool = False
+) -> dict[str, np.ndarray]:
     """Returns weights in PyTorch's layout, each seeded by its tensor's name.
 
     None is at its initial value: a scale that was left out would be seen.
 
     Args:
         shapes: The shapes of all tensors by timm's names.
+        calm: Whether bottlenecks add a quarter of what they would to their inputs,
+            as in trained networks, where they add little. At full strength training
+            is chaotic: with the weights of resnet50 changed by 1e-13, PyTorch's own
+            losses differed by 60% after 12 steps.
 
     Returns:
         float64 arrays that are exact in float32, by the same names.
     """
-    return {name: _tensor(name, shape) for name, shape in shapes.items()}
+    found = {name: _tensor(name, shape) for name, shape in shapes.items()}
+    if calm:
+        found |= {k: v / 4 for k, v in found.items() if k.endswith(".bn3.weight")}
+    return found
 
 
 def _tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -41,7 +41,7 @@ def precision(dtype: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before[1])
 
 
-def network(name: str, size: int) -> keras.Model:
+def network(name: str, size: int, *, calm: bool = False) -> keras.Model:
     """Builds a network in the current precision and loads the seeded weights."""
     builder = getattr(backbones, backbones.get(name).builder)
     model = builder(
@@ -50,7 +50,7 @@ def network(name: str, size: int) -> keras.Model:
         classes=cases.CLASSES,
         classifier_activation=None,
     )
-    tensors = cases.tensors(_shapes(model))
+    tensors = cases.tensors(_shapes(model), calm=calm)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "theirs.safetensors"
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path)
@@ -98,7 +98,7 @@ def training(name: str) -> Arrays:
     """Returns the loss of every step and all weights after the last."""
     recipe = cases.Recipe()
     with precision("float64"):
-        model = pytorch_semantics.with_pytorch_batch_norm(network(name, 32))
+        model = pytorch_semantics.with_pytorch_batch_norm(network(name, 32, calm=True))
         recipe_lib.compile_for_training(
             model,
             recipe_lib.Recipe(recipe.epochs, recipe.batch_size, recipe.learning_rate),

@@ -19,10 +19,12 @@ def shapes(name: str) -> dict[str, tuple[int, ...]]:
     return {k: tuple(v.shape) for k, v in state.items() if v.is_floating_point()}
 
 
-def network(name: str, dtype: torch.dtype = torch.float64) -> torch.nn.Module:
+def network(
+    name: str, dtype: torch.dtype = torch.float64, *, calm: bool = False
+) -> torch.nn.Module:
     """Returns one of timm's networks with the seeded weights."""
     model = timm.create_model(name, num_classes=cases.CLASSES).to(dtype)
-    weights = cases.tensors(shapes(name))
+    weights = cases.tensors(shapes(name), calm=calm)
     state = {k: torch.tensor(v, dtype=dtype) for k, v in weights.items()}
     missing = model.load_state_dict(state, strict=False).missing_keys
     assert all(key.endswith("num_batches_tracked") for key in missing)
@@ -58,7 +60,7 @@ def training_step(name: str, size: int) -> Arrays:
 def training(name: str) -> Arrays:
     """Returns the loss of every step and all weights after the last."""
     recipe = cases.Recipe()
-    model = network(name).train()
+    model = network(name, calm=True).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs)
     batches = recipe.batches()
