@@ -7,7 +7,6 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from absl import app, flags, logging
 
@@ -211,7 +210,7 @@ def define_output_flags(results_dir: str = "results") -> None:
     )
 
 
-def run_config(**values: Any) -> runs.RunConfig:  # noqa: ANN401
+def run_config(**values: object) -> runs.RunConfig:
     """Returns the configuration that the flags of this program make up.
 
     Args:

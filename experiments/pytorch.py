@@ -26,8 +26,8 @@ def import_module(name: str) -> types.ModuleType:
         UsageError: If it is not installed.
     """
     try:
-        import torch  # noqa: F401
-        import torchvision  # noqa: F401
+        import torch  # noqa: F401  (seen to fail here, if it does)
+        import torchvision  # noqa: F401  (the same)
     except RuntimeError:
         for module in [key for key in sys.modules if key.startswith("torchvision")]:
             del sys.modules[module]

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import types
+from typing import TYPE_CHECKING
 
 from experiments import pytorch
+
+if TYPE_CHECKING:
+    import timm.models
 
 NETWORKS = (
     "resnet18",
@@ -42,7 +47,7 @@ def rows() -> list[dict[str, str]]:
     ]
 
 
-def _tags(models, name: str) -> list[str]:  # noqa: ANN001
+def _tags(models: types.ModuleType, name: str) -> list[str]:
     """Returns a network's tags, timm's default first."""
     names = models.list_pretrained(f"{name}.*")
     default = models.get_pretrained_cfg(name).tag
@@ -50,7 +55,7 @@ def _tags(models, name: str) -> list[str]:  # noqa: ANN001
     return sorted(tags, key=lambda tag: (tag != default, tag))
 
 
-def _row(name: str, config) -> dict[str, str]:  # noqa: ANN001
+def _row(name: str, config: timm.models.PretrainedCfg) -> dict[str, str]:
     """Returns the row of one tag."""
     tag = config.tag
     return {

@@ -14,11 +14,11 @@ class UsageError(ValueError):
     """
 
 
-class Locked(UsageError):  # noqa: N818
+class Locked(UsageError):  # noqa: N818  (a state, no fault)
     """A run's folder that another process is writing."""
 
 
-class TrainingFailed(UsageError):  # noqa: N818
+class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
     """A loss that is no number any more.
 
     Attributes:

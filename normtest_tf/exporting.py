@@ -16,7 +16,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -29,6 +29,9 @@ from normtest_tf import (
     prediction,
     reloading,
 )
+
+if TYPE_CHECKING:
+    import onnx
 
 # Of the largest output. Runtimes sum a convolution's products in different orders.
 TOLERANCE = 1e-4
@@ -308,7 +311,7 @@ def _write_onnx(
     onnx.save(graph, str(path))
 
 
-def _name_output(graph: Any, name: str) -> None:  # noqa: ANN401
+def _name_output(graph: onnx.GraphProto, name: str) -> None:
     """Names an ONNX graph's only output and its free dimension."""
     (output,) = graph.output
     for node in graph.node:

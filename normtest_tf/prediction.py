@@ -154,6 +154,6 @@ def top(probabilities: np.ndarray, class_names: list[str], count: int) -> str:
     return ", ".join(f"{class_names[i]} {probabilities[i]:.1%}" for i in order)
 
 
-def _is_shape(shape: Any, rank: int) -> bool:  # noqa: ANN401
+def _is_shape(shape: object, rank: int) -> bool:
     """Tells whether a model's shape has that rank and only the batch is free."""
     return isinstance(shape, tuple) and len(shape) == rank and None not in shape[1:]

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-Run = Callable[["np.ndarray"], "np.ndarray"]  # noqa: F821
+if TYPE_CHECKING:
+    import numpy as np
+
+Run = Callable[["np.ndarray"], "np.ndarray"]
 
 BATCH_SIZE = 32  # The last batch is smaller, so that two sizes get tried.
 
@@ -47,7 +51,7 @@ def load_litert(path: str) -> Run:
     (image,) = interpreter.get_input_details()
     (output,) = interpreter.get_output_details()
 
-    def run(images: np.ndarray) -> np.ndarray:  # noqa: F821
+    def run(images: np.ndarray) -> np.ndarray:
         interpreter.resize_tensor_input(image["index"], images.shape)
         interpreter.allocate_tensors()
         interpreter.set_tensor(image["index"], images)

@@ -182,7 +182,7 @@ def _verdict(
         text = f"{kind} by {abs(effect.mean):.2f} ± {effect.half_width:.2f} points"
         addition = f", which is less than {rules.margin:g}" if is_small else ""
         return Verdict(kind, text + addition)
-    difference = f"{_signed(effect.mean)} ± {effect.half_width:.2f}"
+    difference = f"{signed(effect.mean)} ± {effect.half_width:.2f}"
     if is_small:
         text = f"no difference larger than {rules.margin:g} points"
         return Verdict(NO_DIFFERENCE, f"{text} (difference {difference})")
@@ -208,7 +208,7 @@ def _outlook(effect: effects.Estimate, seeds_needed: int, margin: float) -> str:
     )
 
 
-def _signed(points: float) -> str:
+def signed(points: float) -> str:
     """Formats points with their sign, which 0.00 has, too, but never a minus."""
     return f"{round(points, 2) + 0.0:+.2f}"
 
@@ -237,6 +237,6 @@ def single_run_text(
         effects.binomial_standard_error(control_accuracy, examples),
     )
     return (
-        f"{_signed(points)} points; test-set error alone is up to ±{error:.2f} "
+        f"{signed(points)} points; test-set error alone is up to ±{error:.2f} "
         "(one standard error)"
     )

@@ -53,10 +53,11 @@ def write(
     compared = analysis.comparisons(results, rule=rule, margin=margin)
     accuracy_rows = report_tables.accuracies(results, rule, references)
     published_rows = report_tables.published(references, results)
+    data_rows = report_tables.data_sets(results)
     table1 = report_sections.table1(accuracy_rows, rule)
     _write_rows(out_dir / "table1.csv", accuracy_rows)
     files.write_text(out_dir / "table1.md", f"{table1}\n")
-    _write_rows(out_dir / "data_sets.csv", report_tables.data_sets(results))
+    _write_rows(out_dir / "data_sets.csv", data_rows)
     figure = study.accuracy_by_epoch(results)
     style.save(figure, out_dir / "figure1.png", out_dir / "figure1.svg")
     if compared:
@@ -70,9 +71,20 @@ def write(
         figure = study.effects(compared, published)
         style.save(figure, out_dir / "effects.png", out_dir / "effects.svg")
     answer = _answer(compared)
-    text = _text(
-        results, compared, accuracy_rows, published_rows, answer, rule, command
-    )
+    sections = [
+        "# Which statistics should normalise the inputs?",
+        answer,
+        *_differences(compared, rule),
+        *_accuracies(table1, accuracy_rows, rule),
+        *_data_sets(data_rows),
+        *_published(published_rows, references),
+        "## Is it complete?",
+        report_sections.missing(results),
+        "## How it was run",
+        report_sections.how(results),
+        f"```bash\n{command}\n```",
+    ]
+    text = "\n\n".join(sections) + "\n"
     files.write_text(out_dir / "report.md", text)
     files.write_text(out_dir / "report.html", to_html(text, out_dir))
     return answer
@@ -92,72 +104,72 @@ def _answer(compared: Sequence[analysis.Comparison]) -> str:
     )
 
 
-def _text(
-    results: Results,
-    compared: Sequence[analysis.Comparison],
-    accuracy_rows: Sequence[report_tables.Row],
-    published_rows: Sequence[report_tables.Row],
-    answer: str,
-    rule: str,
-    command: str,
-) -> str:
-    """Puts the report together."""
-    sections = report_sections
+def _differences(compared: Sequence[analysis.Comparison], rule: str) -> list[str]:
+    """Returns the section on paired differences; none where nothing is compared."""
+    if not compared:
+        return []
     parts = [
-        "# Which statistics should normalise the inputs?",
-        answer,
         f"Verdicts use the {RULE_NAMES[rule]}. Runs of one seed are a pair: they share "
         "the head's initial weights, the order of examples and every augmentation. "
         "Differences are paired, with t intervals; a cell's verdict allows for the "
         "number of cells (Holm).",
         "## Differences between settings",
-        "![Paired differences](effects.png)" if compared else answer,
+        "![Paired differences](effects.png)",
+        "*Dots are seeds, circles their mean with its 95% interval, diamonds the mean "
+        "over cells; crosses are published single runs; grey is the margin of "
+        f"{compared[0].margin:g} points.*",
     ]
-    if compared:
-        parts.append(
-            "*Dots are seeds, circles their mean with its 95% interval, diamonds the "
-            "mean over cells; crosses are published single runs; grey is the margin "
-            f"of {compared[0].margin:g} points.*"
-        )
     for comparison in compared:
         parts.append(f"### {comparison.treatment} - {comparison.control}")
         if comparison is not compared[0]:
-            parts.append(sections.answer(comparison))
-        parts.append(sections.verdict_table(comparison))
-    parts += [
+            parts.append(report_sections.answer(comparison))
+        parts.append(report_sections.verdict_table(comparison))
+    return parts
+
+
+def _accuracies(table1: str, rows: Sequence[report_tables.Row], rule: str) -> list[str]:
+    """Returns the sections with table 1, the rules and figure 1."""
+    return [
         "## Table 1: test accuracy in percent",
-        sections.table1(accuracy_rows, rule),
+        table1,
         f"Mean over seeds of the {RULE_NAMES[rule]} ± half the 95% t interval; bold is "
         "the best setting of a data set and model, which need not differ from the "
         "next. Published accuracies are of the best test epoch, so the mean of our "
         "best test epochs is what they are compared with; see the recipes below "
         "before reading more than orientation into that.",
         "### By rule of choosing the epoch",
-        sections.rules_table(accuracy_rows),
+        report_sections.rules_table(rows),
         "The best epoch on the test images is the published rule; it looks at the "
         "answer, and is too high.",
         "## Figure 1: test accuracy by epoch",
         "![Test accuracy by epoch](figure1.png)",
         "*A line is the mean over seeds, a band the least and the most.*",
+    ]
+
+
+def _data_sets(rows: Sequence[report_tables.Row]) -> list[str]:
+    """Returns the section on data sets."""
+    return [
         "## Data sets, and what the networks see of them",
-        sections.data_table(report_tables.data_sets(results)),
+        report_sections.data_table(rows),
         "Mean and standard deviation of the training images' channels (red, green, "
         "blue; pooled over pixels) after the normalization.",
     ]
-    if published_rows:
-        parts += [
-            "## What the published single runs show",
-            sections.published_table(published_rows),
-            "Differences finetune - pretrain in points, by the best test epoch.",
-        ]
-    parts += [
-        "## Is it complete?",
-        sections.missing(results),
-        "## How it was run",
-        sections.how(results),
-        f"```bash\n{command}\n```",
+
+
+def _published(
+    rows: Sequence[report_tables.Row], references: Sequence[ReferenceTable]
+) -> list[str]:
+    """Returns the section on published differences; none where there are none."""
+    if not rows:
+        return []
+    sources = [f"- {table.title}: {table.description}." for table in references]
+    return [
+        "## What the published single runs show",
+        report_sections.published_table(rows),
+        "Differences finetune - pretrain in points, by the best test epoch.",
+        "\n".join(sources),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def to_html(text: str, folder: pathlib.Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +10,7 @@ from normtest_tf.analysis import Comparison
 from normtest_tf.report_tables import Row
 from normtest_tf.results import RULE_NAMES, RULES, Results
 from normtest_tf.tables import markdown_table
+from normtest_tf.verdicts import signed
 
 
 def answer(comparison: Comparison) -> str:
@@ -33,12 +33,12 @@ def answer(comparison: Comparison) -> str:
         (verdicts.SINGLE_RUN, "a single pair of runs tells nothing in"),
     ]
     counted = [f"{words} {count[kind]}" for kind, words in kinds if count[kind]]
-    text = f"**{treatment} - {control}: {_signed(over.mean)} points**"
+    text = f"**{treatment} - {control}: {signed(over.mean)} points**"
     if over.n > 1:
         text += (
             f" on average over {over.n} cells (data set and model); the 95% interval "
-            f"over cells is {_signed(over.low)} to {_signed(over.high)}, and "
-            f"{_signed(pooled.low)} to {_signed(pooled.high)} by the bootstrap over "
+            f"over cells is {signed(over.low)} to {signed(over.high)}, and "
+            f"{signed(pooled.low)} to {signed(pooled.high)} by the bootstrap over "
             "cells and seeds, which is too narrow where cells are few"
         )
     return f"{text}. Of {over.n} cells: {'; '.join(counted)}."
@@ -51,13 +51,13 @@ def verdict_table(comparison: Comparison) -> str:
         effect = judgement.effect
         interval = ""
         if effect.n > 1:
-            interval = f"{_signed(effect.low)} to {_signed(effect.high)}"
+            interval = f"{signed(effect.low)} to {signed(effect.high)}"
         rows.append(
             (
                 dataset,
                 model,
                 str(effect.n),
-                _signed(effect.mean),
+                signed(effect.mean),
                 interval,
                 judgement.verdict.text,
             )
@@ -103,7 +103,7 @@ def _accuracy(row: Row | None, rule: str) -> str:
     if row["published"] is not None:
         lines.append(
             f"best epoch {row['best_test_mean']:.2f}, published "
-            f"{row['published']:.2f}: {_signed(row['difference'])}"
+            f"{row['published']:.2f}: {signed(row['difference'])}"
         )
     return "<br>".join(lines)
 
@@ -173,10 +173,10 @@ def published_table(rows: Sequence[Row]) -> str:
     for row in rows:
         ours = "not run"
         if row["ours_n"]:
-            ours = _signed(row["ours"])
+            ours = signed(row["ours"])
         if row["ours_half_width"] is not None:
             ours += f" ± {row['ours_half_width']:.2f} (n = {row['ours_n']})"
-        theirs = row["in_words"] or f"{_signed(row['difference'])} (n = {row['n']})"
+        theirs = row["in_words"] or f"{signed(row['difference'])} (n = {row['n']})"
         body.append((row["published_in"], row["dataset"], row["model"], theirs, ours))
     return markdown_table([header, *body])
 
@@ -238,13 +238,3 @@ def _environment(record: Mapping[str, object]) -> str:
         f"{record['python']}, Keras {record['keras']} on {record['backend']}, "
         f"TensorFlow {record['tensorflow']}, normtest_tf {record['normtest_tf']}"
     )
-
-
-def files(out_dir: pathlib.Path, names: Sequence[str]) -> str:
-    """Lists the report's files."""
-    return ", ".join(f"[{name}]({name})" for name in names if (out_dir / name).exists())
-
-
-def _signed(points: float) -> str:
-    """Formats points with their sign, which 0.00 has, too, but never a minus."""
-    return f"{round(points, 2) + 0.0:+.2f}"

@@ -8,7 +8,9 @@ that importing this package does not import Keras.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from normtest_tf import errors
 from normtest_tf.backbones.registry import ARCHITECTURES, Architecture, Pretraining, get
@@ -53,7 +55,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> Callable[..., keras.Model]:
     """Imports a network's function when it is first asked for."""
     for entry in ARCHITECTURES.values():
         if entry.builder == name and entry.family != "keras_applications":
@@ -61,7 +63,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _family(name: str) -> Any:  # noqa: ANN401
+def _family(name: str) -> types.ModuleType:
     """Imports the module of one family of networks."""
     return importlib.import_module(f"normtest_tf.backbones.{name}")
 
