@@ -82,8 +82,6 @@ class State:
         Raises:
             ValueError: If it is another model's.
         """
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
         for variables, values in (
             (_variables(model), self.model),
             (model.optimizer.variables, self.optimizer),
@@ -150,6 +148,8 @@ def compile_for_training(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
+    # Variables made while the step is traced would outlive it, and its graph too.
+    model.optimizer.build(model.trainable_variables)
     return schedule
 
 

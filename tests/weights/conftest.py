@@ -1,0 +1,20 @@
+"""A weights file that everything is right with."""
+
+import pytest
+
+from normtest_tf.backbones import (
+    safetensors_weights,
+)
+from tests.weights.helpers import randomise, small
+
+
+@pytest.fixture(scope="module")
+def donor():
+    return randomise(small())
+
+
+@pytest.fixture
+def path(tmp_path, donor):
+    path = tmp_path / "donor.safetensors"
+    safetensors_weights.save(donor, path)
+    return path

@@ -1,0 +1,95 @@
+"""Weights in the layouts of Keras 2 and 3."""
+
+import h5py
+import keras
+import numpy as np
+
+from normtest_tf.backbones import (
+    h5_weights,
+    weights,
+)
+from tests.weights.helpers import randomise, refused, same_weights, small
+
+
+def test_keras_3_file(tmp_path, donor):
+    path = tmp_path / "donor.weights.h5"
+    donor.save_weights(path)
+    model = small()
+    assert weights.load_file(model, path) == []
+    assert same_weights(model, donor)
+    for other in (small(include_top=False), small(classes=4)):
+        (left_out,) = weights.load_file(other, path)
+        assert "left out the classifier" in left_out
+        np.testing.assert_array_equal(
+            other.get_layer("layer3_0_conv2").kernel,
+            donor.get_layer("layer3_0_conv2").kernel,
+        )
+    wrong = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    wrong.save_weights(path)
+    refused(path, "another network")
+
+
+def mobilenet(**options):
+    return keras.applications.MobileNet(
+        alpha=0.25, weights=None, input_shape=(32, 32, 3), **options
+    )
+
+
+def save_keras_2(model, path, skip=()):
+    """Writes a file in the layout of Keras 2, by its format alone."""
+    with h5py.File(path, "w") as file:
+        layers = [layer for layer in model.layers if layer.name not in skip]
+        file.attrs["layer_names"] = [layer.name.encode() for layer in layers]
+        for layer in layers:
+            group = file.create_group(layer.name)
+            variables = layer.trainable_weights + layer.non_trainable_weights
+            names = [f"{layer.name}/{v.name}:0" for v in variables]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, variable in zip(names, variables, strict=True):
+                group.create_dataset(name, data=np.array(variable))
+
+
+def test_keras_2_file(tmp_path):
+    donor = randomise(mobilenet(include_top=False, pooling="avg"))
+    path = tmp_path / "mobilenet.h5"
+    save_keras_2(donor, path)
+    model = mobilenet(include_top=False, pooling="avg")
+    assert weights.load_file(model, path) == []
+    assert same_weights(model, donor)
+
+
+def test_keras_2_file_with_a_classifier(tmp_path):
+    donor = randomise(mobilenet(include_top=True, classes=5))
+    path = tmp_path / "mobilenet.h5"
+    save_keras_2(donor, path)
+    model = mobilenet(include_top=False, pooling="avg")
+    (left_out,) = weights.load_file(model, path)
+    assert "left out the classifier 'conv_preds'" in left_out
+    np.testing.assert_array_equal(
+        model.get_layer("conv_pw_13").kernel, donor.get_layer("conv_pw_13").kernel
+    )
+
+
+def test_wrong_keras_2_files(tmp_path):
+    model = mobilenet(include_top=False, pooling="avg")
+    path = tmp_path / "mobilenet.h5"
+    save_keras_2(model, path, skip=["conv_dw_3_bn"])
+    refused(path, "lacks", "conv_dw_3_bn", model=model)
+    other = keras.applications.MobileNet(
+        alpha=0.5, weights=None, input_shape=(32, 32, 3), include_top=False
+    )
+    save_keras_2(other, path)
+    refused(path, "has shape", model=model)
+
+
+def test_h5_expectations_follow_the_model():
+    shapes = h5_weights._expected_legacy(mobilenet(include_top=False))
+    assert shapes["conv1/0"] == (3, 3, 3, 8)
+    assert shapes["conv1_bn/3"] == (8,)
+
+
+def test_a_keras_2_file_under_the_name_of_keras_3(tmp_path):
+    model = mobilenet(include_top=False, pooling="avg")
+    path = tmp_path / "mobilenet.weights.h5"
+    save_keras_2(model, path)
+    refused(path, "Keras 2's layout", model=model)
