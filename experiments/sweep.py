@@ -101,7 +101,6 @@ def main(argv: Sequence[str]) -> None:
     if FLAGS.dry_run:
         _print_plan(configs)
         return
-    sweeps.write_plan(configs)
     tally = sweeps.run_all(configs)
     _print_summary(tally)
 

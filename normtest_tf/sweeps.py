@@ -149,7 +149,7 @@ def run_all(
     """Runs what is not done; what fails is recorded, and the rest goes on.
 
     Data sets are loaded once, before the first run, so that a missing one is
-    seen at once.
+    seen at once and nothing is written then.
 
     Args:
         configs: From `grid`, checked by `check`.
@@ -171,6 +171,7 @@ def run_all(
             loaded[config.dataset] = datasets.load(
                 config.dataset, config.data_dir, config.image_size
             )
+    write_plan(configs)
     for number, config in enumerate(waiting):
         say(_headline(config, number, waiting, tally))
         try:

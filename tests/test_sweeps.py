@@ -173,6 +173,7 @@ def test_a_killed_sweep_ends_with_the_same_tables(tmp_path):
         (["--seeds=1,1"], "different numbers"),
         (["--weights=resnet50=none"], "Received: 'resnet50=none'"),
         (["--weights=none,none"], "MODEL=WEIGHTS once"),
+        (["--datasets=digits,folder:missing"], "does not exist"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(flags, words, tmp_path):
