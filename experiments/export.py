@@ -21,7 +21,7 @@ import numpy as np
 from absl import flags
 
 from experiments import common
-from normtest_tf import datasets, errors, export_formats, model_metadata, runs
+from normtest_tf import datasets, export_formats, model_metadata, runs
 
 FLAGS = flags.FLAGS
 
@@ -74,28 +74,6 @@ flags.DEFINE_string(
 flags.mark_bool_flags_as_mutual_exclusive(["probabilities", "features"])
 
 
-def check_dataset(recorded: str, given: str | None) -> str:
-    """Returns the data set to compare on.
-
-    Args:
-        recorded: Its name in the run's record, which keeps no paths.
-        given: The value of `--dataset`.
-
-    Raises:
-        UsageError: If the data set can't be loaded by its name, or is another one.
-    """
-    if given is None and recorded not in datasets.DATASETS:
-        raise errors.UsageError(
-            f"--check_on=test needs --dataset=folder:PATH, since the run was on "
-            f"{recorded!r} and its record keeps no paths"
-        )
-    if given is not None and datasets.slug(given) != recorded:
-        raise errors.UsageError(
-            f"--dataset={given} is not the run's data set, which was {recorded!r}"
-        )
-    return given or recorded
-
-
 def check_images(metadata: dict[str, Any]) -> np.ndarray:
     """Returns the images that the flags ask to compare on."""
     from normtest_tf import exporting
@@ -103,7 +81,7 @@ def check_images(metadata: dict[str, Any]) -> np.ndarray:
     if FLAGS.check_on == "random":
         return exporting.random_images(metadata["image"]["shape"], FLAGS.check_images)
     run = runs.read_json(pathlib.Path(FLAGS.run_dir, "config.json"))["requested"]
-    name = check_dataset(run["dataset"], FLAGS.dataset)
+    name = exporting.comparison_dataset(run["dataset"], FLAGS.dataset)
     dataset = datasets.load(name, FLAGS.data_dir, run["image_size"])
     return dataset.test_images[: FLAGS.check_images]
 

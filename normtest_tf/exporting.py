@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from normtest_tf import (
+    datasets,
     errors,
     export_formats,
     files,
@@ -74,6 +75,28 @@ class Comparison:
             f"largest output, {self.largest:.3g}) on {self.images:,} images; "
             f"{self.disagreements} of them with another largest output"
         )
+
+
+def comparison_dataset(recorded: str, given: str | None) -> str:
+    """Returns the data set whose test images an export is compared on.
+
+    Args:
+        recorded: Its name in the run's record, which keeps no paths.
+        given: The value of `--dataset`.
+
+    Raises:
+        UsageError: If the data set can't be loaded by its name, or is another one.
+    """
+    if given is None and recorded not in datasets.DATASETS:
+        raise errors.UsageError(
+            f"--check_on=test needs --dataset=folder:PATH, since the run was on "
+            f"{recorded!r} and its record keeps no paths"
+        )
+    if given is not None and datasets.slug(given) != recorded:
+        raise errors.UsageError(
+            f"--dataset={given} is not the run's data set, which was {recorded!r}"
+        )
+    return given or recorded
 
 
 def random_images(image_shape: tuple[int, int, int], count: int) -> np.ndarray:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import export as export_program
 from normtest_tf import (
     backbones,
     classifier,
@@ -338,13 +337,13 @@ def test_metadata_of_a_run_on_a_folder_hold_no_path(folder_run):
 
 
 def test_a_run_s_folder_of_images_is_named_again_to_compare_on_it():
-    assert export_program.check_dataset("cifar10", None) == "cifar10"
+    assert exporting.comparison_dataset("cifar10", None) == "cifar10"
     given = "folder:/home/somebody/pets/"
-    assert export_program.check_dataset("folder-pets", given) == given
+    assert exporting.comparison_dataset("folder-pets", given) == given
     with pytest.raises(errors.UsageError, match="needs --dataset=folder:PATH"):
-        export_program.check_dataset("folder-pets", None)
+        exporting.comparison_dataset("folder-pets", None)
     with pytest.raises(errors.UsageError, match="not the run's data set"):
-        export_program.check_dataset("folder-pets", "cifar10")
+        exporting.comparison_dataset("folder-pets", "cifar10")
 
 
 def test_records_that_lack_something(folder_run):
