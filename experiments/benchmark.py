@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import backbones, errors, files, tables
+from normtest_tf import backbones, errors, files, quiet, tables
 
 FLAGS = flags.FLAGS
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UsageError(
             f"{error}; the benchmark needs PyTorch: pip install torch timm torchvision"
         ) from error
-    common.import_tensorflow()
+    quiet.import_tensorflow()
     from normtest_tf import datasets
 
     backbones.get(FLAGS.model)

@@ -21,7 +21,7 @@ import numpy as np
 from absl import flags
 
 from experiments import common
-from normtest_tf import datasets, export_formats, model_metadata, runs
+from normtest_tf import datasets, export_formats, model_metadata, quiet, runs
 
 FLAGS = flags.FLAGS
 
@@ -102,13 +102,13 @@ def main(argv: Sequence[str]) -> None:
     entry.check_installed()
     # A GPU multiplies with fewer digits than the runtimes that it is compared with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    common.import_tensorflow()
+    quiet.import_tensorflow()
     from normtest_tf import exporting, prediction
 
     model = prediction.load_model(run_dir / "model.keras")
     images = check_images(metadata)
     try:
-        with common.silent_stderr():
+        with quiet.silent_stderr():
             comparison = exporting.export(model, path, FLAGS.format, metadata, images)
     except exporting.ExportError as error:
         sys.exit(f"error: {error}")

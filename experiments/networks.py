@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import common
-from normtest_tf import files
+from normtest_tf import files, quiet
 from normtest_tf.backbones import registry
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
         files.write_text(registry.TIMM_TAGS, timm_tags.csv_text())
         print(f"wrote {registry.TIMM_TAGS}; run again without --from_timm")
         return
-    common.import_tensorflow()
+    quiet.import_tensorflow()
     text = HEAD + "\n" + tags_table() + KERAS_HEAD + "\n" + keras_table()
     if FLAGS.dry_run:
         print(text, end="")

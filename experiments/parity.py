@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import common, pytorch
-from normtest_tf import errors, files
+from normtest_tf import errors, files, quiet
 
 if TYPE_CHECKING:
     from tests.parity.checks import Check
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
     output = pathlib.Path(FLAGS.output)
     files.check_writable(output.parent)
     pytorch.import_module("timm")
-    common.import_tensorflow()
+    quiet.import_tensorflow()
     rows = [row for check in chosen for row in _compare(check)]
     files.write_text(output, _markdown(rows))
     print(f"wrote {output}")

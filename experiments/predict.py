@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import errors
+from normtest_tf import errors, quiet
 
 FLAGS = flags.FLAGS
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
     model_path = pathlib.Path(FLAGS.model).expanduser()
     if not model_path.exists():
         raise errors.UsageError(f"--model={model_path} does not exist")
-    common.import_tensorflow()
+    quiet.import_tensorflow()
     import numpy as np
 
     from normtest_tf import prediction

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import backbones, errors, files
+from normtest_tf import backbones, errors, files, quiet
 
 FLAGS = flags.FLAGS
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
             "have names in timm's layout"
         )
     files.check_writable(output.parent)
-    common.import_tensorflow()
+    quiet.import_tensorflow()
     from normtest_tf import pretraining
 
     config = common.run_config(weights="none", normalization="finetune")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import runs
+from normtest_tf import quiet, runs
 
 FLAGS = flags.FLAGS
 SETTINGS = ("pretrain", "finetune")
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     """Runs the pairs, prints a table, writes a figure and says what is next."""
     del argv
     configs = configurations()
-    common.import_tensorflow()
+    quiet.import_tensorflow()
     from normtest_tf import datasets, finetuning
     from plots import quickstart
 

@@ -37,9 +37,9 @@ def train_keras(
     folder: str, model: str, classes: int, batch_size: int
 ) -> dict[str, float]:
     """Trains as `experiments.train` does; returns rate and peak memory."""
-    from experiments import common
+    from normtest_tf import quiet
 
-    common.import_tensorflow()
+    quiet.import_tensorflow()
     from normtest_tf import (
         backbones,
         classifier,

@@ -12,13 +12,14 @@ the others go on. experiments/presets/ has flagfiles of whole studies:
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Sequence
 
 from absl import flags
 
 from experiments import common
-from normtest_tf import errors, normalization, runs, sweeps, tables
+from normtest_tf import errors, normalization, quiet, runs, sweeps, tables
 from normtest_tf.backbones import ARCHITECTURES
 
 FLAGS = flags.FLAGS
@@ -97,11 +98,11 @@ def main(argv: Sequence[str]) -> None:
         weights=weights_by_model(FLAGS.weights, FLAGS.models),
     )
     sweeps.check(configs)
-    common.import_tensorflow()
     if FLAGS.dry_run:
+        quiet.import_tensorflow()
         _print_plan(configs)
         return
-    tally = sweeps.run_all(configs)
+    tally = sweeps.run_all(configs, functools.partial(print, flush=True))
     _print_summary(tally)
 
 

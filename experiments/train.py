@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import runs, tables
+from normtest_tf import quiet, runs, tables
 from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.datasets import DATASETS
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
         return
     config = common.run_config()
     config.check()
-    common.import_tensorflow()
+    quiet.import_tensorflow()
     from normtest_tf import finetuning
 
     if FLAGS.dry_run:

@@ -18,24 +18,47 @@ class Locked(UsageError):  # noqa: N818  (a state, no fault)
     """A run's folder that another process is writing."""
 
 
+class ProcessDied(UsageError):  # noqa: N818  (says what happened)
+    """A process that ended without returning anything."""
+
+    def __str__(self) -> str:
+        """Returns the message."""
+        return (
+            "its process ended without a word; systems do that to processes where "
+            "memory is short"
+        )
+
+
 class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
     """A loss that is no number any more.
 
+    Args:
+        what: The loss, as the history calls it.
+        epoch: When that was, counted from 1.
+        step: The step of that epoch, counted from 1.
+        rate: The learning rate.
+
     Attributes:
-        details: `epoch`, `step` of that epoch (both from 1), `learning_rate` and
-            `last_good_epoch`, 0 if there is none.
+        details: `epoch`, `step`, `learning_rate` and `last_good_epoch`, 0 if there
+            is none.
     """
 
-    def __init__(self, what: str, *, epoch: int, step: int, rate: float) -> None:
+    def __init__(self, what: str, epoch: int, step: int, rate: float) -> None:
+        self._what = what
         self.details: dict[str, Any] = {
             "epoch": epoch,
             "step": step,
             "learning_rate": rate,
             "last_good_epoch": epoch - 1,
         }
-        super().__init__(
-            f"{what} is not finite at step {step} of epoch {epoch}, learning rate "
-            f"{rate:.3g}; the last good epoch is {epoch - 1 or 'none'}. Try a lower "
+
+    def __str__(self) -> str:
+        """Returns the message."""
+        return (
+            f"{self._what} is not finite at step {self.details['step']} of epoch "
+            f"{self.details['epoch']}, learning rate "
+            f"{self.details['learning_rate']:.3g}; the last good epoch is "
+            f"{self.details['last_good_epoch'] or 'none'}. Try a lower "
             "--learning_rate or --precision=float32, with --overwrite"
         )
 
@@ -46,12 +69,22 @@ class Interrupted(KeyboardInterrupt):
     Like any `KeyboardInterrupt`, it is not caught where errors are.
 
     Attributes:
-        status: The exit status that shells give to this signal.
+        outlook: What there is, and how to go on.
+        number: The signal.
     """
 
-    def __init__(self, message: str, number: signal.Signals) -> None:
-        super().__init__(message)
-        self.status = 128 + number
+    def __init__(self, outlook: str, number: signal.Signals) -> None:
+        self.outlook = outlook
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status that shells give to this signal."""
+        return 128 + self.number
+
+    def __str__(self) -> str:
+        """Returns the message."""
+        return f"stopped by {self.number.name}; {self.outlook}"
 
 
 def one_line(error: BaseException) -> str:

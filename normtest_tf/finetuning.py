@@ -153,10 +153,7 @@ def _train_and_write(
         result = recorder.finish(prepared.model, jit_compile=bool(model.jit_compile))
     if stop.received:
         # Otherwise a program with more to do would go on with that.
-        raise errors.Interrupted(
-            f"stopped by {stop.received.name}; {config.folder} is finished",
-            stop.received,
-        )
+        raise errors.Interrupted(f"{config.folder} is finished", stop.received)
     return result
 
 
@@ -208,10 +205,7 @@ class _StopBetweenSteps(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Looks whether a signal has come."""
         if self._stop.received:
-            raise errors.Interrupted(
-                f"stopped by {self._stop.received.name}; {self._recorder.outlook()}",
-                self._stop.received,
-            )
+            raise errors.Interrupted(self._recorder.outlook(), self._stop.received)
 
 
 def prepare(

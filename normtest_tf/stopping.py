@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import types
+from collections.abc import Callable
 from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -17,11 +18,15 @@ class StopRequest:
     where Python allows no handlers, and for signals that the process was told to
     ignore, nothing changes.
 
+    Args:
+        then: Called when the signal comes.
+
     Attributes:
         received: The signal that came, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, then: Callable[[], None] | None = None) -> None:
+        self._then = then
         self.received: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -41,6 +46,8 @@ class StopRequest:
     def _note(self, number: int, frame: types.FrameType | None) -> None:
         self.received = signal.Signals(number)
         self._restore()
+        if self._then is not None:
+            self._then()
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

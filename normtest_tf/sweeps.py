@@ -7,13 +7,17 @@ report can tell what is missing.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from normtest_tf import errors, files, locks, runs
+from normtest_tf import datasets, errors, files, locks, processes, runs
 
 PLAN = "plan.json"
+RUNS_A_PROCESS = 4  # More save a few seconds each, and hold more memory.
 
 
 @dataclasses.dataclass
@@ -148,8 +152,9 @@ def run_all(
 ) -> Tally:
     """Runs what is not done; what fails is recorded, and the rest goes on.
 
-    Data sets are loaded once, before the first run, so that a missing one is
-    seen at once and nothing is written then.
+    Runs take place in other processes, a few in each, since TensorFlow keeps the
+    memory of every model that Keras has trained. A process that dies takes its run
+    with it, and no other.
 
     Args:
         configs: From `grid`, checked by `check`.
@@ -159,37 +164,71 @@ def run_all(
         How it went.
 
     Raises:
-        UsageError: If a data set can't be loaded.
+        UsageError: If a data set can't be loaded. Nothing has been written then.
+        Interrupted: If SIGTERM or Ctrl-C asked to stop.
     """
-    from normtest_tf import datasets, finetuning
-
     waiting = [config for config in configs if state(config) != "done"]
     tally = Tally(skipped=len(configs) - len(waiting))
-    loaded: dict[str, datasets.ImageDataset] = {}
-    for config in waiting:
-        if config.dataset not in loaded:
-            loaded[config.dataset] = datasets.load(
-                config.dataset, config.data_dir, config.image_size
-            )
-    write_plan(configs)
-    for number, config in enumerate(waiting):
-        say(_headline(config, number, waiting, tally))
-        try:
-            result = finetuning.run(config, loaded[config.dataset], epoch_lines=False)
-        except errors.Locked:
-            tally.elsewhere += 1
-            say("  another process is running it")
-        except Exception as error:  # Whatever it is, the other runs can go on.
-            _record_failure(config, error)
-            tally.failed += 1
-            say(f"  failed: {errors.one_line(error)}")
-        else:
-            tally.done += 1
-            say(
-                f"  {result['final_test_accuracy']:.2%} test accuracy, "
-                f"{duration(result['total_seconds'])}"
-            )
+    with processes.Worker() as worker:
+        if waiting:
+            worker.call(_load_all, waiting)
+        write_plan(configs)
+        for number, config in enumerate(waiting):
+            if number and number % RUNS_A_PROCESS == 0:
+                worker.renew()
+            say(_headline(config, number, waiting, tally))
+            say(f"  {_outcome(config, worker, tally)}")
     return tally
+
+
+def _outcome(config: runs.RunConfig, worker: processes.Worker, tally: Tally) -> str:
+    """Runs one run, counts it, and says how it went."""
+    try:
+        result = worker.call(_run, config)
+    except errors.Locked:
+        tally.elsewhere += 1
+        return "another process is running it"
+    except errors.UsageError as error:
+        _record_failure(config, error)
+        tally.failed += 1
+        return f"failed: {errors.one_line(error)}"
+    tally.done += 1
+    return (
+        f"{result['final_test_accuracy']:.2%} test accuracy, "
+        f"{duration(result['total_seconds'])}"
+    )
+
+
+def _load_all(configs: Sequence[runs.RunConfig]) -> None:
+    """Loads each data set, so that a missing one is seen before the first run."""
+    for config in configs:
+        _load(config.dataset, config.data_dir, config.image_size)
+
+
+@functools.cache
+def _load(
+    name: str, data_dir: str | None, image_size: int | None
+) -> datasets.ImageDataset:
+    """Loads a data set once a process."""
+    return datasets.load(name, data_dir, image_size)
+
+
+def _run(config: runs.RunConfig) -> dict[str, Any]:
+    """Runs one run; whatever goes wrong there, others can go on."""
+    from normtest_tf import finetuning
+
+    dataset = _load(config.dataset, config.data_dir, config.image_size)
+    try:
+        return finetuning.run(config, dataset, epoch_lines=False)
+    except errors.UsageError:
+        raise
+    except Exception as error:
+        # Not every exception can be sent to another process.
+        raise errors.UsageError(
+            f"{type(error).__name__}: {errors.one_line(error)}"
+        ) from None
+    finally:
+        sys.stdout.flush()
 
 
 def _headline(
@@ -212,15 +251,11 @@ def _headline(
     return " | ".join(parts)
 
 
-def _record_failure(config: runs.RunConfig, error: Exception) -> None:
+def _record_failure(config: runs.RunConfig, error: errors.UsageError) -> None:
     """Writes the error to the run's folder, unless the run has done so itself."""
     path = config.folder / runs.FAILURE
     if not path.exists():
-        record = {
-            "format": runs.FORMAT,
-            "type": type(error).__name__,
-            "error": errors.one_line(error),
-        }
+        record = {"format": runs.FORMAT, "error": errors.one_line(error)}
         files.write_json(path, record)
 
 
@@ -257,8 +292,6 @@ def seconds_left(
         Seconds; a data set and model of which none is done counts as the mean of
         the others. None if nothing is done yet.
     """
-    from normtest_tf import datasets
-
     if not measured:
         return None
     typical = statistics.fmean(measured.values())
