@@ -21,7 +21,7 @@ import numpy as np
 from absl import flags
 
 from experiments import common
-from normtest_tf import datasets, export_formats, model_metadata, quiet, runs
+from normtest_tf import datasets, export_formats, files, model_metadata, quiet, runs
 
 FLAGS = flags.FLAGS
 
@@ -93,11 +93,11 @@ def main(argv: Sequence[str]) -> None:
     kind = "logits"
     if FLAGS.probabilities or FLAGS.features:
         kind = "probabilities" if FLAGS.probabilities else "features"
-    run_dir = pathlib.Path(FLAGS.run_dir).expanduser()
+    run_dir = files.expand(FLAGS.run_dir)
     metadata = model_metadata.describe_run(run_dir, kind)
     path = entry.default_path(run_dir, kind)
     if FLAGS.output:
-        path = pathlib.Path(FLAGS.output).expanduser()
+        path = files.expand(FLAGS.output)
     entry.check_path(path, overwrite=FLAGS.overwrite)
     entry.check_installed()
     # A GPU multiplies with fewer digits than the runtimes that it is compared with.

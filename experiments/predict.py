@@ -9,14 +9,13 @@ size than the model's are resized, which each line says.
 
 from __future__ import annotations
 
-import pathlib
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
 from experiments import common
-from normtest_tf import errors, quiet
+from normtest_tf import errors, files, quiet
 
 FLAGS = flags.FLAGS
 
@@ -31,10 +30,10 @@ flags.DEFINE_integer("top", 3, "Classes to show for each image.", lower_bound=1)
 
 def main(argv: Sequence[str]) -> None:
     """Classifies the files that are named; each bad one gets a line on stderr."""
-    paths = [pathlib.Path(name).expanduser() for name in argv[1:]]
+    paths = [files.expand(name) for name in argv[1:]]
     if not paths:
         raise errors.UsageError("name one or more image files after the flags")
-    model_path = pathlib.Path(FLAGS.model).expanduser()
+    model_path = files.expand(FLAGS.model)
     if not model_path.exists():
         raise errors.UsageError(f"--model={model_path} does not exist")
     quiet.import_tensorflow()

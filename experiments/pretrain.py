@@ -50,7 +50,7 @@ def check_output(output: pathlib.Path) -> None:
 def main(argv: Sequence[str]) -> None:
     """Trains the network and writes its weights."""
     del argv
-    output = pathlib.Path(FLAGS.output).expanduser()
+    output = files.expand(FLAGS.output)
     check_output(output)
     if backbones.get(FLAGS.model).family == "keras_applications":
         raise errors.UsageError(

@@ -10,13 +10,12 @@ ordinary runs of experiments.train; finished ones are not run again.
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Sequence
 
 from absl import flags
 
 from experiments import common
-from normtest_tf import quiet, runs
+from normtest_tf import files, quiet, runs
 
 FLAGS = flags.FLAGS
 SETTINGS = ("pretrain", "finetune")
@@ -56,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
             f"{config.normalization} statistics, seed {config.seed}"
         )
         print(runs.describe_result(finetuning.run(config, dataset)))
-    folder = pathlib.Path(FLAGS.results_dir).expanduser()
+    folder = files.expand(FLAGS.results_dir)
     cells = quickstart.read_cells(configs)
     print(f"\n{quickstart.summary(cells)}\n")
     quickstart.write_figure(cells, folder / "quickstart.png")

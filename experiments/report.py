@@ -9,7 +9,6 @@ report.html in one file). Published accuracies stand beside ours.
 
 from __future__ import annotations
 
-import pathlib
 import shlex
 from collections.abc import Sequence
 
@@ -47,9 +46,9 @@ flags.DEFINE_list(
 def main(argv: Sequence[str]) -> None:
     """Writes the report and says what it says."""
     del argv
-    out_dir = pathlib.Path(FLAGS.out_dir).expanduser()
+    out_dir = files.expand(FLAGS.out_dir)
     files.check_writable(out_dir)
-    found = results.read(pathlib.Path(FLAGS.results_dir).expanduser())
+    found = results.read(files.expand(FLAGS.results_dir))
     results.check_rule(found, FLAGS.rule)
     references = [reference.load(name) for name in FLAGS.compare_with if name]
     from plots import report

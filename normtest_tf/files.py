@@ -58,6 +58,21 @@ def _sync_folder(folder: pathlib.Path) -> None:
         os.close(descriptor)
 
 
+def expand(name: str) -> pathlib.Path:
+    """Returns the path that a user means, with `~` as the home folder.
+
+    Raises:
+        UsageError: If there is no such home folder.
+    """
+    try:
+        return pathlib.Path(name).expanduser()
+    except RuntimeError as error:
+        raise errors.UsageError(
+            f"there is no home folder {name.split('/')[0]}; write ./{name} for what "
+            "is called that here"
+        ) from error
+
+
 def remove_leftovers(folder: pathlib.Path) -> None:
     """Removes what killed processes had begun to write, directly in a folder.
 

@@ -104,6 +104,10 @@ def _begin() -> None:
     """Prepares the new process."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet.import_tensorflow()
+    import tensorflow as tf
+
+    # It warns of the graphs of many models, which are what a worker is for.
+    tf.get_logger().setLevel("ERROR")
 
 
 def _end_with_parent() -> None:

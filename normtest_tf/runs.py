@@ -94,7 +94,7 @@ class RunConfig:
         from normtest_tf import datasets
 
         return (
-            pathlib.Path(self.results_dir).expanduser()
+            files.expand(self.results_dir)
             / datasets.slug(self.dataset)
             / f"{self.model}-{self.normalization}"
             / f"seed-{self.seed}"

@@ -100,12 +100,12 @@ def check(configs: Sequence[runs.RunConfig]) -> None:
             )
         if runs.is_finished(config.folder) and not config.overwrite:
             runs.check_same_request(config)
-    files.check_writable(pathlib.Path(configs[0].results_dir).expanduser())
+    files.check_writable(files.expand(configs[0].results_dir))
 
 
 def write_plan(configs: Sequence[runs.RunConfig]) -> None:
     """Adds runs to the list of those that were asked for in a results folder."""
-    results_dir = pathlib.Path(configs[0].results_dir).expanduser()
+    results_dir = files.expand(configs[0].results_dir)
     with locks.only_writer(results_dir, wait=True):
         known = read_plan(results_dir)
         wanted = [_relative(config) for config in configs]
@@ -134,7 +134,7 @@ def read_plan(results_dir: pathlib.Path) -> list[str]:
 
 def _relative(config: runs.RunConfig) -> str:
     """Returns a run's folder as the plan has it, with slashes."""
-    results_dir = pathlib.Path(config.results_dir).expanduser()
+    results_dir = files.expand(config.results_dir)
     return config.folder.relative_to(results_dir).as_posix()
 
 
@@ -269,7 +269,7 @@ def measured_seconds(results_dir: str) -> dict[tuple[str, str], float]:
         Seconds by the names of the data set's folder and of the model.
     """
     seconds: dict[tuple[str, str], list[float]] = {}
-    folder = pathlib.Path(results_dir).expanduser()
+    folder = files.expand(results_dir)
     for path in folder.glob("*/*/seed-*/result.json"):
         dataset, setting = path.parts[-4:-2]
         value = runs.read_json(path).get("total_seconds")

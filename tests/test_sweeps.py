@@ -1,7 +1,6 @@
 """Sweeps: the grid, what is skipped, what fails, and what survives a kill."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import signal
@@ -97,27 +96,47 @@ def test_time_left_comes_from_finished_runs(tmp_path):
     assert sweeps.seconds_left(configs, {}) is None
 
 
-def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
+def run_with_faults(config):
+    """Is called in the sweep's other process in place of a run."""
     from normtest_tf import finetuning
 
-    real = finetuning.run
+    if config.seed == 1:
+        if config.normalization == "finetune":
+            os.kill(os.getpid(), signal.SIGKILL)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delattr(finetuning, "run")
+            return sweeps._run(config)
+    return sweeps._run(config)
 
-    def run(config, *args, **kwargs):
-        if config.normalization == "pretrain" and config.seed == 1:
-            raise MemoryError("no memory left")
-        return real(config, *args, **kwargs)
 
-    monkeypatch.setattr(finetuning, "run", run)
+def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path):
     configs = grid(tmp_path)
-    tally = sweeps.run_all(configs, say=lambda line: None)
-    assert (tally.done, tally.failed, tally.skipped) == (3, 1, 0)
-    record = json.loads((configs[0].folder / "failed.json").read_text())
-    assert record["error"] == "no memory left"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweeps, "_run", run_with_faults)
+        tally = sweeps.run_all(configs, say=lambda line: None)
+    assert (tally.done, tally.failed, tally.skipped) == (2, 2, 0)
+    reasons = [runs.read_json(config.folder / "failed.json") for config in configs[:2]]
+    assert "AttributeError: " in reasons[0]["error"]
+    assert "its process ended without a word" in reasons[1]["error"]
     assert sweeps.state(configs[0]) == "failed"
-    monkeypatch.setattr(finetuning, "run", real)
     tally = sweeps.run_all(configs, say=lambda line: None)
-    assert (tally.done, tally.failed, tally.skipped) == (1, 0, 3)
+    assert (tally.done, tally.failed, tally.skipped) == (2, 0, 2)
     assert [sweeps.state(config) for config in configs] == ["done"] * 4
+
+
+def test_sigterm_stops_a_sweep_between_two_steps(tmp_path):
+    process = sweep("--results_dir=stopped", "--epochs=100000", cwd=tmp_path)
+    while not list(tmp_path.rglob("history.csv")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, complaints = process.communicate()
+    assert process.returncode == 143
+    assert "stopped by SIGTERM; " in complaints
+    assert "the same command goes on from there" in complaints
+    (lock,) = tmp_path.glob("stopped/*/*/*/.lock")
+    with locks.only_writer(lock.parent):  # The other process has gone, too.
+        assert list((lock.parent / "checkpoints").iterdir())
 
 
 def test_what_another_process_runs_is_left_to_it(tmp_path):

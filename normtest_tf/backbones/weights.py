@@ -11,7 +11,7 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING
 
-from normtest_tf import errors, network
+from normtest_tf import errors, files, network
 from normtest_tf.backbones import registry
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def resolve(architecture: str, weights: str | None = None) -> Source:
     default = entry.tags[entry.default_tag]
     if tag == "none":
         return Source(architecture, None, None, _assumed(default, "none"))
-    path = pathlib.Path(tag).expanduser()
+    path = files.expand(tag)
     if not path.is_file():
         raise errors.UsageError(
             f"no weights {weights!r} for {architecture}: neither a file nor a tag. "

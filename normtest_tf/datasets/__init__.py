@@ -14,7 +14,7 @@ rest, validation_images, validation_labels = datasets.split_validation(
 import pathlib
 import re
 
-from normtest_tf import errors
+from normtest_tf import errors, files
 from normtest_tf.datasets.descriptions import DATASETS, DatasetDescription
 from normtest_tf.datasets.image_dataset import ImageDataset, split_validation
 
@@ -107,7 +107,7 @@ def check_name(name: str) -> None:
 
 
 def _folder(name: str) -> pathlib.Path:
-    return pathlib.Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
+    return files.expand(name.removeprefix(FOLDER_PREFIX))
 
 
 def _check_image_size(name: str, image_size: int | None) -> None:

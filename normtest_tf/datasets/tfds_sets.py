@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import pathlib
 from typing import TYPE_CHECKING
 from urllib import parse
 
 import numpy as np
 
-from normtest_tf import errors, network
+from normtest_tf import errors, files, network
 from normtest_tf.datasets import descriptions, image_dataset
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def default_data_dir() -> str:
 def _check_data_dir(data_dir: str | None) -> None:
     if data_dir is None:
         return
-    path = pathlib.Path(data_dir).expanduser()
+    path = files.expand(data_dir)
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise errors.UsageError(

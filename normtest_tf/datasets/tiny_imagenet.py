@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from normtest_tf import errors
+from normtest_tf import errors, files
 from normtest_tf.datasets import decoding, descriptions, image_dataset, tfds_sets
 
 FOLDER = "tiny-imagenet-200"
@@ -48,7 +48,7 @@ def load(
 def _find_root(
     data_dir: str, description: descriptions.DatasetDescription
 ) -> pathlib.Path:
-    given = pathlib.Path(data_dir).expanduser()
+    given = files.expand(data_dir)
     for root in (given / FOLDER, given):
         if (root / "wnids.txt").is_file():
             return root

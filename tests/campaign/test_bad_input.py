@@ -1,0 +1,294 @@
+"""Whatever a file or a flag holds, it is read, or refused in one line."""
+
+import contextlib
+import io
+import json
+import os
+import warnings
+
+import h5py
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from experiments import common
+from normtest_tf import backbones, errors, prediction, reference, results, runs, sweeps
+from normtest_tf.backbones import weights
+from normtest_tf.datasets import decoding
+from tests.datasets import helpers
+from tests.fake_results import write_run
+
+few = settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,  # The gate says the same of the same code.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=9), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@contextlib.contextmanager
+def refused_in_one_line():
+    """Lets one kind of error pass, and only if it is fit to be shown."""
+    message = ""
+    try:
+        yield
+    except errors.UsageError as error:
+        message = errors.one_line(error)
+    assert len(message) < 3000
+    assert "object at 0x" not in message
+
+
+@st.composite
+def damages(draw):
+    """Returns a function from bytes to other bytes."""
+    cut = draw(st.none() | st.floats(0, 1))
+    changes = draw(
+        st.lists(
+            st.tuples(st.floats(0, 1), st.integers(1, 255), st.booleans()), max_size=8
+        )
+    )
+
+    def damage(data):
+        changed = bytearray(data)
+        if not data:
+            return data
+        for place, value, early in changes:
+            length = min(200, len(changed)) if early else len(changed)
+            changed[int(place * (length - 1))] ^= value
+        return bytes(changed if cut is None else changed[: int(cut * len(changed))])
+
+    return damage
+
+
+@few
+@given(st.lists(st.text(max_size=12), max_size=4))
+def test_lists_in_flags(values):
+    with refused_in_one_line():
+        seeds = common.parse_seeds(values)
+        assert seeds == [int(value) for value in values]
+    with refused_in_one_line():
+        config = runs.RunConfig(pretrain_mean=values, pretrain_std=values)
+        statistics = config.source().pretraining.statistics
+        assert list(statistics.mean) == [float(value) for value in values]
+
+
+@few
+@given(st.text(max_size=300))
+def test_names_in_flags(name):
+    for field in ("dataset", "model", "weights", "normalization", "keep"):
+        with refused_in_one_line():
+            runs.RunConfig(**{field: name}).check()
+
+
+@few
+@given(
+    st.binary(max_size=200)
+    | st.text(max_size=200).map(str.encode)
+    | st.text('0123456789.,epoch\n"-+einfa', max_size=200).map(str.encode)
+)
+def test_history_files(tmp_path, content):
+    (tmp_path / "history.csv").write_bytes(content)
+    with refused_in_one_line():
+        for row in runs.read_history(tmp_path):
+            assert all(isinstance(value, int | float) for value in row.values())
+
+
+@few
+@given(damages(), st.sampled_from(["history.csv", "config.json", "result.json"]))
+def test_damaged_results(tmp_path_factory, damage, name):
+    folder = write_run(tmp_path_factory.mktemp("results"))
+    path = folder / name
+    path.write_bytes(damage(path.read_bytes()))
+    with refused_in_one_line():
+        (run,) = results.read(folder.parent.parent.parent).runs
+        assert 0 <= run.accuracy("final") <= 1
+
+
+@few
+@given(JSON, st.sampled_from(["config.json", "result.json", "failed.json"]))
+def test_other_json_in_results(tmp_path_factory, value, name):
+    folder = write_run(tmp_path_factory.mktemp("results"))
+    write_run(folder.parent.parent.parent, seed=2)
+    path = folder / name
+    if path.exists() and isinstance(value, dict):
+        value = json.loads(path.read_text()) | value
+    path.write_text(json.dumps(value))
+    with refused_in_one_line():
+        results.read(folder.parent.parent.parent)
+
+
+@few
+@given(JSON)
+def test_plans(tmp_path, value):
+    for content in (value, {"runs": value}):
+        (tmp_path / sweeps.PLAN).write_text(json.dumps(content))
+        with refused_in_one_line():
+            assert all(isinstance(name, str) for name in sweeps.read_plan(tmp_path))
+
+
+@few
+@given(JSON | st.fixed_dictionaries({"best_acc": JSON}))
+def test_trees_of_the_pytorch_study(tmp_path, value):
+    folder = tmp_path / "saved_model" / "resnet18_cifar10_finetune"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "best_results.json").write_text(json.dumps(value))
+    with refused_in_one_line():
+        reference.load(str(tmp_path / "saved_model"))
+
+
+def image_bytes(mode, image_format, **options):
+    data = io.BytesIO()
+    PIL.Image.new(mode, (9, 7)).save(data, image_format, **options)
+    return data.getvalue()
+
+
+FRAMES = {"save_all": True, "append_images": [PIL.Image.new("RGB", (9, 7), "red")]}
+IMAGES = {
+    "grey": image_bytes("L", "PNG"),
+    "palette": image_bytes("P", "PNG"),
+    "transparent": image_bytes("RGBA", "PNG"),
+    "16-bit": image_bytes("I;16", "PNG"),
+    "animated": image_bytes("RGB", "PNG", **FRAMES),
+    "jpeg": image_bytes("RGB", "JPEG"),
+    "cmyk": image_bytes("CMYK", "JPEG"),
+    "gif": image_bytes("P", "GIF"),
+    "empty": b"",
+}
+
+
+@few
+@given(st.sampled_from(list(IMAGES)), damages())
+def test_images(kind, damage):
+    with refused_in_one_line(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of what is odd but readable.
+        image = decoding.decode(damage(IMAGES[kind]), "a.png", image_size=None)
+        assert image.dtype == np.uint8
+        assert image.ndim == 3
+        assert image.shape[-1] == 3
+        assert kind not in ("16-bit", "gif", "empty")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("16-bit", "more than 8 bits"), ("gif", "unknown"), ("empty", "0 bytes")],
+)
+def test_images_that_are_refused(kind, reason):
+    with pytest.raises(errors.UsageError, match=reason):
+        decoding.decode(IMAGES[kind], "a.png", image_size=None)
+
+
+NAMES = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=20
+).filter(lambda name: name.strip(". "))
+
+
+@few
+@given(st.lists(st.tuples(NAMES, NAMES, st.booleans()), max_size=4))
+def test_folder_trees(tmp_path_factory, entries):
+    root = tmp_path_factory.mktemp("tree")
+    for split in ("train", "test"):
+        for folder, name, link in entries:
+            path = root / split / folder / (name + ".png")
+            with contextlib.suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if link:
+                    path.parent.joinpath(name).symlink_to(root / split)
+                else:
+                    path.write_bytes(IMAGES["grey"])
+    with refused_in_one_line():
+        dataset = helpers.load_folder(root)
+        assert len(dataset.train_images) > 0
+
+
+def small_h5(path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
+    model.save_weights(path)
+    return model
+
+
+@few
+@given(damages())
+def test_h5_files(tmp_path, damage):
+    path = tmp_path / "a.weights.h5"
+    model = small_h5(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with refused_in_one_line():
+        weights.load_file(model, path)
+        assert all(np.shape(value) for value in model.get_weights())
+
+
+@few
+@given(JSON, st.binary(max_size=64), st.integers(-9, 9))
+def test_safetensors_files(tmp_path, header, content, lie):
+    text = json.dumps(header).encode()
+    path = tmp_path / "a.safetensors"
+    length = max(0, len(text) + lie).to_bytes(8, "little")
+    path.write_bytes(length + text + content)
+    with pytest.raises(errors.UsageError):
+        weights.load_file(network(), path)
+
+
+@pytest.fixture(scope="module")
+def keras_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    inputs = keras.Input((8, 8, 3), dtype="uint8")
+    pooled = keras.layers.GlobalAveragePooling2D()(
+        keras.layers.Rescaling(1 / 255)(inputs)
+    )
+    keras.Model(inputs, keras.layers.Dense(2)(pooled)).save(path)
+    return path.read_bytes()
+
+
+@settings(few, max_examples=40)
+@given(damages())
+def test_keras_files(tmp_path, keras_file, damage):
+    path = tmp_path / "model.keras"
+    path.write_bytes(damage(keras_file))
+    with refused_in_one_line(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        prediction.load(path)
+
+
+def test_a_model_that_brings_code_is_refused(tmp_path):
+    ran = os.fspath(tmp_path / "ran")
+
+    def leaves_a_trace(pixels, ran=ran):
+        open(ran, "w").close()
+        return pixels
+
+    layers = [keras.Input((4, 4, 3)), keras.layers.Lambda(leaves_a_trace)]
+    path = tmp_path / "model.keras"
+    keras.Sequential(layers).save(path)
+    os.unlink(ran)
+    with pytest.raises(errors.UsageError, match="can't load"):
+        prediction.load(path)
+    assert not os.path.exists(ran)
+
+
+def network(cache={}):  # noqa: B006
+    """Returns one network for all examples; making it takes a second."""
+    if not cache:
+        cache["model"] = backbones.CifarResNet8(weights=None)
+    return cache["model"]
+
+
+def test_an_h5_file_with_links_and_other_types_is_refused(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    model = small_h5(path)
+    with h5py.File(path, "a") as file:
+        kernel = "layers/dense/vars/0"
+        del file[kernel]
+        file[kernel] = h5py.ExternalLink(os.fspath(tmp_path / "secret.h5"), "/x")
+    with pytest.raises(errors.UsageError):
+        weights.load_file(model, path)

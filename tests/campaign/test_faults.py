@@ -1,0 +1,41 @@
+"""The fault campaign: random kills, damages and full disks, and nothing is lost."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+FAULTS = ("kills", "sweep_kills", "checkpoints", "weights_files", "full_disks")
+
+
+@pytest.mark.parametrize(
+    ("fault", "number", "row"),
+    [
+        ("kills", 30, "run killed"),
+        ("sweep_kills", 10, "sweep killed"),
+        ("checkpoints", 200, "checkpoint damaged"),
+        ("weights_files", 1000, "weights file damaged"),
+        ("full_disks", 3, "disk full"),
+    ],
+)
+def test_nothing_is_lost(fault, number, row, tmp_path):
+    flags = [f"--{name}={number if name == fault else 0}" for name in FAULTS]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.faults", *flags],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    tried, survived = map(
+        int, re.search(rf"{row}.*?(\d+) +(\d+)", done.stdout).groups()
+    )
+    if fault == "full_disks" and not tried:
+        pytest.skip("no disk was filled: no tmpfs can be mounted here")
+    assert tried == survived
+    assert tried == number or fault == "full_disks"
