@@ -13,6 +13,7 @@ from normtest_tf import errors, normalization, runs
 
 FLAGS = flags.FLAGS
 USAGE_STATUS = 2
+PIPE_STATUS = 141  # As shells report SIGPIPE.
 MAX_SEED = 2**32 - 1
 DATASETS_HELP = (
     "cifar10, cifar100, svhn_cropped, tiny_imagenet, digits, or folder:PATH for "
@@ -271,12 +272,17 @@ def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None
     """Runs `main`; input that can't be used ends the program with one line."""
     try:
         main(argv)
+        sys.stdout.flush()
     except errors.UsageError as error:
         _fail(errors.one_line(error))
     except errors.Interrupted as interruption:
         _fail(errors.one_line(interruption), status=interruption.status)
     except KeyboardInterrupt:
         _fail("interrupted", status=130)
+    except BrokenPipeError:
+        # Who reads the output has seen enough; nothing can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(PIPE_STATUS)
 
 
 def _fail(message: str, status: int = USAGE_STATUS) -> None:

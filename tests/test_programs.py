@@ -253,3 +253,15 @@ def test_export_of_a_damaged_model(tmp_path, finished_run):
         (line,) = result.stderr.splitlines()
         assert words in line
     assert not (tmp_path / "export").exists()
+
+
+def test_output_that_nobody_reads_is_no_fault():
+    with subprocess.Popen(
+        [sys.executable, "-m", "experiments.train", "--list_models"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
