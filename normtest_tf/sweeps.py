@@ -6,6 +6,7 @@ report can tell what is missing.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -252,11 +253,12 @@ def _headline(
 
 
 def _record_failure(config: runs.RunConfig, error: errors.UsageError) -> None:
-    """Writes the error to the run's folder, unless the run has done so itself."""
-    path = config.folder / runs.FAILURE
-    if not path.exists():
-        record = {"format": runs.FORMAT, "error": errors.one_line(error)}
-        files.write_json(path, record)
+    """Writes the error to the run's folder, if that can be written."""
+    if isinstance(error, errors.TrainingFailed):
+        return  # The run itself has recorded it, with details.
+    record = {"format": runs.FORMAT, "error": errors.one_line(error)}
+    with contextlib.suppress(OSError):
+        files.write_json(config.folder / runs.FAILURE, record)
 
 
 def measured_seconds(results_dir: str) -> dict[tuple[str, str], float]:

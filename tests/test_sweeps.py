@@ -111,6 +111,8 @@ def run_with_faults(config):
 
 def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path):
     configs = grid(tmp_path)
+    configs[0].folder.mkdir(parents=True)
+    (configs[0].folder / "failed.json").write_text('{"error": "of last time"}')
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweeps, "_run", run_with_faults)
         tally = sweeps.run_all(configs, say=lambda line: None)

@@ -1,6 +1,7 @@
 """Whatever a file or a flag holds, it is read, or refused in one line."""
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -276,11 +277,10 @@ def test_a_model_that_brings_code_is_refused(tmp_path):
     assert not os.path.exists(ran)
 
 
-def network(cache={}):  # noqa: B006
+@functools.cache
+def network():
     """Returns one network for all examples; making it takes a second."""
-    if not cache:
-        cache["model"] = backbones.CifarResNet8(weights=None)
-    return cache["model"]
+    return backbones.CifarResNet8(weights=None)
 
 
 def test_an_h5_file_with_links_and_other_types_is_refused(tmp_path):
