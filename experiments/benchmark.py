@@ -22,7 +22,8 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import backbones, errors, files, quiet, tables
+from normtest_tf import backbones, errors, text
+from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
 
@@ -101,7 +102,7 @@ def report(measured: dict[str, list[dict[str, float]]]) -> str:
             )
         )
     ratio = medians["keras"] / medians["pytorch"]
-    return f"{tables.text_table(rows)}\nkeras / pytorch: {ratio:.2f}"
+    return f"{text.text_table(rows)}\nkeras / pytorch: {ratio:.2f}"
 
 
 if __name__ == "__main__":

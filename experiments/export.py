@@ -21,7 +21,8 @@ import numpy as np
 from absl import flags
 
 from experiments import common
-from normtest_tf import datasets, export_formats, files, model_metadata, quiet, runs
+from normtest_tf import datasets, export_formats, model_metadata, runs
+from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
 

@@ -29,7 +29,8 @@ from collections.abc import Callable, Iterator, Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import errors, quiet, runs, sweeps, tables
+from normtest_tf import errors, runs, sweeps, text
+from normtest_tf.system import quiet
 
 FLAGS = flags.FLAGS
 ROOT = pathlib.Path(__file__).parent.parent
@@ -341,7 +342,7 @@ def main(argv: Sequence[str]) -> None:
             killed_sweeps(folder / "sweeps", FLAGS.sweep_kills, generator),
         ]
     rows = [(count.fault, str(count.tried), str(count.survived)) for count in counts]
-    print(tables.text_table([("fault", "tried", "survived"), *rows]))
+    print(text.text_table([("fault", "tried", "survived"), *rows]))
     lost = [count.fault for count in counts if count.survived < count.tried]
     if lost:
         raise errors.UsageError(f"something was lost: {', '.join(lost)}")

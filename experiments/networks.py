@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import common
-from normtest_tf import files, quiet
 from normtest_tf.backbones import registry
+from normtest_tf.system import files, quiet
 
 if TYPE_CHECKING:
     import keras

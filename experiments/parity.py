@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import common, pytorch
-from normtest_tf import errors, files, quiet
+from normtest_tf import errors
+from normtest_tf.system import files, quiet
 
 if TYPE_CHECKING:
     from tests.parity.checks import Check

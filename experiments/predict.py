@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import errors, files, quiet
+from normtest_tf import errors
+from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
 

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import backbones, errors, files, quiet
+from normtest_tf import backbones, errors
+from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
 

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import files, quiet, runs
+from normtest_tf import runs
+from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
 SETTINGS = ("pretrain", "finetune")

@@ -37,7 +37,7 @@ def train_keras(
     folder: str, model: str, classes: int, batch_size: int
 ) -> dict[str, float]:
     """Trains as `experiments.train` does; returns rate and peak memory."""
-    from normtest_tf import quiet
+    from normtest_tf.system import quiet
 
     quiet.import_tensorflow()
     from normtest_tf import (
@@ -45,10 +45,10 @@ def train_keras(
         classifier,
         environment,
         normalization,
-        peak_memory,
         pytorch_semantics,
         training,
     )
+    from normtest_tf.system import memory
 
     images, labels = _read_images(folder)
     built, _ = classifier.build_classifier(
@@ -70,7 +70,7 @@ def train_keras(
     )
     return {
         "images_per_second": rows[-1]["images_per_second"],
-        "peak_memory_mib": peak_memory.mebibytes(),
+        "peak_memory_mib": memory.mebibytes(),
     }
 
 
@@ -81,7 +81,7 @@ def train_pytorch(
     import torch
 
     from experiments import pytorch
-    from normtest_tf import peak_memory
+    from normtest_tf.system import memory
 
     timm = pytorch.import_module("timm")
 
@@ -103,7 +103,7 @@ def train_pytorch(
         seconds = time.perf_counter() - started
     return {
         "images_per_second": len(images) / seconds,
-        "peak_memory_mib": peak_memory.mebibytes(),
+        "peak_memory_mib": memory.mebibytes(),
     }
 
 

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import errors, normalization, quiet, runs, sweeps, tables
+from normtest_tf import errors, normalization, runs, sweeps, text
 from normtest_tf.backbones import ARCHITECTURES
+from normtest_tf.system import quiet
 
 FLAGS = flags.FLAGS
 
@@ -115,7 +116,7 @@ def _print_plan(configs: Sequence[runs.RunConfig]) -> None:
         cell = datasets.slug(config.dataset), config.model
         if cell not in seconds:
             seconds[cell] = timing.probe_seconds(config)
-    print(tables.text_table(sweeps.plan_table(configs, seconds)))
+    print(text.text_table(sweeps.plan_table(configs, seconds)))
     waiting = [config for config in configs if sweeps.state(config) != "done"]
     left = sweeps.seconds_left(waiting, seconds) or 0.0
     print(

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import quiet, runs, tables
+from normtest_tf import runs, text
 from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.datasets import DATASETS
+from normtest_tf.system import quiet
 
 FLAGS = flags.FLAGS
 
@@ -43,7 +44,7 @@ def list_models() -> str:
         (entry.name, f"{entry.min_size}x{entry.min_size}", ", ".join(entry.tags))
         for entry in ARCHITECTURES.values()
     ]
-    return tables.text_table(rows)
+    return text.text_table(rows)
 
 
 def list_datasets() -> str:
@@ -63,7 +64,7 @@ def list_datasets() -> str:
             )
         )
     return (
-        tables.text_table(rows)
+        text.text_table(rows)
         + "\nfolder:PATH  your own images in PATH/train/CLASS/ and PATH/test/CLASS/"
     )
 

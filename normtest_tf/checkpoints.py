@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from normtest_tf import errors, files
+from normtest_tf import errors
+from normtest_tf.system import files
 
 MAGIC = b"NORMCKP1"
 DIGEST_BYTES = hashlib.sha256().digest_size

@@ -6,7 +6,8 @@ import dataclasses
 import importlib.util
 import pathlib
 
-from normtest_tf import errors, files
+from normtest_tf import errors
+from normtest_tf.system import files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,11 +25,11 @@ from normtest_tf import (
     datasets,
     errors,
     export_formats,
-    files,
     model_metadata,
     prediction,
     reloading,
 )
+from normtest_tf.system import files
 
 if TYPE_CHECKING:
     import onnx

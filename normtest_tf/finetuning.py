@@ -18,16 +18,14 @@ from normtest_tf import (
     datasets,
     environment,
     errors,
-    files,
-    locks,
     normalization,
     progress,
     pytorch_semantics,
     recording,
     runs,
-    stopping,
     training,
 )
+from normtest_tf.system import files, locks, signals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +141,7 @@ def _train_and_write(
     recorder = recording.Recorder(config, prepared.record, model, started)
     for note in recorder.notes:
         print(f"note: {note}")
-    with stopping.StopRequest() as stop:
+    with signals.StopRequest() as stop:
         try:
             _train(config, prepared, model, recorder, stop, epoch_lines)
         except (errors.TrainingFailed, errors.Interrupted) as reason:
@@ -162,7 +160,7 @@ def _train(
     prepared: Prepared,
     model: keras.Model,
     recorder: recording.Recorder,
-    stop: stopping.StopRequest,
+    stop: signals.StopRequest,
     epoch_lines: bool,
 ) -> None:
     """Trains the epochs that are missing."""
@@ -195,9 +193,7 @@ def _train(
 class _StopBetweenSteps(keras.callbacks.Callback):
     """Ends training after a step if that was asked for."""
 
-    def __init__(
-        self, stop: stopping.StopRequest, recorder: recording.Recorder
-    ) -> None:
+    def __init__(self, stop: signals.StopRequest, recorder: recording.Recorder) -> None:
         super().__init__()
         self._stop = stop
         self._recorder = recorder

@@ -10,15 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from normtest_tf import (
-    checkpoints,
-    curves,
-    errors,
-    files,
-    peak_memory,
-    runs,
-    training,
-)
+from normtest_tf import checkpoints, curves, errors, runs, training
+from normtest_tf.system import files, memory
 
 
 class Recorder:
@@ -152,7 +145,7 @@ class Recorder:
     def _spent_so_far(self) -> dict[str, float]:
         """Returns the time and the most memory of all processes of this run."""
         seconds = self._spent["seconds"] + time.perf_counter() - self._started
-        peak = max(self._spent["peak_memory_mib"], peak_memory.mebibytes() or 0.0)
+        peak = max(self._spent["peak_memory_mib"], memory.mebibytes() or 0.0)
         return {"seconds": seconds, "peak_memory_mib": peak}
 
     def outlook(self) -> str:

@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from normtest_tf import errors, files, normalization
+from normtest_tf import errors, normalization
 from normtest_tf.backbones import weights as weights_lib
 from normtest_tf.normalization import ChannelStatistics
+from normtest_tf.system import files
 
 MAX_JSON_BYTES = 10_000_000  # A larger file is something else under the same name.
 FAILURE = "failed.json"

@@ -15,7 +15,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from normtest_tf import datasets, errors, files, locks, processes, runs
+from normtest_tf import datasets, errors, runs
+from normtest_tf.system import files, locks, workers
 
 PLAN = "plan.json"
 RUNS_A_PROCESS = 4  # More save a few seconds each, and hold more memory.
@@ -170,7 +171,7 @@ def run_all(
     """
     waiting = [config for config in configs if state(config) != "done"]
     tally = Tally(skipped=len(configs) - len(waiting))
-    with processes.Worker() as worker:
+    with workers.Worker() as worker:
         if waiting:
             worker.call(_load_all, waiting)
         write_plan(configs)
@@ -182,7 +183,7 @@ def run_all(
     return tally
 
 
-def _outcome(config: runs.RunConfig, worker: processes.Worker, tally: Tally) -> str:
+def _outcome(config: runs.RunConfig, worker: workers.Worker, tally: Tally) -> str:
     """Runs one run, counts it, and says how it went."""
     try:
         result = worker.call(_run, config)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from normtest_tf import effects, runs, tables
+from normtest_tf import effects, runs, text
 from plots import curves, differences, style
 
 # Per setting and seed, the test accuracy after each epoch.
@@ -58,7 +58,7 @@ def summary(cells: Cells) -> str:
         )
         for seed, point in _points(cells).items()
     ]
-    return f"{tables.text_table(rows)}\n\n{verdict(_effect(cells))}"
+    return f"{text.text_table(rows)}\n\n{verdict(_effect(cells))}"
 
 
 def verdict(effect: effects.Estimate) -> str:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 import markdown
 
-from normtest_tf import analysis, files, report_tables, tables
+from normtest_tf import analysis, report_tables
+from normtest_tf import text as tables
 from normtest_tf.reference import ReferenceTable
 from normtest_tf.results import RULE_NAMES, Results
+from normtest_tf.system import files
 from plots import report_sections, study, style
 
 STYLE = """

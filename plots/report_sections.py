@@ -9,7 +9,7 @@ from normtest_tf import sweeps, verdicts
 from normtest_tf.analysis import Comparison
 from normtest_tf.report_tables import Row
 from normtest_tf.results import RULE_NAMES, RULES, Results
-from normtest_tf.tables import markdown_table
+from normtest_tf.text import markdown_table
 from normtest_tf.verdicts import signed
 
 

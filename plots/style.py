@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from normtest_tf import files
+from normtest_tf.system import files
 
 matplotlib.rcParams["svg.hashsalt"] = "normtest_tf"
 

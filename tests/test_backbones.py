@@ -254,10 +254,10 @@ def test_resolve(tmp_path):
 def test_a_tag_that_can_not_be_downloaded_is_one_clear_error(monkeypatch, tmp_path):
     from huggingface_hub import constants
 
-    from normtest_tf import network
+    from normtest_tf.system import hosts
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(network, "host_problem", lambda url: "no answer")
+    monkeypatch.setattr(hosts, "host_problem", lambda url: "no answer")
     with pytest.raises(errors.UsageError, match=r"no answer.*--weights=PATH"):
         backbones.ResNet18(weights="tv_in1k")
 

@@ -2,7 +2,8 @@ import pathlib
 
 import pytest
 
-from normtest_tf import errors, files
+from normtest_tf import errors
+from normtest_tf.system import files
 
 
 def test_a_file_is_complete_or_not_there(tmp_path):

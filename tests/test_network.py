@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from normtest_tf import network
+from normtest_tf.system import hosts
 
 
 def test_hanging_look_up_is_cut_short(monkeypatch):
@@ -19,9 +19,9 @@ def test_hanging_look_up_is_cut_short(monkeypatch):
         raise requests.ConnectionError
 
     monkeypatch.setattr(requests, "get", hang)
-    monkeypatch.setattr(network, "HOST_SECONDS", 0.2)
+    monkeypatch.setattr(hosts, "HOST_SECONDS", 0.2)
     start = time.monotonic()
-    assert network.host_problem("http://example.invalid") == "no answer within 0.2 s"
+    assert hosts.host_problem("http://example.invalid") == "no answer within 0.2 s"
     assert time.monotonic() - start < 5
     finished.set()
 
@@ -37,4 +37,4 @@ def test_answer_of_a_host(monkeypatch, status, problem):
     response.status_code = status
     response.raw = io.BytesIO()
     monkeypatch.setattr(requests, "get", lambda *_, **__: response)
-    assert network.host_problem("http://example.invalid") == problem
+    assert hosts.host_problem("http://example.invalid") == problem

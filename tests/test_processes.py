@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from normtest_tf import errors, processes
+from normtest_tf import errors
+from normtest_tf.system import workers
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -24,7 +25,7 @@ def kill_caller():
 
 
 def test_values_errors_and_the_process():
-    with processes.Worker() as worker:
+    with workers.Worker() as worker:
         first = worker.call(os.getpid)
         assert worker.call(os.getpid) == first != os.getpid()
         for error in (
@@ -44,7 +45,7 @@ def test_values_errors_and_the_process():
 def test_interruptions_keep_their_message_and_status():
     error = errors.Interrupted("all is kept", signal.SIGTERM)
     with (
-        processes.Worker() as worker,
+        workers.Worker() as worker,
         pytest.raises(errors.Interrupted, match="stopped by SIGTERM; all") as caught,
     ):
         worker.call(fail, error)
@@ -54,7 +55,7 @@ def test_interruptions_keep_their_message_and_status():
 def test_sigterm_ends_what_does_not_listen():
     before = signal.getsignal(signal.SIGTERM)
     with (
-        processes.Worker() as worker,
+        workers.Worker() as worker,
         pytest.raises(errors.Interrupted, match="stopped by SIGTERM"),
     ):
         worker.call(kill_caller)

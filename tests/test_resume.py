@@ -21,13 +21,12 @@ from normtest_tf import (
     checkpoints,
     classifier,
     errors,
-    files,
     finetuning,
     recording,
     runs,
-    stopping,
     training,
 )
+from normtest_tf.system import files, signals
 from tests import tiny_runs
 from tests.tiny_runs import EPOCHS, Killed, ending, names, new_config, outcome
 
@@ -197,7 +196,7 @@ def test_a_signal_at_the_very_end_is_not_swallowed(config, digits, ctrl_c):
 
 def test_signals_that_are_ignored_stay_so(ctrl_c):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with stopping.StopRequest() as stop:
+    with signals.StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)
     assert stop.received is None
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -208,7 +207,7 @@ def test_signals_outside_of_the_main_thread_and_a_second_one(ctrl_c):
 
     def use():
         try:
-            with stopping.StopRequest() as stop:
+            with signals.StopRequest() as stop:
                 assert stop.received is None
         except BaseException as error:
             failures.append(error)
@@ -217,7 +216,7 @@ def test_signals_outside_of_the_main_thread_and_a_second_one(ctrl_c):
     thread.start()
     thread.join()
     assert failures == []
-    with stopping.StopRequest() as stop:
+    with signals.StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.received is signal.SIGINT
         with pytest.raises(KeyboardInterrupt):

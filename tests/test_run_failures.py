@@ -10,15 +10,8 @@ import keras
 import pytest
 import tensorflow as tf
 
-from normtest_tf import (
-    checkpoints,
-    errors,
-    files,
-    finetuning,
-    locks,
-    runs,
-    training,
-)
+from normtest_tf import checkpoints, errors, finetuning, runs, training
+from normtest_tf.system import files, locks
 from tests.tiny_runs import EPOCHS, ending, names, new_config, outcome
 
 ROOT = pathlib.Path(__file__).parent.parent

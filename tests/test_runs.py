@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from normtest_tf import errors, files, runs
+from normtest_tf import errors, runs
+from normtest_tf.system import files
 
 ROWS = [
     {"epoch": 1, "train_accuracy": 0.1, "test_accuracy": 0.5, "seconds": 1.23456},

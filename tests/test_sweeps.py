@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from normtest_tf import errors, locks, runs, sweeps
+from normtest_tf import errors, runs, sweeps
+from normtest_tf.system import locks
 from tests.fake_results import write_run
 
 ROOT = pathlib.Path(__file__).parent.parent

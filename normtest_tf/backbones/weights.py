@@ -11,8 +11,9 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING
 
-from normtest_tf import errors, files, network
+from normtest_tf import errors
 from normtest_tf.backbones import registry
+from normtest_tf.system import files, hosts
 
 if TYPE_CHECKING:
     import keras
@@ -126,7 +127,7 @@ def _from_hub(source: Source, repository: str) -> pathlib.Path:
         return download(local_files_only=True)
     if constants.HF_HUB_OFFLINE:
         raise _no_download(source, repository, "HF_HUB_OFFLINE is set")
-    if problem := network.host_problem(constants.ENDPOINT):
+    if problem := hosts.host_problem(constants.ENDPOINT):
         raise _no_download(source, repository, problem)
     try:
         return download(local_files_only=False)

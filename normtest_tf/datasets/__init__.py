@@ -14,9 +14,10 @@ rest, validation_images, validation_labels = datasets.split_validation(
 import pathlib
 import re
 
-from normtest_tf import errors, files
+from normtest_tf import errors
 from normtest_tf.datasets.descriptions import DATASETS, DatasetDescription
 from normtest_tf.datasets.image_dataset import ImageDataset, split_validation
+from normtest_tf.system import files
 
 __all__ = [
     "DATASETS",

@@ -8,8 +8,9 @@ from urllib import parse
 
 import numpy as np
 
-from normtest_tf import errors, files, network
+from normtest_tf import errors
 from normtest_tf.datasets import descriptions, image_dataset
+from normtest_tf.system import files, hosts
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -88,7 +89,7 @@ def _prepare(
 
     host = parse.urlsplit(description.download_url).hostname
     # TFDS retries for minutes where there is no network.
-    if problem := network.host_problem(description.download_url):
+    if problem := hosts.host_problem(description.download_url):
         raise _unavailable(builder, root, f"{host} can't be reached ({problem})")
     try:
         builder.download_and_prepare(

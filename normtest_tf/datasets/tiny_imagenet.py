@@ -4,8 +4,9 @@ import pathlib
 
 import numpy as np
 
-from normtest_tf import errors, files
+from normtest_tf import errors
 from normtest_tf.datasets import decoding, descriptions, image_dataset, tfds_sets
+from normtest_tf.system import files
 
 FOLDER = "tiny-imagenet-200"
 

@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from normtest_tf import datasets, network, normalization
+from normtest_tf import datasets, normalization
+from normtest_tf.system import hosts
 from tests.datasets import helpers
 
 EXAMPLES = {"train": 12, "test": 5}
@@ -121,7 +122,7 @@ def test_failed_download(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ConnectionError("connection\nreset")
 
-    monkeypatch.setattr(network, "host_problem", lambda url: None)
+    monkeypatch.setattr(hosts, "host_problem", lambda url: None)
     builder = type(tfds.builder("cifar10", data_dir=tmp_path, try_gcs=False))
     monkeypatch.setattr(builder, "download_and_prepare", fail)
     with helpers.usage_error("download failed (connection reset)", "--data_dir"):

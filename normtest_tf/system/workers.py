@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
-from normtest_tf import errors, quiet, stopping
+from normtest_tf import errors
+from normtest_tf.system import quiet, signals
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -62,7 +63,7 @@ class Worker:
             ProcessDied: If the process ends meanwhile.
             Interrupted: If SIGTERM or Ctrl-C came meanwhile.
         """
-        with stopping.StopRequest(then=self._terminate) as stop:
+        with signals.StopRequest(then=self._terminate) as stop:
             try:
                 executor = self._executor or self._start()
                 result = executor.submit(function, *args, **kwargs).result()
