@@ -259,7 +259,7 @@ def damaged_weights(
 ) -> Count:
     """Damages weights files; survived is what was refused in a line, or harmless."""
     from normtest_tf import backbones
-    from normtest_tf.backbones import weights
+    from normtest_tf.backbones.weights import sources as weights
 
     count = Count("weights file damaged", tried=number)
     source = backbones.resolve("cifar_resnet8")

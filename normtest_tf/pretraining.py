@@ -15,7 +15,7 @@ from normtest_tf import (
     runs,
     training,
 )
-from normtest_tf.backbones import safetensors_weights
+from normtest_tf.backbones.weights import safetensors_files
 
 
 def pretrain(config: runs.RunConfig) -> tuple[keras.Model, list[dict[str, float]]]:
@@ -81,4 +81,4 @@ def save(model: keras.Model, path: pathlib.Path, dtype: str) -> None:
         path: The `.safetensors` file.
         dtype: `float16` or `float32`.
     """
-    safetensors_weights.save(model, path, dtype)
+    safetensors_files.save(model, path, dtype)

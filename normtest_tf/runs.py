@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from normtest_tf import errors, normalization
-from normtest_tf.backbones import weights as weights_lib
+from normtest_tf.backbones.weights import sources as weights_lib
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.system import files
 

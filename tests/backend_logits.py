@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from normtest_tf import backbones, classifier, normalization
-from normtest_tf.backbones import safetensors_weights, weights
+from normtest_tf.backbones.weights import safetensors_files, sources
 from tests.parity import cases
 
 SHAPE = (32, 32, 3)
@@ -28,13 +28,13 @@ def images():
 
 def load(model):
     """Loads the seeded weights from a file in timm's layout."""
-    variables = safetensors_weights.variables_by_tensor(model)
+    variables = safetensors_files.variables_by_tensor(model)
     tensors = cases.tensors(
-        {k: safetensors_weights.pytorch_shape(v) for k, v in variables.items()}
+        {k: safetensors_files.pytorch_shape(v) for k, v in variables.items()}
     )
     path = pathlib.Path(sys.argv[1]).with_suffix(".safetensors")
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path)
-    assert weights.load_file(model, path) == []
+    assert sources.load_file(model, path) == []
 
 
 def network_logits(builder):

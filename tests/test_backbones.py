@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from normtest_tf import backbones, errors
-from normtest_tf.backbones import registry, safetensors_weights
+from normtest_tf.backbones import registry
+from normtest_tf.backbones.weights import safetensors_files
 from tests import numpy_resnet
 
 RNG = np.random.default_rng(0)
@@ -49,16 +50,16 @@ def test_resnets_equal_their_definition_in_numpy(builder, size):
         weights=None, classes=7, input_shape=(size, size, 3), classifier_activation=None
     )
     model.set_weights([RNG.uniform(0.05, 0.2, w.shape) for w in model.get_weights()])
-    names = safetensors_weights.variables_by_tensor(model)
+    names = safetensors_files.variables_by_tensor(model)
     tensors = {
-        name: safetensors_weights.to_pytorch(np.array(variable)).astype("float64")
+        name: safetensors_files.to_pytorch(np.array(variable)).astype("float64")
         for name, variable in names.items()
     }
     # Signs, so that the ReLUs have something to do.
     for name, tensor in tensors.items():
         if tensor.ndim > 1:
             tensor *= RNG.choice([-1, 1], tensor.shape)
-            names[name].assign(safetensors_weights.from_pytorch(tensor))
+            names[name].assign(safetensors_files.from_pytorch(tensor))
     images = RNG.normal(size=(2, size, size, 3))
     expected = numpy_resnet.forward(tensors, images, cifar=builder != "ResNet18")
     logits = model.predict(images.astype("float32"), verbose=0)
@@ -265,7 +266,7 @@ def test_a_tag_that_can_not_be_downloaded_is_one_clear_error(monkeypatch, tmp_pa
 def test_a_cached_tag_needs_no_network(monkeypatch):
     import huggingface_hub
 
-    from normtest_tf.backbones import weights
+    from normtest_tf.backbones.weights import sources as weights
 
     def hub(repository, name, *, local_files_only):
         assert (repository, name) == ("timm/resnet18.a1_in1k", "model.safetensors")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from normtest_tf import errors
 from normtest_tf.backbones.registry import ARCHITECTURES, Architecture, Pretraining, get
-from normtest_tf.backbones.weights import Source, resolve
+from normtest_tf.backbones.weights.sources import Source, resolve
 
 if TYPE_CHECKING:
     import keras
@@ -95,9 +95,9 @@ def build(
     family = _family(entry.family)
     if entry.family == "keras_applications":
         return family.build(source, input_shape)
-    from normtest_tf.backbones import weights
+    from normtest_tf.backbones.weights import sources
 
     model = getattr(family, entry.builder)(
         include_top=False, weights=None, input_shape=input_shape, pooling="avg"
     )
-    return model, weights.load(model, source)
+    return model, sources.load(model, source)

@@ -11,7 +11,7 @@ from keras import layers
 
 from normtest_tf import pytorch_semantics
 from normtest_tf.backbones import registry
-from normtest_tf.backbones import weights as weights_lib
+from normtest_tf.backbones.weights import sources as weights_lib
 
 POOLING = {
     "avg": layers.GlobalAveragePooling2D,

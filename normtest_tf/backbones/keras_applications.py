@@ -6,11 +6,12 @@ import warnings
 
 import keras
 
-from normtest_tf.backbones import registry, weights
+from normtest_tf.backbones import registry
+from normtest_tf.backbones.weights import sources
 
 
 def build(
-    source: weights.Source, input_shape: tuple[int, int, int]
+    source: sources.Source, input_shape: tuple[int, int, int]
 ) -> tuple[keras.Model, list[str]]:
     """Builds one of Keras's networks as a feature extractor.
 
@@ -35,7 +36,7 @@ def build(
     }
     if source.tag is None:
         model = builder(weights=None, **arguments)
-        return model, [] if source.path is None else weights.load(model, source)
+        return model, [] if source.path is None else sources.load(model, source)
     try:
         with warnings.catch_warnings():
             # MobileNets say that their weights are those for 224x224 images.
@@ -45,4 +46,4 @@ def build(
         raise
     except Exception as error:
         # `keras.utils.get_file` wraps what went wrong in a bare Exception.
-        raise weights.keras_download(source, error) from error
+        raise sources.keras_download(source, error) from error

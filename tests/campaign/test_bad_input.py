@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from experiments import common
 from normtest_tf import backbones, errors, prediction, reference, results, runs, sweeps
-from normtest_tf.backbones import weights
+from normtest_tf.backbones.weights import sources
 from normtest_tf.datasets import decoding
 from tests.datasets import helpers
 from tests.fake_results import write_run
@@ -225,7 +225,7 @@ def test_h5_files(tmp_path, damage):
     model = small_h5(path)
     path.write_bytes(damage(path.read_bytes()))
     with refused_in_one_line():
-        weights.load_file(model, path)
+        sources.load_file(model, path)
         assert all(np.shape(value) for value in model.get_weights())
 
 
@@ -237,7 +237,7 @@ def test_safetensors_files(tmp_path, header, content, lie):
     length = max(0, len(text) + lie).to_bytes(8, "little")
     path.write_bytes(length + text + content)
     with pytest.raises(errors.UsageError):
-        weights.load_file(network(), path)
+        sources.load_file(network(), path)
 
 
 @pytest.fixture(scope="module")
@@ -291,4 +291,4 @@ def test_an_h5_file_with_links_and_other_types_is_refused(tmp_path):
         del file[kernel]
         file[kernel] = h5py.ExternalLink(os.fspath(tmp_path / "secret.h5"), "/x")
     with pytest.raises(errors.UsageError):
-        weights.load_file(model, path)
+        sources.load_file(model, path)

@@ -22,7 +22,7 @@ from normtest_tf import (
 from normtest_tf import (
     training as recipe_lib,
 )
-from normtest_tf.backbones import safetensors_weights, weights
+from normtest_tf.backbones.weights import safetensors_files, sources
 from tests.parity import cases
 
 Arrays = dict[str, np.ndarray]
@@ -54,14 +54,14 @@ def network(name: str, size: int, *, calm: bool = False) -> keras.Model:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "theirs.safetensors"
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path)
-        assert weights.load_file(model, path) == []
+        assert sources.load_file(model, path) == []
     return model
 
 
 def _shapes(model: keras.Model) -> dict[str, tuple[int, ...]]:
     """Returns the shapes of the tensors in a file of this model's weights."""
-    variables = safetensors_weights.variables_by_tensor(model)
-    return {k: safetensors_weights.pytorch_shape(v) for k, v in variables.items()}
+    variables = safetensors_files.variables_by_tensor(model)
+    return {k: safetensors_files.pytorch_shape(v) for k, v in variables.items()}
 
 
 def logits(name: str, size: int, dtype: str = "float64") -> Arrays:
@@ -82,7 +82,7 @@ def training_step(name: str, size: int) -> Arrays:
             loss = tf.reduce_mean(
                 tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
             )
-        variables = safetensors_weights.variables_by_tensor(model)
+        variables = safetensors_files.variables_by_tensor(model)
         trainable = {k: v.value for k, v in variables.items() if v.trainable}
         gradients = tape.gradient(loss, trainable)
     running = {k: np.array(v) for k, v in variables.items() if "running" in k}
@@ -109,7 +109,7 @@ def training(name: str) -> Arrays:
             values = model.train_on_batch(images, labels, return_dict=True)
             losses.append(float(values["loss"]))
             model.reset_metrics()
-    variables = safetensors_weights.variables_by_tensor(model)
+    variables = safetensors_files.variables_by_tensor(model)
     return {
         "losses": np.array(losses),
         **{f"weight/{k}": _theirs(v) for k, v in variables.items()},
@@ -139,4 +139,4 @@ def heads(name: str) -> Arrays:
 
 def _theirs(value: keras.Variable | tf.Tensor) -> np.ndarray:
     """Returns an array in PyTorch's order of axes."""
-    return safetensors_weights.to_pytorch(np.array(value))
+    return safetensors_files.to_pytorch(np.array(value))

@@ -2,9 +2,7 @@
 
 import pytest
 
-from normtest_tf.backbones import (
-    safetensors_weights,
-)
+from normtest_tf.backbones.weights import safetensors_files
 from tests.weights.helpers import randomise, small
 
 
@@ -16,5 +14,5 @@ def donor():
 @pytest.fixture
 def path(tmp_path, donor):
     path = tmp_path / "donor.safetensors"
-    safetensors_weights.save(donor, path)
+    safetensors_files.save(donor, path)
     return path

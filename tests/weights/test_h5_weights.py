@@ -4,10 +4,7 @@ import h5py
 import keras
 import numpy as np
 
-from normtest_tf.backbones import (
-    h5_weights,
-    weights,
-)
+from normtest_tf.backbones.weights import h5_files, sources
 from tests.weights.helpers import randomise, refused, same_weights, small
 
 
@@ -15,10 +12,10 @@ def test_keras_3_file(tmp_path, donor):
     path = tmp_path / "donor.weights.h5"
     donor.save_weights(path)
     model = small()
-    assert weights.load_file(model, path) == []
+    assert sources.load_file(model, path) == []
     assert same_weights(model, donor)
     for other in (small(include_top=False), small(classes=4)):
-        (left_out,) = weights.load_file(other, path)
+        (left_out,) = sources.load_file(other, path)
         assert "left out the classifier" in left_out
         np.testing.assert_array_equal(
             other.get_layer("layer3_0_conv2").kernel,
@@ -54,7 +51,7 @@ def test_keras_2_file(tmp_path):
     path = tmp_path / "mobilenet.h5"
     save_keras_2(donor, path)
     model = mobilenet(include_top=False, pooling="avg")
-    assert weights.load_file(model, path) == []
+    assert sources.load_file(model, path) == []
     assert same_weights(model, donor)
 
 
@@ -63,7 +60,7 @@ def test_keras_2_file_with_a_classifier(tmp_path):
     path = tmp_path / "mobilenet.h5"
     save_keras_2(donor, path)
     model = mobilenet(include_top=False, pooling="avg")
-    (left_out,) = weights.load_file(model, path)
+    (left_out,) = sources.load_file(model, path)
     assert "left out the classifier 'conv_preds'" in left_out
     np.testing.assert_array_equal(
         model.get_layer("conv_pw_13").kernel, donor.get_layer("conv_pw_13").kernel
@@ -83,7 +80,7 @@ def test_wrong_keras_2_files(tmp_path):
 
 
 def test_h5_expectations_follow_the_model():
-    shapes = h5_weights._expected_legacy(mobilenet(include_top=False))
+    shapes = h5_files._expected_legacy(mobilenet(include_top=False))
     assert shapes["conv1/0"] == (3, 3, 3, 8)
     assert shapes["conv1_bn/3"] == (8,)
 

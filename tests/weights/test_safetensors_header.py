@@ -8,11 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from normtest_tf import errors
-from normtest_tf.backbones import (
-    safetensors_header,
-    safetensors_weights,
-    weights,
-)
+from normtest_tf.backbones.weights import safetensors_files, safetensors_header, sources
 from tests.weights.helpers import refused, rewrite, small
 
 
@@ -154,7 +150,7 @@ def test_bytes_that_belong_to_no_tensor(path):
 def test_a_long_name_in_a_header_is_cut_short(path):
     lie(path, {"n\n" * 10**6: {}}, b"")
     with pytest.raises(errors.UsageError, match="lacks the key 'dtype'") as caught:
-        weights.load_file(small(), path)
+        sources.load_file(small(), path)
     assert len(str(caught.value)) < len(str(path)) + 300
     assert "\n" not in str(caught.value)
 
@@ -191,8 +187,8 @@ def test_absurd_float64_values_are_not_finite_as_float32(path):
 def changed_variables(model, tensors):
     """Returns by tensor how many of a model's values are not the file's."""
     found = {}
-    for name, variable in safetensors_weights.variables_by_tensor(model).items():
-        stored = safetensors_weights.from_pytorch(tensors[name])
+    for name, variable in safetensors_files.variables_by_tensor(model).items():
+        stored = safetensors_files.from_pytorch(tensors[name])
         found[name] = int(np.sum(np.array(variable) != stored))
     return {name: count for name, count in found.items() if count}
 
@@ -227,7 +223,7 @@ def test_a_single_wrong_byte_is_refused_or_changes_one_number(path):
         mutated[position] ^= int(rng.integers(1, 256))
         path.write_bytes(mutated)
         try:
-            weights.load_file(model, path)
+            sources.load_file(model, path)
         except errors.UsageError as error:
             refusals.append((owner, str(error)))
         else:

@@ -8,10 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from normtest_tf import backbones, errors
-from normtest_tf.backbones import (
-    safetensors_weights,
-    weights,
-)
+from normtest_tf.backbones.weights import safetensors_files, sources
 from tests.weights.helpers import randomise, refused, rewrite, same_weights, small
 
 
@@ -21,7 +18,7 @@ def test_safetensors_round_trip_in_pytorchs_layout(path, donor):
     assert tensors["fc.weight"].shape == (10, 128)
     assert tensors["layer2.0.downsample.1.running_var"].shape == (64,)
     model = small()
-    assert weights.load_file(model, path) == []
+    assert sources.load_file(model, path) == []
     assert same_weights(model, donor)
 
 
@@ -29,7 +26,7 @@ def test_safetensors_round_trip_in_pytorchs_layout(path, donor):
 def test_other_floats_are_converted(path, donor, dtype):
     rewrite(path, lambda t: t.update({k: v.astype(dtype) for k, v in t.items()}))
     model = small()
-    weights.load_file(model, path)
+    sources.load_file(model, path)
     expected = np.array(donor.get_layer("conv1").kernel).astype(dtype)
     np.testing.assert_array_equal(
         model.get_layer("conv1").kernel, expected.astype("float32")
@@ -39,7 +36,7 @@ def test_other_floats_are_converted(path, donor, dtype):
 def test_num_batches_tracked_is_ignored(path, donor):
     rewrite(path, lambda t: t.update({"bn1.num_batches_tracked": np.array(7)}))
     model = small()
-    weights.load_file(model, path)
+    sources.load_file(model, path)
     assert same_weights(model, donor)
 
 
@@ -48,25 +45,25 @@ def test_old_names_of_densenets_are_understood(tmp_path):
     options = {"weights": None, "classes": 3, "input_shape": (32, 32, 3)}
     donor = randomise(backbones.DenseNet121(**options))
     path = tmp_path / "old.safetensors"
-    safetensors_weights.save(donor, path)
+    safetensors_files.save(donor, path)
     new = load_file(path)
     assert "features.denseblock1.denselayer1.norm1.weight" in new
     old = {re.sub(r"(layer\d+\.(norm|conv))([12])", r"\1.\3", k): new[k] for k in new}
     assert "features.denseblock4.denselayer16.conv.2.weight" in old
     save_file(old, path)
     model = backbones.DenseNet121(**options)
-    assert weights.load_file(model, path) == []
+    assert sources.load_file(model, path) == []
     assert same_weights(model, donor)
 
 
 def test_classifier_of_another_size_is_left_out_and_said(path):
     model = small(classes=3)
     before = np.array(model.get_layer("fc").kernel)
-    assert weights.load_file(model, path) == [
+    assert sources.load_file(model, path) == [
         "left out the classifier of 10 classes in donor.safetensors"
     ]
     np.testing.assert_array_equal(model.get_layer("fc").kernel, before)
-    assert len(weights.load_file(small(include_top=False), path)) == 1
+    assert len(sources.load_file(small(include_top=False), path)) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import numpy as np
 import safetensors
 
 from normtest_tf import errors
-from normtest_tf.backbones import safetensors_header
+from normtest_tf.backbones.weights import safetensors_header
 
 CLASSIFIERS = ("fc", "classifier")
 FLOATS = ("F16", "BF16", "F32", "F64")

@@ -166,11 +166,11 @@ def load(model: keras.Model, source: Source) -> list[str]:
 
 def load_file(model: keras.Model, path: pathlib.Path) -> list[str]:
     """Loads the weights in one file; see `load`."""
-    from normtest_tf.backbones import h5_weights, safetensors_weights
+    from normtest_tf.backbones.weights import h5_files, safetensors_files
 
     if path.name.endswith(".safetensors"):
-        return safetensors_weights.load(model, path)
-    return h5_weights.load(model, path)
+        return safetensors_files.load(model, path)
+    return h5_files.load(model, path)
 
 
 def keras_download(source: Source, error: Exception) -> errors.UsageError:

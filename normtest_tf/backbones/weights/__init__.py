@@ -1,0 +1,1 @@
+"""Pre-trained weights: where they come from, and the files that hold them."""
