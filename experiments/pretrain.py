@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
         )
     files.check_writable(output.parent)
     quiet.import_tensorflow()
-    from normtest_tf import pretraining
+    from normtest_tf.training import pretraining
 
     config = common.run_config(weights="none", normalization="finetune")
     model, rows = pretraining.pretrain(config)

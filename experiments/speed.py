@@ -40,15 +40,9 @@ def train_keras(
     from normtest_tf.system import quiet
 
     quiet.import_tensorflow()
-    from normtest_tf import (
-        backbones,
-        classifier,
-        environment,
-        normalization,
-        pytorch_semantics,
-        training,
-    )
+    from normtest_tf import backbones, normalization, training
     from normtest_tf.system import memory
+    from normtest_tf.training import classifier, environment, pytorch_semantics
 
     images, labels = _read_images(folder)
     built, _ = classifier.build_classifier(

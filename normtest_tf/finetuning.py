@@ -14,18 +14,15 @@ import keras
 
 from normtest_tf import (
     checkpoints,
-    classifier,
     datasets,
-    environment,
     errors,
     normalization,
-    progress,
-    pytorch_semantics,
     recording,
     runs,
     training,
 )
 from normtest_tf.system import files, locks, signals
+from normtest_tf.training import classifier, environment, progress, pytorch_semantics
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,15 +8,8 @@ import time
 import keras
 import numpy as np
 
-from normtest_tf import (
-    classifier,
-    datasets,
-    environment,
-    normalization,
-    pytorch_semantics,
-    runs,
-    training,
-)
+from normtest_tf import datasets, normalization, runs, training
+from normtest_tf.training import classifier, environment, pytorch_semantics
 
 # A forward pass takes about a third of a training step.
 EVALUATION_SPEED = 3

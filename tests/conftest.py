@@ -39,7 +39,7 @@ def digits():
 @pytest.fixture
 def tiny(monkeypatch):
     """Makes runs fine-tune a tiny network, whatever they are told."""
-    from normtest_tf import classifier
+    from normtest_tf.training import classifier
     from tests import tiny_runs
 
     monkeypatch.setattr(classifier, "build_classifier", tiny_runs.tiny_classifier)
@@ -56,7 +56,8 @@ def config(tmp_path, tiny):
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory, digits):
     """The outcome of that run when nothing goes wrong."""
-    from normtest_tf import classifier, finetuning
+    from normtest_tf import finetuning
+    from normtest_tf.training import classifier
     from tests import tiny_runs
 
     config = tiny_runs.new_config(tmp_path_factory.mktemp("uninterrupted"))

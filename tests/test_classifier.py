@@ -5,8 +5,9 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf import backbones, classifier, pytorch_semantics
+from normtest_tf import backbones
 from normtest_tf.normalization import IMAGENET, MINMAX
+from normtest_tf.training import classifier, pytorch_semantics
 
 SHAPE = (32, 32, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, *SHAPE), dtype=np.uint8)

@@ -15,7 +15,6 @@ from PIL import Image
 
 from normtest_tf import (
     backbones,
-    classifier,
     errors,
     export_formats,
     exporting,
@@ -26,6 +25,7 @@ from normtest_tf import (
 )
 from normtest_tf.backbones.registry import CAFFE
 from normtest_tf.normalization import IMAGENET, MINMAX, ChannelStatistics
+from normtest_tf.training import classifier
 
 SHAPE = (16, 24, 3)  # Not square, so that swapped sides show.
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)

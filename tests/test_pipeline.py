@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from normtest_tf import pipeline
+from normtest_tf.training import pipeline
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf import pytorch_semantics
+from normtest_tf.training import pytorch_semantics
 
 RNG = np.random.default_rng(0)
 

@@ -17,16 +17,9 @@ import keras
 import pytest
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
-from normtest_tf import (
-    checkpoints,
-    classifier,
-    errors,
-    finetuning,
-    recording,
-    runs,
-    training,
-)
+from normtest_tf import checkpoints, errors, finetuning, recording, runs, training
 from normtest_tf.system import files, signals
+from normtest_tf.training import classifier
 from tests import tiny_runs
 from tests.tiny_runs import EPOCHS, Killed, ending, names, new_config, outcome
 

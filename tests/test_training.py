@@ -4,15 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf import (
-    backbones,
-    classifier,
-    errors,
-    pipeline,
-    pytorch_semantics,
-    training,
-)
+from normtest_tf import backbones, errors, training
 from normtest_tf.normalization import IMAGENET, MINMAX
+from normtest_tf.training import classifier, pipeline, pytorch_semantics
 
 RNG = np.random.default_rng(0)
 SPLIT = training.Split(

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from normtest_tf import pytorch_semantics
 from normtest_tf.backbones import registry
 from normtest_tf.backbones.weights import sources as weights_lib
+from normtest_tf.training import pytorch_semantics
 
 POOLING = {
     "avg": layers.GlobalAveragePooling2D,

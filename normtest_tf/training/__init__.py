@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from normtest_tf import errors, pipeline, pytorch_semantics
+from normtest_tf import errors
+from normtest_tf.training import pipeline, pytorch_semantics
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,16 +6,9 @@ import pathlib
 
 import keras
 
-from normtest_tf import (
-    backbones,
-    datasets,
-    normalization,
-    progress,
-    pytorch_semantics,
-    runs,
-    training,
-)
+from normtest_tf import backbones, datasets, normalization, runs, training
 from normtest_tf.backbones.weights import safetensors_files
+from normtest_tf.training import progress, pytorch_semantics
 
 
 def pretrain(config: runs.RunConfig) -> tuple[keras.Model, list[dict[str, float]]]:
