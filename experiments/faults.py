@@ -105,7 +105,7 @@ def start_run(config: runs.RunConfig) -> multiprocessing.process.BaseProcess:
 
 def _run(config: runs.RunConfig) -> None:
     """Runs silently; the exit status is that of a program."""
-    from normtest_tf import finetuning
+    from normtest_tf.runs import finetuning
 
     with (
         open(os.devnull, "w") as null,
@@ -241,7 +241,7 @@ def damaged_checkpoints(number: int, generator: random.Random) -> Count:
     """Damages checkpoints; survived is what was refused."""
     import numpy as np
 
-    from normtest_tf import checkpoints
+    from normtest_tf.runs import checkpoints
 
     count = Count("checkpoint damaged", tried=number)
     tensors = {"model/00000": np.arange(5000, dtype="float32")}

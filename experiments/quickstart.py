@@ -46,7 +46,8 @@ def main(argv: Sequence[str]) -> None:
     del argv
     configs = configurations()
     quiet.import_tensorflow()
-    from normtest_tf import datasets, finetuning
+    from normtest_tf import datasets
+    from normtest_tf.runs import finetuning
     from plots import quickstart
 
     dataset = datasets.load("digits")

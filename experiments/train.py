@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
     config = common.run_config()
     config.check()
     quiet.import_tensorflow()
-    from normtest_tf import finetuning
+    from normtest_tf.runs import finetuning
 
     if FLAGS.dry_run:
         print(finetuning.dry_run(config))

@@ -217,7 +217,7 @@ def _load(
 
 def _run(config: runs.RunConfig) -> dict[str, Any]:
     """Runs one run; whatever goes wrong there, others can go on."""
-    from normtest_tf import finetuning
+    from normtest_tf.runs import finetuning
 
     dataset = _load(config.dataset, config.data_dir, config.image_size)
     try:

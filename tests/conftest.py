@@ -56,7 +56,7 @@ def config(tmp_path, tiny):
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory, digits):
     """The outcome of that run when nothing goes wrong."""
-    from normtest_tf import finetuning
+    from normtest_tf.runs import finetuning
     from normtest_tf.training import classifier
     from tests import tiny_runs
 

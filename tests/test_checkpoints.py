@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from normtest_tf import checkpoints
+from normtest_tf.runs import checkpoints
 
 RNG = np.random.default_rng(0)
 

@@ -18,13 +18,13 @@ from normtest_tf import (
     errors,
     export_formats,
     exporting,
-    finetuning,
     model_metadata,
     prediction,
     runs,
 )
 from normtest_tf.backbones.registry import CAFFE
 from normtest_tf.normalization import IMAGENET, MINMAX, ChannelStatistics
+from normtest_tf.runs import finetuning
 from normtest_tf.training import classifier
 
 SHAPE = (16, 24, 3)  # Not square, so that swapped sides show.

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf import datasets, errors, finetuning, runs
+from normtest_tf import datasets, errors, runs
+from normtest_tf.runs import finetuning
 
 FILES = {
     "config.json",

@@ -17,7 +17,8 @@ import keras
 import pytest
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
-from normtest_tf import checkpoints, errors, finetuning, recording, runs, training
+from normtest_tf import errors, runs, training
+from normtest_tf.runs import checkpoints, finetuning, recorder
 from normtest_tf.system import files, signals
 from normtest_tf.training import classifier
 from tests import tiny_runs
@@ -144,7 +145,7 @@ def test_a_killed_overwrite_goes_on_without_overwrite(config, digits, expected):
 @pytest.mark.parametrize(("every", "kept"), [(1, [1, 2]), (3, [2])])
 def test_sigterm_leaves_the_last_epoch(every, kept, config, digits, expected):
     config = dataclasses.replace(config, checkpoint_every=every)
-    add = recording.Recorder.add
+    add = recorder.Recorder.add
 
     def add_and_signal(self, row):
         add(self, row)
@@ -153,7 +154,7 @@ def test_sigterm_leaves_the_last_epoch(every, kept, config, digits, expected):
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recording.Recorder, "add", add_and_signal)
+        patch.setattr(recorder.Recorder, "add", add_and_signal)
         with pytest.raises(errors.Interrupted, match=r"SIGTERM; .* 2 of 4 ") as caught:
             finetuning.run(config, digits)
     assert caught.value.status == 143

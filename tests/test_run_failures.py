@@ -10,7 +10,8 @@ import keras
 import pytest
 import tensorflow as tf
 
-from normtest_tf import checkpoints, errors, finetuning, runs, training
+from normtest_tf import errors, runs, training
+from normtest_tf.runs import checkpoints, finetuning
 from normtest_tf.system import files, locks
 from tests.tiny_runs import EPOCHS, ending, names, new_config, outcome
 

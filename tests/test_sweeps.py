@@ -99,7 +99,7 @@ def test_time_left_comes_from_finished_runs(tmp_path):
 
 def run_with_faults(config):
     """Is called in the sweep's other process in place of a run."""
-    from normtest_tf import finetuning
+    from normtest_tf.runs import finetuning
 
     if config.seed == 1:
         if config.normalization == "finetune":

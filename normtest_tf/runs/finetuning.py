@@ -12,15 +12,9 @@ from typing import Any
 
 import keras
 
-from normtest_tf import (
-    checkpoints,
-    datasets,
-    errors,
-    normalization,
-    recording,
-    runs,
-    training,
-)
+from normtest_tf import datasets, errors, normalization, runs, training
+from normtest_tf.runs import checkpoints
+from normtest_tf.runs import recorder as recording
 from normtest_tf.system import files, locks, signals
 from normtest_tf.training import classifier, environment, progress, pytorch_semantics
 

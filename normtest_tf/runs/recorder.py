@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from normtest_tf import checkpoints, curves, errors, runs, training
+from normtest_tf import errors, runs, training
+from normtest_tf.runs import checkpoints, tensorboard
 from normtest_tf.system import files, memory
 
 
@@ -76,7 +77,7 @@ class Recorder:
                 self.notes.append("no checkpoint is readable: the run starts afresh")
             runs.start_afresh(self._folder)
         files.write_json(self._folder / "config.json", self._record)
-        self._curves = curves.Curves(self._folder / "tensorboard", self.rows)
+        self._curves = tensorboard.Curves(self._folder / "tensorboard", self.rows)
 
     def _take_up(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Goes on from a checkpoint, which must be this run's."""
