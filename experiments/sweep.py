@@ -109,13 +109,14 @@ def main(argv: Sequence[str]) -> None:
 
 def _print_plan(configs: Sequence[runs.RunConfig]) -> None:
     """Prints what would be run and how long it would take."""
-    from normtest_tf import datasets, timing
+    from normtest_tf import datasets
+    from normtest_tf.sweeps import estimates
 
     seconds = sweeps.measured_seconds(FLAGS.results_dir)
     for config in configs:
         cell = datasets.slug(config.dataset), config.model
         if cell not in seconds:
-            seconds[cell] = timing.probe_seconds(config)
+            seconds[cell] = estimates.probe_seconds(config)
     print(text.text_table(sweeps.plan_table(configs, seconds)))
     waiting = [config for config in configs if sweeps.state(config) != "done"]
     left = sweeps.seconds_left(waiting, seconds) or 0.0
