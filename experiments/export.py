@@ -21,7 +21,9 @@ import numpy as np
 from absl import flags
 
 from experiments import common
-from normtest_tf import datasets, export_formats, model_metadata, runs
+from normtest_tf import datasets, runs
+from normtest_tf.export import formats
+from normtest_tf.export import metadata as model_metadata
 from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
@@ -36,7 +38,7 @@ flags.DEFINE_string(
 flags.DEFINE_enum(
     "format",
     "keras",
-    list(export_formats.FORMATS),
+    list(formats.FORMATS),
     "keras: a .keras file. saved_model: a folder for TensorFlow and its servers. "
     "onnx: an .onnx file. litert: a .tflite file.",
 )
@@ -77,12 +79,14 @@ flags.mark_bool_flags_as_mutual_exclusive(["probabilities", "features"])
 
 def check_images(metadata: dict[str, Any]) -> np.ndarray:
     """Returns the images that the flags ask to compare on."""
-    from normtest_tf import exporting
+    from normtest_tf.export import verification
 
     if FLAGS.check_on == "random":
-        return exporting.random_images(metadata["image"]["shape"], FLAGS.check_images)
+        return verification.random_images(
+            metadata["image"]["shape"], FLAGS.check_images
+        )
     run = runs.read_json(pathlib.Path(FLAGS.run_dir, "config.json"))["requested"]
-    name = exporting.comparison_dataset(run["dataset"], FLAGS.dataset)
+    name = verification.comparison_dataset(run["dataset"], FLAGS.dataset)
     dataset = datasets.load(name, FLAGS.data_dir, run["image_size"])
     return dataset.test_images[: FLAGS.check_images]
 
@@ -90,7 +94,7 @@ def check_images(metadata: dict[str, Any]) -> np.ndarray:
 def main(argv: Sequence[str]) -> None:
     """Writes and checks what the flags ask for."""
     del argv
-    entry = export_formats.FORMATS[FLAGS.format]
+    entry = formats.FORMATS[FLAGS.format]
     kind = "logits"
     if FLAGS.probabilities or FLAGS.features:
         kind = "probabilities" if FLAGS.probabilities else "features"
@@ -104,14 +108,16 @@ def main(argv: Sequence[str]) -> None:
     # A GPU multiplies with fewer digits than the runtimes that it is compared with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     quiet.import_tensorflow()
-    from normtest_tf import exporting, prediction
+    from normtest_tf.export import prediction, verification
 
     model = prediction.load_model(run_dir / "model.keras")
     images = check_images(metadata)
     try:
         with quiet.silent_stderr():
-            comparison = exporting.export(model, path, FLAGS.format, metadata, images)
-    except exporting.ExportError as error:
+            comparison = verification.export(
+                model, path, FLAGS.format, metadata, images
+            )
+    except verification.ExportError as error:
         sys.exit(f"error: {error}")
     print(f"{FLAGS.format} against the run's model: {comparison}")
     print(f"export: {path}")

@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     quiet.import_tensorflow()
     import numpy as np
 
-    from normtest_tf import prediction
+    from normtest_tf.export import prediction
 
     classifier = prediction.load(model_path)
     read, failures = [], []

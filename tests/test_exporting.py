@@ -13,16 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from normtest_tf import (
-    backbones,
-    errors,
-    export_formats,
-    exporting,
-    model_metadata,
-    prediction,
-    runs,
-)
+from normtest_tf import backbones, errors, runs
 from normtest_tf.backbones.registry import CAFFE
+from normtest_tf.export import formats, prediction, verification
+from normtest_tf.export import metadata as model_metadata
 from normtest_tf.normalization import IMAGENET, MINMAX, ChannelStatistics
 from normtest_tf.runs import finetuning
 from normtest_tf.training import classifier
@@ -95,7 +89,7 @@ FORMATS = [
             reason=f"needs {', '.join(entry.missing())} to write or run it",
         ),
     )
-    for name, entry in export_formats.FORMATS.items()
+    for name, entry in formats.FORMATS.items()
 ]
 
 
@@ -123,7 +117,7 @@ def metadata(output="logits", precision="float32"):
 
 
 def suffixed(folder, stem, format_name):
-    return folder / (stem + export_formats.FORMATS[format_name].suffix)
+    return folder / (stem + formats.FORMATS[format_name].suffix)
 
 
 def run_elsewhere(format_name, paths, images, folder):
@@ -149,8 +143,8 @@ def test_every_setting_agrees_on_pixels_alone(format_name, tmp_path):
     models = {name: build(*values) for name, values in SETTINGS.items()}
     paths = [suffixed(tmp_path, name, format_name) for name in models]
     for model, path in zip(models.values(), paths, strict=True):
-        exported = exporting.build(model, "logits")
-        exporting.write(exported, path, format_name, metadata())
+        exported = verification.build(model, "logits")
+        verification.write(exported, path, format_name, metadata())
     outputs = run_elsewhere(format_name, paths, IMAGES, tmp_path)
     targets = [model.predict(IMAGES, verbose=0) for model in models.values()]
     for received, target in zip(outputs, targets, strict=True):
@@ -164,7 +158,7 @@ def test_the_constants_of_an_onnx_graph_are_exact_for_every_pixel_value():
     values = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 16, 16, 3)
     for statistics in (FINETUNE, IMAGENET, MINMAX, CAFFE):
         layer = classifier.normalization_layer(statistics, (16, 16, 3))
-        stand_in = exporting._constants_as_attributes(layer)
+        stand_in = verification._constants_as_attributes(layer)
         expected = np.array(layer(values))
         received = np.array(stand_in(values))
         limit = 2 * np.spacing(abs(expected).max())
@@ -174,11 +168,11 @@ def test_the_constants_of_an_onnx_graph_are_exact_for_every_pixel_value():
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_a_model_of_mixed_precision_is_exported_in_float32(precision, tmp_path):
     mixed, full = build(precision=precision), build()
-    exported = exporting.build(mixed, "logits")
+    exported = verification.build(mixed, "logits")
     for layer in exported._flatten_layers():
         assert layer.dtype_policy.name == "float32", layer.name
     assert_equal(exported.predict(IMAGES, verbose=0), full.predict(IMAGES, verbose=0))
-    target = exporting.expected(mixed, "logits", precision, IMAGES)
+    target = verification.expected(mixed, "logits", precision, IMAGES)
     assert_equal(target.astype("float32"), full.predict(IMAGES, verbose=0))
 
 
@@ -189,10 +183,10 @@ def test_mixed_precision_and_probabilities_through_the_whole_export(
     mixed = build(precision="mixed_bfloat16")
     path = suffixed(tmp_path, "mine", format_name)
     info = metadata("probabilities", "mixed_bfloat16")
-    comparison = exporting.export(mixed, path, format_name, info, IMAGES)
+    comparison = verification.export(mixed, path, format_name, info, IMAGES)
     assert comparison.images == len(IMAGES)
     assert comparison.relative <= 1e-5
-    received = exporting.reload(format_name, path, IMAGES)
+    received = verification.reload(format_name, path, IMAGES)
     np.testing.assert_allclose(received.sum(axis=1), 1, rtol=1e-6)
     full = build().predict(IMAGES, verbose=0)
     assert_equal(received, prediction.softmax(full))
@@ -203,9 +197,9 @@ def test_mixed_precision_and_probabilities_through_the_whole_export(
 def test_features_are_what_the_head_takes(format_name, tmp_path):
     model = build()
     path = suffixed(tmp_path, "features", format_name)
-    exported = exporting.build(model, "features")
-    exporting.write(exported, path, format_name, metadata("features"))
-    features = exporting.reload(format_name, path, IMAGES)
+    exported = verification.build(model, "features")
+    verification.write(exported, path, format_name, metadata("features"))
+    features = verification.reload(format_name, path, IMAGES)
     head = model.get_layer("head")
     assert features.shape == (len(IMAGES), head.kernel.shape[0])
     logits = features @ np.array(head.kernel) + np.array(head.bias)
@@ -218,7 +212,7 @@ def test_metadata_are_in_the_export_and_readable_without_this_package(
 ):
     path = suffixed(tmp_path, "model", format_name)
     info = metadata()
-    exporting.write(exporting.build(build(), "logits"), path, format_name, info)
+    verification.write(verification.build(build(), "logits"), path, format_name, info)
     if format_name == "saved_model":
         stored = json.loads((path / "assets.extra/normtest_tf.json").read_text("utf-8"))
     elif format_name == "onnx":
@@ -250,9 +244,9 @@ def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch):
         changed.set_weights([weight * 1.001 for weight in model.get_weights()])
         return changed
 
-    monkeypatch.setattr(exporting, "build", wrong)
-    with pytest.raises(exporting.ExportError, match="does not compute what"):
-        exporting.export(build(), path, "keras", metadata(), IMAGES)
+    monkeypatch.setattr(verification, "build", wrong)
+    with pytest.raises(verification.ExportError, match="does not compute what"):
+        verification.export(build(), path, "keras", metadata(), IMAGES)
     assert path.read_text() == "an earlier export"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -265,24 +259,24 @@ def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch):
     ],
 )
 def test_outputs_of_another_kind_are_refused(received, words):
-    with pytest.raises(exporting.ExportError, match=words):
-        exporting.compare(received, np.ones([2, 3]))
+    with pytest.raises(verification.ExportError, match=words):
+        verification.compare(received, np.ones([2, 3]))
 
 
 def test_nan_is_not_equal():
     received = np.full([2, 3], np.nan, "float32")
-    assert not exporting.compare(received, np.ones([2, 3])).is_equal
+    assert not verification.compare(received, np.ones([2, 3])).is_equal
 
 
 def test_an_export_that_does_not_run_says_why(tmp_path):
     (tmp_path / "model.keras").write_text("nothing")
-    with pytest.raises(exporting.ExportError, match=r"does not run .*model\.keras"):
-        exporting.reload("keras", tmp_path / "model.keras", IMAGES)
+    with pytest.raises(verification.ExportError, match=r"does not run .*model\.keras"):
+        verification.reload("keras", tmp_path / "model.keras", IMAGES)
 
 
 def test_a_missing_runtime_is_named_with_the_pip_command():
     entry = dataclasses.replace(
-        export_formats.FORMATS["onnx"], modules={"some-onnx": "no_such_module"}
+        formats.FORMATS["onnx"], modules={"some-onnx": "no_such_module"}
     )
     with pytest.raises(errors.UsageError, match="pip install some-onnx"):
         entry.check_installed()
@@ -291,18 +285,16 @@ def test_a_missing_runtime_is_named_with_the_pip_command():
 @pytest.mark.parametrize("output", ["logits", "probabilities", "features"])
 def test_default_paths_all_differ(output):
     run_dir = pathlib.Path("run")
-    paths = [
-        entry.default_path(run_dir, output) for entry in export_formats.FORMATS.values()
-    ]
+    paths = [entry.default_path(run_dir, output) for entry in formats.FORMATS.values()]
     assert len(set(paths)) == 4
-    for entry, path in zip(export_formats.FORMATS.values(), paths, strict=True):
+    for entry, path in zip(formats.FORMATS.values(), paths, strict=True):
         assert path.parent == run_dir / "export"
         entry.check_path(path, overwrite=False)
         assert ("features" in path.name) == (output == "features")
 
 
 def test_a_folder_that_is_no_saved_model_is_never_replaced(tmp_path):
-    entry = export_formats.FORMATS["saved_model"]
+    entry = formats.FORMATS["saved_model"]
     (tmp_path / "holidays.jpg").touch()
     with pytest.raises(errors.UsageError, match="no saved_model export"):
         entry.check_path(tmp_path, overwrite=True)
@@ -337,13 +329,13 @@ def test_metadata_of_a_run_on_a_folder_hold_no_path(folder_run):
 
 
 def test_a_run_s_folder_of_images_is_named_again_to_compare_on_it():
-    assert exporting.comparison_dataset("cifar10", None) == "cifar10"
+    assert verification.comparison_dataset("cifar10", None) == "cifar10"
     given = "folder:/home/somebody/pets/"
-    assert exporting.comparison_dataset("folder-pets", given) == given
+    assert verification.comparison_dataset("folder-pets", given) == given
     with pytest.raises(errors.UsageError, match="needs --dataset=folder:PATH"):
-        exporting.comparison_dataset("folder-pets", None)
+        verification.comparison_dataset("folder-pets", None)
     with pytest.raises(errors.UsageError, match="not the run's data set"):
-        exporting.comparison_dataset("folder-pets", "cifar10")
+        verification.comparison_dataset("folder-pets", "cifar10")
 
 
 def test_records_that_lack_something(folder_run):

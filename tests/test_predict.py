@@ -8,7 +8,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from normtest_tf import errors, model_metadata, prediction
+from normtest_tf import errors
+from normtest_tf.export import metadata as model_metadata
+from normtest_tf.export import prediction
 from tests.test_exporting import NAMES, build
 from tests.test_exporting import SHAPE as MODEL_SHAPE
 from tests.test_programs import run

@@ -21,14 +21,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from normtest_tf import (
-    datasets,
-    errors,
-    export_formats,
-    model_metadata,
-    prediction,
-    reloading,
-)
+from normtest_tf import datasets, errors
+from normtest_tf.export import formats, prediction, runtimes
+from normtest_tf.export import metadata as model_metadata
 from normtest_tf.system import files
 
 if TYPE_CHECKING:
@@ -173,7 +168,7 @@ def export(
         ExportError: If the export can't be written or reloaded, or differs.
             What was at `path` before is still there.
     """
-    entry = export_formats.FORMATS[format_name]
+    entry = formats.FORMATS[format_name]
     if not entry.any_backend and keras.backend.backend() != "tensorflow":
         raise errors.UsageError(
             f"--format={format_name} is written by TensorFlow; set "
@@ -212,7 +207,7 @@ def reload(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarr
         np.save(pixels, images)
         arguments = [format_name, str(path.absolute()), pixels, outputs]
         process = subprocess.run(
-            [sys.executable, reloading.__file__, *arguments],
+            [sys.executable, runtimes.__file__, *arguments],
             capture_output=True,
             text=True,
             errors="replace",

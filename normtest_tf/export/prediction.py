@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from normtest_tf import errors, model_metadata
+from normtest_tf import errors
 from normtest_tf.datasets import decoding
+from normtest_tf.export import metadata as model_metadata
 
 BATCH_SIZE = 64
 

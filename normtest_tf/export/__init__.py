@@ -1,0 +1,1 @@
+"""A run's model elsewhere: other formats, verified, and predictions."""
