@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import reference, results
+from normtest_tf import reference
+from normtest_tf.analysis import results
 from normtest_tf.system import files
 
 FLAGS = flags.FLAGS

@@ -18,7 +18,8 @@ import dataclasses
 import os
 import pathlib
 
-from normtest_tf import errors, results, study_trees
+from normtest_tf import errors, study_trees
+from normtest_tf.analysis import results
 from normtest_tf.study_trees import Cell, PublishedRun
 
 DATA = pathlib.Path(__file__).with_name("reference_data")

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from normtest_tf import analysis, effects, verdicts
+from normtest_tf.analysis import comparisons as analysis
+from normtest_tf.analysis import effects, verdicts
+from normtest_tf.analysis.results import RULES, Cell, Results, Run
 from normtest_tf.datasets import DATASETS
 from normtest_tf.reference import ReferenceTable
-from normtest_tf.results import RULES, Cell, Results, Run
 
 Row = dict[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
-from normtest_tf.effects import Estimate
+from normtest_tf.analysis.effects import Estimate
 from plots import style
 
 

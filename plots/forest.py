@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from normtest_tf.analysis import Comparison
-from normtest_tf.results import Cell
+from normtest_tf.analysis.comparisons import Comparison
+from normtest_tf.analysis.results import Cell
 from plots import style
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from normtest_tf import effects, runs, text
+from normtest_tf import runs, text
+from normtest_tf.analysis import effects
 from plots import curves, differences, style
 
 # Per setting and seed, the test accuracy after each epoch.

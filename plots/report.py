@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import markdown
 
-from normtest_tf import analysis, report_tables
+from normtest_tf import report_tables
 from normtest_tf import text as tables
+from normtest_tf.analysis import comparisons
+from normtest_tf.analysis.results import RULE_NAMES, Results
 from normtest_tf.reference import ReferenceTable
-from normtest_tf.results import RULE_NAMES, Results
 from normtest_tf.system import files
 from plots import report_sections, study, style
 
@@ -52,7 +53,7 @@ def write(
     Returns:
         The answer, in a paragraph of Markdown.
     """
-    compared = analysis.comparisons(results, rule=rule, margin=margin)
+    compared = comparisons.comparisons(results, rule=rule, margin=margin)
     accuracy_rows = report_tables.accuracies(results, rule, references)
     published_rows = report_tables.published(references, results)
     data_rows = report_tables.data_sets(results)
@@ -96,7 +97,7 @@ def _write_rows(path: pathlib.Path, rows: Sequence[report_tables.Row]) -> None:
     files.write_text(path, tables.csv_text(rows))
 
 
-def _answer(compared: Sequence[analysis.Comparison]) -> str:
+def _answer(compared: Sequence[comparisons.Comparison]) -> str:
     """Returns the first paragraph."""
     if compared:
         return report_sections.answer(compared[0])
@@ -106,7 +107,7 @@ def _answer(compared: Sequence[analysis.Comparison]) -> str:
     )
 
 
-def _differences(compared: Sequence[analysis.Comparison], rule: str) -> list[str]:
+def _differences(compared: Sequence[comparisons.Comparison], rule: str) -> list[str]:
     """Returns the section on paired differences; none where nothing is compared."""
     if not compared:
         return []

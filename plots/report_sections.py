@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from normtest_tf import sweeps, verdicts
-from normtest_tf.analysis import Comparison
+from normtest_tf import sweeps
+from normtest_tf.analysis import verdicts
+from normtest_tf.analysis.comparisons import Comparison
+from normtest_tf.analysis.results import RULE_NAMES, RULES, Results
+from normtest_tf.analysis.verdicts import signed
 from normtest_tf.report_tables import Row
-from normtest_tf.results import RULE_NAMES, RULES, Results
 from normtest_tf.text import markdown_table
-from normtest_tf.verdicts import signed
 
 
 def answer(comparison: Comparison) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from normtest_tf.analysis import Comparison
-from normtest_tf.results import Cell, Results
+from normtest_tf.analysis.comparisons import Comparison
+from normtest_tf.analysis.results import Cell, Results
 from plots import curves, forest, style
 
 

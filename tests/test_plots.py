@@ -1,7 +1,7 @@
 import numpy as np
 from matplotlib import pyplot as plt
 
-from normtest_tf import effects
+from normtest_tf.analysis import effects
 from plots import curves, differences, quickstart
 
 CELLS = {

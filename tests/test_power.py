@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normtest_tf import power, significance
+from normtest_tf.analysis import power, significance
 
 
 @pytest.mark.parametrize("difference", [0.5, 0.3, 0.2])

@@ -16,8 +16,8 @@ from normtest_tf import (
     normalization,
     reference,
     report_tables,
-    results,
 )
+from normtest_tf.analysis import results
 from normtest_tf.study_trees import names_in
 from tests.fake_results import write_run
 

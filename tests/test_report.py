@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normtest_tf import analysis, reference, report_tables, results
+from normtest_tf import reference, report_tables
+from normtest_tf.analysis import comparisons, results
 from plots import report
 from tests.fake_results import write_run, write_study
 
@@ -153,7 +154,7 @@ def test_rules_differ(tmp_path):
             )
     found = results.read(tmp_path)
     by_rule = {
-        rule: analysis.compare(found, "finetune", rule=rule).over_cells.mean
+        rule: comparisons.compare(found, "finetune", rule=rule).over_cells.mean
         for rule in ("final", "best_test")
     }
     assert by_rule == pytest.approx({"final": 0, "best_test": 9.9})

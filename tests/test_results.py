@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from normtest_tf import errors, results
+from normtest_tf import errors
+from normtest_tf.analysis import results
 from tests.fake_results import write_run
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normtest_tf import effects, significance
+from normtest_tf.analysis import effects, significance
 
 
 def three_errors(probability, trials):

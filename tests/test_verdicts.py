@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normtest_tf import effects, power, significance, verdicts
+from normtest_tf.analysis import effects, power, significance, verdicts
 
 SD = 0.44
 MARGIN = 0.5

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import common
-from normtest_tf import backbones, errors, reference, results, runs, sweeps
+from normtest_tf import backbones, errors, reference, runs, sweeps
+from normtest_tf.analysis import results
 from normtest_tf.backbones.weights import sources
 from normtest_tf.datasets import decoding
 from normtest_tf.export import prediction

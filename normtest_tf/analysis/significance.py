@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from normtest_tf.effects import all_equal, as_array
+from normtest_tf.analysis.effects import all_equal, as_array
 
 
 def paired_t_p_value(differences: Sequence[float]) -> float:

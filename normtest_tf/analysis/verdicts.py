@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from normtest_tf import effects, power, significance
+from normtest_tf.analysis import effects, power, significance
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from normtest_tf import effects, verdicts
-from normtest_tf.results import Cell, Results
+from normtest_tf.analysis import effects, verdicts
+from normtest_tf.analysis.results import Cell, Results
 
 CONTROL = "pretrain"
 

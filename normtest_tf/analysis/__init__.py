@@ -1,0 +1,1 @@
+"""What finished runs show: effects, their uncertainty, and verdicts."""
