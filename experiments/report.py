@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import common
-from normtest_tf import reference
 from normtest_tf.analysis import results
+from normtest_tf.published import editions
 from normtest_tf.system import files
 
 FLAGS = flags.FLAGS
@@ -38,9 +38,9 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_list(
     "compare_with",
-    list(reference.EDITIONS),
+    list(editions.EDITIONS),
     "Accuracies to set ours beside, the first that has a cell counting: editions of "
-    f"the published tables ({', '.join(reference.EDITIONS)}), the PyTorch study's "
+    f"the published tables ({', '.join(editions.EDITIONS)}), the PyTorch study's "
     "saved_model folder, or another results folder. Empty for none.",
 )
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
     files.check_writable(out_dir)
     found = results.read(files.expand(FLAGS.results_dir))
     results.check_rule(found, FLAGS.rule)
-    references = [reference.load(name) for name in FLAGS.compare_with if name]
+    references = [editions.load(name) for name in FLAGS.compare_with if name]
     from plots import report
 
     answer = report.write(

@@ -15,7 +15,7 @@ from normtest_tf.analysis import comparisons as analysis
 from normtest_tf.analysis import effects, verdicts
 from normtest_tf.analysis.results import RULES, Cell, Results, Run
 from normtest_tf.datasets import DATASETS
-from normtest_tf.reference import ReferenceTable
+from normtest_tf.published.editions import ReferenceTable
 
 Row = dict[str, Any]
 

@@ -13,7 +13,7 @@ from normtest_tf import report_tables
 from normtest_tf import text as tables
 from normtest_tf.analysis import comparisons
 from normtest_tf.analysis.results import RULE_NAMES, Results
-from normtest_tf.reference import ReferenceTable
+from normtest_tf.published.editions import ReferenceTable
 from normtest_tf.system import files
 from plots import report_sections, study, style
 

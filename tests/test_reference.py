@@ -9,16 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from normtest_tf import (
-    backbones,
-    datasets,
-    errors,
-    normalization,
-    reference,
-    report_tables,
-)
+from normtest_tf import backbones, datasets, errors, normalization, report_tables
 from normtest_tf.analysis import results
-from normtest_tf.study_trees import names_in
+from normtest_tf.published import editions
+from normtest_tf.published.pytorch_folders import names_in
 from tests.fake_results import write_run
 
 # Typed in by hand from the study's tables.
@@ -44,31 +38,31 @@ def study(root, folder, accuracy=0.5):
 def differences(name):
     """Returns finetune - pretrain, in points, of each data set and model."""
     nothing = results.Results([], {})
-    rows = report_tables.published([reference.load(name)], nothing)
+    rows = report_tables.published([editions.load(name)], nothing)
     return {(row["dataset"], row["model"]): row["difference"] for row in rows}
 
 
 @pytest.mark.parametrize(("edition", "dataset", "model", "setting", "value"), CELLS)
 def test_published_cells(edition, dataset, model, setting, value):
-    assert reference.load(edition).values[dataset, model, setting] == [value]
+    assert editions.load(edition).values[dataset, model, setting] == [value]
 
 
 @pytest.mark.parametrize(
     ("edition", "cells"), [("seed_table1", 16), ("extended_table3", 64)]
 )
 def test_every_published_cell_can_be_run(edition, cells):
-    table = reference.load(edition)
+    table = editions.load(edition)
     assert len(table.values) == len(table.runs) == cells
     for (dataset, model, setting), (accuracy,) in table.values.items():
         assert dataset in datasets.DATASETS
-        assert reference.WEIGHTS[model] in backbones.get(model).tags
+        assert editions.WEIGHTS[model] in backbones.get(model).tags
         assert setting in normalization.SETTINGS
         assert 0.5 < accuracy < 1
 
 
 def test_editions_tell_their_weaknesses():
     for name, epochs in (("seed_table1", 50), ("extended_table3", 100)):
-        edition = reference.EDITIONS[name]
+        edition = editions.EDITIONS[name]
         assert (edition.name, edition.epochs, edition.seeds) == (name, epochs, (223,))
         assert "test set" in " ".join(edition.notes)
     assert "provenance" in " ".join(edition.notes)
@@ -122,7 +116,7 @@ def test_cells_without_control_have_no_difference(tmp_path):
 )
 def test_a_tree_of_the_study(tmp_path, folder, cell):
     study(tmp_path / "saved_model", folder, 0.875)
-    table = reference.load(str(tmp_path / "saved_model"))
+    table = editions.load(str(tmp_path / "saved_model"))
     assert table.values == {cell: [0.875]}
 
 
@@ -130,7 +124,7 @@ def test_several_runs_of_a_cell(tmp_path):
     for seed, accuracy in ((1, 0.1), (2, 0.2), (3, 1)):
         study(tmp_path, f"cifar10/resnet18/finetune/seed{seed}", accuracy)
     study(tmp_path, "cifar10/resnet18/pretrain/seed1", 0)
-    assert reference.load(tmp_path).values == {
+    assert editions.load(tmp_path).values == {
         ("cifar10", "resnet18", "finetune"): [0.1, 0.2, 1.0],
         ("cifar10", "resnet18", "pretrain"): [0.0],
     }
@@ -171,7 +165,7 @@ def test_of_names_inside_one_another_the_longest_counts():
 def test_a_path_that_names_no_cell_or_two(tmp_path, folder, words):
     study(tmp_path, folder)
     with pytest.raises(errors.UsageError) as caught:
-        reference.load(tmp_path)
+        editions.load(tmp_path)
     for word in [os.path.join(folder, "best_results.json"), *words]:
         assert word in str(caught.value)
 
@@ -198,7 +192,7 @@ def test_a_file_without_an_accuracy(tmp_path, content, word):
     path = tmp_path / "cifar10/resnet18/finetune/best_results.json"
     write(path, content)
     with pytest.raises(errors.UsageError) as caught:
-        reference.load(tmp_path)
+        editions.load(tmp_path)
     assert "\n" not in str(caught.value)
     for expected in (str(path), word, '{"best_epoch": 41, "best_acc": 0.8847}'):
         assert expected in str(caught.value)
@@ -208,7 +202,7 @@ def test_results_of_this_package(tmp_path):
     for seed, best in ((10, 0.75), (2, 0.625)):
         write_run(tmp_path, seed=seed, best=best, final=best - 0.25)
     write_run(tmp_path, "folder-cats", "keras_resnet50", "pretrain", best=0.5)
-    assert reference.load(tmp_path).values == {
+    assert editions.load(tmp_path).values == {
         ("cifar10", "resnet18", "finetune"): [0.625, 0.75],  # Seeds 2 and 10.
         ("folder-cats", "keras_resnet50", "pretrain"): [0.5],
     }
@@ -225,7 +219,7 @@ def test_results_of_this_package(tmp_path):
 def test_results_under_unknown_names(tmp_path, names, word):
     folder = write_run(tmp_path, *names)
     with pytest.raises(errors.UsageError) as caught:
-        reference.load(tmp_path)
+        editions.load(tmp_path)
     assert word in str(caught.value)
     assert str(folder) in str(caught.value)
 
@@ -235,8 +229,8 @@ def test_neither_an_edition_nor_results(tmp_path):
     (tmp_path / "file").touch()
     for name in ("seed_table2", tmp_path, tmp_path / "file", "~nobody/x", "x" * 5000):
         with pytest.raises(errors.UsageError) as caught:
-            reference.load(name)
-        for word in (*reference.EDITIONS, "best_results.json", "seed-<n>"):
+            editions.load(name)
+        for word in (*editions.EDITIONS, "best_results.json", "seed-<n>"):
             assert word in str(caught.value)
 
 
@@ -244,7 +238,7 @@ def test_both_kinds_of_results(tmp_path):
     study(tmp_path, "cifar10/resnet18/finetune")
     write_run(tmp_path)
     with pytest.raises(errors.UsageError, match="two kinds"):
-        reference.load(tmp_path)
+        editions.load(tmp_path)
 
 
 def test_links_and_large_files(tmp_path):
@@ -254,13 +248,13 @@ def test_links_and_large_files(tmp_path):
     write(tmp_path / "svhn/resnet18/finetune/best_results.json", large)
     os.makedirs(tmp_path / "svhn/resnet18/pretrain")
     os.mkfifo(tmp_path / "svhn/resnet18/pretrain/best_results.json")
-    cells = reference.load(tmp_path).values
+    cells = editions.load(tmp_path).values
     assert cells == {("cifar10", "resnet18", "finetune"): [0.5]}
     circle = tmp_path / "svhn/resnet18/minmax/best_results.json"
     circle.parent.mkdir()
     circle.symlink_to(circle)
     with pytest.raises(errors.UsageError, match=r"can't read .*minmax"):
-        reference.load(tmp_path)
+        editions.load(tmp_path)
 
 
 def test_nothing_heavy_is_imported():

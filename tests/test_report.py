@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normtest_tf import reference, report_tables
+from normtest_tf import report_tables
 from normtest_tf.analysis import comparisons, results
+from normtest_tf.published import editions
 from plots import report
 from tests.fake_results import write_run, write_study
 
@@ -33,7 +34,7 @@ def write_report(folder, out="report", **values):
     defaults = {
         "rule": "final",
         "margin": 0.5,
-        "references": [reference.load("seed_table1")],
+        "references": [editions.load("seed_table1")],
         "command": "python -m experiments.report",
     }
     out_dir = folder / out
@@ -162,7 +163,7 @@ def test_rules_differ(tmp_path):
 
 def test_published_single_runs_have_their_test_set_error(study):
     found = results.read(study / "results")
-    rows = report_tables.published([reference.load("seed_table1")], found)
+    rows = report_tables.published([editions.load("seed_table1")], found)
     row = next(r for r in rows if (r["dataset"], r["model"]) == CELLS[0])
     assert row["difference"] == pytest.approx(0.5)
     # sqrt(.8847 * .1153 + .8797 * .1203) / 100 in points.

@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import common
-from normtest_tf import backbones, errors, reference, runs, sweeps
+from normtest_tf import backbones, errors, runs, sweeps
 from normtest_tf.analysis import results
 from normtest_tf.backbones.weights import sources
 from normtest_tf.datasets import decoding
 from normtest_tf.export import prediction
+from normtest_tf.published import editions
 from tests.datasets import helpers
 from tests.fake_results import write_run
 
@@ -147,7 +148,7 @@ def test_trees_of_the_pytorch_study(tmp_path, value):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "best_results.json").write_text(json.dumps(value))
     with refused_in_one_line():
-        reference.load(str(tmp_path / "saved_model"))
+        editions.load(str(tmp_path / "saved_model"))
 
 
 def image_bytes(mode, image_format, **options):

@@ -18,9 +18,10 @@ import dataclasses
 import os
 import pathlib
 
-from normtest_tf import errors, study_trees
+from normtest_tf import errors
 from normtest_tf.analysis import results
-from normtest_tf.study_trees import Cell, PublishedRun
+from normtest_tf.published import pytorch_folders
+from normtest_tf.published.pytorch_folders import Cell, PublishedRun
 
 DATA = pathlib.Path(__file__).with_name("reference_data")
 WEIGHTS = {
@@ -156,7 +157,7 @@ def _read_edition(edition: Edition) -> list[PublishedRun]:
 
 def _read_folder(folder: pathlib.Path) -> list[PublishedRun]:
     """Reads whichever kind of results a folder holds."""
-    theirs = study_trees.find(folder)
+    theirs = pytorch_folders.find(folder)
     ours = results.has_finished_run(folder)
     if theirs and ours:
         raise errors.UsageError(
@@ -164,7 +165,7 @@ def _read_folder(folder: pathlib.Path) -> list[PublishedRun]:
             "package; name the folder of one kind"
         )
     if theirs:
-        return study_trees.read(folder, theirs)
+        return pytorch_folders.read(folder, theirs)
     if ours:
         return [
             PublishedRun(*run.cell, run.normalization, run.accuracy("best_test"))
@@ -173,6 +174,6 @@ def _read_folder(folder: pathlib.Path) -> list[PublishedRun]:
     raise errors.UsageError(
         f"no published results {str(folder)!r}. Allowed: an edition "
         f"({', '.join(EDITIONS)}), a folder with the PyTorch study's "
-        f"{study_trees.FILE} files, or a folder of results of this package, "
+        f"{pytorch_folders.FILE} files, or a folder of results of this package, "
         f"{results.LAYOUT}"
     )

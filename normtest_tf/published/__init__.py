@@ -1,0 +1,1 @@
+"""The PyTorch study's numbers, to compare with."""
