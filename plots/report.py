@@ -9,13 +9,14 @@ from collections.abc import Sequence
 
 import markdown
 
-from normtest_tf import report_tables
 from normtest_tf import text as tables
 from normtest_tf.analysis import comparisons
 from normtest_tf.analysis.results import RULE_NAMES, Results
 from normtest_tf.published.editions import ReferenceTable
+from normtest_tf.report import rows as report_tables
+from normtest_tf.report import sections as report_sections
 from normtest_tf.system import files
-from plots import report_sections, study, style
+from plots import study, style
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;

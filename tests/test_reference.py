@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from normtest_tf import backbones, datasets, errors, normalization, report_tables
+from normtest_tf import backbones, datasets, errors, normalization
 from normtest_tf.analysis import results
 from normtest_tf.published import editions
 from normtest_tf.published.pytorch_folders import names_in
+from normtest_tf.report import rows as report_tables
 from tests.fake_results import write_run
 
 # Typed in by hand from the study's tables.

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normtest_tf import report_tables
 from normtest_tf.analysis import comparisons, results
 from normtest_tf.published import editions
+from normtest_tf.report import rows as report_tables
 from plots import report
 from tests.fake_results import write_run, write_study
 

@@ -10,7 +10,7 @@ from normtest_tf.analysis import verdicts
 from normtest_tf.analysis.comparisons import Comparison
 from normtest_tf.analysis.results import RULE_NAMES, RULES, Results
 from normtest_tf.analysis.verdicts import signed
-from normtest_tf.report_tables import Row
+from normtest_tf.report.rows import Row
 from normtest_tf.text import markdown_table
 
 
