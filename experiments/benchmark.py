@@ -21,14 +21,14 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf import backbones, errors, text
 from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
 
-common.define_dataset_flag("cifar10")
-common.define_data_flags()
+program.define_dataset_flag("cifar10")
+program.define_data_flags()
 flags.DEFINE_enum(
     "model", "resnet18", ["resnet18"], "Network to train; timm must have it too."
 )
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
     """Lets the two sides take turns and prints rates, memory and the ratio."""
     del argv
     try:
-        from experiments import speed
+        from experiments.support import speed
     except ImportError as error:
         raise errors.UsageError(
             f"{error}; the benchmark needs PyTorch: pip install torch timm torchvision"
@@ -106,4 +106,4 @@ def report(measured: dict[str, list[dict[str, float]]]) -> str:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

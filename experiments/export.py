@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf import datasets, runs
 from normtest_tf.export import formats
 from normtest_tf.export import metadata as model_metadata
@@ -124,4 +124,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf import errors, runs, sweeps, text
 from normtest_tf.system import quiet
 
@@ -115,7 +115,7 @@ def _run(config: runs.RunConfig) -> None:
         try:
             finetuning.run(config, epoch_lines=False)
         except errors.UsageError:
-            sys.exit(common.USAGE_STATUS)
+            sys.exit(program.USAGE_STATUS)
 
 
 def start_sweep(folder: pathlib.Path) -> subprocess.Popen:
@@ -312,10 +312,10 @@ def full_disks(folder: pathlib.Path, number: int, generator: random.Random) -> C
             (disk / "filler").write_bytes(bytes(max(0, free - room)))
             process = start_run(config)
             process.join()
-            count.tried += process.exitcode == common.USAGE_STATUS
+            count.tried += process.exitcode == program.USAGE_STATUS
             (disk / "filler").unlink()
             start_run(config).join()
-            count.survived += process.exitcode == common.USAGE_STATUS and _equal(
+            count.survived += process.exitcode == program.USAGE_STATUS and _equal(
                 [config], [whole]
             )
             shutil.rmtree(config.folder)
@@ -349,4 +349,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

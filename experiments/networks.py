@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf.backbones import registry
 from normtest_tf.system import files, quiet
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     output = pathlib.Path(FLAGS.output)
     if FLAGS.from_timm:
-        from experiments import timm_tags
+        from experiments.support import timm_tags
 
         files.write_text(registry.TIMM_TAGS, timm_tags.csv_text())
         print(f"wrote {registry.TIMM_TAGS}; run again without --from_timm")
@@ -215,4 +215,4 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

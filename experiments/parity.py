@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments import common, pytorch
+from experiments.support import program, pytorch
 from normtest_tf import errors
 from normtest_tf.system import files, quiet
 
 if TYPE_CHECKING:
-    from tests.parity.checks import Check
+    from experiments.support.parity.checks import Check
 
 FLAGS = flags.FLAGS
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
     """Runs the comparisons and writes the table."""
     del argv
     try:
-        from tests.parity import cases, checks
+        from experiments.support.parity import cases, checks
     except ImportError as error:
         raise errors.UsageError(
             f"{error}; run this program from the root of the repository"
@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _compare(check: Check) -> list[Row]:
     """Runs one comparison on both sides; returns its rows of the table."""
-    from tests.parity import checks, ours, theirs
+    from experiments.support.parity import checks, ours, theirs
 
     print(check.name, flush=True)
     found = checks.errors(check.run(ours), check.run(theirs))
@@ -123,4 +123,4 @@ def _markdown(rows: Sequence[Row]) -> str:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf import errors
 from normtest_tf.system import files, quiet
 
@@ -58,8 +58,8 @@ def main(argv: Sequence[str]) -> None:
     for error in failures:
         print(f"error: {errors.one_line(error)}", file=sys.stderr)
     if failures:
-        sys.exit(common.USAGE_STATUS)
+        sys.exit(program.USAGE_STATUS)
 
 
 if __name__ == "__main__":
-    common.run(main, arguments=True)
+    program.run(main, arguments=True)

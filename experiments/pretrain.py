@@ -14,16 +14,16 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf import backbones, errors
 from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
 
-common.define_dataset_flag("cifar10")
-common.define_data_flags()
-common.define_recipe_flags(epochs=30, batch_size=128, learning_rate=3e-3)
-common.define_seed_flag()
+program.define_dataset_flag("cifar10")
+program.define_data_flags()
+program.define_recipe_flags(epochs=30, batch_size=128, learning_rate=3e-3)
+program.define_seed_flag()
 flags.DEFINE_string(
     "model",
     "cifar_resnet8",
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
     quiet.import_tensorflow()
     from normtest_tf.training import pretraining
 
-    config = common.run_config(weights="none", normalization="finetune")
+    config = program.run_config(weights="none", normalization="finetune")
     model, rows = pretraining.pretrain(config)
     with files.atomic_path(output) as path:
         pretraining.save(model, path, FLAGS.output_dtype)
@@ -71,4 +71,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf import runs
 from normtest_tf.system import files, quiet
 
@@ -22,21 +22,21 @@ FLAGS = flags.FLAGS
 SETTINGS = ("pretrain", "finetune")
 
 flags.DEFINE_integer("epochs", 8, "Passes over the 1,297 digits.", lower_bound=1)
-common.define_seeds_flag([1, 2, 3])
+program.define_seeds_flag([1, 2, 3])
 flags.DEFINE_integer("batch_size", 64, "Digits in a training batch.", lower_bound=1)
-common.define_output_flags(results_dir="quickstart_results")
+program.define_output_flags(results_dir="quickstart_results")
 
 
 def configurations() -> list[runs.RunConfig]:
     """Returns the runs, pair after pair."""
     return [
-        common.run_config(
+        program.run_config(
             dataset="digits",
             model="cifar_resnet8",
             normalization=setting,
             seed=seed,
         )
-        for seed in common.parse_seeds(FLAGS.seeds)
+        for seed in program.parse_seeds(FLAGS.seeds)
         for setting in SETTINGS
     ]
 
@@ -77,4 +77,4 @@ What to run next:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

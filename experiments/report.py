@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf.analysis import results
 from normtest_tf.published import editions
 from normtest_tf.system import files
@@ -85,4 +85,4 @@ def _command() -> str:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

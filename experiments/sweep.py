@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf import errors, normalization, runs, sweeps, text
 from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.system import quiet
@@ -28,13 +28,13 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list(
     "datasets",
     ["cifar10"],
-    f"Data sets to fine-tune on, each one of: {common.DATASETS_HELP}",
+    f"Data sets to fine-tune on, each one of: {program.DATASETS_HELP}",
 )
 flags.DEFINE_list("models", ["resnet18"], "Networks to fine-tune.")
 flags.DEFINE_list(
     "weights",
     [],
-    f"Pre-trained weights of all models: {common.WEIGHTS_HELP} Or for some of them: "
+    f"Pre-trained weights of all models: {program.WEIGHTS_HELP} Or for some of them: "
     "MODEL=WEIGHTS,MODEL=WEIGHTS.",
 )
 flags.DEFINE_list(
@@ -42,12 +42,12 @@ flags.DEFINE_list(
     ["pretrain", "finetune"],
     "Settings to compare: " + ", ".join(normalization.SETTINGS) + ".",
 )
-common.define_seeds_flag([1, 2, 3, 4, 5])
-common.define_data_flags()
-common.define_pretraining_flags()
-common.define_recipe_flags()
-common.define_finetuning_flags()
-common.define_output_flags()
+program.define_seeds_flag([1, 2, 3, 4, 5])
+program.define_data_flags()
+program.define_pretraining_flags()
+program.define_recipe_flags()
+program.define_finetuning_flags()
+program.define_output_flags()
 flags.DEFINE_bool("dry_run", False, "Print the plan and how long it takes, and stop.")
 
 
@@ -91,11 +91,11 @@ def main(argv: Sequence[str]) -> None:
     del argv
     check_normalizations(FLAGS.normalizations)
     configs = sweeps.grid(
-        common.run_config(weights=None),
+        program.run_config(weights=None),
         datasets=FLAGS.datasets,
         models=FLAGS.models,
         normalizations=FLAGS.normalizations,
-        seeds=common.parse_seeds(FLAGS.seeds),
+        seeds=program.parse_seeds(FLAGS.seeds),
         weights=weights_by_model(FLAGS.weights, FLAGS.models),
     )
     sweeps.check(configs)
@@ -146,4 +146,4 @@ def _print_summary(tally: sweeps.Tally) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import common
+from experiments.support import program
 from normtest_tf import runs, text
 from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.datasets import DATASETS
@@ -23,15 +23,15 @@ from normtest_tf.system import quiet
 
 FLAGS = flags.FLAGS
 
-common.define_dataset_flag("cifar10")
-common.define_data_flags()
-common.define_model_flags("resnet18")
-common.define_pretraining_flags()
-common.define_normalization_flag()
-common.define_recipe_flags()
-common.define_seed_flag()
-common.define_finetuning_flags()
-common.define_output_flags()
+program.define_dataset_flag("cifar10")
+program.define_data_flags()
+program.define_model_flags("resnet18")
+program.define_pretraining_flags()
+program.define_normalization_flag()
+program.define_recipe_flags()
+program.define_seed_flag()
+program.define_finetuning_flags()
+program.define_output_flags()
 flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
 flags.DEFINE_bool("list_models", False, "List models and their weights, and stop.")
 flags.DEFINE_bool("list_datasets", False, "List data sets, and stop.")
@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> None:
     if FLAGS.list_models or FLAGS.list_datasets:
         print(list_models() if FLAGS.list_models else list_datasets())
         return
-    config = common.run_config()
+    config = program.run_config()
     config.check()
     quiet.import_tensorflow()
     from normtest_tf.runs import finetuning
@@ -93,4 +93,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    program.run(main)

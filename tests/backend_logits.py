@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from safetensors.numpy import save_file
 
+from experiments.support.parity import cases
 from normtest_tf import backbones, normalization
 from normtest_tf.backbones.weights import safetensors_files, sources
 from normtest_tf.training import classifier
-from tests.parity import cases
 
 SHAPE = (32, 32, 3)
 CONSTANT = 2  # So many of the images have constant channels.

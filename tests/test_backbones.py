@@ -211,7 +211,7 @@ def test_a_networks_default_weights_are_its_default_tag():
 
 @pytest.mark.torch
 def test_the_registry_has_exactly_what_timm_publishes():
-    from experiments import timm_tags
+    from experiments.support import timm_tags
 
     assert registry.TIMM_TAGS.read_text() == timm_tags.csv_text()
 

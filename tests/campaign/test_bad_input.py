@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments import common
+from experiments.support import program
 from normtest_tf import backbones, errors, runs, sweeps
 from normtest_tf.analysis import results
 from normtest_tf.backbones.weights import sources
@@ -79,7 +79,7 @@ def damages(draw):
 @given(st.lists(st.text(max_size=12), max_size=4))
 def test_lists_in_flags(values):
     with refused_in_one_line():
-        seeds = common.parse_seeds(values)
+        seeds = program.parse_seeds(values)
         assert seeds == [int(value) for value in values]
     with refused_in_one_line():
         config = runs.RunConfig(pretrain_mean=values, pretrain_std=values)

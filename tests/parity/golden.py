@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from tests.parity import checks
+from experiments.support.parity import checks
 
 FOLDER = pathlib.Path(__file__).parent / "golden"
 
@@ -35,7 +35,7 @@ def load(name: str) -> checks.Arrays:
 
 def main() -> None:
     """Writes the files of all checks that run without PyTorch too."""
-    from tests.parity import theirs
+    from experiments.support.parity import theirs
 
     FOLDER.mkdir(exist_ok=True)
     for name, check in checks.CHECKS.items():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tests.parity import cases, checks, golden, ours
+from experiments.support.parity import cases, checks, ours
+from tests.parity import golden
 
 QUICK = [name for name, check in checks.CHECKS.items() if check.in_golden]
 
@@ -25,7 +26,7 @@ def test_equals_pytorchs_golden_numbers(name):
 @pytest.mark.torch
 @pytest.mark.parametrize("name", checks.CHECKS)
 def test_equals_pytorch(name):
-    from tests.parity import theirs
+    from experiments.support.parity import theirs
 
     check = checks.CHECKS[name]
     found = checks.errors(check.run(ours), check.run(theirs))
@@ -34,7 +35,7 @@ def test_equals_pytorch(name):
 
 @pytest.mark.torch
 def test_golden_numbers_are_pytorchs():
-    from tests.parity import theirs
+    from experiments.support.parity import theirs
 
     name = "resnet18-training_step-32"
     now = checks.digest(checks.CHECKS[name].run(theirs))
@@ -44,7 +45,7 @@ def test_golden_numbers_are_pytorchs():
 @pytest.mark.torch
 @pytest.mark.parametrize("network", cases.NETWORKS)
 def test_a_fresh_head_has_pytorchs_distribution(network):
-    from tests.parity import theirs
+    from experiments.support.parity import theirs
 
     mine, other = ours.heads(network), theirs.heads(network)
     for part in ("kernel", "bias"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from experiments import pytorch
-from tests.parity import cases
+from experiments.support import pytorch
+from experiments.support.parity import cases
 
 timm = pytorch.import_module("timm")
 

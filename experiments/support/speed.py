@@ -74,7 +74,7 @@ def train_pytorch(
     """Trains as the reference does; returns rate and peak memory."""
     import torch
 
-    from experiments import pytorch
+    from experiments.support import pytorch
     from normtest_tf.system import memory
 
     timm = pytorch.import_module("timm")

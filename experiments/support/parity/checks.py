@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-from tests.parity import cases
+from experiments.support.parity import cases
 
 Arrays = dict[str, np.ndarray]
 SMALL = 64  # Arrays of up to so many values are kept whole in a golden file.

@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 from safetensors.numpy import save_file
 
+from experiments.support.parity import cases
 from normtest_tf import backbones, normalization
 from normtest_tf import training as recipe_lib
 from normtest_tf.backbones.weights import safetensors_files, sources
 from normtest_tf.training import classifier, pipeline, pytorch_semantics
-from tests.parity import cases
 
 Arrays = dict[str, np.ndarray]
 

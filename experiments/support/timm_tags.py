@@ -7,7 +7,7 @@ import io
 import types
 from typing import TYPE_CHECKING
 
-from experiments import pytorch
+from experiments.support import pytorch
 
 if TYPE_CHECKING:
     import timm.models

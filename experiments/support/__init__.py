@@ -1,0 +1,1 @@
+"""What the programs share; nothing here is run by users."""

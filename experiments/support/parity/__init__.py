@@ -1,0 +1,1 @@
+"""The same computations in Keras and in PyTorch, compared."""
