@@ -97,7 +97,7 @@ def start_run(config: runs.RunConfig) -> multiprocessing.process.BaseProcess:
     # A process with one thread can be forked safely.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["normtest_tf.finetuning"])
+    context.set_forkserver_preload(["normtest_tf.runs.finetuning"])
     process = context.Process(target=_run, args=(config,))
     process.start()
     return process

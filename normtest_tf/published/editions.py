@@ -23,7 +23,7 @@ from normtest_tf.analysis import results
 from normtest_tf.published import pytorch_folders
 from normtest_tf.published.pytorch_folders import Cell, PublishedRun
 
-DATA = pathlib.Path(__file__).with_name("reference_data")
+DATA = pathlib.Path(__file__).parent
 WEIGHTS = {
     "resnet18": "tv_in1k",
     "resnet50": "a1_in1k",

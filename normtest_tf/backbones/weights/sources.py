@@ -106,7 +106,7 @@ def fetch(source: Source) -> pathlib.Path:
         return source.path
     kind, _, location = source.pretraining.origin.partition(":")
     if kind == "package":
-        return pathlib.Path(__file__).parent / location
+        return pathlib.Path(__file__).parent.parent / location
     return _from_hub(source, location)
 
 
