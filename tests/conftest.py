@@ -40,7 +40,7 @@ def digits():
 def tiny(monkeypatch):
     """Makes runs fine-tune a tiny network, whatever they are told."""
     from normtest_tf.training import classifier
-    from tests import tiny_runs
+    from tests.helpers import tiny_runs
 
     monkeypatch.setattr(classifier, "build_classifier", tiny_runs.tiny_classifier)
 
@@ -48,7 +48,7 @@ def tiny(monkeypatch):
 @pytest.fixture
 def config(tmp_path, tiny):
     """A run of the tiny network."""
-    from tests import tiny_runs
+    from tests.helpers import tiny_runs
 
     return tiny_runs.new_config(tmp_path)
 
@@ -58,7 +58,7 @@ def expected(tmp_path_factory, digits):
     """The outcome of that run when nothing goes wrong."""
     from normtest_tf.runs import finetuning
     from normtest_tf.training import classifier
-    from tests import tiny_runs
+    from tests.helpers import tiny_runs
 
     config = tiny_runs.new_config(tmp_path_factory.mktemp("uninterrupted"))
     with pytest.MonkeyPatch.context() as patch:

@@ -1,15 +1,14 @@
 """The README's Python, run as it is written."""
 
-import pathlib
 import re
 
 import keras
 import numpy as np
 import pytest
 
-from tests.test_classifier import build
+from tests.helpers import ROOT
+from tests.training.test_classifier import build
 
-ROOT = pathlib.Path(__file__).parent.parent
 # The weights that the README names would have to be downloaded.
 OFFLINE = {'weights="tv_in1k"': "weights=None"}
 

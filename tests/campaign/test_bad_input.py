@@ -23,7 +23,7 @@ from normtest_tf.datasets import decoding
 from normtest_tf.export import prediction
 from normtest_tf.published import editions
 from tests.datasets import helpers
-from tests.fake_results import write_run
+from tests.helpers.fake_results import write_run
 
 few = settings(
     max_examples=100,

@@ -1,14 +1,14 @@
 """The fault campaign: random kills, damages and full disks, and nothing is lost."""
 
 import os
-import pathlib
 import re
 import subprocess
 import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+from tests.helpers import ROOT
+
 FAULTS = ("kills", "sweep_kills", "checkpoints", "weights_files", "full_disks")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from normtest_tf.backbones.weights import safetensors_files
-from tests.weights.helpers import randomise, small
+from tests.backbones.weights.helpers import randomise, small
 
 
 @pytest.fixture(scope="module")

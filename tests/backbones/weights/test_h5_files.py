@@ -5,7 +5,7 @@ import keras
 import numpy as np
 
 from normtest_tf.backbones.weights import h5_files, sources
-from tests.weights.helpers import randomise, refused, same_weights, small
+from tests.backbones.weights.helpers import randomise, refused, same_weights, small
 
 
 def test_keras_3_file(tmp_path, donor):

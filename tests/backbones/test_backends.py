@@ -2,17 +2,13 @@
 
 import importlib.util
 import os
-import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from tests import backend_logits
-
-ROOT = pathlib.Path(__file__).parent.parent
-
+from tests.helpers import ROOT, backend_logits
 
 # Other backends must do without TensorFlow. (None in `sys.modules` would not do:
 # Keras looks there for whether it has been imported.)

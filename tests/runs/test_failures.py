@@ -1,7 +1,6 @@
 """Runs whose folder, numbers or disk go wrong stop with one line and lose nothing."""
 
 import dataclasses
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -13,9 +12,8 @@ import tensorflow as tf
 from normtest_tf import errors, runs, training
 from normtest_tf.runs import checkpoints, finetuning
 from normtest_tf.system import files, locks
-from tests.tiny_runs import EPOCHS, ending, names, new_config, outcome
-
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.helpers import ROOT
+from tests.helpers.tiny_runs import EPOCHS, ending, names, new_config, outcome
 
 HOLDER = """
 import pathlib, sys, time

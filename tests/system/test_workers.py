@@ -1,7 +1,6 @@
 """Functions called in another process: what comes back, and what ends it."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -11,8 +10,7 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.system import workers
-
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.helpers import ROOT
 
 
 def fail(error):

@@ -11,9 +11,9 @@ import pytest
 from normtest_tf import errors
 from normtest_tf.export import metadata as model_metadata
 from normtest_tf.export import prediction
-from tests.test_exporting import NAMES, build
-from tests.test_exporting import SHAPE as MODEL_SHAPE
-from tests.test_programs import run
+from tests.experiments.test_programs import run
+from tests.export.test_export import NAMES, build
+from tests.export.test_export import SHAPE as MODEL_SHAPE
 
 CONFIG = {
     "requested": {

@@ -7,7 +7,7 @@ import pytest
 from normtest_tf import backbones, errors
 from normtest_tf.backbones import registry
 from normtest_tf.backbones.weights import safetensors_files
-from tests import numpy_resnet
+from tests.helpers import numpy_resnet
 
 RNG = np.random.default_rng(0)
 

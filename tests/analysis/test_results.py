@@ -5,7 +5,7 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.analysis import results
-from tests.fake_results import write_run
+from tests.helpers.fake_results import write_run
 
 
 def test_runs_are_sorted_and_paired_by_seed(tmp_path):

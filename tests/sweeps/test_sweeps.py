@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -12,9 +11,9 @@ import pytest
 
 from normtest_tf import errors, runs, sweeps
 from normtest_tf.system import locks
-from tests.fake_results import write_run
+from tests.helpers import ROOT
+from tests.helpers.fake_results import write_run
 
-ROOT = pathlib.Path(__file__).parent.parent
 SETTINGS = ["pretrain", "finetune"]
 FLAGS = (
     "--datasets=digits",

@@ -1,6 +1,6 @@
 """Logits of our models under whatever backend KERAS_BACKEND names; no test itself.
 
-python -m tests.backend_logits OUTPUT
+python -m tests.helpers.backend_logits OUTPUT
 """
 
 import pathlib

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from normtest_tf import errors
 from normtest_tf.backbones.weights import safetensors_files, safetensors_header, sources
-from tests.weights.helpers import refused, rewrite, small
+from tests.backbones.weights.helpers import refused, rewrite, small
 
 
 def parts(path):

@@ -2,7 +2,6 @@
 
 import csv
 import filecmp
-import pathlib
 import re
 import subprocess
 import sys
@@ -15,10 +14,10 @@ from normtest_tf.analysis import comparisons, results
 from normtest_tf.published import editions
 from normtest_tf.report import rows as report_tables
 from plots import report
-from tests.fake_results import write_run, write_study
+from tests.helpers import ROOT
+from tests.helpers.fake_results import write_run, write_study
 
-ROOT = pathlib.Path(__file__).parent.parent
-STUDY = ROOT / "plots" / "cpu_study"
+STUDY = ROOT / "plots" / "studies" / "cpu"
 CELLS = [("cifar10", "resnet18"), ("cifar100", "resnet18"), ("cifar100", "resnet50")]
 FILES = ("table1.md", "table1.csv", "effects.csv", "data_sets.csv", "report.md")
 FIGURES = ("figure1.png", "figure1.svg", "effects.png", "effects.svg", "report.html")

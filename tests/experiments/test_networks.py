@@ -1,13 +1,11 @@
 """What docs/networks.md says, held against the models."""
 
-import pathlib
-
 import keras
 
 from experiments import networks
 from normtest_tf import backbones
 
-DOCUMENT = pathlib.Path(__file__).parent.parent / "docs" / "networks.md"
+DOCUMENT = ROOT / "docs" / "networks.md"
 SHAPE = (64, 64, 3)
 
 

@@ -6,7 +6,6 @@ nothing catches; the last one kills and stops real processes.
 
 import dataclasses
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
@@ -21,10 +20,8 @@ from normtest_tf import errors, runs, training
 from normtest_tf.runs import checkpoints, finetuning, recorder
 from normtest_tf.system import files, signals
 from normtest_tf.training import classifier
-from tests import tiny_runs
-from tests.tiny_runs import EPOCHS, Killed, ending, names, new_config, outcome
-
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.helpers import ROOT, tiny_runs
+from tests.helpers.tiny_runs import EPOCHS, Killed, ending, names, new_config, outcome
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The programs as a user runs them: exit status, one clear line, speed of --help."""
 
 import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -10,8 +9,8 @@ import time
 import pytest
 
 from normtest_tf import backbones, datasets
+from tests.helpers import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
 PROGRAMS = sorted(
     path.stem
     for path in (ROOT / "experiments").glob("*.py")

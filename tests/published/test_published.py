@@ -14,7 +14,7 @@ from normtest_tf.analysis import results
 from normtest_tf.published import editions
 from normtest_tf.published.pytorch_folders import names_in
 from normtest_tf.report import rows as report_tables
-from tests.fake_results import write_run
+from tests.helpers.fake_results import write_run
 
 # Typed in by hand from the study's tables.
 CELLS = [

@@ -9,7 +9,13 @@ from safetensors.numpy import load_file, save_file
 
 from normtest_tf import backbones, errors
 from normtest_tf.backbones.weights import safetensors_files, sources
-from tests.weights.helpers import randomise, refused, rewrite, same_weights, small
+from tests.backbones.weights.helpers import (
+    randomise,
+    refused,
+    rewrite,
+    same_weights,
+    small,
+)
 
 
 def test_safetensors_round_trip_in_pytorchs_layout(path, donor):
