@@ -4,6 +4,7 @@ import keras
 
 from experiments import networks
 from normtest_tf import backbones
+from tests.helpers import ROOT
 
 DOCUMENT = ROOT / "docs" / "networks.md"
 SHAPE = (64, 64, 3)
