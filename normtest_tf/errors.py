@@ -1,4 +1,4 @@
-"""The exceptions whose message is all that a user needs to see."""
+"""Exceptions whose message is all that a user needs to see."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from typing import Any
 
 
 class UsageError(ValueError):
-    """A flag, file or data set that can't be used.
+    """An unusable flag, file or data set.
 
-    Its message is one line that says what is wrong, what was received, what
-    is allowed and what to do next. Programs print it and exit with status 2.
+    The message is one line that says what is wrong, what was received, what is
+    allowed and what to do next. Programs print it and exit with status 2.
     """
 
 
-class Locked(UsageError):  # noqa: N818  (a state, no fault)
-    """A run's folder that another process is writing."""
+class Locked(UsageError):  # noqa: N818  (a state, not an error)
+    """Another process is writing to the folder."""
 
 
-class ProcessDied(UsageError):  # noqa: N818  (says what happened)
-    """A process that ended without returning anything."""
+class WorkerDied(UsageError):  # noqa: N818  (says what happened)
+    """A worker process exited before it returned a result."""
 
     def __str__(self) -> str:
-        """Returns the message."""
+        """Explains the most likely cause."""
         return (
-            "its process ended without a word; systems do that to processes where "
-            "memory is short"
+            "the worker process died without an error, probably killed for lack of "
+            "memory"
         )
 
 
 class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
-    """A loss that is no number any more.
+    """A loss became NaN or infinite.
 
     Args:
-        what: The loss, as the history calls it.
-        epoch: When that was, counted from 1.
-        step: The step of that epoch, counted from 1.
-        rate: The learning rate.
+        what: The name of the loss in the history, such as `train_loss`.
+        epoch: The epoch in which it happened, counted from 1.
+        step: The step within that epoch, counted from 1.
+        rate: The learning rate at that step.
 
     Attributes:
-        details: `epoch`, `step`, `learning_rate` and `last_good_epoch`, 0 if there
-            is none.
+        details: `epoch`, `step`, `learning_rate` and `last_good_epoch` (0 if there
+            is none), ready for JSON.
     """
 
     def __init__(self, what: str, epoch: int, step: int, rate: float) -> None:
@@ -53,7 +53,7 @@ class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
         }
 
     def __str__(self) -> str:
-        """Returns the message."""
+        """Says where the loss diverged and which flags may help."""
         return (
             f"{self._what} is not finite at step {self.details['step']} of epoch "
             f"{self.details['epoch']}, learning rate "
@@ -64,48 +64,56 @@ class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ended a run between two steps, with everything kept.
+    """A signal stopped the work cleanly; everything completed so far is kept.
 
-    Like any `KeyboardInterrupt`, it is not caught where errors are.
+    Like any `KeyboardInterrupt`, it passes through `except Exception`.
+
+    Args:
+        resume_hint: What was saved, and how to resume.
+        number: The signal.
 
     Attributes:
-        outlook: What there is, and how to go on.
+        resume_hint: What was saved, and how to resume.
         number: The signal.
     """
 
-    def __init__(self, outlook: str, number: signal.Signals) -> None:
-        self.outlook = outlook
+    def __init__(self, resume_hint: str, number: signal.Signals) -> None:
+        self.resume_hint = resume_hint
         self.number = number
 
     @property
     def status(self) -> int:
-        """The exit status that shells give to this signal."""
+        """The exit status that shells report for this signal."""
         return 128 + self.number
 
     def __str__(self) -> str:
-        """Returns the message."""
-        return f"stopped by {self.number.name}; {self.outlook}"
+        """Names the signal, followed by the resume hint."""
+        return f"stopped by {self.number.name}; {self.resume_hint}"
 
 
 def one_line(error: BaseException) -> str:
-    """Returns the error's message with all white space folded to one line."""
+    """Returns the error's message on one line, or its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def first_cause(error: BaseException) -> str:
-    """Returns the message of what made the error happen, short enough for a line."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
+    """Returns the message of the error's root cause, cut to 200 characters."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
     return one_line(error)[:200]
 
 
-def unknown_name(kind: str, received: str, allowed: list[str]) -> UsageError:
+def unknown_name(
+    kind: str, received: str, allowed: list[str], hint: str | None = None
+) -> UsageError:
     """Returns the error for a name that is in no registry.
 
     Args:
         kind: What the name should have named, such as "model".
         received: The name.
         allowed: Every name that would have been accepted.
+        hint: Where to see the allowed names, a clause without a full stop. Default:
+            all of them are listed.
 
     Returns:
         A `UsageError` that suggests the nearest allowed name, if one is near.
@@ -113,7 +121,8 @@ def unknown_name(kind: str, received: str, allowed: list[str]) -> UsageError:
     import difflib
 
     near = difflib.get_close_matches(received, allowed, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    suggestion = f" Did you mean {near[0]!r}?" if near else ""
     return UsageError(
-        f"unknown {kind} {received!r}.{hint} Allowed: {', '.join(allowed)}"
+        f"unknown {kind} {received!r}.{suggestion} "
+        + (hint or f"Allowed: {', '.join(allowed)}")
     )

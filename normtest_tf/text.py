@@ -1,33 +1,46 @@
-"""Tables as text, Markdown and CSV."""
+"""Text for people and files: tables, durations and signed numbers."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+# What takes sentences that the user should read. Library code never prints.
+Notify: TypeAlias = Callable[[str], None]
+
+
+def ignore(text: str) -> None:
+    """Discards the text."""
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Lines up the columns of a table.
+    """Aligns the columns of a table.
 
     Args:
-        rows: Cells, the same number in each row; the first row is the header.
+        rows: Rows of the same number of cells; the first is the header.
 
     Returns:
-        One line a row.
+        One line per row, without trailing spaces.
+
+    Example:
+    ```python
+    print(text_table([("model", "n"), ("resnet18", "5")]))
+    ```
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Writes a table in GitHub's Markdown.
+    """Formats a table as GitHub Markdown.
 
     Args:
-        rows: Cells, the same number in each row; the first row is the header.
+        rows: Rows of the same number of cells; the first is the header.
 
     Returns:
-        One line a row, and one of dashes below the header.
+        One line per row, and a line of dashes below the header.
     """
     header, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     lines = [header, ["---"] * len(header), *body]
@@ -35,10 +48,14 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """Writes rows as CSV; None and NaN become empty.
+    """Formats rows as CSV, floats with six significant digits.
 
     Args:
-        rows: At least one, all with the keys of the first, which are the header.
+        rows: At least one row; all have the keys of the first, which become the
+            header. None and NaN become empty cells.
+
+    Returns:
+        The header and one line per row, each ending with a newline.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -50,7 +67,35 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def _csv_cell(value: object) -> object:
-    """Keeps six significant digits of floats, more than any of them deserves."""
     if value is None or value != value:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def duration(seconds: float) -> str:
+    """Formats a duration the way people write it.
+
+    Args:
+        seconds: At least 0.
+
+    Returns:
+        Text such as `41 s`, `12 min` or `3 h 20 min`.
+    """
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def signed(points: float) -> str:
+    """Formats percentage points with an explicit sign and two decimals.
+
+    Args:
+        points: A difference in percentage points.
+
+    Returns:
+        Text such as `+0.31`; what rounds to zero is `+0.00`, never `-0.00`.
+    """
+    return f"{round(points, 2) + 0.0:+.2f}"

@@ -1,9 +1,20 @@
 """The data sets, read into memory as uint8 RGB images.
 
-Importing this package is light; a data set's readers come in when it is loaded.
+    descriptions    every data set's classes, sizes and source, without reading it
+    image_dataset   ImageDataset: the arrays, their fingerprint, subsets
+    tfds_sets       CIFAR10, CIFAR100 and SVHN, through TensorFlow Datasets
+    tiny_imagenet   Tiny ImageNet, from its archive
+    digits          scikit-learn's digits, which need no download
+    folders         any folder of images: `folder:PATH`
+    decoding        image files to arrays
+
+Importing this package is light; the code that reads a data set is imported when the
+data set is loaded.
 
 Example:
 ```python
+from normtest_tf import datasets
+
 dataset = datasets.load("digits").take(train_examples=1000)
 rest, validation_images, validation_labels = datasets.split_validation(
     dataset, examples=200, seed=0
@@ -22,8 +33,10 @@ from normtest_tf.system import files
 __all__ = [
     "DATASETS",
     "FOLDER_PREFIX",
+    "MAX_IMAGE_SIZE",
     "DatasetDescription",
     "ImageDataset",
+    "check_name",
     "load",
     "slug",
     "split_validation",
@@ -39,21 +52,21 @@ def load(
     """Loads a data set.
 
     Args:
-        name: A key of `DATASETS`, or `folder:PATH` for a folder of images with
-            train/CLASS/ and test/CLASS/ (or val/CLASS/) in it.
-        data_dir: Where TFDS keeps prepared data or where the Tiny ImageNet
-            archive was unpacked; None for TFDS's own default. `digits` and
-            folders don't use it.
-        image_size: Height and width that the images of a folder are resized to;
-            None to take them as they are. Other data sets have a fixed size.
+        name: A key of `DATASETS`, or `folder:PATH` for a folder that contains
+            train/CLASS/ and test/CLASS/ (or val/CLASS/).
+        data_dir: The folder where TFDS keeps prepared data, or where the Tiny
+            ImageNet archive was unpacked; None for TFDS's default. `digits` and
+            image folders ignore it.
+        image_size: Height and width in pixels to which a folder's images are
+            resized; None to keep their own size. Other data sets have a fixed size.
 
     Returns:
-        All images of both splits. The first N are always the same: in the
-        official order where there is one, else in one that mixes the classes.
+        All images of both splits, in an order that never changes: the official one
+        where it exists, otherwise one that mixes the classes.
 
     Raises:
-        UsageError: If there is no such data set, it is neither there nor can be
-            downloaded, or its files can't be used.
+        UsageError: If the name is unknown, or the data are missing and can't be
+            downloaded, or a file is unusable.
     """
     check_name(name)
     _check_image_size(name, image_size)
@@ -79,14 +92,19 @@ def slug(name: str) -> str:
     """Returns a data set's name as it appears in the paths of results.
 
     Args:
-        name: A key of `DATASETS`, returned as it is, or `folder:PATH`, which
-            gives `folder-` and the path's last part.
+        name: A key of `DATASETS`, which is returned unchanged, or `folder:PATH`,
+            which becomes `folder-` and the last component of the path.
 
     Returns:
-        A name without separators or white space.
+        A name without path separators or white space.
 
     Raises:
-        UsageError: If there is no such data set.
+        UsageError: If the name is unknown.
+
+    Example:
+    ```python
+    assert datasets.slug("folder:/data/my flowers") == "folder-my_flowers"
+    ```
     """
     check_name(name)
     if not name.startswith(FOLDER_PREFIX):
@@ -96,12 +114,19 @@ def slug(name: str) -> str:
 
 
 def check_name(name: str) -> None:
-    """Raises `UsageError` if `name` is no data set's; looks at no file."""
+    """Checks a data set's name without reading any file.
+
+    Args:
+        name: What the user wrote.
+
+    Raises:
+        UsageError: If it is neither a key of `DATASETS` nor `folder:PATH`.
+    """
     if name.startswith(FOLDER_PREFIX):
         if not name.removeprefix(FOLDER_PREFIX).strip():
             raise errors.UsageError(
-                "data set 'folder:' lacks its path. Write folder:PATH, where PATH "
-                "holds train/CLASS/ and test/CLASS/"
+                "data set 'folder:' has no path. Write folder:PATH, where PATH "
+                "contains train/CLASS/ and test/CLASS/"
             )
     elif name not in DATASETS:
         raise errors.unknown_name("data set", name, [*DATASETS, f"{FOLDER_PREFIX}PATH"])
@@ -116,8 +141,9 @@ def _check_image_size(name: str, image_size: int | None) -> None:
         return
     if name in DATASETS and image_size != DATASETS[name].image_size:
         raise errors.UsageError(
-            f"image_size is for folder:PATH; {name} has images of "
-            f"{DATASETS[name].image_size}. Received: {image_size}. Leave it out"
+            f"image_size applies to folder:PATH only; the images of {name} have "
+            f"{DATASETS[name].image_size} pixels a side. Received: {image_size}. "
+            "Leave it out"
         )
     if not 1 <= image_size <= MAX_IMAGE_SIZE:
         raise errors.UsageError(

@@ -1,4 +1,4 @@
-"""Image files to uint8 RGB arrays, with errors that name the file."""
+"""Decodes image files into uint8 RGB arrays; errors name the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from normtest_tf import errors
 
-# Pillow's own threshold for a suspected decompression bomb: a 256 MiB image.
+# Pillow's own threshold for a suspected decompression bomb: 256 MiB of pixels.
 MAX_PIXELS = 89_478_485
 _CHUNK = 256
 
@@ -28,21 +28,21 @@ def decode(data: bytes, name: str, image_size: int | None) -> np.ndarray:
     Args:
         data: The file's bytes.
         name: The file's name, for error messages.
-        image_size: Height and width to resize to, bilinearly, or None to leave
-            the image's own.
+        image_size: Height and width in pixels to resize to, bilinearly; None to
+            keep the image's own size.
 
     Returns:
         uint8 `[height, width, 3]`, whatever the file's colour mode: grey values
-        are repeated, palettes looked up, transparency is dropped.
+        are repeated, palettes looked up and alpha channels dropped.
 
     Raises:
         UsageError: If the file can't be decoded, is suspiciously large, or has
-            pixels that 8 bits can't hold.
+            more than 8 bits per channel.
     """
-    import PIL.Image  # Naming a data set must not cost the import of its readers.
+    import PIL.Image  # Here, so that importing the package stays light.
 
     try:
-        # Other formats than these two would widen what a hostile file can reach.
+        # Every further format would give a hostile file another decoder to attack.
         with PIL.Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             _check_header(image.size, image.mode, name)
             rgb = image.convert("RGB")
@@ -61,7 +61,17 @@ def decode(data: bytes, name: str, image_size: int | None) -> np.ndarray:
 
 
 def decode_file(path: pathlib.Path) -> np.ndarray:
-    """Reads and decodes one file at its own size, as `decode` does."""
+    """Reads one PNG or JPEG file at its own size.
+
+    Args:
+        path: The file.
+
+    Returns:
+        uint8 `[height, width, 3]`; see `decode`.
+
+    Raises:
+        UsageError: If the file can't be read or decoded.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -74,14 +84,14 @@ def decode_file(path: pathlib.Path) -> np.ndarray:
 def map_in_threads(
     function: Callable[[_Item], np.ndarray], items: Iterable[_Item]
 ) -> Iterator[np.ndarray]:
-    """Applies `function` to `items` with a thread for every core, in order.
+    """Applies `function` to `items`, with one thread per core.
 
-    The items are taken a chunk at a time, so that files which are read while
-    they are decoded never lie in memory all at once.
+    Items are consumed in chunks, so that an iterator which reads files never has all
+    of them in memory.
 
     Args:
         function: Decodes one item.
-        items: What to decode.
+        items: The encoded images.
 
     Yields:
         The arrays, in the order of `items`.
@@ -92,34 +102,34 @@ def map_in_threads(
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(itertools.islice(iterator, _CHUNK)):
             with warnings.catch_warnings():
-                # An error is raised for it anyway, and says more.
+                # `decode` turns it into an error that names the file.
                 warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
                 results = list(pool.map(function, chunk))
             yield from results
 
 
 def _check_header(size: tuple[int, int], mode: str, name: str) -> None:
-    """Refuses an image by its header, before any pixel is decoded."""
+    """Rejects an image by its header, before any pixel is decoded."""
     if size[0] * size[1] > MAX_PIXELS:
         raise _too_large(name)
     if mode.startswith(("I", "F")):
         raise errors.UsageError(
-            f"{name} has pixels of more than 8 bits (mode {mode}), which would be "
-            "clipped. Convert it to 8 bits per channel"
+            f"{name} has more than 8 bits per channel (mode {mode}), which would be "
+            "clipped. Convert it to 8 bits"
         )
 
 
 def _too_large(name: str) -> errors.UsageError:
     return errors.UsageError(
         f"{name} declares more than {MAX_PIXELS} pixels, which looks like a "
-        "decompression bomb. Remove it or scale it down"
+        "decompression bomb. Remove it or make it smaller"
     )
 
 
 def _reason(error: Exception) -> str:
     import PIL
 
-    # Its message holds the address of a Python object and nothing else.
+    # Its message contains nothing but the address of a Python object.
     if isinstance(error, PIL.UnidentifiedImageError):
         return "unknown file format"
     return errors.one_line(error)

@@ -1,4 +1,6 @@
-"""What is known of every data set before any of it is read."""
+"""What is known about every data set before any file is read."""
+
+from __future__ import annotations
 
 import dataclasses
 
@@ -34,21 +36,21 @@ CIFAR100_NAMES = tuple(_CIFAR100.split())
 
 @dataclasses.dataclass(frozen=True)
 class DatasetDescription:
-    """One data set.
+    """The facts about one data set.
 
     Attributes:
-        name: Its key in `DATASETS` and its name in TFDS, if it is there.
-        title: Its name for tables and figures.
-        loader: Which module reads it: `tfds`, `tiny_imagenet` or `digits`.
-        num_classes: The number of classes.
-        image_size: Height and width of every image.
-        train_examples: The number of training images.
-        test_examples: The number of test images.
-        class_names: One name a class; empty where the archive brings them.
-        published_statistics: The constants that the reference study normalised
-            with, or None if it did not use the data set.
-        source: Who made it, and where.
-        download_url: A file that its download starts with, or None.
+        name: Its key in `DATASETS`, and its name in TFDS where TFDS has it.
+        title: Its name in tables and figures.
+        loader: What reads it: `tfds`, `tiny_imagenet` or `digits`.
+        num_classes: Number of classes.
+        image_size: Height and width of every image, in pixels.
+        train_examples: Number of training images.
+        test_examples: Number of test images.
+        class_names: One name per class; empty if they come with the archive.
+        published_statistics: The constants that the published study normalised
+            with, or None if the study did not use the data set.
+        source: Its authors and where it is published.
+        download_url: The first file of its download, or None if it needs none.
     """
 
     name: str

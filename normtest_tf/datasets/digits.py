@@ -1,22 +1,24 @@
 """Scikit-learn's handwritten digits: 1797 real images that need no download."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from normtest_tf.datasets import descriptions, image_dataset
 
 TEST_EXAMPLES = 500
 SPLIT_SEED = 0
-# The set's pixels count the dark ones in a 4x4 block of the scan: 0 to 16.
+# A pixel counts the dark pixels in a 4x4 block of the scan: 0 to 16.
 _MAX_VALUE = 16
 
 
 def load() -> image_dataset.ImageDataset:
-    """Loads the digits as 32x32 RGB images, 1297 to train on and 500 to test.
+    """Loads the digits as 32x32 RGB images, 1297 for training and 500 for testing.
 
-    The split is scikit-learn's stratified one with a fixed random state.
+    The split is scikit-learn's stratified split with a fixed random state.
 
     Returns:
-        The data set, classes "0" to "9".
+        The data set, with classes "0" to "9".
     """
     import sklearn.datasets
     import sklearn.model_selection
@@ -43,14 +45,14 @@ def load() -> image_dataset.ImageDataset:
 
 
 def _to_rgb(images: np.ndarray, size: int) -> np.ndarray:
-    """Scales and enlarges grey images.
+    """Scales grey images to 0..255 and enlarges them.
 
-    Bilinear, since nearest-neighbour interpolation would make 4x4 blocks whose
+    The interpolation is bilinear: nearest neighbour would produce 4x4 blocks, whose
     edges no photograph has and no pre-trained filter expects.
 
     Args:
         images: float `[n, 8, 8]`, values from 0 to 16.
-        size: Height and width of the result.
+        size: Height and width of the result, in pixels.
 
     Returns:
         uint8 `[n, size, size, 3]`, values from 0 to 255.
@@ -58,8 +60,9 @@ def _to_rgb(images: np.ndarray, size: int) -> np.ndarray:
     import PIL.Image
 
     grey = np.rint(images * (255 / _MAX_VALUE)).astype(np.uint8)
+    bilinear = PIL.Image.Resampling.BILINEAR
     enlarged = [
-        PIL.Image.fromarray(image).resize((size, size), PIL.Image.Resampling.BILINEAR)
+        np.asarray(PIL.Image.fromarray(image).resize((size, size), bilinear))
         for image in grey
     ]
     return np.repeat(np.stack(enlarged)[..., np.newaxis], 3, axis=-1)

@@ -15,9 +15,9 @@ from normtest_tf.datasets import decoding, image_dataset
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-# Those that `tfds.ImageFolder` looks for.
+# The ones that `tfds.ImageFolder` looks for.
 SUFFIXES = (".jpg", ".jpeg", ".png")
-_LAYOUT = "It must hold train/CLASS/*.png and test/CLASS/*.png (or .jpg, .jpeg)"
+_LAYOUT = "It must contain train/CLASS/*.png and test/CLASS/*.png (or .jpg, .jpeg)"
 
 
 def load(
@@ -25,32 +25,25 @@ def load(
 ) -> image_dataset.ImageDataset:
     """Reads a folder of images into memory.
 
-    Classes are ordered by name; images by `image_dataset.mixed_order` of their
-    paths below the folder. `val` stands in for `test` where there is no `test`.
-    Other folders beside them are ignored.
+    Classes are ordered by name, images by `image_dataset.mixed_order` of their paths
+    relative to the folder. `val` is used if there is no `test`; other folders beside
+    them are ignored.
 
     Args:
-        folder: What holds `train` and `test`.
-        name: What to call the data set.
-        image_size: Height and width to resize every image to, bilinearly; None
-            if they all are squares of one size.
+        folder: Contains `train` and `test`.
+        name: The name for the data set.
+        image_size: Height and width in pixels to resize every image to, bilinearly;
+            None if all images are squares of the same size.
 
     Returns:
         The data set.
 
     Raises:
-        UsageError: If the folders aren't laid out so, or an image can't be used.
+        UsageError: If the layout is different, or an image is unusable.
     """
     test_split = _find_test_split(folder)
     classes = _check_tree(folder, test_split)
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.ImageFolder(str(folder))
-    except (OSError, ValueError) as error:
-        raise errors.UsageError(
-            f"TFDS can't read folder {folder}: {errors.one_line(error)}. {_LAYOUT}"
-        ) from error
+    builder = _builder(folder)
     sizes = _SizeCheck(image_size)
     train_images, train_labels = _read(builder, "train", classes, folder, sizes)
     test_images, test_labels = _read(builder, test_split, classes, folder, sizes)
@@ -65,7 +58,7 @@ def load(
 
 
 class _SizeCheck:
-    """Decodes images and raises at the first that differs from the first of all."""
+    """Decodes images and rejects any whose size differs from the first one's."""
 
     def __init__(self, image_size: int | None) -> None:
         self._image_size = image_size
@@ -87,13 +80,13 @@ class _SizeCheck:
         else:
             return
         raise errors.UsageError(
-            f"images must be squares of one size, but {what}. "
+            f"images must be squares of the same size, but {what}. "
             "Pass --image_size to resize them all"
         )
 
 
 def _find_test_split(folder: pathlib.Path) -> str:
-    """Returns `test` or `val`, after checking that the folders are there."""
+    """Returns `test` or `val`, whichever exists beside `train`."""
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise errors.UsageError(f"folder {folder} {what}. {_LAYOUT}")
@@ -108,17 +101,17 @@ def _find_test_split(folder: pathlib.Path) -> str:
 
 
 def _check_tree(folder: pathlib.Path, test_split: str) -> list[str]:
-    """Checks both splits' class folders without opening an image.
+    """Checks the class folders of both splits without opening any image.
 
     Args:
-        folder: What holds the splits.
+        folder: Contains the splits.
         test_split: The name of the second split.
 
     Returns:
-        The sorted names of the classes, at least two, the same in both splits.
+        The sorted class names: at least two, the same in both splits.
 
     Raises:
-        UsageError: If they differ, or a class has no images.
+        UsageError: If the splits' classes differ, or a class has no images.
     """
     train = _class_folders(folder / "train")
     test = _class_folders(folder / test_split)
@@ -126,19 +119,19 @@ def _check_tree(folder: pathlib.Path, test_split: str) -> list[str]:
         only_train = ", ".join(sorted(set(train) - set(test))) or "none"
         only_test = ", ".join(sorted(set(test) - set(train))) or "none"
         raise errors.UsageError(
-            f"folder {folder} has other classes in train than in {test_split}. Only in "
+            f"folder {folder} has different classes in train and {test_split}. Only in "
             f"train: {only_train}; only in {test_split}: {only_test}. "
             "Every class needs images in both"
         )
     if len(train) < 2:
         raise errors.UsageError(
-            f"folder {folder} has one class, {train[0]!r}. At least two are needed"
+            f"folder {folder} has only one class, {train[0]!r}. At least two are needed"
         )
     return train
 
 
 def _class_folders(split: pathlib.Path) -> list[str]:
-    """Returns the sorted names of a split's class folders, all with images."""
+    """Returns the sorted class names of a split; every class must have images."""
     classes = [name for name in _listing(split) if (split / name).is_dir()]
     if not classes:
         raise errors.UsageError(f"{split} has no class folders. {_LAYOUT}")
@@ -148,11 +141,11 @@ def _class_folders(split: pathlib.Path) -> list[str]:
         ]
         if not images:
             raise errors.UsageError(
-                f"class folder {split / name} holds no .png, .jpg or .jpeg files. "
+                f"class folder {split / name} contains no .png, .jpg or .jpeg files. "
                 "Add some or remove it"
             )
         for file in images:
-            # A named pipe would be waited for without end.
+            # Opening a named pipe would block for ever.
             if not os.path.isfile(split / name / file):
                 raise errors.UsageError(
                     f"{split / name / file} is not a file. Remove it"
@@ -169,6 +162,17 @@ def _listing(folder: pathlib.Path) -> list[str]:
         ) from error
 
 
+def _builder(folder: pathlib.Path) -> tfds.ImageFolder:
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.ImageFolder(str(folder))
+    except (OSError, ValueError) as error:
+        raise errors.UsageError(
+            f"TFDS can't read folder {folder}: {errors.one_line(error)}. {_LAYOUT}"
+        ) from error
+
+
 def _read(
     builder: tfds.ImageFolder,
     split: str,
@@ -179,26 +183,26 @@ def _read(
     """Reads one split.
 
     Args:
-        builder: What found the images.
+        builder: Lists the images.
         split: The split's name.
-        classes: The classes' names in the order of their labels.
-        folder: The folder that file names are taken relative to.
-        sizes: What decodes the images and compares their sizes.
+        classes: The class names in the order of their labels.
+        folder: The folder that contains the splits.
+        sizes: Decodes the images and compares their sizes.
 
     Returns:
         uint8 images `[n, size, size, 3]` and int32 labels `[n]`, in mixed order.
 
     Raises:
-        UsageError: If an image can't be decoded or differs in size.
+        UsageError: If an image can't be decoded or has another size.
     """
     names: list[str] = []
-    images = []
+    images: list[np.ndarray] = []
     for image in decoding.map_in_threads(sizes.decode, _files(builder, split, names)):
         sizes.check(image, names[len(images)])
         images.append(image)
     relative = [pathlib.Path(name).relative_to(folder) for name in names]
-    # By the folder's name and not by TFDS's label, which counts the subfolders of
-    # every folder beside the splits as classes.
+    # Not TFDS's own labels: it takes the subfolders of any folder beside the splits
+    # for classes, too.
     labels = np.array([classes.index(path.parts[1]) for path in relative], np.int32)
     order = image_dataset.mixed_order([path.as_posix() for path in relative])
     return np.stack([images[index] for index in order]), labels[order]
@@ -207,12 +211,12 @@ def _read(
 def _files(
     builder: tfds.ImageFolder, split: str, names: list[str]
 ) -> Iterator[tuple[bytes, str]]:
-    """Yields each file's bytes and name, and appends the name to `names`."""
+    """Yields each file's bytes and name, and records the name in `names`."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    # Pillow decodes the bytes: TensorFlow reads no palettes, CMYK or mixtures of
-    # channel counts, and names no file in its errors.
+    # Pillow decodes the bytes: TensorFlow can't read palettes, CMYK or mixed channel
+    # counts, and its errors don't name the file.
     files = builder.as_dataset(
         split=split, decoders={"image": tfds.decode.SkipDecoding()}
     )

@@ -1,4 +1,4 @@
-"""A data set in memory, and the ways to cut it."""
+"""A data set in memory, its fingerprint, and the ways to take part of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from normtest_tf import errors
 
-# The legacy generator: NumPy promises its stream for all time, which "the first
-# N images" and a published validation split need.
+# NumPy guarantees the legacy generator's stream for ever. "The first N images" and
+# validation splits in published results depend on that.
 _Random = np.random.RandomState
 
 
@@ -20,12 +20,15 @@ class ImageDataset:
     """Labelled RGB images in two splits.
 
     Attributes:
-        name: Fit for a folder's name, such as `cifar10` or `folder-flowers`.
+        name: A name that can be used for a folder: `cifar10`, `folder-flowers`.
         train_images: uint8 `[n, height, width, 3]`.
         train_labels: int32 `[n]`, indices into `class_names`.
         test_images: uint8 `[m, height, width, 3]`.
         test_labels: int32 `[m]`.
-        class_names: One name a class.
+        class_names: One name per class.
+
+    Raises:
+        ValueError: If dtypes, shapes or labels are inconsistent.
     """
 
     name: str
@@ -55,25 +58,25 @@ class ImageDataset:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes, those without images included."""
+        """Number of classes, including any without images."""
         return len(self.class_names)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and 3."""
+        """Height, width and 3 channels."""
         return (*self.train_images.shape[1:3], 3)
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256, in hex, of all pixels, labels and class names.
+        """Returns the SHA-256 of all pixels, labels and class names, in hexadecimal.
 
-        It depends on the order of the images and on nothing but the data: not on
-        the data set's name, the machine, or how the data were stored.
+        It depends on the data and their order only, not on the data set's name, the
+        machine or the files the data were read from.
         """
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         for images, labels in self._splits():
             digest.update(json.dumps(images.shape).encode())
-            digest.update(np.ascontiguousarray(images))
-            digest.update(np.ascontiguousarray(labels, dtype="<i4"))
+            digest.update(np.ascontiguousarray(images).data)
+            digest.update(np.ascontiguousarray(labels, dtype="<i4").data)
         return digest.hexdigest()
 
     def take(
@@ -82,14 +85,14 @@ class ImageDataset:
         """Returns the first images of each split.
 
         Args:
-            train_examples: How many training images; None for all.
-            test_examples: How many test images; None for all.
+            train_examples: Number of training images; None for all.
+            test_examples: Number of test images; None for all.
 
         Returns:
-            A data set of the same name and classes that shares this one's memory.
+            A data set with the same name and classes; it shares memory with this one.
 
         Raises:
-            UsageError: If a number is below 1 or above what there is.
+            UsageError: If a number is below 1 or exceeds the images available.
         """
         train = _checked_count("train_examples", train_examples, self.train_labels)
         test = _checked_count("test_examples", test_examples, self.test_labels)
@@ -111,19 +114,19 @@ class ImageDataset:
 def split_validation(
     dataset: ImageDataset, examples: int, seed: int
 ) -> tuple[ImageDataset, np.ndarray, np.ndarray]:
-    """Carves a validation set from the training images.
+    """Sets training images aside for validation, stratified by class.
 
-    Every class gives its share of the validation set, rounded so that the total
-    is exact; which of its images it gives is drawn from `seed`. Both parts keep
-    the order of the training images.
+    Each class contributes in proportion to its size, rounded so that the total is
+    exact; `seed` determines which of its images are drawn. Both parts keep the order
+    of the training images.
 
     Args:
-        dataset: The data set to cut.
-        examples: How many images to validate on, fewer than there are.
-        seed: What the draw depends on, from 0 to 2**32 - 1.
+        dataset: The data set to split.
+        examples: Number of validation images, fewer than the training images.
+        seed: Determines the draw, from 0 to 2**32 - 1.
 
     Returns:
-        The data set without those training images, the validation images (uint8
+        The data set without the validation images, the validation images (uint8
         `[examples, height, width, 3]`) and their labels (int32 `[examples]`).
 
     Raises:
@@ -150,14 +153,15 @@ def split_validation(
 
 
 def mixed_order(names: list[str]) -> np.ndarray:
-    """Returns an order in which the first N examples hold all classes.
+    """Returns a fixed order in which the classes are mixed.
 
-    Files sorted by name are sorted by class too, and the first N of them would be
-    one class. So they are sorted, then shuffled once and for all: the order
-    depends on the set of names alone, on no file system, machine or seed.
+    Files sorted by name are sorted by class as well, so that the first N would all
+    belong to one class. They are therefore sorted, then shuffled with a constant
+    seed: the order depends on the set of names only, not on the file system, the
+    machine or the seed of a run.
 
     Args:
-        names: The examples' relative file names, without repetition.
+        names: The examples' relative file names, without duplicates.
 
     Returns:
         int64 `[n]`, indices into `names`.
@@ -167,7 +171,7 @@ def mixed_order(names: list[str]) -> np.ndarray:
 
 
 def _class_quotas(labels: np.ndarray, num_classes: int, examples: int) -> np.ndarray:
-    """Returns int64 `[num_classes]`, shares of `examples` by largest remainder."""
+    """Apportions `examples` by largest remainder; returns int64 `[num_classes]`."""
     counts = np.bincount(labels, minlength=num_classes)
     quotas, remainders = np.divmod(counts * examples, len(labels))
     short = examples - quotas.sum()
@@ -180,7 +184,7 @@ def _checked_count(name: str, count: int | None, labels: np.ndarray) -> int:
         return len(labels)
     if not 1 <= count <= len(labels):
         raise errors.UsageError(
-            f"{name} must be from 1 to {len(labels)}, the number of such images. "
+            f"{name} must be from 1 to {len(labels)}, the number of images available. "
             f"Received: {count}"
         )
     return count

@@ -19,32 +19,24 @@ if TYPE_CHECKING:
 def load(
     description: descriptions.DatasetDescription, data_dir: str | None
 ) -> image_dataset.ImageDataset:
-    """Reads a prepared data set, or downloads and prepares it first.
+    """Reads a data set, after downloading and preparing it if necessary.
 
-    The images are sorted by TFDS's `id`, which is their place in the original
-    files, so that the first N are the same however the data were prepared.
+    The images are sorted by TFDS's `id`, their position in the original files, so
+    that the first N are the same however the data were prepared.
 
     Args:
         description: A data set whose loader is `tfds`.
-        data_dir: TFDS's data directory, which must exist; None for its default.
+        data_dir: TFDS's data directory, which must exist; None for TFDS's default.
 
     Returns:
         The `train` and `test` splits.
 
     Raises:
-        UsageError: If the data are damaged, or neither there nor downloadable.
+        UsageError: If the data are corrupt, or missing and can't be downloaded.
     """
     _check_data_dir(data_dir)
-    import tensorflow_datasets as tfds
-
     root = default_data_dir() if data_dir is None else os.path.expanduser(data_dir)
-    try:
-        builder = tfds.builder(description.name, data_dir=root, try_gcs=False)
-        prepared = (builder.data_path / "dataset_info.json").exists()
-    except Exception as error:  # TFDS, protobuf and JSON have a type each.
-        raise _damaged(description.name, root, error) from error
-    if not prepared:
-        _prepare(builder, description, root)
+    builder = _prepared_builder(description, root)
     try:
         train_images, train_labels = _read(builder, "train")
         test_images, test_labels = _read(builder, "test")
@@ -56,12 +48,12 @@ def load(
             test_labels=test_labels,
             class_names=description.class_names,
         )
-    except Exception as error:  # TensorFlow adds a type for each kind of damage.
-        raise _damaged(description.name, str(builder.data_path), error) from error
+    except Exception as error:  # TensorFlow has one type per kind of corruption.
+        raise _corrupt(description.name, str(builder.data_path), error) from error
 
 
 def default_data_dir() -> str:
-    """Returns the directory that TFDS uses when it is given none."""
+    """Returns the directory that TFDS uses by default."""
     return os.path.expanduser(
         os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
     )
@@ -74,9 +66,24 @@ def _check_data_dir(data_dir: str | None) -> None:
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise errors.UsageError(
-            f"data_dir {data_dir!r} {what}. Pass the folder that holds prepared TFDS "
-            "data, or make an empty one to have them downloaded into it"
+            f"data_dir {data_dir!r} {what}. Pass the folder that contains prepared "
+            "TFDS data, or create an empty folder to download them into"
         )
+
+
+def _prepared_builder(
+    description: descriptions.DatasetDescription, root: str
+) -> tfds.core.DatasetBuilder:
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(description.name, data_dir=root, try_gcs=False)
+        prepared = (builder.data_path / "dataset_info.json").exists()
+    except Exception as error:  # TFDS, protobuf and JSON each raise their own types.
+        raise _corrupt(description.name, root, error) from error
+    if not prepared:
+        _prepare(builder, description, root)
+    return builder
 
 
 def _prepare(
@@ -84,18 +91,20 @@ def _prepare(
     description: descriptions.DatasetDescription,
     root: str,
 ) -> None:
-    """Downloads a data set, or raises `UsageError` within seconds if it can't."""
+    """Downloads and prepares a data set; fails within seconds without network."""
     import tensorflow_datasets as tfds
 
-    host = parse.urlsplit(description.download_url).hostname
-    # TFDS retries for minutes where there is no network.
-    if problem := hosts.host_problem(description.download_url):
+    url = description.download_url
+    assert url is not None  # Every data set of TFDS's has one.
+    # Without network TFDS would retry for minutes.
+    if problem := hosts.host_problem(url):
+        host = parse.urlsplit(url).hostname
         raise _unavailable(builder, root, f"{host} can't be reached ({problem})")
     try:
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(try_download_gcs=False)
         )
-    except Exception as error:  # Network, disk, checksums: each has its own types.
+    except Exception as error:  # Network, disk and checksums raise their own types.
         reason = f"its download failed ({errors.first_cause(error)})"
         raise _unavailable(builder, root, reason) from error
 
@@ -110,8 +119,8 @@ def _read(
         split: `train` or `test`.
 
     Returns:
-        uint8 images `[n, 32, 32, 3]` and int32 labels `[n]`, ordered by id. TFDS raises
-        if they are fewer than its metadata say.
+        uint8 images `[n, 32, 32, 3]` and int32 labels `[n]`, ordered by id. TFDS
+        itself raises if there are fewer than its metadata say.
     """
     import tensorflow_datasets as tfds
 
@@ -121,7 +130,7 @@ def _read(
     images, labels = columns["image"], columns["label"].astype(np.int32)
     if "id" not in columns:
         return images, labels
-    # Shorter first: numbers beyond 99999 outgrow the zeros that pad them.
+    # Shorter ids first: numbers are zero-padded to five digits, and some have six.
     ids = columns["id"]
     order = sorted(range(len(ids)), key=lambda index: (len(ids[index]), ids[index]))
     return images[order], labels[order]
@@ -137,15 +146,15 @@ def _unavailable(
     )
     return errors.UsageError(
         f"{name} is not prepared in data_dir {root} (looked for {builder.data_path}), "
-        f"and {reason}. Pass --data_dir=DIR of a folder where it is prepared; "
-        f"prepare one on a machine with network access by {command}; or use "
+        f"and {reason}. Pass --data_dir=DIR with a folder where it is prepared; "
+        f"prepare it on a machine with network access: {command}; or use "
         "--dataset=digits, which needs no download"
     )
 
 
-def _damaged(name: str, path: str, error: Exception) -> errors.UsageError:
+def _corrupt(name: str, path: str, error: Exception) -> errors.UsageError:
     return errors.UsageError(
         f"the prepared data of {name} in {path} can't be read "
-        f"({errors.one_line(error)[:300]}). Remove them to have them prepared anew, "
-        "or pass another --data_dir"
+        f"({errors.one_line(error)[:300]}). Delete them to download and prepare them "
+        "again, or pass another --data_dir"
     )

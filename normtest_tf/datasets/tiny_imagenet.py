@@ -1,4 +1,6 @@
-"""Tiny ImageNet, from its published archive's files."""
+"""Tiny ImageNet, from the files of its published archive."""
+
+from __future__ import annotations
 
 import pathlib
 
@@ -14,21 +16,22 @@ FOLDER = "tiny-imagenet-200"
 def load(
     description: descriptions.DatasetDescription, data_dir: str | None
 ) -> image_dataset.ImageDataset:
-    """Reads the unpacked archive; its `val` images, the labelled ones, are the test.
+    """Reads the unpacked archive.
 
-    Classes are ordered by WordNet id. Images are ordered by
+    The archive's `val` images become the test split, because its `test` images have
+    no labels. Classes are ordered by WordNet id, images by
     `image_dataset.mixed_order`.
 
     Args:
         description: The entry `tiny_imagenet` of the registry.
-        data_dir: The folder that holds tiny-imagenet-200/, or that folder itself;
+        data_dir: The folder that contains tiny-imagenet-200/, or that folder itself;
             None for TFDS's default directory.
 
     Returns:
-        The data set, 64x64.
+        The data set, 64x64 pixels.
 
     Raises:
-        UsageError: If a file is missing or can't be used.
+        UsageError: If a file is missing or unusable.
     """
     root = _find_root(data_dir or tfds_sets.default_data_dir(), description)
     classes = sorted(_lines(root / "wnids.txt"))
@@ -56,24 +59,24 @@ def _find_root(
     raise errors.UsageError(
         f"tiny_imagenet is not in data_dir {given} (looked for {FOLDER}/wnids.txt and "
         f"wnids.txt there). Download {description.download_url}, unpack it, and pass "
-        "--data_dir of the folder that holds it"
+        "--data_dir with the folder that contains it"
     )
 
 
 def _lines(path: pathlib.Path) -> list[str]:
-    """Returns a text file's lines that are not blank."""
+    """Returns the lines of a text file that are not blank."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise errors.UsageError(
-            f"tiny_imagenet's file {path} can't be read ({errors.one_line(error)}). "
+            f"tiny_imagenet: {path} can't be read ({errors.one_line(error)}). "
             "Unpack the archive again"
         ) from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _class_names(root: pathlib.Path, classes: list[str]) -> tuple[str, ...]:
-    """Returns each class's words, or its WordNet id where it has none."""
+    """Returns the words for each class, or its WordNet id if it has none."""
     words = {}
     if (root / "words.txt").is_file():
         words = dict(
@@ -83,14 +86,14 @@ def _class_names(root: pathlib.Path, classes: list[str]) -> tuple[str, ...]:
 
 
 def _train_files(root: pathlib.Path, classes: list[str]) -> dict[str, int]:
-    """Returns the label of each training image, by its path below `root`."""
+    """Returns the label of each training image by its path relative to `root`."""
     labels = {}
     for label, wnid in enumerate(classes):
         folder = root / "train" / wnid / "images"
         names = sorted(path.name for path in folder.glob("*.JPEG"))
         if not names:
             raise errors.UsageError(
-                f"tiny_imagenet has no *.JPEG files in {folder}. "
+                f"tiny_imagenet: there are no *.JPEG files in {folder}. "
                 "Unpack the archive again"
             )
         labels.update({f"train/{wnid}/images/{name}": label for name in names})
@@ -98,7 +101,7 @@ def _train_files(root: pathlib.Path, classes: list[str]) -> dict[str, int]:
 
 
 def _test_files(root: pathlib.Path, classes: list[str]) -> dict[str, int]:
-    """Returns the label of each validation image, by its path below `root`."""
+    """Returns the label of each `val` image by its path relative to `root`."""
     annotations = root / "val" / "val_annotations.txt"
     indices = {wnid: label for label, wnid in enumerate(classes)}
     labels = {}
@@ -106,7 +109,7 @@ def _test_files(root: pathlib.Path, classes: list[str]) -> dict[str, int]:
         name, wnid = [*line.split("\t"), "", ""][:2]
         if wnid not in indices:
             raise errors.UsageError(
-                f"{annotations} has a line without a class of wnids.txt: {line!r}. "
+                f"{annotations} has a line whose class is not in wnids.txt: {line!r}. "
                 "Unpack the archive again"
             )
         labels[f"val/images/{name}"] = indices[wnid]
@@ -117,7 +120,7 @@ def _test_files(root: pathlib.Path, classes: list[str]) -> dict[str, int]:
 def _check_annotations(
     root: pathlib.Path, labels: dict[str, int], annotations: pathlib.Path
 ) -> None:
-    """Raises unless the annotations name exactly the images that are there."""
+    """Checks that the annotations name exactly the images that exist."""
     present = {
         f"val/images/{path.name}" for path in (root / "val" / "images").glob("*.JPEG")
     }
@@ -133,14 +136,14 @@ def _check_annotations(
 
 
 def _read(
-    root: pathlib.Path, files: dict[str, int], size: int
+    root: pathlib.Path, labels: dict[str, int], size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decodes images.
+    """Decodes the images of one split.
 
     Args:
         root: The archive's folder.
-        files: Labels by relative path.
-        size: The height and width that every image must have.
+        labels: The label of each image by its path relative to `root`.
+        size: Height and width that every image must have, in pixels.
 
     Returns:
         uint8 `[n, size, size, 3]` and int32 `[n]`, in mixed order.
@@ -148,19 +151,19 @@ def _read(
     Raises:
         UsageError: If an image can't be decoded or has another size.
     """
-    names = list(files)
+    names = list(labels)
     names = [names[index] for index in image_dataset.mixed_order(names)]
 
     def read(name: str) -> np.ndarray:
         image = decoding.decode_file(root / name)
         if image.shape != (size, size, 3):
             raise errors.UsageError(
-                f"tiny_imagenet: {root / name} is {image.shape[1]}x{image.shape[0]} "
-                f"and not {size}x{size}. Unpack the archive again"
+                f"tiny_imagenet: {root / name} is {image.shape[1]}x{image.shape[0]}, "
+                f"not {size}x{size}. Unpack the archive again"
             )
         return image
 
     images = np.empty([len(names), size, size, 3], np.uint8)
     for index, image in enumerate(decoding.map_in_threads(read, names)):
         images[index] = image
-    return images, np.array([files[name] for name in names], np.int32)
+    return images, np.array([labels[name] for name in names], np.int32)

@@ -1,4 +1,6 @@
-"""Writing files that are either complete or not there."""
+"""Reading and writing files that are either complete or absent."""
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -8,27 +10,35 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from normtest_tf import errors
 
-TEMPORARY = ".writing-"  # How the names of unfinished files' folders begin.
+TEMPORARY = ".writing-"  # Prefix of the folders that hold unfinished files.
+MAX_JSON_BYTES = 10_000_000  # No JSON file of ours comes near this size.
 
 
 @contextlib.contextmanager
 def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a temporary path that takes the place of `path` on success.
+    """Yields a temporary path that replaces `path` if the block succeeds.
 
-    What is written there may also be a folder. The temporary path lies in the same
-    folder and has the same suffix, so that writers which look at the suffix behave
-    the same. It is flushed to the disk before it is renamed, the new name after
-    that, so that files written one after another also survive a power cut in that
-    order. It is removed if the block raises.
+    A file or a folder may be written there. The temporary path has the same name in
+    a new folder beside `path`, so writers that look at the suffix work unchanged.
+    Content is flushed to disk before the rename and the rename itself afterwards, so
+    files written one after another survive a power cut in that order. If the block
+    raises, the temporary path is removed and `path` is left as it was.
 
     Args:
-        path: The file or folder to write. The folder it is in is made if need be.
+        path: The file or folder to write. Its parent is created if necessary.
 
     Yields:
         The path to write to.
+
+    Example:
+    ```python
+    with atomic_path(pathlib.Path("results/history.csv")) as temporary:
+        temporary.write_text("epoch,train_loss")
+    ```
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
@@ -47,43 +57,15 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
         shutil.rmtree(folder)
 
 
-def _sync_folder(folder: pathlib.Path) -> None:
-    """Flushes the names in a folder to the disk, where the system can do that."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def expand(name: str) -> pathlib.Path:
-    """Returns the path that a user means, with `~` as the home folder.
-
-    Raises:
-        UsageError: If there is no such home folder.
-    """
-    try:
-        return pathlib.Path(name).expanduser()
-    except RuntimeError as error:
-        raise errors.UsageError(
-            f"there is no home folder {name.split('/')[0]}; write ./{name} for what "
-            "is called that here"
-        ) from error
-
-
-def remove_leftovers(folder: pathlib.Path) -> None:
-    """Removes what killed processes had begun to write, directly in a folder.
-
-    Nobody else may be writing there meanwhile.
-    """
-    for path in folder.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(path, ignore_errors=True)
+def _files(path: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the file itself, or all files in a folder."""
+    if path.is_dir():
+        return [inner for inner in path.rglob("*") if inner.is_file()]
+    return [path]
 
 
 def _replace_folder(new: pathlib.Path, path: pathlib.Path) -> None:
-    """Puts a folder in the place of one that holds something, in two steps."""
+    """Replaces a non-empty folder, which no single system call can do."""
     old = new.parent / f"{new.name}.old"
     os.replace(path, old)
     try:
@@ -93,11 +75,26 @@ def _replace_folder(new: pathlib.Path, path: pathlib.Path) -> None:
         raise
 
 
-def _files(path: pathlib.Path) -> list[pathlib.Path]:
-    """Returns a file, or all files in a folder."""
-    if path.is_dir():
-        return [inner for inner in path.rglob("*") if inner.is_file()]
-    return [path]
+def _sync_folder(folder: pathlib.Path) -> None:
+    """Flushes a folder's entries to disk, where the system supports it."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: pathlib.Path) -> None:
+    """Removes the unfinished files that killed processes left in a folder.
+
+    Args:
+        folder: Searched without its subfolders. No other process may be writing to
+            it meanwhile.
+    """
+    for path in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -107,8 +104,37 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def write_json(path: pathlib.Path, value: object) -> None:
-    """Writes `value` to `path` as indented JSON, atomically."""
+    """Writes `value` to `path` as indented JSON, atomically.
+
+    Raises:
+        ValueError: If `value` contains NaN or infinity, which JSON lacks.
+    """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a file that holds a JSON object.
+
+    Args:
+        path: A UTF-8 file of at most `MAX_JSON_BYTES`.
+
+    Returns:
+        The object's values by their names.
+
+    Raises:
+        UsageError: If the file is missing, too large, or not a JSON object.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ValueError(f"it is larger than {MAX_JSON_BYTES:,} bytes")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise errors.UsageError(
+            f"can't read {path}: {errors.one_line(error)}"
+        ) from error
+    if not isinstance(value, dict):
+        raise errors.UsageError(f"{path} does not hold a JSON object")
+    return value
 
 
 def sha256(path: pathlib.Path) -> str:
@@ -116,16 +142,33 @@ def sha256(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def expand(name: str) -> pathlib.Path:
+    """Returns the path for a name typed by the user, with `~` expanded.
+
+    Raises:
+        UsageError: If the name starts with `~user` and there is no such user.
+    """
+    try:
+        return pathlib.Path(name).expanduser()
+    except RuntimeError as error:
+        raise errors.UsageError(
+            f"there is no home folder {name.split('/')[0]}; write ./{name} for a file "
+            "or folder of that name here"
+        ) from error
+
+
 def check_writable(folder: pathlib.Path) -> None:
-    """Checks that a folder can be made and written to, and leaves no trace.
+    """Checks that a folder can be created and written to, leaving no trace.
 
     Args:
         folder: It need not exist.
 
     Raises:
-        UsageError: If it can't.
+        UsageError: If it can't be created or written to.
     """
-    existing = next(path for path in (folder, *folder.absolute().parents) if _is(path))
+    existing = next(
+        path for path in (folder, *folder.absolute().parents) if _exists(path)
+    )
     try:
         if not existing.is_dir():
             raise NotADirectoryError(f"{existing} is not a folder")
@@ -133,12 +176,12 @@ def check_writable(folder: pathlib.Path) -> None:
             pass
     except OSError as error:
         raise errors.UsageError(
-            f"can't write to {folder}: {errors.one_line(error)}; name another place"
+            f"can't write to {folder}: {errors.one_line(error)}; choose another folder"
         ) from error
 
 
-def _is(path: pathlib.Path) -> bool:
-    """Tells whether a path exists, also where looking at it is an error."""
+def _exists(path: pathlib.Path) -> bool:
+    """Counts a path that can't even be looked at as missing."""
     try:
         return path.exists()
     except OSError:

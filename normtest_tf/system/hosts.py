@@ -1,4 +1,4 @@
-"""Asking whether a host answers before a slow client retries for minutes."""
+"""Checking that a server can be reached, before a client retries for minutes."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ import threading
 
 from normtest_tf import errors
 
-# A name look-up can hang beyond every timeout of a socket, hence a limit of our own.
-HOST_SECONDS = 8.0
-# A proxy answers with these on behalf of a host that it can't reach.
+# Our own limit, because a name look-up can hang beyond every socket timeout.
+TIMEOUT_SECONDS = 8.0
+# A proxy answers with one of these when it can't reach the server itself.
 _PROXY_ERRORS = frozenset({407, 502, 503, 504})
 
 
 def host_problem(url: str) -> str | None:
-    """Asks for `url` and tells why there is no answer.
+    """Requests `url` and explains why there was no answer.
 
     Args:
-        url: Any page of the host; its body is not read.
+        url: Any page of the host; its body is not downloaded.
 
     Returns:
-        None if the host answers, whatever it answers, else a short reason, within
-        `HOST_SECONDS`.
+        None if the host answers, whatever the status, else a short reason. Takes at
+        most `TIMEOUT_SECONDS`.
     """
-    problem = [f"no answer within {HOST_SECONDS:g} s"]
+    problem: list[str | None] = [f"no answer within {TIMEOUT_SECONDS:g} s"]
 
     def ask() -> None:
-        # Knows the proxies and certificates that the environment names.
+        # requests honours the proxies and certificates of the environment.
         import requests
 
         try:
-            with requests.get(url, stream=True, timeout=HOST_SECONDS) as response:
-                problem[0] = (
-                    f"a proxy answered {response.status_code}"
-                    if response.status_code in _PROXY_ERRORS
-                    else ""
-                )
+            with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
+                status = response.status_code
         except (requests.RequestException, OSError) as error:
             problem[0] = errors.first_cause(error)
+        else:
+            refused = status in _PROXY_ERRORS
+            problem[0] = f"a proxy answered {status}" if refused else None
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(HOST_SECONDS)
-    return problem[0] or None
+    thread.join(TIMEOUT_SECONDS)
+    return problem[0]

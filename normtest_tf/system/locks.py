@@ -1,4 +1,4 @@
-"""One writer a folder, across processes."""
+"""One process at a time may write to a folder."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ NAME = ".lock"
 
 @contextlib.contextmanager
 def only_writer(folder: pathlib.Path, *, wait: bool = False) -> Iterator[None]:
-    """Makes this process the only one that writes to a folder.
+    """Locks a folder against other processes while the block runs.
 
-    The system holds the lock, so it ends with the process, however that ends. The
-    empty file stays: others may be about to lock it. A folder that was made for
-    the lock and holds nothing else in the end is removed again.
+    The operating system holds the lock, so it is released however the process ends.
+    The empty lock file stays, because another process may be about to lock it.
+    Folders created for the lock are removed again if nothing else was put in them.
 
     Args:
-        folder: It need not exist.
-        wait: Whether to wait while another process holds the lock.
+        folder: Created if it does not exist.
+        wait: Whether to wait for another process to release the lock.
 
     Yields:
         Nothing.
 
     Raises:
-        Locked: If another process holds it, unless `wait`.
+        Locked: If another process holds the lock and `wait` is false.
+        UsageError: If the folder can't be written to.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / NAME, timeout=-1 if wait else 0)
@@ -43,19 +44,19 @@ def only_writer(folder: pathlib.Path, *, wait: bool = False) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise errors.UsageError(
-            f"can't write to {folder}: {errors.one_line(error)}; name another place"
+            f"can't write to {folder}: {errors.one_line(error)}; choose another folder"
         ) from error
     try:
         yield
     finally:
-        _remove_if_unused(folder, made)
+        _remove_if_unused(folder, created)
         lock.release()
 
 
-def _remove_if_unused(folder: pathlib.Path, made: list[pathlib.Path]) -> None:
-    """Removes the folders that were made for the lock, if it is alone in them."""
+def _remove_if_unused(folder: pathlib.Path, created: list[pathlib.Path]) -> None:
+    """Removes the folders created for the lock if they hold nothing else."""
     with contextlib.suppress(OSError):
-        if made and [path.name for path in folder.iterdir()] == [NAME]:
+        if created and [path.name for path in folder.iterdir()] == [NAME]:
             (folder / NAME).unlink()
-            for path in made:
+            for path in created:
                 path.rmdir()

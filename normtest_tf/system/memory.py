@@ -1,14 +1,15 @@
-"""The most memory that this process has held."""
+"""The peak memory use of this process."""
 
 from __future__ import annotations
 
 import sys
 
 
-def mebibytes() -> float | None:
-    """Returns the peak of this process's resident memory so far, in MiB.
+def peak_mebibytes() -> float | None:
+    """Returns the peak resident memory of this process so far.
 
-    None where the system does not tell.
+    Returns:
+        MiB, or None on systems that don't report it.
     """
     try:
         import resource

@@ -1,4 +1,4 @@
-"""Keeping TensorFlow's log of its start-up off the terminal."""
+"""Keeping TensorFlow's start-up log off the terminal."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from collections.abc import Iterator
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without the log of its start-up.
+    """Imports TensorFlow without its start-up log.
 
-    Programs call it after the cheap checks of their flags, and import what needs
-    TensorFlow afterwards. The log goes straight to the process's stderr, whatever
-    TF_CPP_MIN_LOG_LEVEL says, and would bury an error message.
+    Programs call this once the cheap checks of their flags have passed, and import
+    whatever needs TensorFlow afterwards. The log is written straight to the
+    process's stderr, regardless of TF_CPP_MIN_LOG_LEVEL, and would bury an error
+    message.
     """
     with silent_stderr():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # Looks for a GPU, loudly.
+        tf.config.list_physical_devices()  # Logs while it looks for a GPU.
 
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Drops what compiled code logs on stderr; exceptions come through."""
+    """Discards what compiled code writes to stderr; exceptions still propagate."""
     sys.stderr.flush()
     stderr = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""Ending a run between two steps when the system or the user asks for it."""
+"""Stopping cleanly, between two training steps, on SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """Notes SIGTERM and Ctrl-C while its block runs, instead of ending at once.
+    """Records SIGTERM and Ctrl-C while its block runs, instead of stopping at once.
 
-    A second signal acts as it would have without this. Outside of the main thread,
-    where Python allows no handlers, and for signals that the process was told to
-    ignore, nothing changes.
+    A second signal has its usual effect. Signals that the process already ignores
+    stay ignored, and outside the main thread, where Python can't install handlers,
+    nothing changes.
 
     Args:
-        then: Called when the signal comes.
+        then: Called when the signal arrives.
 
     Attributes:
-        received: The signal that came, or None.
+        received: The signal that arrived, or None.
+
+    Example:
+    ```python
+    with StopRequest() as stop:
+        for step in steps:
+            train(step)
+            if stop.received:
+                break
+    ```
     """
 
     def __init__(self, then: Callable[[], None] | None = None) -> None:
@@ -36,14 +45,14 @@ class StopRequest:
             for number in SIGNALS:
                 previous = signal.getsignal(number)
                 if previous not in (signal.SIG_IGN, None):
-                    self._previous[number] = signal.signal(number, self._note)
+                    self._previous[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Puts back what was there."""
+        """Restores the previous handlers."""
         self._restore()
 
-    def _note(self, number: int, frame: types.FrameType | None) -> None:
+    def _record(self, number: int, frame: types.FrameType | None) -> None:
         self.received = signal.Signals(number)
         self._restore()
         if self._then is not None:

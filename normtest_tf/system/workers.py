@@ -1,4 +1,4 @@
-"""Calling functions in another process, which gives its memory back when it ends."""
+"""Calling functions in a separate process, whose memory is freed when it exits."""
 
 from __future__ import annotations
 
@@ -21,11 +21,18 @@ Result = TypeVar("Result")
 
 
 class Worker:
-    """A process that calls functions, one after another.
+    """A separate process that runs one function call at a time.
 
-    It starts with the first call and ends with this process, however that ends.
-    Ctrl-C and SIGTERM reach it once, as SIGTERM, whichever of the two processes
-    the system sends them to. Use it in a `with` statement.
+    TensorFlow leaks the graph of every trained model; only the end of a process
+    frees them. The process starts with the first call and never outlives this one.
+    Ctrl-C and SIGTERM reach it exactly once, as SIGTERM, whichever of the two
+    processes they are sent to. Use it in a `with` statement.
+
+    Example:
+    ```python
+    with Worker() as worker:
+        assert worker.call(os.getpid) != os.getpid()
+    ```
     """
 
     def __init__(self) -> None:
@@ -33,7 +40,7 @@ class Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
 
     def __enter__(self) -> Worker:
-        """Starts nothing yet."""
+        """Returns itself; the process starts with the first call."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,7 +48,7 @@ class Worker:
         self.renew()
 
     def renew(self) -> None:
-        """Ends the process; the next call starts another one."""
+        """Ends the process; the next call starts a new one."""
         if self._executor is not None:
             self._executor.shutdown()
         self._executor = None
@@ -52,16 +59,20 @@ class Worker:
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
     ) -> Result:
-        """Returns what a function returns there, or raises what it raises.
+        """Calls a function in the process.
 
         Args:
-            function: Of a module, for it to be found by name there.
-            *args: What can be pickled.
-            **kwargs: What can be pickled.
+            function: Defined at the top level of a module, so it can be pickled.
+            *args: Picklable arguments.
+            **kwargs: Picklable arguments.
+
+        Returns:
+            What the function returns.
 
         Raises:
-            ProcessDied: If the process ends meanwhile.
-            Interrupted: If SIGTERM or Ctrl-C came meanwhile.
+            WorkerDied: If the process exits before it returns a result.
+            Interrupted: If SIGTERM or Ctrl-C arrives during the call.
+            Exception: Whatever the function raises.
         """
         with signals.StopRequest(then=self._terminate) as stop:
             try:
@@ -70,56 +81,62 @@ class Worker:
             except BrokenProcessPool as error:
                 self.renew()
                 if stop.received is None:
-                    raise errors.ProcessDied from error
+                    raise errors.WorkerDied from error
             except errors.Interrupted as interruption:
                 number = stop.received or interruption.number
-                raise errors.Interrupted(interruption.outlook, number) from None
-            except KeyboardInterrupt:  # A second Ctrl-C: nobody wants to wait.
-                self._process.kill()
+                raise errors.Interrupted(interruption.resume_hint, number) from None
+            except KeyboardInterrupt:  # A second Ctrl-C: don't wait any longer.
+                self._kill()
                 raise
         if stop.received is not None:
-            raise errors.Interrupted("what was complete is kept", stop.received)
+            raise errors.Interrupted(
+                "everything completed so far is kept", stop.received
+            )
         return result
 
     def _start(self) -> concurrent.futures.ProcessPoolExecutor:
-        """Starts the process."""
         self._executor = concurrent.futures.ProcessPoolExecutor(
             max_workers=1,
-            # A fork of a process with TensorFlow's threads can wait forever.
+            # Forking a process that runs TensorFlow's threads can deadlock.
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
+            initializer=_initialise,
         )
         others = set(multiprocessing.active_children())
-        with _ctrl_c_ignored():  # By the new process, too, from its first moment.
+        with _ctrl_c_ignored():  # Inherited by the new process from the start.
             self._executor.submit(os.getpid)
         (self._process,) = set(multiprocessing.active_children()) - others
         return self._executor
 
     def _terminate(self) -> None:
-        """Asks the process to end."""
         if self._process is not None:
             self._process.terminate()
 
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
 
-def _begin() -> None:
+
+def _initialise() -> None:
     """Prepares the new process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     quiet.import_tensorflow()
     import tensorflow as tf
 
-    # It warns of the graphs of many models, which are what a worker is for.
+    # It would warn about the graphs of many models, which a worker exists to free.
     tf.get_logger().setLevel("ERROR")
 
 
-def _end_with_parent() -> None:
-    """Waits for the parent to end, and ends this process at once then."""
-    multiprocessing.parent_process().join()
+def _exit_with_parent() -> None:
+    """Waits for the parent to end, then exits at once."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # Only the worker's own process calls this.
+    parent.join()
     os._exit(1)
 
 
 @contextlib.contextmanager
 def _ctrl_c_ignored() -> Iterator[None]:
-    """Ignores Ctrl-C, where Python allows to say so."""
+    """Ignores Ctrl-C in the main thread; elsewhere Python can't change handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

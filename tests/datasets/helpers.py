@@ -1,4 +1,4 @@
-"""What the tests of several kinds of data set need."""
+"""Helpers for the tests of several kinds of data set."""
 
 import contextlib
 
@@ -46,7 +46,7 @@ def load_folder(root, image_size=None):
 
 @contextlib.contextmanager
 def usage_error(*words):
-    """Expects a `UsageError` of one line that holds every one of `words`."""
+    """Expects a `UsageError` of one line that contains each of `words`."""
     with pytest.raises(errors.UsageError) as caught:
         yield
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""The digits: scikit-learn's images and split, enlarged."""
+"""The digits: scikit-learn's images and split, enlarged to 32x32."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ def digits():
     return datasets.load("digits")
 
 
-def test_digits_match_their_description(digits):
+def test_the_digits_match_their_description(digits):
     description = datasets.DATASETS["digits"]
     assert digits.train_images.shape == (description.train_examples, 32, 32, 3)
     assert digits.test_images.shape == (description.test_examples, 32, 32, 3)
@@ -19,7 +19,7 @@ def test_digits_match_their_description(digits):
     assert (digits.train_images.min(), digits.train_images.max()) == (0, 255)
 
 
-def test_digits_are_scikit_learns_split(digits):
+def test_the_digits_are_scikit_learns_in_its_split(digits):
     import sklearn.datasets
     import sklearn.model_selection
 
@@ -40,7 +40,7 @@ def test_digits_are_scikit_learns_split(digits):
         assert min(correlation) > 0.9
 
 
-def test_digits_are_stratified_grey_and_disjoint(digits):
+def test_the_digits_are_grey_and_their_splits_stratified_and_disjoint(digits):
     shares = np.bincount(digits.test_labels) / np.bincount(
         np.concatenate([digits.train_labels, digits.test_labels])
     )

@@ -1,4 +1,4 @@
-"""Folders of images: their layouts, their files and every way they can fail."""
+"""Folders of images: layouts, file formats and every way they can fail."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from normtest_tf.datasets import decoding
 from tests.datasets import helpers
 
 
-def test_folder(tmp_path):
+def test_a_folder_gives_images_labels_and_class_names(tmp_path):
     dataset = helpers.load_folder(helpers.write_folder(tmp_path / "pets"))
     assert dataset.name == "folder-pets"
     assert dataset.class_names == ("cat", "dog")
@@ -28,7 +28,7 @@ def test_folder(tmp_path):
         np.testing.assert_array_equal(labels, values >= 20)
 
 
-def test_folder_order_is_the_sorted_names_permuted(tmp_path):
+def test_images_are_ordered_by_their_sorted_names_permuted(tmp_path):
     dataset = helpers.load_folder(helpers.write_folder(tmp_path, images=20))
     values = [10 + index for index in range(20)] + [20 + index for index in range(20)]
     names = [f"train/{c}/{i}.png" for c in ("cat", "dog") for i in range(20)]
@@ -38,12 +38,12 @@ def test_folder_order_is_the_sorted_names_permuted(tmp_path):
     assert set(dataset.train_labels[:8]) == {0, 1}
 
 
-def test_folder_with_val_for_test(tmp_path):
+def test_val_is_used_where_there_is_no_test(tmp_path):
     dataset = helpers.load_folder(helpers.write_folder(tmp_path, test="val"))
     assert dataset.test_images[:, 0, 0, 0].min() == 110
 
 
-def test_folder_prefers_test_to_val_and_ignores_the_rest(tmp_path):
+def test_test_is_preferred_to_val_and_other_folders_are_ignored(tmp_path):
     helpers.write_folder(tmp_path)
     helpers.write_image(tmp_path / "val" / "bird" / "0.png")
     helpers.write_image(tmp_path / ".thumbs" / "ant" / "0.png")
@@ -56,7 +56,7 @@ def test_folder_prefers_test_to_val_and_ignores_the_rest(tmp_path):
     )
 
 
-def test_folder_named_relative_to_the_working_directory(tmp_path, monkeypatch):
+def test_a_folder_may_be_named_relative_to_the_working_directory(tmp_path, monkeypatch):
     helpers.write_folder(tmp_path / "pets")
     monkeypatch.chdir(tmp_path)
     assert len(helpers.load_folder("pets").train_labels) == 6
@@ -64,7 +64,7 @@ def test_folder_named_relative_to_the_working_directory(tmp_path, monkeypatch):
     assert helpers.load_folder(".").name == "folder-pets"
 
 
-def test_folder_colour_modes_and_suffixes(tmp_path):
+def test_every_colour_mode_and_suffix_becomes_rgb(tmp_path):
     helpers.write_folder(tmp_path, images=1)
     cat = tmp_path / "train" / "cat"
     (cat / "0.png").unlink()
@@ -93,7 +93,7 @@ def test_folder_colour_modes_and_suffixes(tmp_path):
     }
 
 
-def test_folder_resizes_those_that_differ(tmp_path):
+def test_images_of_another_size_are_resized_bilinearly(tmp_path):
     helpers.write_folder(tmp_path, images=1)
     path = tmp_path / "train" / "cat" / "0.png"
     gradient = PIL.Image.linear_gradient("L").crop((0, 0, 256, 128))
@@ -106,14 +106,14 @@ def test_folder_resizes_those_that_differ(tmp_path):
     assert cat[0, 0, 0] < cat[-1, 0, 0]
 
 
-def test_folder_of_several_sizes(tmp_path):
+def test_images_of_several_sizes_need_image_size(tmp_path):
     helpers.write_folder(tmp_path)
     helpers.write_image(tmp_path / "test" / "dog" / "1.png", size=(6, 6))
     with helpers.usage_error("4x4", "6x6", "test/dog/1.png", "train/", "--image_size"):
         helpers.load_folder(tmp_path)
 
 
-def test_folder_of_oblong_images(tmp_path):
+def test_oblong_images_need_image_size(tmp_path):
     for split in ("train", "test"):
         for name in ("cat", "dog"):
             helpers.write_image(tmp_path / split / name / "0.png", size=(6, 4))
@@ -122,12 +122,12 @@ def test_folder_of_oblong_images(tmp_path):
     assert helpers.load_folder(tmp_path, image_size=4).image_shape == (4, 4, 3)
 
 
-def test_folder_missing(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with helpers.usage_error(tmp_path / "none", "does not exist", "train/CLASS"):
         helpers.load_folder(tmp_path / "none")
 
 
-def test_folder_is_a_file(tmp_path):
+def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with helpers.usage_error(tmp_path / "file", "is not a folder"):
         helpers.load_folder(tmp_path / "file")
@@ -137,21 +137,21 @@ def test_folder_is_a_file(tmp_path):
     ("removed", "message"),
     [("train", "no train"), ("test", "neither a test nor a val")],
 )
-def test_folder_without_split(tmp_path, removed, message):
+def test_a_missing_split_is_refused(tmp_path, removed, message):
     shutil.rmtree(helpers.write_folder(tmp_path) / removed)
     with helpers.usage_error(tmp_path, message):
         helpers.load_folder(tmp_path)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_folder_with_empty_split(tmp_path, split):
+def test_a_split_without_classes_is_refused(tmp_path, split):
     shutil.rmtree(helpers.write_folder(tmp_path) / split)
     helpers.write_image(tmp_path / split / "loose.png")
     with helpers.usage_error(tmp_path / split, "no class folders"):
         helpers.load_folder(tmp_path)
 
 
-def test_folder_with_empty_class(tmp_path):
+def test_a_class_without_images_is_refused(tmp_path):
     helpers.write_folder(tmp_path)
     (tmp_path / "train" / "bird").mkdir()
     (tmp_path / "train" / "bird" / "0.gif").write_bytes(b"GIF89a")
@@ -159,7 +159,7 @@ def test_folder_with_empty_class(tmp_path):
         helpers.load_folder(tmp_path)
 
 
-def test_folder_with_other_classes(tmp_path):
+def test_splits_with_different_classes_are_refused(tmp_path):
     helpers.write_folder(tmp_path)
     helpers.write_image(tmp_path / "train" / "bird" / "0.png")
     helpers.write_image(tmp_path / "test" / "fish" / "0.png")
@@ -167,7 +167,7 @@ def test_folder_with_other_classes(tmp_path):
         helpers.load_folder(tmp_path)
 
 
-def test_folder_with_one_class(tmp_path):
+def test_a_single_class_is_refused(tmp_path):
     helpers.write_folder(tmp_path)
     shutil.rmtree(tmp_path / "train" / "dog")
     shutil.rmtree(tmp_path / "test" / "dog")
@@ -206,7 +206,7 @@ def bomb_bytes(side):
     ],
     ids=["empty", "text", "truncated", "header_only", "corrupt", "other_format"],
 )
-def test_folder_with_undecodable_image(tmp_path, content):
+def test_an_undecodable_image_is_named(tmp_path, content):
     helpers.write_folder(tmp_path)
     path = tmp_path / "test" / "cat" / "bad.png"
     path.write_bytes(content)
@@ -216,7 +216,7 @@ def test_folder_with_undecodable_image(tmp_path, content):
 
 @pytest.mark.parametrize("side", [9_460, 20_000], ids=["warning", "error"])
 @pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")
-def test_folder_with_decompression_bomb(tmp_path, side, recwarn):
+def test_a_decompression_bomb_is_named(tmp_path, side, recwarn):
     helpers.write_folder(tmp_path)
     path = tmp_path / "train" / "cat" / "bomb.png"
     path.write_bytes(bomb_bytes(side))
@@ -225,13 +225,13 @@ def test_folder_with_decompression_bomb(tmp_path, side, recwarn):
     assert not recwarn.list
 
 
-def test_bomb_is_refused_where_pillow_has_no_limit(monkeypatch):
+def test_a_decompression_bomb_is_refused_without_pillows_limit(monkeypatch):
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", None)
     with helpers.usage_error("bomb.png", "decompression bomb"):
         decoding.decode(bomb_bytes(20_000), "bomb.png", image_size=32)
 
 
-def test_folder_with_16_bit_image(tmp_path):
+def test_a_16_bit_image_is_refused(tmp_path):
     helpers.write_folder(tmp_path)
     path = tmp_path / "train" / "cat" / "deep.png"
     PIL.Image.fromarray(np.full([helpers.SIZE, helpers.SIZE], 3000, np.uint16)).save(
@@ -241,7 +241,7 @@ def test_folder_with_16_bit_image(tmp_path):
         helpers.load_folder(tmp_path)
 
 
-def test_folder_with_pipe_directory_or_dangling_link(tmp_path):
+def test_pipes_directories_and_dangling_links_are_refused(tmp_path):
     helpers.write_folder(tmp_path)
     for name, make in (
         ("pipe.png", os.mkfifo),
@@ -255,18 +255,18 @@ def test_folder_with_pipe_directory_or_dangling_link(tmp_path):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def test_folder_with_link_loops(tmp_path):
+def test_loops_of_links_end(tmp_path):
     helpers.write_folder(tmp_path)
     (tmp_path / "train" / "self").symlink_to("self")
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "train" / "cat" / "up").symlink_to(tmp_path)
     assert len(helpers.load_folder(tmp_path).train_labels) == 6
     (tmp_path / "train" / "parent").symlink_to(tmp_path / "train")
-    with helpers.usage_error(tmp_path / "train" / "parent", "holds no"):
+    with helpers.usage_error(tmp_path / "train" / "parent", "contains no"):
         helpers.load_folder(tmp_path)
 
 
-def test_folder_is_left_as_it_was(tmp_path):
+def test_reading_leaves_the_folder_as_it_was(tmp_path):
     before = sorted(helpers.write_folder(tmp_path).rglob("*"))
     helpers.load_folder(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before

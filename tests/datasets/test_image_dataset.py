@@ -1,4 +1,4 @@
-"""A data set in memory: its checks, fingerprint, parts and order."""
+"""A data set in memory: its checks, fingerprint, subsets and order."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from normtest_tf.datasets import image_dataset
 from tests.datasets import helpers
 
 
-def test_properties():
+def test_the_shape_and_number_of_classes_come_from_the_data():
     dataset = helpers.make_dataset()
     assert dataset.num_classes == 2
     assert dataset.image_shape == (helpers.SIZE, helpers.SIZE, 3)
@@ -28,12 +28,12 @@ def test_properties():
         {"test_labels": np.array([0, 1, -1], np.int32)},
     ],
 )
-def test_inconsistent_arrays(change):
+def test_inconsistent_arrays_are_refused(change):
     with pytest.raises(ValueError, match="must be"):
         dataclasses.replace(helpers.make_dataset(), **change)
 
 
-def test_fingerprint_is_stable():
+def test_the_fingerprint_depends_on_neither_name_nor_memory_layout():
     expected = "aba85d83201ff646d016f8a5263523e079bc7a14190757c5bf5b35835aad5dc8"
     assert helpers.make_dataset().fingerprint() == expected
     assert helpers.make_dataset(name="other").fingerprint() == expected
@@ -42,7 +42,7 @@ def test_fingerprint_is_stable():
     assert strided.fingerprint() == expected
 
 
-def test_fingerprint_sees_every_change():
+def test_the_fingerprint_depends_on_every_array_and_name():
     dataset = helpers.make_dataset()
     seen = {dataset.fingerprint()}
     for field in ("train_images", "train_labels", "test_images", "test_labels"):
@@ -61,7 +61,7 @@ def test_fingerprint_sees_every_change():
     assert len(seen) == 8
 
 
-def test_take():
+def test_take_returns_the_first_images_of_each_split():
     dataset = helpers.make_dataset()
     taken = dataset.take(5, 1)
     np.testing.assert_array_equal(taken.train_images, dataset.train_images[:5])
@@ -73,23 +73,23 @@ def test_take():
 
 
 @pytest.mark.parametrize("count", [0, -1, 9])
-def test_take_out_of_range(count):
+def test_take_refuses_a_count_out_of_range(count):
     with helpers.usage_error("train_examples", "1 to 8", count):
         helpers.make_dataset().take(train_examples=count)
 
 
-def test_take_too_many_test_examples():
+def test_take_refuses_more_test_images_than_there_are():
     with helpers.usage_error("test_examples", "1 to 3"):
         helpers.make_dataset().take(test_examples=4)
 
 
-def test_split_validation_is_stratified_and_complete():
+def test_a_validation_split_is_stratified_and_loses_nothing():
     dataset = helpers.make_dataset([0] * 30 + [1] * 60)
     rest, images, labels = datasets.split_validation(dataset, examples=30, seed=7)
     assert np.bincount(labels).tolist() == [10, 20]
     assert labels.dtype == np.int32
     assert images.dtype == np.uint8
-    # Every image's pixels are its index, so nothing is lost, doubled or mislabelled.
+    # Every image's pixels are its index, so nothing is lost, duplicated or mislabelled.
     indices = np.concatenate([rest.train_images, images])[:, 0, 0, 0]
     np.testing.assert_array_equal(np.sort(indices), np.arange(90))
     np.testing.assert_array_equal(labels, images[:, 0, 0, 0] >= 30)
@@ -101,7 +101,7 @@ def test_split_validation_is_stratified_and_complete():
 
 
 @pytest.mark.parametrize("examples", [1, 2, 5, 33, 99])
-def test_split_validation_has_exact_size(examples):
+def test_a_validation_split_has_exactly_the_size_asked_for(examples):
     dataset = helpers.make_dataset([0] * 33 + [1] * 67)
     rest, _, labels = datasets.split_validation(dataset, examples, seed=0)
     assert len(labels) == examples
@@ -109,7 +109,7 @@ def test_split_validation_has_exact_size(examples):
     assert abs(np.sum(labels == 0) - 0.33 * examples) < 1
 
 
-def test_split_validation_depends_on_the_seed_alone():
+def test_a_validation_split_depends_on_the_seed_alone():
     dataset = helpers.make_dataset([0, 1] * 50)
 
     def chosen(seed):
@@ -121,12 +121,12 @@ def test_split_validation_depends_on_the_seed_alone():
 
 
 @pytest.mark.parametrize("examples", [0, 8, -1])
-def test_split_validation_out_of_range(examples):
+def test_a_validation_split_that_leaves_either_part_empty_is_refused(examples):
     with helpers.usage_error("1 to 7", examples):
         datasets.split_validation(helpers.make_dataset(), examples, seed=0)
 
 
-def test_mixed_order_depends_on_the_names_alone():
+def test_the_mixed_order_depends_on_the_names_alone():
     names = [f"{label}/{index:02}.png" for label in "ab" for index in range(50)]
     order = [names[index] for index in image_dataset.mixed_order(names)]
     backwards = names[::-1]

@@ -1,24 +1,22 @@
-"""The registry: which names there are and what `load` makes of them."""
-
-import subprocess
-import sys
+"""The registry: the names of the data sets and what `load` makes of them."""
 
 import pytest
 
 from normtest_tf import datasets
 from tests.datasets import helpers
+from tests.helpers import programs
 
 
-def test_import_is_light():
+def test_importing_the_package_and_naming_a_data_set_is_light():
     code = (
         "import sys, normtest_tf.datasets as d; d.slug('cifar10');"
         "heavy = {'tensorflow', 'keras', 'tensorflow_datasets', 'sklearn', 'PIL'};"
         "assert not heavy & set(sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    programs.run_code(code)
 
 
-def test_registry_is_consistent():
+def test_every_description_agrees_with_itself():
     assert list(datasets.DATASETS) == [
         "cifar10",
         "cifar100",
@@ -35,24 +33,24 @@ def test_registry_is_consistent():
 
 
 @pytest.mark.parametrize("function", [datasets.load, datasets.slug])
-def test_unknown_name(function):
+def test_an_unknown_name_lists_the_nearest_and_the_allowed(function):
     with helpers.usage_error("cifar11", "'cifar10'", "folder:PATH"):
         function("cifar11")
 
 
 @pytest.mark.parametrize("name", ["folder:", "folder: "])
-def test_folder_without_path(name):
-    with helpers.usage_error("lacks its path"):
+def test_a_folder_needs_a_path(name):
+    with helpers.usage_error("has no path"):
         datasets.load(name)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1025])
-def test_image_size_out_of_range(size, tmp_path):
+def test_an_image_size_out_of_range_is_refused(size, tmp_path):
     with helpers.usage_error("image_size", size):
         helpers.load_folder(helpers.write_folder(tmp_path), image_size=size)
 
 
-def test_image_size_of_fixed_dataset():
+def test_a_data_set_of_fixed_size_takes_no_other():
     with helpers.usage_error("image_size", "32", "64"):
         datasets.load("digits", image_size=64)
     assert datasets.load("digits", image_size=32).image_shape == (32, 32, 3)
@@ -69,11 +67,11 @@ def test_image_size_of_fixed_dataset():
         ("folder:/", "folder-root"),
     ],
 )
-def test_slug(name, expected):
+def test_a_slug_can_be_a_folder_name(name, expected):
     assert datasets.slug(name) == expected
 
 
-def test_slug_of_current_folder(tmp_path, monkeypatch):
+def test_the_slug_of_the_current_folder_is_its_name(tmp_path, monkeypatch):
     (tmp_path / "flowers").mkdir()
     monkeypatch.chdir(tmp_path / "flowers")
     assert datasets.slug("folder:.") == "folder-flowers"

@@ -1,4 +1,4 @@
-"""CIFAR10 and CIFAR100 through TensorFlow Datasets: prepared, absent and damaged."""
+"""CIFAR10 and CIFAR100 through TensorFlow Datasets: prepared, absent and corrupt."""
 
 import dataclasses
 import os
@@ -27,11 +27,14 @@ def prepare_cifar10(data_dir):
             record = {"id": f"{split}_{index:05d}", "image": image, "label": index % 10}
             yield index, record
 
-    builder = tfds.builder("cifar10", data_dir=data_dir, try_gcs=False)
+    official = type(tfds.builder("cifar10", data_dir=data_dir, try_gcs=False))
+
+    class Cifar10(official, skip_registration=True):
+        def _split_generators(self, *_, **__):
+            return {split: examples(split) for split in EXAMPLES}
+
+    builder = Cifar10(data_dir=data_dir)
     builder.info.features["label"].names = datasets.DATASETS["cifar10"].class_names
-    builder._split_generators = lambda *_, **__: {
-        split: examples(split) for split in EXAMPLES
-    }
     builder.download_and_prepare()
 
 
@@ -59,7 +62,7 @@ def copy_of(prepared, tmp_path):
     return tmp_path / "copy", folder
 
 
-def test_cifar10_is_read_in_the_official_order(prepared):
+def test_images_are_read_in_the_official_order(prepared):
     import tensorflow_datasets as tfds
 
     builder = tfds.builder("cifar10", data_dir=prepared, try_gcs=False)
@@ -75,7 +78,7 @@ def test_cifar10_is_read_in_the_official_order(prepared):
     assert dataset.class_names == datasets.DATASETS["cifar10"].class_names
 
 
-def test_cifar10_in_the_default_directory(prepared, monkeypatch):
+def test_prepared_data_are_found_in_the_default_directory(prepared, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
     assert len(datasets.load("cifar10").train_labels) == 12
 
@@ -89,18 +92,18 @@ def test_class_names_are_those_of_tfds(prepared):
     assert list(cifar100) == sorted(cifar100)
 
 
-def test_data_dir_missing(tmp_path):
+def test_a_missing_data_dir_is_refused(tmp_path):
     with helpers.usage_error(tmp_path / "none", "does not exist"):
         datasets.load("cifar10", data_dir=str(tmp_path / "none"))
 
 
-def test_data_dir_is_a_file(tmp_path):
+def test_a_file_is_no_data_dir(tmp_path):
     (tmp_path / "file").write_text("")
     with helpers.usage_error(tmp_path / "file", "is not a folder"):
         datasets.load("cifar10", data_dir=str(tmp_path / "file"))
 
 
-def test_no_network_is_told_in_seconds(tmp_path, unreachable):
+def test_a_missing_network_is_reported_within_seconds(tmp_path, unreachable):
     start = time.monotonic()
     with helpers.usage_error(
         "cifar10 is not prepared",
@@ -116,7 +119,7 @@ def test_no_network_is_told_in_seconds(tmp_path, unreachable):
     assert not list(tmp_path.iterdir())
 
 
-def test_failed_download(tmp_path, monkeypatch):
+def test_a_failed_download_is_reported(tmp_path, monkeypatch):
     import tensorflow_datasets as tfds
 
     def fail(*_, **__):
@@ -131,7 +134,7 @@ def test_failed_download(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("pattern", ["*train.tfrecord*", "*test.tfrecord*"])
 @pytest.mark.parametrize("kept", [0, 200], ids=["emptied", "truncated"])
-def test_damaged_records(prepared, tmp_path, pattern, kept):
+def test_corrupt_records_are_reported(prepared, tmp_path, pattern, kept):
     data_dir, folder = copy_of(prepared, tmp_path)
     (path,) = folder.glob(pattern)
     path.write_bytes(path.read_bytes()[:kept])
@@ -139,7 +142,7 @@ def test_damaged_records(prepared, tmp_path, pattern, kept):
         datasets.load("cifar10", data_dir=str(data_dir))
 
 
-def test_records_that_end_early(prepared, tmp_path):
+def test_records_that_end_early_are_reported(prepared, tmp_path):
     data_dir, folder = copy_of(prepared, tmp_path)
     (path,) = folder.glob("*train.tfrecord*")
     content = path.read_bytes()
@@ -150,14 +153,14 @@ def test_records_that_end_early(prepared, tmp_path):
         datasets.load("cifar10", data_dir=str(data_dir))
 
 
-def test_damaged_metadata(prepared, tmp_path):
+def test_corrupt_metadata_are_reported(prepared, tmp_path):
     data_dir, folder = copy_of(prepared, tmp_path)
     (folder / "dataset_info.json").write_text("{")
     with helpers.usage_error("cifar10", "can't be read", "--data_dir"):
         datasets.load("cifar10", data_dir=str(data_dir))
 
 
-def test_missing_records(prepared, tmp_path):
+def test_missing_records_are_reported(prepared, tmp_path):
     data_dir, folder = copy_of(prepared, tmp_path)
     for path in folder.glob("*train.tfrecord*"):
         path.unlink()

@@ -1,4 +1,4 @@
-"""Asking a host: answers, a proxy's refusal and no answer at all."""
+"""Whether a host can be reached: answers, a proxy's refusal, no answer at all."""
 
 import io
 import threading
@@ -9,7 +9,7 @@ import pytest
 from normtest_tf.system import hosts
 
 
-def test_hanging_look_up_is_cut_short(monkeypatch):
+def test_a_hanging_name_look_up_is_cut_short(monkeypatch):
     import requests
 
     finished = threading.Event()
@@ -19,7 +19,7 @@ def test_hanging_look_up_is_cut_short(monkeypatch):
         raise requests.ConnectionError
 
     monkeypatch.setattr(requests, "get", hang)
-    monkeypatch.setattr(hosts, "HOST_SECONDS", 0.2)
+    monkeypatch.setattr(hosts, "TIMEOUT_SECONDS", 0.2)
     start = time.monotonic()
     assert hosts.host_problem("http://example.invalid") == "no answer within 0.2 s"
     assert time.monotonic() - start < 5
@@ -30,7 +30,7 @@ def test_hanging_look_up_is_cut_short(monkeypatch):
     ("status", "problem"),
     [(200, None), (404, None), (502, "a proxy answered 502")],
 )
-def test_answer_of_a_host(monkeypatch, status, problem):
+def test_any_answer_but_a_proxys_refusal_will_do(monkeypatch, status, problem):
     import requests
 
     response = requests.Response()
@@ -38,3 +38,13 @@ def test_answer_of_a_host(monkeypatch, status, problem):
     response.raw = io.BytesIO()
     monkeypatch.setattr(requests, "get", lambda *_, **__: response)
     assert hosts.host_problem("http://example.invalid") == problem
+
+
+def test_an_error_is_explained_by_its_root_cause(monkeypatch):
+    import requests
+
+    def fail(*_, **__):
+        raise requests.ConnectionError("max retries") from OSError("no route to host")
+
+    monkeypatch.setattr(requests, "get", fail)
+    assert hosts.host_problem("http://example.invalid") == "no route to host"

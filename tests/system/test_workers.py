@@ -1,16 +1,14 @@
-"""Functions called in another process: what comes back, and what ends it."""
+"""Functions called in a worker process: what comes back, and what ends it."""
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from normtest_tf import errors
 from normtest_tf.system import workers
-from tests.helpers import ROOT
+from tests.helpers import programs
 
 
 def fail(error):
@@ -22,7 +20,7 @@ def kill_caller():
     time.sleep(600)
 
 
-def test_values_errors_and_the_process():
+def test_values_and_errors_come_back_and_a_dead_worker_is_replaced():
     with workers.Worker() as worker:
         first = worker.call(os.getpid)
         assert worker.call(os.getpid) == first != os.getpid()
@@ -33,24 +31,25 @@ def test_values_errors_and_the_process():
             with pytest.raises(type(error)) as caught:
                 worker.call(fail, error)
             assert str(caught.value) == str(error)
-        with pytest.raises(errors.ProcessDied):
+        with pytest.raises(errors.WorkerDied, match="probably killed for lack of"):
             worker.call(os._exit, 0)
         second = worker.call(os.getpid)
         worker.renew()
         assert len({first, second, worker.call(os.getpid)}) == 3
 
 
-def test_interruptions_keep_their_message_and_status():
-    error = errors.Interrupted("all is kept", signal.SIGTERM)
+def test_interruptions_keep_their_hint_and_status():
+    error = errors.Interrupted("run it again to resume", signal.SIGTERM)
     with (
         workers.Worker() as worker,
-        pytest.raises(errors.Interrupted, match="stopped by SIGTERM; all") as caught,
+        pytest.raises(errors.Interrupted, match="stopped by SIGTERM; run") as caught,
     ):
         worker.call(fail, error)
+    assert caught.value.resume_hint == "run it again to resume"
     assert caught.value.status == 143
 
 
-def test_sigterm_ends_what_does_not_listen():
+def test_sigterm_ends_a_function_that_ignores_it():
     before = signal.getsignal(signal.SIGTERM)
     with (
         workers.Worker() as worker,
@@ -62,23 +61,18 @@ def test_sigterm_ends_what_does_not_listen():
 
 PARENT = """
 import os, time
-from normtest_tf import processes
+from normtest_tf.system import workers
 if __name__ == "__main__":
-    with processes.Worker() as worker:
+    with workers.Worker() as worker:
         print(worker.call(os.getpid), flush=True)
         worker.call(time.sleep, 600)
 """
 
 
-def test_it_ends_with_the_process_that_made_it(tmp_path):
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
     program = tmp_path / "parent.py"
     program.write_text(PARENT)
-    with subprocess.Popen(
-        [sys.executable, str(program)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as parent:
+    with programs.start_python(program) as parent:
         pid = int(parent.stdout.readline())
         parent.kill()
     for _ in range(200):
@@ -86,8 +80,8 @@ def test_it_ends_with_the_process_that_made_it(tmp_path):
             os.kill(pid, 0)
             with open(f"/proc/{pid}/stat") as file:
                 if file.read().rpartition(")")[2].split()[0] == "Z":
-                    return  # It has ended; nobody has asked for its status yet.
+                    return  # A zombie: it has ended, and its parent is gone.
         except (ProcessLookupError, FileNotFoundError):
             return
         time.sleep(0.05)
-    pytest.fail("it is still there")
+    pytest.fail("the worker outlived its parent")

@@ -1,0 +1,56 @@
+"""Errors: one line each, and the same after a trip between processes."""
+
+import pickle
+import signal
+
+import pytest
+
+from normtest_tf import errors
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (errors.Locked("busy"), ["busy"]),
+        (errors.WorkerDied(), ["worker process died", "lack of memory"]),
+        (
+            errors.TrainingFailed("train_loss", 3, 2, 0.1),
+            ["train_loss", "step 2 of epoch 3", "last good epoch is 2", "--precision"],
+        ),
+        (
+            errors.TrainingFailed("train_loss", 1, 2, 0.1),
+            ["last good epoch is none"],
+        ),
+        (
+            errors.Interrupted("run it again to resume", signal.SIGINT),
+            ["stopped by SIGINT; run it again to resume"],
+        ),
+    ],
+)
+def test_a_message_is_one_line_that_survives_pickling(error, words):
+    message = str(error)
+    assert "\n" not in message
+    assert all(word in message for word in words)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == message
+    assert vars(copy) == vars(error)
+
+
+def test_an_interruption_is_no_error_and_has_the_status_of_its_signal():
+    interruption = errors.Interrupted("", signal.SIGTERM)
+    assert not isinstance(interruption, Exception)
+    assert interruption.status == 143
+
+
+def test_one_line_folds_white_space_and_names_what_has_no_message():
+    assert errors.one_line(ValueError("a\n  b\tc")) == "a b c"
+    assert errors.one_line(ValueError()) == "ValueError"
+
+
+def test_the_first_cause_is_at_the_end_of_the_chain():
+    error = RuntimeError("max retries")
+    error.__cause__ = ValueError("unreachable")
+    error.__cause__.__context__ = OSError("no route to host")
+    assert errors.first_cause(error) == "no route to host"
+    assert errors.first_cause(OSError("a" * 300)) == "a" * 200

@@ -1,0 +1,55 @@
+"""Tables, durations and signed numbers as text."""
+
+import csv
+import io
+
+import pytest
+
+from normtest_tf import text
+
+
+def test_columns_are_aligned_without_trailing_spaces():
+    table = text.text_table([("model", "n"), ("resnet18", "10"), ("a", "")])
+    assert table.splitlines() == ["model     n", "resnet18  10", "a"]
+
+
+def test_markdown_escapes_the_separator():
+    table = text.markdown_table([("a", "b"), ("x|y", "1")])
+    assert table.splitlines() == ["| a | b |", "| --- | --- |", "| x\\|y | 1 |"]
+
+
+def test_csv_quotes_rounds_and_leaves_missing_numbers_empty():
+    rows = [
+        {"name": "a,b", "value": 1 / 3, "n": 5},
+        {"name": None, "value": float("nan"), "n": 10_000_000},
+    ]
+    content = text.csv_text(rows)
+    assert content.startswith("name,value,n\n")
+    assert list(csv.reader(io.StringIO(content)))[1:] == [
+        ["a,b", "0.333333", "5"],
+        ["", "", "10000000"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0, "0 s"),
+        (41.4, "41 s"),
+        (99.4, "99 s"),
+        (100, "2 min"),
+        (5940, "99 min"),
+        (6000, "1 h 40 min"),
+        (12_000, "3 h 20 min"),
+    ],
+)
+def test_a_duration_has_the_unit_that_people_would_use(seconds, expected):
+    assert text.duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [(0.314, "+0.31"), (-2, "-2.00"), (0, "+0.00"), (-0.004, "+0.00")],
+)
+def test_points_have_a_sign_and_zero_is_never_negative(points, expected):
+    assert text.signed(points) == expected
