@@ -1,0 +1,179 @@
+"""The normalization settings that are compared, one object each.
+
+Flags, help texts, sweeps, reports, figures and docs learn of a setting from
+`SETTINGS`: a new one is a function or two here and an entry there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from normtest_tf import errors
+from normtest_tf.normalization import layers
+from normtest_tf.normalization.statistics import (
+    MINMAX,
+    ChannelStatistics,
+    channel_statistics,
+)
+from normtest_tf.text import Notify
+
+if TYPE_CHECKING:
+    import keras
+
+CONTROL = "pretrain"  # The setting that all others are compared with.
+
+ImageShape: TypeAlias = tuple[int, int, int]
+# (training images, statistics of pre-training, notify) -> constants, if it has any
+StatisticsOf: TypeAlias = Callable[
+    [np.ndarray, ChannelStatistics, Notify], ChannelStatistics | None
+]
+# (constants, image shape, channel order of the inputs) -> layers
+LayersOf: TypeAlias = Callable[
+    [ChannelStatistics | None, ImageShape, str], "list[keras.layers.Layer]"
+]
+
+
+def _affine(
+    statistics: ChannelStatistics | None, image_shape: ImageShape, channel_order: str
+) -> list[keras.layers.Layer]:
+    """Returns the one layer of a setting that consists of constants."""
+    if statistics is None:
+        raise ValueError("this setting normalises with constants. Received: None")
+    return [layers.affine(statistics, channel_order)]
+
+
+def _instance(
+    statistics: ChannelStatistics | None, image_shape: ImageShape, channel_order: str
+) -> list[keras.layers.Layer]:
+    return layers.instance(image_shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One way to normalise a network's inputs.
+
+    Attributes:
+        name: On the command line and in the paths of results.
+        description: What it normalises with, for help texts.
+        formula: What a pixel x, from 0 to 1, becomes.
+        question: What comparing it with `CONTROL` answers.
+        statistics_of: Returns the constants that it normalises with, or None.
+        layers_of: Returns the layers that it puts in front of the backbone.
+        measures_images: Whether its constants are the training images' statistics.
+    """
+
+    name: str
+    description: str
+    formula: str
+    question: str
+    statistics_of: StatisticsOf
+    layers_of: LayersOf = _affine
+    measures_images: bool = False
+
+    def statistics(
+        self,
+        training_images: np.ndarray,
+        pretraining: ChannelStatistics,
+        notify: Notify = warnings.warn,
+    ) -> ChannelStatistics | None:
+        """Returns the constants that it normalises with.
+
+        Args:
+            training_images: uint8 `[n, height, width, 3]`, the images trained on.
+            pretraining: The statistics that the weights were pre-trained with.
+            notify: Called with sentences that the user should read.
+
+        Returns:
+            The statistics, in RGB order; None for a setting without constants.
+        """
+        return self.statistics_of(training_images, pretraining, notify)
+
+    def layer(
+        self,
+        statistics: ChannelStatistics | None,
+        image_shape: ImageShape,
+        channel_order: str = "rgb",
+    ) -> keras.layers.Layer:
+        """Returns the layer between raw RGB pixels and the backbone.
+
+        Args:
+            statistics: From `statistics`.
+            image_shape: Height, width and 3.
+            channel_order: What the backbone takes: `rgb` or `bgr`.
+
+        Returns:
+            A layer from uint8 `[n, height, width, 3]`, RGB, to float32 of the same
+            shape in the backbone's channel order.
+
+        Raises:
+            ValueError: If there is no such channel order, or no statistics where
+                the setting needs them.
+
+        Example:
+        ```python
+        minmax = SETTINGS["minmax"].layer(MINMAX, image_shape=(32, 32, 3))
+        inputs = minmax(np.zeros([1, 32, 32, 3], "uint8"))
+        ```
+        """
+        own = self.layers_of(statistics, image_shape, channel_order)
+        return layers.stack(own, image_shape, channel_order)
+
+
+SETTINGS: dict[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        Setting(
+            name="finetune",
+            description="mean and std of the fine-tuning set's training images",
+            formula="(x - mean) / std, with mean and std pooled over all pixels of "
+            "the run's training images",
+            question="Are the fine-tuning set's own statistics better?",
+            statistics_of=lambda images, pretraining, notify: channel_statistics(
+                images, "the training images of this run", notify
+            ),
+            measures_images=True,
+        ),
+        Setting(
+            name="pretrain",
+            description="mean, std and channel order that the weights were pre-trained "
+            "with",
+            formula="what the weights saw in pre-training: (x - mean) / std with "
+            "torchvision's constants, Caffe's BGR with the mean subtracted, or "
+            "[-1, 1]; a tag knows its own",
+            question="The control: inputs look as they did in pre-training.",
+            statistics_of=lambda images, pretraining, notify: pretraining,
+        ),
+        Setting(
+            name="instance",
+            description="each image's own channel mean and unbiased std",
+            formula="(x - mean) / std, with each image's own channel mean and "
+            "unbiased std",
+            question="Does it help to take away each image's brightness and contrast?",
+            statistics_of=lambda images, pretraining, notify: None,
+            layers_of=_instance,
+        ),
+        Setting(
+            name="minmax",
+            description="pixels scaled to [0, 1], nothing else",
+            formula="x",
+            question="Do inputs need to be centred and scaled at all?",
+            statistics_of=lambda images, pretraining, notify: MINMAX,
+        ),
+    )
+}
+
+
+def get(name: str) -> Setting:
+    """Returns the setting of that name.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if name not in SETTINGS:
+        raise errors.unknown_name("normalization", name, list(SETTINGS))
+    return SETTINGS[name]

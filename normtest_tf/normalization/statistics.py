@@ -1,0 +1,97 @@
+"""Channel statistics: measured exactly from images, and published constants."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+
+import numpy as np
+
+from normtest_tf.text import Notify
+
+PIXEL_MAX = 255.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelStatistics:
+    """Mean and standard deviation of the red, green and blue channels.
+
+    Attributes:
+        mean: Three floats, for pixels scaled to [0, 1], in RGB order.
+        std: Three positive floats in the same units and order.
+        definition: What "std" means here. `pooled`: over all pixels of all
+            images. `per-image`: the mean over images of each image's std, which
+            is smaller. `fixed`: chosen, not measured.
+        source: Where the numbers come from.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    definition: str
+    source: str
+
+
+IMAGENET = ChannelStatistics(
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    definition="per-image",
+    source="torchvision's constants (pytorch/vision#1439 tells how they were computed)",
+)
+MINMAX = ChannelStatistics(
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+    definition="fixed",
+    source="scaling to [0, 1]",
+)
+
+
+def channel_statistics(
+    images: np.ndarray, source: str, notify: Notify = warnings.warn
+) -> ChannelStatistics:
+    """Computes pooled channel statistics exactly, from histograms of the pixels.
+
+    Sums over millions of pixels lose digits in float32; counts of the 256 possible
+    values of a pixel are exact, and their weighted mean is exact to float64.
+
+    Args:
+        images: uint8 `[n, height, width, 3]`, n > 0.
+        source: What the images are, for the record.
+        notify: Called with a sentence for each constant channel.
+
+    Returns:
+        The pooled statistics. A channel that is constant over all images gets std 1:
+        dividing by 0 would leave nothing to learn from.
+
+    Raises:
+        ValueError: If `images` is not a non-empty uint8 batch of RGB images.
+
+    Example:
+    ```python
+    images = np.random.default_rng(0).integers(0, 256, [8, 32, 32, 3], np.uint8)
+    channel_statistics(images, "random pixels").mean  # about 0.5, three times
+    ```
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            "images must be uint8 [n, height, width, 3]. "
+            f"Received: dtype={images.dtype}, shape={images.shape}"
+        )
+    if images.size == 0:
+        raise ValueError(f"images must not be empty. Received: shape={images.shape}")
+    moments = [_mean_and_std(images[..., channel]) for channel in range(3)]
+    means, stds = zip(*moments, strict=True)
+    for name, std in zip(("red", "green", "blue"), stds, strict=True):
+        if std == 0:
+            notify(f"the {name} channel of {source} is constant; its std is taken as 1")
+    red, green, blue = (std or 1.0 for std in stds)
+    return ChannelStatistics(means, (red, green, blue), "pooled", source)
+
+
+def _mean_and_std(channel: np.ndarray) -> tuple[float, float]:
+    values = np.arange(256) / PIXEL_MAX
+    counts = np.bincount(channel.ravel(), minlength=256)
+    mean = np.average(values, weights=counts)
+    if np.count_nonzero(counts) == 1:
+        return float(mean), 0.0
+    return float(mean), math.sqrt(np.average((values - mean) ** 2, weights=counts))

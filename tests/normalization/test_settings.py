@@ -1,0 +1,111 @@
+"""What each setting makes of images, by its definition."""
+
+import importlib
+
+import keras
+import numpy as np
+import pytest
+
+from normtest_tf import backbones, errors, normalization
+from normtest_tf.normalization import CONTROL, IMAGENET, MINMAX, SETTINGS
+
+SHAPE = (32, 32, 3)
+
+
+def normalise(name, images, pretraining=IMAGENET):
+    """Applies a setting to the images that it is measured on."""
+    setting = SETTINGS[name]
+    statistics = setting.statistics(images, pretraining)
+    return np.array(setting.layer(statistics, images.shape[1:])(images))
+
+
+def test_finetune_equals_an_adapted_keras_layer(images):
+    adapted = keras.layers.Normalization()
+    adapted.adapt(images.astype("float32"))
+    expected = np.array(adapted(images.astype("float32")))
+    np.testing.assert_allclose(normalise("finetune", images), expected, atol=1e-4)
+
+
+def test_finetune_gives_the_training_set_mean_0_and_std_1(images):
+    outputs = normalise("finetune", images)
+    np.testing.assert_allclose(outputs.mean((0, 1, 2), dtype="float64"), 0, atol=1e-5)
+    np.testing.assert_allclose(outputs.std((0, 1, 2), dtype="float64"), 1, atol=1e-5)
+
+
+def test_pretrain_divides_by_the_std_and_not_the_variance(images):
+    expected = (images / 255 - IMAGENET.mean) / IMAGENET.std
+    np.testing.assert_allclose(normalise("pretrain", images), expected, atol=1e-5)
+
+
+def test_minmax_scales_to_0_and_1(images):
+    np.testing.assert_allclose(normalise("minmax", images), images / 255, atol=1e-6)
+
+
+def test_instance_uses_each_images_own_unbiased_std(images):
+    pixels = images.astype(np.float64)
+    mean = pixels.mean((1, 2), keepdims=True)
+    std = pixels.std((1, 2), ddof=1, keepdims=True)
+    outputs = normalise("instance", images)
+    np.testing.assert_allclose(outputs, (pixels - mean) / std, atol=2e-5)
+
+
+@pytest.mark.parametrize("size", [32, 224])
+def test_instance_turns_a_constant_channel_into_zeros(size):
+    image = np.full((1, size, size, 3), 255, np.uint8)
+    image[..., 1] = 131
+    image[0, 0, 0, 2] = 254
+    outputs = normalise("instance", image)
+    assert np.isfinite(outputs).all()
+    np.testing.assert_array_equal(outputs[..., :2], 0)
+
+
+# The others have it in the model unless told otherwise; see tests/backbones.
+WITH_PREPROCESS_INPUT = [
+    entry.name
+    for entry in backbones.ARCHITECTURES.values()
+    if not entry.is_own and "include_preprocessing" not in entry.options
+]
+
+
+@pytest.mark.parametrize("name", WITH_PREPROCESS_INPUT)
+def test_pretrain_equals_keras_own_preprocess_input(name, images):
+    architecture = backbones.get(name)
+    module = importlib.import_module(architecture.load_builder().__module__)
+    pretraining = architecture.tags[architecture.default_tag]
+    layer = SETTINGS["pretrain"].layer(
+        SETTINGS["pretrain"].statistics(images, pretraining.statistics),
+        SHAPE,
+        pretraining.channel_order,
+    )
+    expected = module.preprocess_input(images.astype("float32").copy())
+    np.testing.assert_allclose(np.array(layer(images)), expected, atol=1e-4)
+
+
+def test_every_setting_says_what_it_is():
+    assert CONTROL in SETTINGS
+    for name, setting in SETTINGS.items():
+        assert setting.name == name
+        assert setting.description
+        assert setting.formula
+        assert setting.question
+
+
+def test_only_the_settings_that_say_so_depend_on_the_images(images):
+    pretraining = IMAGENET
+    for setting in SETTINGS.values():
+        one = setting.statistics(images, pretraining)
+        other = setting.statistics(images // 2, pretraining)
+        assert (one != other) == setting.measures_images, setting.name
+
+
+def test_constants_are_passed_on_and_missed():
+    assert SETTINGS["minmax"].statistics(np.zeros(0), IMAGENET) == MINMAX
+    assert SETTINGS["instance"].statistics(np.zeros(0), IMAGENET) is None
+    with pytest.raises(ValueError, match="constants"):
+        SETTINGS["pretrain"].layer(None, SHAPE)
+
+
+def test_a_misspelt_name_is_an_error_that_knows_better():
+    assert normalization.get("finetune") is SETTINGS["finetune"]
+    with pytest.raises(errors.UsageError, match="Did you mean 'finetune'"):
+        normalization.get("finetun")
