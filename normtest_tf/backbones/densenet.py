@@ -1,9 +1,8 @@
 """Densely connected networks, graph for graph what timm and torchvision train.
 
-Differences from `keras.applications.DenseNet121` that matter for numbers:
-batch normalization has epsilon 1e-5 and momentum 0.9 (Keras: 1.001e-5 and
-0.99). A layer's name is the name of PyTorch's module with dots turned into
-underscores.
+Differences from `keras.applications.DenseNet121` that change the outputs: batch
+normalization has epsilon 1e-5 and momentum 0.9 (Keras: 1.001e-5 and 0.99). A layer is
+named after PyTorch's module, with underscores for dots.
 
 Huang et al., "Densely Connected Convolutional Networks" (2016).
 """
@@ -11,47 +10,47 @@ Huang et al., "Densely Connected Convolutional Networks" (2016).
 from __future__ import annotations
 
 import keras
-from keras import layers
 
-from normtest_tf.backbones import functional
+from normtest_tf.backbones import layers
+from normtest_tf.backbones.network import Network, Top
 
-BOTTLENECK = 4  # Channels between a layer's two convolutions, in growth rates.
+BOTTLENECK = 4  # Channels between a layer's two convolutions over its growth rate.
 
 
 def _convolution(
     x: keras.KerasTensor, filters: int, size: int, name: str
 ) -> keras.KerasTensor:
-    """Convolves as `functional.convolution`, initialised as timm's DenseNets."""
-    return functional.convolution(x, filters, size, 1, name, fan="fan_in")
+    """Applies a convolution, initialised as in timm's DenseNets."""
+    return layers.convolution(x, filters, size, 1, name, fan="fan_in")
 
 
 def _norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Batch normalization and ReLU, one module in timm."""
-    x = functional.batch_norm(x, name)
-    return layers.ReLU(name=f"{name}_act")(x)
+    """Applies batch normalization and ReLU."""
+    x = layers.batch_norm(x, name)
+    return keras.layers.ReLU(name=f"{name}_act")(x)
 
 
 def _stem(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
-    """7x7 convolution and max-pooling: a quarter of the resolution."""
-    x = functional.convolution(x, filters, 7, 2, "features_conv0", fan="fan_in")
+    """Reduces the resolution to a quarter: a 7x7 convolution and max-pooling."""
+    x = layers.convolution(x, filters, 7, 2, "features_conv0", fan="fan_in")
     x = _norm_relu(x, "features_norm0")
-    return functional.max_pool(x, "features_pool0")
+    return layers.max_pool(x, "features_pool0")
 
 
 def _dense_layer(x: keras.KerasTensor, growth: int, name: str) -> keras.KerasTensor:
-    """Appends `growth` channels that are computed from all channels so far."""
+    """Appends `growth` channels, computed from all channels so far."""
     new = _norm_relu(x, f"{name}_norm1")
     new = _convolution(new, BOTTLENECK * growth, 1, f"{name}_conv1")
     new = _norm_relu(new, f"{name}_norm2")
     new = _convolution(new, growth, 3, f"{name}_conv2")
-    return layers.Concatenate(name=f"{name}_concat")([x, new])
+    return keras.layers.Concatenate(name=f"{name}_concat")([x, new])
 
 
 def _transition(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Halves the channels and the resolution."""
     x = _norm_relu(x, f"{name}_norm")
     x = _convolution(x, x.shape[-1] // 2, 1, f"{name}_conv")
-    return layers.AveragePooling2D(2, strides=2, name=f"{name}_pool")(x)
+    return keras.layers.AveragePooling2D(2, strides=2, name=f"{name}_pool")(x)
 
 
 def _features(
@@ -68,12 +67,12 @@ def _features(
     return _norm_relu(x, "features_norm5")
 
 
-def _densenet(
-    architecture: str, growth: int, depths: tuple[int, ...]
-) -> functional.Network:
+def _densenet(architecture: str, growth: int, depths: tuple[int, ...]) -> Network:
     """Describes a DenseNet."""
-    return functional.Network(
-        architecture, lambda x: _features(x, growth, depths), top_name="classifier"
+    return Network(
+        architecture,
+        lambda x: _features(x, growth, depths),
+        classifier_name="classifier",
     )
 
 
@@ -86,13 +85,37 @@ def DenseNet121(
     classifier_activation: str | None = "softmax",
     name: str = "densenet121",
 ) -> keras.Model:
-    """Builds DenseNet-121, as timm's `densenet121`; for the rest see `ResNet18`.
+    """Builds DenseNet-121, as timm's `densenet121`.
 
-    The last feature map is `[n, height / 32, width / 32, 1024]`.
+    Args:
+        include_top: bool. Whether the model ends in a classifier.
+        weights: str or None. A tag of timm's (`ra_in1k`, ...), the path of a
+            `.safetensors` or `.weights.h5` file, or None for random weights. A
+            classifier of another size in the file is left out, with a warning.
+        input_shape: tuple of ints, (height, width, 3). Default: (224, 224, 3).
+        pooling: `avg`, `max` or None. Without a classifier, how the last feature map
+            `[n, height / 32, width / 32, 1024]` is pooled.
+        classes: int. The number of classes, if there is a classifier.
+        classifier_activation: str or None. Its activation; None for logits.
+        name: str. The model's name.
+
+    Returns:
+        A functional `keras.Model` of RGB images, float `[n, height, width, 3]`,
+        normalised with `backbones.get("densenet121").tags[weights].statistics`.
+
+    Raises:
+        ValueError: If an argument has a value that is not allowed.
+        UsageError: If there is no such tag, or the file can't be downloaded or loaded.
+
+    Example:
+    ```python
+    backbone = DenseNet121(include_top=False, weights=None, pooling="avg")
+    features = backbone(np.zeros([1, 224, 224, 3], "float32"))  # [1, 1024]
+    ```
     """
-    return _densenet("densenet121", 32, (6, 12, 24, 16)).build(
-        include_top, weights, input_shape, pooling, classes, classifier_activation, name
-    )
+    top = Top(include_top, pooling, classes, classifier_activation)
+    network = _densenet("densenet121", 32, (6, 12, 24, 16))
+    return network.build(top, weights, input_shape, name)
 
 
 def DenseNet161(
@@ -104,13 +127,13 @@ def DenseNet161(
     classifier_activation: str | None = "softmax",
     name: str = "densenet161",
 ) -> keras.Model:
-    """Builds DenseNet-161, as timm's `densenet161`; for the rest see `ResNet18`.
+    """Builds DenseNet-161, as timm's `densenet161`; arguments as for `DenseNet121`.
 
     The last feature map is `[n, height / 32, width / 32, 2208]`.
     """
-    return _densenet("densenet161", 48, (6, 12, 36, 24)).build(
-        include_top, weights, input_shape, pooling, classes, classifier_activation, name
-    )
+    top = Top(include_top, pooling, classes, classifier_activation)
+    network = _densenet("densenet161", 48, (6, 12, 36, 24))
+    return network.build(top, weights, input_shape, name)
 
 
 def DenseNet169(
@@ -122,13 +145,13 @@ def DenseNet169(
     classifier_activation: str | None = "softmax",
     name: str = "densenet169",
 ) -> keras.Model:
-    """Builds DenseNet-169, as timm's `densenet169`; for the rest see `ResNet18`.
+    """Builds DenseNet-169, as timm's `densenet169`; arguments as for `DenseNet121`.
 
     The last feature map is `[n, height / 32, width / 32, 1664]`.
     """
-    return _densenet("densenet169", 32, (6, 12, 32, 32)).build(
-        include_top, weights, input_shape, pooling, classes, classifier_activation, name
-    )
+    top = Top(include_top, pooling, classes, classifier_activation)
+    network = _densenet("densenet169", 32, (6, 12, 32, 32))
+    return network.build(top, weights, input_shape, name)
 
 
 def DenseNet201(
@@ -140,10 +163,10 @@ def DenseNet201(
     classifier_activation: str | None = "softmax",
     name: str = "densenet201",
 ) -> keras.Model:
-    """Builds DenseNet-201, as timm's `densenet201`; for the rest see `ResNet18`.
+    """Builds DenseNet-201, as timm's `densenet201`; arguments as for `DenseNet121`.
 
     The last feature map is `[n, height / 32, width / 32, 1920]`.
     """
-    return _densenet("densenet201", 32, (6, 12, 48, 32)).build(
-        include_top, weights, input_shape, pooling, classes, classifier_activation, name
-    )
+    top = Top(include_top, pooling, classes, classifier_activation)
+    network = _densenet("densenet201", 32, (6, 12, 48, 32))
+    return network.build(top, weights, input_shape, name)

@@ -1,49 +1,71 @@
-"""Networks of Keras Applications as backbones, without their classifiers."""
+"""Networks of Keras Applications that can serve as backbones.
+
+Each has the statistics that its own `preprocess_input` applies. Keras downloads their
+weights itself.
+"""
 
 from __future__ import annotations
 
-import warnings
+from typing import Any
 
-import keras
-
-from normtest_tf.backbones import registry
-from normtest_tf.backbones.weights import sources
+from normtest_tf.backbones.architecture import CAFFE, HALF, Architecture, Pretraining
+from normtest_tf.normalization import IMAGENET, ChannelStatistics
 
 
-def build(
-    source: sources.Source, input_shape: tuple[int, int, int]
-) -> tuple[keras.Model, list[str]]:
-    """Builds one of Keras's networks as a feature extractor.
+def _network(
+    name: str,
+    function: str,
+    statistics: ChannelStatistics,
+    *,
+    options: dict[str, Any] | None = None,
+    min_size: int = 32,
+) -> Architecture:
+    """Describes a network of Keras Applications and its pre-training inputs."""
+    pretraining = Pretraining(
+        origin="keras",
+        trained_on="ImageNet-1k",
+        statistics=statistics,
+        channel_order="bgr" if statistics is CAFFE else "rgb",
+    )
+    return Architecture(
+        name=f"keras_{name}",
+        builder=f"keras.applications:{function}",
+        tags={"imagenet": pretraining},
+        options=options or {},
+        min_size=min_size,
+    )
 
-    Args:
-        source: Which network, and where its weights come from.
-        input_shape: Height, width and 3.
 
-    Returns:
-        The model, from images in its own pre-training normalization to pooled
-        features `[n, features]`, and sentences on what was left out of a file.
+# These networks preprocess their inputs themselves unless told not to; every setting
+# but `pretrain` would then be normalised twice.
+_BARE = {"include_preprocessing": False}
 
-    Raises:
-        UsageError: If the weights can't be had or used.
-    """
-    entry = registry.get(source.architecture)
-    builder = getattr(keras.applications, entry.builder)
-    arguments = {
-        "include_top": False,
-        "input_shape": input_shape,
-        "pooling": "avg",
-        **entry.options,
-    }
-    if source.tag is None:
-        model = builder(weights=None, **arguments)
-        return model, [] if source.path is None else sources.load(model, source)
-    try:
-        with warnings.catch_warnings():
-            # MobileNets say that their weights are those for 224x224 images.
-            warnings.filterwarnings("ignore", message="`input_shape` is undefined")
-            return builder(weights=source.tag, **arguments), []
-    except ValueError:
-        raise
-    except Exception as error:
-        # `keras.utils.get_file` wraps what went wrong in a bare Exception.
-        raise sources.keras_download(source, error) from error
+NETWORKS = (
+    _network("resnet50", "ResNet50", CAFFE),
+    _network("resnet101", "ResNet101", CAFFE),
+    _network("resnet152", "ResNet152", CAFFE),
+    _network("resnet50v2", "ResNet50V2", HALF),
+    _network("resnet101v2", "ResNet101V2", HALF),
+    _network("resnet152v2", "ResNet152V2", HALF),
+    _network("vgg16", "VGG16", CAFFE),
+    _network("vgg19", "VGG19", CAFFE),
+    _network("densenet121", "DenseNet121", IMAGENET),
+    _network("densenet169", "DenseNet169", IMAGENET),
+    _network("densenet201", "DenseNet201", IMAGENET),
+    _network("mobilenet_025", "MobileNet", HALF, options={"alpha": 0.25}),
+    _network("mobilenet_050", "MobileNet", HALF, options={"alpha": 0.5}),
+    _network("mobilenet", "MobileNet", HALF),
+    _network("mobilenetv2", "MobileNetV2", HALF),
+    _network("mobilenetv3small", "MobileNetV3Small", HALF, options=_BARE),
+    _network("mobilenetv3large", "MobileNetV3Large", HALF, options=_BARE),
+    _network("efficientnetv2b0", "EfficientNetV2B0", IMAGENET, options=_BARE),
+    _network("efficientnetv2b1", "EfficientNetV2B1", IMAGENET, options=_BARE),
+    _network("efficientnetv2b2", "EfficientNetV2B2", IMAGENET, options=_BARE),
+    _network("efficientnetv2b3", "EfficientNetV2B3", IMAGENET, options=_BARE),
+    _network("convnexttiny", "ConvNeXtTiny", IMAGENET, options=_BARE),
+    _network("convnextsmall", "ConvNeXtSmall", IMAGENET, options=_BARE),
+    _network("convnextbase", "ConvNeXtBase", IMAGENET, options=_BARE),
+    _network("nasnetmobile", "NASNetMobile", HALF),
+    _network("xception", "Xception", HALF, min_size=71),
+    _network("inceptionv3", "InceptionV3", HALF, min_size=75),
+)

@@ -1,17 +1,14 @@
-"""Models and classifier give the same logits under every backend of Keras."""
+"""Models compute the same logits under every backend of Keras."""
 
 import importlib.util
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT, backend_logits
+from tests.helpers import backend_logits, programs
 
-# Other backends must do without TensorFlow. (None in `sys.modules` would not do:
-# Keras looks there for whether it has been imported.)
+# Other backends must not need TensorFlow. (None in `sys.modules` would not do: Keras
+# looks there to see whether TensorFlow is imported.)
 WITHOUT_TENSORFLOW = """
 import importlib.machinery, sys
 class Missing:
@@ -24,18 +21,13 @@ class Missing:
         pass
 sys.meta_path.insert(0, Missing())
 """
-PROGRAM = "from tests import backend_logits; backend_logits.main()"
+PROGRAM = "from tests.helpers import backend_logits; backend_logits.main()"
 
 
 def logits(backend, folder):
     path = folder / f"{backend}.npz"
     program = PROGRAM if backend == "tensorflow" else WITHOUT_TENSORFLOW + PROGRAM
-    subprocess.run(
-        [sys.executable, "-c", program, str(path)],
-        check=True,
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
-    )
+    programs.run_code(program, path, env={"KERAS_BACKEND": backend})
     with np.load(path) as file:
         found = dict(file)
     assert found.pop("backend") == backend
@@ -48,7 +40,7 @@ def expected(tmp_path_factory):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_give_the_same_logits(backend, expected, tmp_path):
+def test_other_backends_compute_the_same_logits(backend, expected, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     found = logits(backend, tmp_path)
@@ -58,5 +50,5 @@ def test_other_backends_give_the_same_logits(backend, expected, tmp_path):
         error = abs(values - expected[name]).max(axis=1) / abs(expected[name]).max()
         ordinary = backend_logits.CONSTANT if name == "instance" else 0
         assert error[ordinary:].max() < 2e-5, name
-        # A constant channel is what rounding leaves of it, over the small epsilon.
+        # In a constant channel, rounding errors are divided by the small epsilon.
         assert error.max() < 1e-2, name

@@ -1,4 +1,4 @@
-"""Logits of our models under whatever backend KERAS_BACKEND names; no test itself.
+"""Writes logits of our models, computed by the backend that KERAS_BACKEND names.
 
 python -m tests.helpers.backend_logits OUTPUT
 """
@@ -12,15 +12,16 @@ from safetensors.numpy import save_file
 
 from experiments.support.parity import cases
 from normtest_tf import backbones, normalization
-from normtest_tf.backbones.weights import safetensors_files, sources
+from normtest_tf.backbones import weights
+from normtest_tf.backbones.weights import safetensors_files
 from normtest_tf.training import classifier
 
-SHAPE = (32, 32, 3)
-CONSTANT = 2  # So many of the images have constant channels.
+TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=10)
+CONSTANT = 2  # The number of images with constant channels; they come first.
 
 
 def images():
-    """Returns uint8 images; of the first two some and all channels are constant."""
+    """Returns uint8 images; one channel of the first is constant, all of the second."""
     found, _, _ = cases.raw_images()
     found[0, ..., 1] = 255
     found[1] = (3, 131, 255)
@@ -35,33 +36,31 @@ def load(model):
     )
     path = pathlib.Path(sys.argv[1]).with_suffix(".safetensors")
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path)
-    assert sources.load_file(model, path) == []
+    assert weights.load_file(model, path) == []
 
 
-def network_logits(builder):
+def network_logits(name):
     """Returns the logits of a network on normalised images."""
-    model = builder(
-        weights=None, input_shape=SHAPE, classes=10, classifier_activation=None
+    model = backbones.get(name).build(
+        weights=None,
+        input_shape=TASK.image_shape,
+        classes=TASK.num_classes,
+        classifier_activation=None,
     )
     load(model)
     inputs, _ = cases.batch(32, 2)
     return model(inputs.astype("float32"), training=False)
 
 
-def classifier_logits(statistics):
+def classifier_logits(setting, statistics):
     """Returns the logits of a classifier on raw images."""
-    model, _ = classifier.build_classifier(
-        backbones.resolve("resnet18", "none"),
-        statistics,
-        image_shape=SHAPE,
-        num_classes=10,
-        seed=1,
-    )
+    layer = normalization.get(setting).layer(statistics, TASK.image_shape)
+    network = backbones.resolve("resnet18", "none")
+    model = classifier.build_classifier(network, layer, TASK, seed=1)
     load(model.get_layer("resnet18"))
-    head = model.get_layer("head")
     kernel = cases.tensors({"head": (10, 512)})["head"].T
-    head.set_weights([kernel, np.arange(10.0)])
-    # Saving and loading is how others get the model under their own backend.
+    model.get_layer("head").set_weights([kernel, np.arange(10.0)])
+    # Others get the model under their own backend by loading the saved file.
     path = pathlib.Path(sys.argv[1]).with_suffix(".keras")
     model.save(path)
     return keras.models.load_model(path).predict(images(), verbose=0)
@@ -69,10 +68,10 @@ def classifier_logits(statistics):
 
 def main():
     logits = {
-        "resnet18": network_logits(backbones.ResNet18),
-        "densenet121": network_logits(backbones.DenseNet121),
-        "classifier": classifier_logits(normalization.IMAGENET),
-        "instance": classifier_logits(None),
+        "resnet18": network_logits("resnet18"),
+        "densenet121": network_logits("densenet121"),
+        "classifier": classifier_logits("pretrain", normalization.IMAGENET),
+        "instance": classifier_logits("instance", None),
     }
     arrays = {k: keras.ops.convert_to_numpy(v) for k, v in logits.items()}
     np.savez(sys.argv[1], backend=keras.backend.backend(), **arrays)

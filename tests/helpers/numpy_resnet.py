@@ -1,4 +1,4 @@
-"""A residual network of basic blocks in NumPy, after PyTorch's definitions."""
+"""A residual network of basic blocks in NumPy, by PyTorch's definitions."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def batch_norm(x, tensors, name):
 
 
 def max_pool(x):
-    """Pools 3x3 with stride 2, padded by 1 with what never wins."""
+    """Pools 3x3 with stride 2, padded by 1 with -infinity."""
     x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
     return windows[:, ::2, ::2].max((-2, -1))

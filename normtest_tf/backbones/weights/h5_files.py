@@ -1,7 +1,8 @@
-"""Weights in Keras's two HDF5 layouts: `.weights.h5`, and Keras 2's `.h5`.
+"""Weights in Keras's two HDF5 layouts: Keras 3's `.weights.h5` and Keras 2's `.h5`.
 
-Keras loads both silently by position where it can. Here the names and shapes in
-the file are compared with the model's first, so that what does not fit is named.
+Where it can, Keras loads both by position and without a warning. Here the names and
+shapes in the file are first compared with the model's, so that an error names what does
+not fit.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import h5py
 import keras
 
 from normtest_tf import errors
+from normtest_tf.backbones.weights import mismatch
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -30,37 +32,44 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
         that the model does not have.
 
     Raises:
-        UsageError: If the file is no HDF5 weights file, or if anything but the
-            classifier is missing, superfluous or misshapen.
+        UsageError: If the file is not an HDF5 weights file, or if anything but the
+            classifier is missing, unknown or of another shape.
     """
-    try:
-        with h5py.File(path) as file:
-            legacy = "layer_names" in file.attrs or "model_weights" in file
-            received = _legacy_shapes(file) if legacy else _shapes(file)
-    except (OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise errors.UsageError(
-            f"{path} is not a complete HDF5 weights file: {errors.one_line(error)}"
-        ) from error
-    if legacy and path.name.endswith(".weights.h5"):
-        raise errors.UsageError(
-            f"{path} is in Keras 2's layout; rename it to end in .h5 alone"
-        )
-    expected = _expected_legacy(model) if legacy else _expected(model)
-    classifier = _classifier(expected, received)
-    _check(_without(expected, classifier), _without(received, classifier), path)
+    is_keras_2, received = _read_shapes(path)
+    expected = _keras_2_shapes(model) if is_keras_2 else _keras_3_shapes(model)
+    classifier = _left_out_classifier(expected, received)
+    _check(path, _without(received, classifier), _without(expected, classifier))
     with warnings.catch_warnings():
-        # What is skipped is the classifier, and the caller is told.
+        # Keras warns of the classifier that it skips; the caller is told below.
         warnings.simplefilter("ignore")
-        options = {"by_name": True} if legacy else {}
+        options = {"by_name": True} if is_keras_2 else {}
         model.load_weights(path, skip_mismatch=True, **options)
     if classifier is None:
         return []
     return [f"left out the classifier {classifier!r} in {path.name}"]
 
 
-def _shapes(file: h5py.File) -> Shapes:
-    """Returns the shapes of all variables in a Keras 3 file, by path."""
-    shapes = {}
+def _read_shapes(path: pathlib.Path) -> tuple[bool, Shapes]:
+    """Returns whether a file is in Keras 2's layout, and its variables' shapes."""
+    try:
+        with h5py.File(path) as file:
+            is_keras_2 = "layer_names" in file.attrs or "model_weights" in file
+            shapes = _shapes_by_position(file) if is_keras_2 else _shapes_by_path(file)
+    except (OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise errors.UsageError(
+            f"{path} is not a complete HDF5 weights file: {errors.one_line(error)}"
+        ) from error
+    if is_keras_2 and path.name.endswith(".weights.h5"):
+        raise errors.UsageError(
+            f"{path} is in Keras 2's layout; rename it to end in .h5 instead of "
+            ".weights.h5"
+        )
+    return is_keras_2, shapes
+
+
+def _shapes_by_path(file: h5py.File) -> Shapes:
+    """Returns the shapes in a Keras 3 file, by the variables' paths."""
+    shapes: Shapes = {}
 
     def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
         if isinstance(item, h5py.Dataset):
@@ -72,10 +81,10 @@ def _shapes(file: h5py.File) -> Shapes:
     return shapes
 
 
-def _legacy_shapes(file: h5py.File) -> Shapes:
-    """Returns the shapes of all variables in a Keras 2 file, by layer and position."""
+def _shapes_by_position(file: h5py.File) -> Shapes:
+    """Returns the shapes in a Keras 2 file, by layer and position in it."""
     root = file.get("model_weights", file)
-    shapes = {}
+    shapes: Shapes = {}
     for layer in root.attrs["layer_names"]:
         group = root[layer]
         for index, weight in enumerate(group.attrs["weight_names"]):
@@ -87,33 +96,31 @@ def _text(name: bytes | str) -> str:
     return name.decode("utf-8") if isinstance(name, bytes) else name
 
 
-def _expected(model: keras.Model) -> Shapes:
+def _keras_3_shapes(model: keras.Model) -> Shapes:
     """Returns the shapes that a Keras 3 file of this model has."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.weights.h5"
         model.save_weights(path)
         with h5py.File(path) as file:
-            return _shapes(file)
+            return _shapes_by_path(file)
 
 
-def _expected_legacy(model: keras.Model) -> Shapes:
+def _keras_2_shapes(model: keras.Model) -> Shapes:
     """Returns the shapes that a Keras 2 file of this model has."""
     return {
         f"{layer.name}/{index}": tuple(variable.shape)
         for layer in model.layers
-        for index, variable in enumerate(layer.trainable_weights)
-    } | {
-        f"{layer.name}/{index + len(layer.trainable_weights)}": tuple(variable.shape)
-        for layer in model.layers
-        for index, variable in enumerate(layer.non_trainable_weights)
+        for index, variable in enumerate(
+            layer.trainable_weights + layer.non_trainable_weights
+        )
     }
 
 
-def _classifier(expected: Shapes, received: Shapes) -> str | None:
+def _left_out_classifier(expected: Shapes, received: Shapes) -> str | None:
     """Returns the layer in the file that is a classifier the model can't take.
 
     That is the only layer that differs, if its weights are those of a dense
-    layer or of the 1x1 convolution that some networks use as one.
+    layer or of the 1x1 convolution that some networks classify with.
     """
     differing = {
         name.partition("/vars")[0] if "/vars" in name else name.rpartition("/")[0]
@@ -123,16 +130,21 @@ def _classifier(expected: Shapes, received: Shapes) -> str | None:
     if len(differing) != 1:
         return None
     (layer,) = differing
-    shapes = [shape for name, shape in received.items() if _belongs(name, layer)]
-    kernels = [shape for shape in shapes if len(shape) > 1]
-    dense = len(kernels) == 1 and kernels[0][:-2] in ((), (1, 1))
-    biases = [shape for shape in shapes if len(shape) == 1]
-    if not (dense and biases == [kernels[0][-1:]]):
-        return None
+    theirs = [shape for name, shape in received.items() if _belongs(name, layer)]
     ours = [shape for name, shape in expected.items() if _belongs(name, layer)]
-    if ours and sorted(map(len, ours)) != sorted(map(len, shapes)):
+    if not _is_classifier(theirs):
         return None
-    return layer
+    same_kind = sorted(map(len, ours)) == sorted(map(len, theirs))
+    return layer if same_kind or not ours else None
+
+
+def _is_classifier(shapes: list[tuple[int, ...]]) -> bool:
+    """Tells whether a layer has the weights of a dense layer or 1x1 convolution."""
+    kernels = [shape for shape in shapes if len(shape) > 1]
+    biases = [shape for shape in shapes if len(shape) == 1]
+    if len(kernels) != 1 or kernels[0][:-2] not in ((), (1, 1)):
+        return False
+    return biases == [kernels[0][-1:]]
 
 
 def _belongs(name: str, layer: str) -> bool:
@@ -144,21 +156,8 @@ def _without(shapes: Shapes, layer: str | None) -> Shapes:
     return {k: v for k, v in shapes.items() if layer is None or not _belongs(k, layer)}
 
 
-def _check(expected: Shapes, received: Shapes, path: pathlib.Path) -> None:
-    """Raises if a variable is missing, superfluous or misshapen, naming the first."""
-    for problem, names in (
-        ("lacks", expected.keys() - received.keys()),
-        ("has the unknown", received.keys() - expected.keys()),
-    ):
-        if names:
-            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise errors.UsageError(
-                f"{path} {problem} variable {min(names)!r}{more}; is it the weights "
-                "of another network?"
-            )
+def _check(path: pathlib.Path, received: Shapes, expected: Shapes) -> None:
+    """Raises if a variable is missing, unknown or of another shape."""
+    mismatch.check_names(path, "variable", received, expected)
     for name, shape in expected.items():
-        if received[name] != shape:
-            raise errors.UsageError(
-                f"{path}: variable {name!r} has shape {list(received[name])}, expected "
-                f"{list(shape)}; is it the weights of another network?"
-            )
+        mismatch.check_shape(path, f"variable {name!r}", received[name], shape)

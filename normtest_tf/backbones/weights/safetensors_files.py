@@ -1,7 +1,7 @@
 """Weights in timm's layout, from `.safetensors` files.
 
-A layer's name with its underscores turned into dots is the name of PyTorch's
-module, so no table of names is needed.
+Our layers are named after PyTorch's modules, with underscores for dots, so no table of
+names is needed.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import pathlib
 import re
 
 import keras
-import ml_dtypes  # noqa: F401  (gives NumPy the dtype bfloat16)
+import ml_dtypes  # noqa: F401  (adds the dtype bfloat16 to NumPy)
 import numpy as np
 import safetensors
 
 from normtest_tf import errors
-from normtest_tf.backbones.weights import safetensors_header
+from normtest_tf.backbones.weights import mismatch, safetensors_header
 
 CLASSIFIERS = ("fc", "classifier")
 FLOATS = ("F16", "BF16", "F32", "F64")
-# Counts that PyTorch keeps and no computation here reads.
+# Counters of PyTorch that no computation here needs.
 IGNORED_SUFFIX = ".num_batches_tracked"
-# `denselayer1.norm.1.weight`, as torchvision's own DenseNet files call what its
-# code, and timm's files, call `denselayer1.norm1.weight`.
+# torchvision's DenseNet files call `denselayer1.norm.1.weight` what its code and timm's
+# files call `denselayer1.norm1.weight`.
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
@@ -31,31 +31,28 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
 
     Args:
         model: A functional model whose layers are named after PyTorch's modules.
-        path: The file. Floats of 16, 32 or 64 bits; num_batches_tracked may be
-            there or not.
+        path: The file, of floats of 16, 32 or 64 bits, with or without
+            `num_batches_tracked`.
 
     Returns:
         Sentences on what was left out: a classifier of another size, or one
         that the model does not have.
 
     Raises:
-        UsageError: If the file is no safetensors file or its header is wrong, or
-            if another tensor is missing, superfluous, misshapen, not a float or not
-            finite. Numbers that are merely others can't be told without a checksum,
-            nor can a transposition that keeps the shape.
+        UsageError: If the file is not a valid safetensors file, or if any other
+            tensor is missing, unknown, of another shape, not of floats or not
+            finite. Other finite values, or a transposition that keeps the shape,
+            can't be detected without a checksum.
     """
     variables = variables_by_tensor(model)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            stored = _stored_names(file, path)
-            shapes = {
-                name: tuple(file.get_slice(key).get_shape())
-                for name, key in stored.items()
-            }
+            keys = _keys_by_name(file, path)
+            shapes = {k: tuple(file.get_slice(v).get_shape()) for k, v in keys.items()}
             left_out = _left_out_classifier(variables, shapes)
             wanted = {k: v for k, v in variables.items() if k not in left_out}
-            _check_names(wanted, shapes.keys() - left_out, path)
-            values = [_read(file, stored[name], v, path) for name, v in wanted.items()]
+            mismatch.check_names(path, "tensor", shapes.keys() - left_out, wanted)
+            values = [_read(file, keys[name], v, path) for name, v in wanted.items()]
     except safetensors.SafetensorError as error:
         problem = safetensors_header.fault(path) or errors.one_line(error)
         raise _incomplete(path, problem) from error
@@ -75,7 +72,7 @@ def save(model: keras.Model, path: pathlib.Path, dtype: str = "float32") -> None
     Args:
         model: A functional model whose layers are named after PyTorch's modules.
         path: The file to write.
-        dtype: NumPy name of the floats in it.
+        dtype: NumPy's name of the type of the floats in it.
     """
     from safetensors.numpy import save_file
 
@@ -89,8 +86,15 @@ def save(model: keras.Model, path: pathlib.Path, dtype: str = "float32") -> None
 
 
 def variables_by_tensor(model: keras.Model) -> dict[str, keras.Variable]:
-    """Returns the model's variables by the names of PyTorch's tensors."""
-    tensors = {}
+    """Returns a model's variables by the names of PyTorch's tensors.
+
+    Args:
+        model: A functional model whose layers are named after PyTorch's modules.
+
+    Returns:
+        Kernels, biases, scales, offsets and running statistics.
+    """
+    tensors: dict[str, keras.Variable] = {}
     for layer in model.layers:
         module = layer.name.replace("_", ".")
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -106,21 +110,35 @@ def variables_by_tensor(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def from_pytorch(tensor: np.ndarray) -> np.ndarray:
-    """Turns [out, in, height, width] or [out, in] into Keras's order of axes."""
+    """Moves the axes of a tensor from PyTorch's order to Keras's.
+
+    Args:
+        tensor: `[out, in, height, width]`, `[out, in]` or `[channels]`.
+
+    Returns:
+        A view: `[height, width, in, out]`, `[in, out]` or `[channels]`.
+    """
     if tensor.ndim == 4:
         return tensor.transpose(2, 3, 1, 0)
     return tensor.T
 
 
 def to_pytorch(tensor: np.ndarray) -> np.ndarray:
-    """Is the inverse of `from_pytorch`."""
+    """Moves the axes of a tensor from Keras's order to PyTorch's.
+
+    Args:
+        tensor: `[height, width, in, out]`, `[in, out]` or `[channels]`.
+
+    Returns:
+        A view: `[out, in, height, width]`, `[out, in]` or `[channels]`.
+    """
     if tensor.ndim == 4:
         return tensor.transpose(3, 2, 0, 1)
     return tensor.T
 
 
 def pytorch_shape(variable: keras.Variable) -> tuple[int, ...]:
-    """Returns the shape of the tensor that belongs to a variable."""
+    """Returns the shape of PyTorch's tensor for one of Keras's variables."""
     shape = tuple(variable.shape)
     return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
@@ -132,22 +150,22 @@ def _incomplete(path: pathlib.Path, problem: str) -> errors.UsageError:
     )
 
 
-def _stored_names(file: safetensors.safe_open, path: pathlib.Path) -> dict[str, str]:
-    """Returns the names of the file's tensors by those that timm gives them."""
+def _keys_by_name(file: safetensors.safe_open, path: pathlib.Path) -> dict[str, str]:
+    """Returns the file's own names of its tensors, by timm's names of them."""
     if problem := safetensors_header.repeated_name(path):
         raise _incomplete(path, problem)
-    stored = {}
-    for name in file.keys():  # noqa: SIM118  (not a dict)
-        if name.endswith(IGNORED_SUFFIX):
+    keys: dict[str, str] = {}
+    for key in file.keys():  # noqa: SIM118  (not a dict)
+        if key.endswith(IGNORED_SUFFIX):
             continue
-        new = OLD_DENSENET.sub(r"\1\2", name)
-        if new in stored:
+        name = OLD_DENSENET.sub(r"\1\2", key)
+        if name in keys:
             raise errors.UsageError(
-                f"{path} has tensor {new!r} under two names, {stored[new]!r} and "
-                f"{name!r}; remove one"
+                f"{path} has tensor {name!r} under two names, {keys[name]!r} and "
+                f"{key!r}; remove one"
             )
-        stored[new] = name
-    return stored
+        keys[name] = key
+    return keys
 
 
 def _left_out_classifier(
@@ -169,41 +187,23 @@ def _left_out_classifier(
     return set()
 
 
-def _check_names(
-    wanted: dict[str, keras.Variable], present: set[str], path: pathlib.Path
-) -> None:
-    """Raises if a tensor is missing or superfluous, naming the first."""
-    for problem, names in (
-        ("lacks", wanted.keys() - present),
-        ("has the unknown", present - wanted.keys()),
-    ):
-        if names:
-            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise errors.UsageError(
-                f"{path} {problem} tensor {min(names)!r}{more}; is it the weights of "
-                "another network?"
-            )
-
-
 def _read(
     file: safetensors.safe_open, name: str, variable: keras.Variable, path: pathlib.Path
 ) -> np.ndarray:
-    """Reads one tensor as float32 in Keras's order, checked."""
+    """Reads and checks one tensor; returns it in Keras's order of axes."""
     view = file.get_slice(name)
-    received, expected = tuple(view.get_shape()), pytorch_shape(variable)
-    if received != expected:
-        raise errors.UsageError(
-            f"{path}: tensor {name!r} has shape {list(received)}, expected "
-            f"{list(expected)}; is it the weights of another network?"
-        )
+    expected = pytorch_shape(variable)
+    mismatch.check_shape(path, f"tensor {name!r}", view.get_shape(), expected)
     if view.get_dtype() not in FLOATS:
         raise errors.UsageError(
             f"{path}: tensor {name!r} has dtype {view.get_dtype()}. "
             f"Allowed: {', '.join(FLOATS)}"
         )
     value = file.get_tensor(name)
-    with np.errstate(over="ignore", invalid="ignore"):  # What comes of it is checked.
+    with np.errstate(over="ignore", invalid="ignore"):  # Checked below.
         value = value.astype(np.promote_types(np.float32, variable.dtype))
     if not np.isfinite(value).all():
-        raise errors.UsageError(f"{path}: tensor {name!r} is not finite everywhere")
+        raise errors.UsageError(
+            f"{path}: tensor {name!r} has values that are not finite"
+        )
     return from_pytorch(value)

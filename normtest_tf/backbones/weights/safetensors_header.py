@@ -1,8 +1,8 @@
-"""What is wrong with a safetensors file, told by its header.
+"""Explains what is wrong with a safetensors file, from its header alone.
 
-The safetensors library refuses what it can't read, often without a tensor's name, and
-accepts a name that occurs twice. The file is eight bytes with the header's length, the
-header in JSON, and the tensors' bytes, without gaps:
+The safetensors library rejects a file that it can't read, often without naming a
+tensor, and accepts a name that occurs twice. A file consists of the header's length in
+eight bytes, the header in JSON, and the tensors' bytes without gaps:
 
     {"fc.bias": {"dtype": "F32", "shape": [10], "data_offsets": [0, 40]}, ...}
 
@@ -32,7 +32,7 @@ BITS = {
     **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
 }
 
-# An object of JSON, with keys that occur twice; arrays are lists.
+# A JSON object that may have a key twice; JSON arrays are lists.
 Pairs: TypeAlias = tuple[tuple[str, object], ...]
 
 
@@ -45,18 +45,18 @@ class Entry(NamedTuple):
 
 
 class HeaderError(ValueError):
-    """A sentence on the first fault of a header."""
+    """The first fault in a header, as a clause."""
 
 
 def fault(path: pathlib.Path) -> str | None:
-    """Tells what is wrong with a file.
+    """Finds the first fault of a file.
 
     Args:
-        path: A safetensors file that the library refuses.
+        path: A safetensors file that the library rejects.
 
     Returns:
-        One line that names the tensor concerned, if one is; None if the header and
-        the file's size show no fault.
+        One line, which names the tensor concerned if there is one; None if neither
+        the header nor the file's size shows a fault.
     """
     try:
         header, header_end, size = _read(path)
@@ -69,13 +69,13 @@ def fault(path: pathlib.Path) -> str | None:
 
 
 def repeated_name(path: pathlib.Path) -> str | None:
-    """Tells whether a file that the library accepts has two tensors of one name.
+    """Finds a name that two tensors of a file have, which the library accepts.
 
     Args:
         path: A safetensors file.
 
     Returns:
-        One line that names the first such tensor, or None.
+        One line with the name that occurs most often, or None.
     """
     try:
         _check_names(_read(path)[0])
@@ -94,13 +94,13 @@ def _read(path: pathlib.Path) -> tuple[Pairs, int, int]:
         header_end = LENGTH_BYTES + length
         if length > MAX_HEADER_BYTES:
             raise HeaderError(
-                f"its header claims {length} bytes, and at most {MAX_HEADER_BYTES} "
-                "are allowed"
+                f"its header claims to have {length} bytes, at most "
+                f"{MAX_HEADER_BYTES} are allowed"
             )
         if header_end > size:
             raise HeaderError(
-                f"its header ends at byte {header_end} of a file of {size} bytes; it "
-                "was cut off"
+                f"its header ends at byte {header_end} of a file of {size} bytes; the "
+                "file is truncated"
             )
         text = file.read(length)
     return _parse(text), header_end, size
@@ -110,9 +110,11 @@ def _parse(text: bytes) -> Pairs:
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
-        raise HeaderError(f"its header is no JSON: {errors.one_line(error)}") from error
+        raise HeaderError(
+            f"its header is not JSON: {errors.one_line(error)}"
+        ) from error
     if not isinstance(header, tuple):
-        raise HeaderError("its header is no JSON object")
+        raise HeaderError("its header is not a JSON object")
     return header
 
 
@@ -133,10 +135,10 @@ def _tensors(header: Pairs) -> Pairs:
 
 
 def _entry(name: str, value: object) -> Entry:
-    """Returns what the header says of one tensor, checked by itself."""
+    """Returns what the header says about one tensor, checked by itself."""
     tensor = f"tensor {_quoted(name)}"
     if not isinstance(value, tuple):
-        raise HeaderError(f"{tensor} is described by no JSON object")
+        raise HeaderError(f"{tensor} is not described by a JSON object")
     key, count = _most_common(value)
     if count > 1:
         raise HeaderError(f"{tensor} has the key {_quoted(key)} {count} times")
@@ -148,14 +150,14 @@ def _entry(name: str, value: object) -> Entry:
     if not isinstance(dtype, str) or dtype not in BITS:
         raise HeaderError(f"{tensor} has the unknown dtype {_quoted(dtype)}")
     if not _is_counts(shape):
-        raise HeaderError(f"{tensor} has the impossible shape {_quoted(shape)}")
+        raise HeaderError(f"{tensor} has the invalid shape {_quoted(shape)}")
     if not _is_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise HeaderError(f"{tensor} has the impossible offsets {_quoted(offsets)}")
+        raise HeaderError(f"{tensor} has the invalid offsets {_quoted(offsets)}")
     begin, end = offsets
     if math.prod(shape) * BITS[dtype] != (end - begin) * 8:
         raise HeaderError(
-            f"{tensor} can't have the shape {shape}, dtype {dtype} and {end - begin} "
-            f"bytes ({begin} to {end}) at once"
+            f"{tensor} of shape {shape} and dtype {dtype} can't have {end - begin} "
+            f"bytes ({begin} to {end})"
         )
     return Entry(name, begin, end)
 
@@ -176,7 +178,7 @@ def _check_layout(entries: list[Entry], header_end: int, size: int) -> None:
         if header_end + entry.end > size:
             raise HeaderError(
                 f"tensor {_quoted(entry.name)} ends at byte {header_end + entry.end} "
-                f"of a file of {size} bytes; it was cut off"
+                f"of a file of {size} bytes; the file is truncated"
             )
     position, before = 0, "its header"
     for entry in entries:
@@ -186,7 +188,7 @@ def _check_layout(entries: list[Entry], header_end: int, size: int) -> None:
         if entry.begin > position:
             raise HeaderError(
                 f"{entry.begin - position} bytes between {before} and {tensor} belong "
-                "to none"
+                "to no tensor"
             )
         position, before = entry.end, tensor
     if header_end + position < size:
@@ -198,7 +200,7 @@ def _check_layout(entries: list[Entry], header_end: int, size: int) -> None:
 
 
 def _quoted(value: object) -> str:
-    """Returns the value in one line, short however long or deep it is."""
+    """Returns the value on one line, abbreviated if it is long or deep."""
     representation = reprlib.Repr()
     representation.maxstring = 100
     return representation.repr(value)

@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from normtest_tf import backbones, errors
-from normtest_tf.backbones.weights import sources
+from normtest_tf.backbones import weights
 
 
 def small(include_top=True, classes=10, **options):
@@ -38,7 +38,7 @@ def refused(path, *words, model=None):
     model = model or small()
     before = model.get_weights()
     with pytest.raises(errors.UsageError) as caught:
-        sources.load_file(model, path)
+        weights.load_file(model, path)
     for word in (str(path), *words):
         assert word in str(caught.value)
     after = model.get_weights()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from normtest_tf import backbones, errors
-from normtest_tf.backbones.weights import safetensors_files, sources
+from normtest_tf import backbones
+from normtest_tf.backbones import weights
+from normtest_tf.backbones.weights import safetensors_files
 from tests.backbones.weights.helpers import (
     randomise,
     refused,
@@ -24,7 +25,7 @@ def test_safetensors_round_trip_in_pytorchs_layout(path, donor):
     assert tensors["fc.weight"].shape == (10, 128)
     assert tensors["layer2.0.downsample.1.running_var"].shape == (64,)
     model = small()
-    assert sources.load_file(model, path) == []
+    assert weights.load_file(model, path) == []
     assert same_weights(model, donor)
 
 
@@ -32,7 +33,7 @@ def test_safetensors_round_trip_in_pytorchs_layout(path, donor):
 def test_other_floats_are_converted(path, donor, dtype):
     rewrite(path, lambda t: t.update({k: v.astype(dtype) for k, v in t.items()}))
     model = small()
-    sources.load_file(model, path)
+    weights.load_file(model, path)
     expected = np.array(donor.get_layer("conv1").kernel).astype(dtype)
     np.testing.assert_array_equal(
         model.get_layer("conv1").kernel, expected.astype("float32")
@@ -42,7 +43,7 @@ def test_other_floats_are_converted(path, donor, dtype):
 def test_num_batches_tracked_is_ignored(path, donor):
     rewrite(path, lambda t: t.update({"bn1.num_batches_tracked": np.array(7)}))
     model = small()
-    sources.load_file(model, path)
+    weights.load_file(model, path)
     assert same_weights(model, donor)
 
 
@@ -58,18 +59,18 @@ def test_old_names_of_densenets_are_understood(tmp_path):
     assert "features.denseblock4.denselayer16.conv.2.weight" in old
     save_file(old, path)
     model = backbones.DenseNet121(**options)
-    assert sources.load_file(model, path) == []
+    assert weights.load_file(model, path) == []
     assert same_weights(model, donor)
 
 
 def test_classifier_of_another_size_is_left_out_and_said(path):
     model = small(classes=3)
     before = np.array(model.get_layer("fc").kernel)
-    assert sources.load_file(model, path) == [
+    assert weights.load_file(model, path) == [
         "left out the classifier of 10 classes in donor.safetensors"
     ]
     np.testing.assert_array_equal(model.get_layer("fc").kernel, before)
-    assert len(sources.load_file(small(include_top=False), path)) == 1
+    assert len(weights.load_file(small(include_top=False), path)) == 1
 
 
 @pytest.mark.parametrize(
@@ -126,18 +127,3 @@ def test_truncated_files(path, donor, tmp_path):
     for file in (path, h5_path):
         file.write_bytes(file.read_bytes()[:-1000])
         refused(file, "not a complete")
-
-
-def test_safetensors_are_not_for_keras_networks(path):
-    with pytest.raises(errors.UsageError, match="timm's layout"):
-        backbones.resolve("keras_mobilenet_025", str(path))
-
-
-def test_nothing_is_claimed_of_weights_without_a_tag(path):
-    for weights_flag in (str(path), "none"):
-        pretraining = backbones.resolve("resnet18", weights_flag).pretraining
-        assert pretraining.trained_on == pretraining.licence == "unknown"
-        assert (
-            pretraining.statistics
-            == backbones.resolve("resnet18").pretraining.statistics
-        )

@@ -1,4 +1,4 @@
-"""Safetensors files whose header lies: refused, with the tensor's name."""
+"""Safetensors files whose header is wrong are refused with the tensor's name."""
 
 import json
 import tracemalloc
@@ -8,7 +8,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from normtest_tf import errors
-from normtest_tf.backbones.weights import safetensors_files, safetensors_header, sources
+from normtest_tf.backbones import weights
+from normtest_tf.backbones.weights import safetensors_files, safetensors_header
 from tests.backbones.weights.helpers import refused, rewrite, small
 
 
@@ -19,8 +20,8 @@ def parts(path):
     return json.loads(data[8:end]), data[end:]
 
 
-def lie(path, header, data, claimed=None):
-    """Writes a file with any header, and any claim of its length."""
+def write_file(path, header, data, claimed=None):
+    """Writes a file with any header, which may claim any length for itself."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     length = len(text) if claimed is None else claimed
     path.write_bytes(length.to_bytes(8, "little") + text + data)
@@ -33,28 +34,28 @@ FC = "fc.weight"  # 10 x 128 floats, 5120 bytes.
     ("changes", "words"),
     [
         ({"data_offsets": [8, 5128]}, ["overlaps tensor"]),
-        ({"data_offsets": [10**9, 10**9 + 5120]}, ["ends at byte", "cut off"]),
-        ({"data_offsets": [5120, 0]}, ["impossible offsets"]),
-        ({"data_offsets": [0, 2**70]}, ["impossible offsets"]),
-        ({"data_offsets": [0, 1, 2]}, ["impossible offsets"]),
-        ({"data_offsets": [-5120, 0]}, ["impossible offsets"]),
+        ({"data_offsets": [10**9, 10**9 + 5120]}, ["ends at byte", "truncated"]),
+        ({"data_offsets": [5120, 0]}, ["invalid offsets"]),
+        ({"data_offsets": [0, 2**70]}, ["invalid offsets"]),
+        ({"data_offsets": [0, 1, 2]}, ["invalid offsets"]),
+        ({"data_offsets": [-5120, 0]}, ["invalid offsets"]),
         ({"shape": [10, 129]}, ["[10, 129]", "F32", "5120 bytes"]),
         ({"shape": [2**40, 2**60]}, [str(2**60), "5120 bytes"]),
-        ({"shape": [2**64, 0]}, ["impossible shape"]),
-        ({"shape": [1] * 10**6}, ["impossible shape"]),
-        ({"shape": "10"}, ["impossible shape"]),
-        ({"shape": [10.0, 128]}, ["impossible shape"]),
-        ({"shape": [True, 1280]}, ["impossible shape"]),
+        ({"shape": [2**64, 0]}, ["invalid shape"]),
+        ({"shape": [1] * 10**6}, ["invalid shape"]),
+        ({"shape": "10"}, ["invalid shape"]),
+        ({"shape": [10.0, 128]}, ["invalid shape"]),
+        ({"shape": [True, 1280]}, ["invalid shape"]),
         ({"dtype": "F16"}, ["F16", "5120 bytes"]),
         ({"dtype": "F33"}, ["unknown dtype 'F33'"]),
         ({"dtype": 7}, ["unknown dtype 7"]),
         ({"dtype": None}, ["unknown dtype None"]),
     ],
 )
-def test_a_header_that_lies_of_a_tensor(path, changes, words):
+def test_a_header_that_is_wrong_about_a_tensor(path, changes, words):
     header, data = parts(path)
     header[FC].update(changes)
-    lie(path, header, data)
+    write_file(path, header, data)
     refused(path, "not a complete", f"tensor '{FC}'", *words)
 
 
@@ -68,10 +69,10 @@ def test_a_header_that_lies_of_a_tensor(path, changes, words):
         ({"dtype": "F8_E4M3", "shape": [10, 512]}, ["[10, 512]"]),
     ],
 )
-def test_a_header_that_lies_so_that_the_library_believes_it(path, changes, words):
+def test_a_wrong_header_that_the_library_accepts(path, changes, words):
     header, data = parts(path)
     header[FC].update(changes)
-    lie(path, header, data)
+    write_file(path, header, data)
     refused(path, f"tensor '{FC}'", *words)
 
 
@@ -79,10 +80,10 @@ def test_a_header_that_lies_so_that_the_library_believes_it(path, changes, words
 def test_a_header_that_lacks_or_repeats_a_key(path, key):
     header, data = parts(path)
     value = header[FC].pop(key)
-    lie(path, header, data)
+    write_file(path, header, data)
     refused(path, f"tensor '{FC}' lacks the key '{key}'")
     header[FC].update({key: value, "again": value})
-    lie(path, json.dumps(header).replace('"again"', f'"{key}"').encode(), data)
+    write_file(path, json.dumps(header).replace('"again"', f'"{key}"').encode(), data)
     refused(path, f"tensor '{FC}' has the key '{key}' 2 times")
 
 
@@ -92,20 +93,20 @@ def test_a_header_that_lacks_or_repeats_a_key(path, key):
 def test_a_tensor_that_is_no_object(path, entry):
     header, data = parts(path)
     header[FC] = entry
-    lie(path, header, data)
-    refused(path, "not a complete", f"tensor '{FC}' is described by no JSON object")
+    write_file(path, header, data)
+    refused(path, "not a complete", f"tensor '{FC}' is not described by a JSON object")
 
 
 @pytest.mark.parametrize("same_place", [True, False])
 def test_two_tensors_of_one_name(path, same_place):
-    """The library takes the later one where all bytes still belong to some tensor."""
+    """The library uses the later one if all bytes still belong to some tensor."""
     header, data = parts(path)
     first = dict(header[FC], shape=[128, 10])
     if not same_place:
         first["data_offsets"] = [len(data), len(data) + 5120]
         data += bytes(5120)
     header = {"twice": first, **header}
-    lie(path, json.dumps(header).replace("twice", FC).encode(), data)
+    write_file(path, json.dumps(header).replace("twice", FC).encode(), data)
     refused(path, f"'{FC}' 2 times")
 
 
@@ -121,42 +122,41 @@ def test_one_tensor_under_an_old_and_a_new_name(tmp_path):
     [
         (b"", 10**12, "at most 100000000"),
         (b"{}", 2**64 - 1, "at most 100000000"),
-        (b"{}", 10**6, "it was cut off"),
-        (b"{", None, "no JSON"),
-        (b"[]", None, "no JSON object"),
-        (b"[" * 10**6, None, "no JSON"),
-        (b'{"\xff": 0}', None, "no JSON"),
-        (b"9" * 10**4, None, "no JSON"),
+        (b"{}", 10**6, "the file is truncated"),
+        (b"{", None, "not JSON"),
+        (b"[]", None, "not a JSON object"),
+        (b"[" * 10**6, None, "not JSON"),
+        (b'{"\xff": 0}', None, "not JSON"),
+        (b"9" * 10**4, None, "not JSON"),
         (b"{}", None, "no tensors"),
     ],
 )
-def test_a_header_that_is_none(path, header, claimed, word):
-    lie(path, header, b"some bytes", claimed)
+def test_bytes_that_are_not_a_header(path, header, claimed, word):
+    write_file(path, header, b"some bytes", claimed)
     refused(path, "not a complete", word)
 
 
 def test_bytes_that_belong_to_no_tensor(path):
     header, data = parts(path)
     last = max(header, key=lambda name: header[name]["data_offsets"][1])
-    lie(path, header, data + b"more")
+    write_file(path, header, data + b"more")
     refused(path, f"4 bytes follow tensor '{last}'")
     header[last]["data_offsets"] = [
         offset + 4 for offset in header[last]["data_offsets"]
     ]
-    lie(path, header, data + b"more")
-    refused(path, "4 bytes between tensor", f"and tensor '{last}' belong to none")
+    write_file(path, header, data + b"more")
+    refused(path, "4 bytes between tensor", f"and tensor '{last}' belong to no tensor")
 
 
 def test_a_long_name_in_a_header_is_cut_short(path):
-    lie(path, {"n\n" * 10**6: {}}, b"")
+    write_file(path, {"n\n" * 10**6: {}}, b"")
     with pytest.raises(errors.UsageError, match="lacks the key 'dtype'") as caught:
-        sources.load_file(small(), path)
+        weights.load_file(small(), path)
     assert len(str(caught.value)) < len(str(path)) + 300
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_was_cut_off(path):
-    """Wherever it was: among the tensors, the first that is incomplete is named."""
+def test_a_truncated_file_names_the_first_incomplete_tensor(path):
     header, data = parts(path)
     whole = path.read_bytes()
     start = len(whole) - len(data)
@@ -170,13 +170,13 @@ def test_a_file_that_was_cut_off(path):
             assert problem.startswith(
                 f"tensor '{name}' ends at byte {start + end} of a"
             )
-    refused(path, f"'{name}'", "it was cut off; download or write it again")
+    refused(path, f"'{name}'", "the file is truncated; download or write it again")
     for length in (0, 1, 7):
         path.write_bytes(whole[:length])
         refused(path, "too few for a header")
     for length in (8, 9, start // 2, start - 1):
         path.write_bytes(whole[:length])
-        refused(path, f"its header ends at byte {start} of", "it was cut off")
+        refused(path, f"its header ends at byte {start} of", "the file is truncated")
 
 
 def test_absurd_float64_values_are_not_finite_as_float32(path):
@@ -207,7 +207,7 @@ def tensor_at(path, position):
 
 
 def test_a_single_wrong_byte_is_refused_or_changes_one_number(path):
-    """Which number it is, or that it is wrong, only a checksum could tell."""
+    """Only a checksum could show that a number is wrong."""
     whole, tensors = path.read_bytes(), load_file(path)
     header_end = len(whole) - len(parts(path)[1])
     rng = np.random.default_rng(0)
@@ -223,7 +223,7 @@ def test_a_single_wrong_byte_is_refused_or_changes_one_number(path):
         mutated[position] ^= int(rng.integers(1, 256))
         path.write_bytes(mutated)
         try:
-            sources.load_file(model, path)
+            weights.load_file(model, path)
         except errors.UsageError as error:
             refusals.append((owner, str(error)))
         else:

@@ -1,0 +1,116 @@
+"""What the registry knows of one network: name, pre-trained weights, builder."""
+
+from __future__ import annotations
+
+import dataclasses
+import pkgutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from normtest_tf.normalization import ChannelStatistics
+
+if TYPE_CHECKING:
+    import keras
+
+HALF = ChannelStatistics(
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    definition="fixed",
+    source="scaling to [-1, 1]",
+)
+CAFFE = ChannelStatistics(
+    mean=(123.68 / 255, 116.779 / 255, 103.939 / 255),
+    std=(1 / 255, 1 / 255, 1 / 255),
+    definition="fixed",
+    source="Caffe's ImageNet mean; pixels are not scaled",
+)
+CIFAR10 = ChannelStatistics(
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.247, 0.2435, 0.2616),
+    definition="pooled",
+    source="all training images of CIFAR10",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretraining:
+    """Where pre-trained weights come from, and the inputs they expect.
+
+    Attributes:
+        origin: A repository of the Hugging Face Hub (`hf:OWNER/NAME`), a file of
+            this package (`package:FILE`), or Keras's own download (`keras`).
+        trained_on: The pre-training set.
+        statistics: The channel statistics of its inputs, in RGB order.
+        channel_order: `rgb` or `bgr`.
+        licence: Licence of the weights, as stated at their origin.
+        url: Where their authors describe them, or empty.
+        input_size: The image side in pre-training, or None if unknown.
+    """
+
+    origin: str
+    trained_on: str
+    statistics: ChannelStatistics
+    channel_order: str = "rgb"
+    licence: str = "apache-2.0"
+    url: str = ""
+    input_size: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One network of the registry.
+
+    Attributes:
+        name: Its name on the command line.
+        builder: The function that builds it, as `module:function`; imported when the
+            network is built.
+        tags: Its pre-trained weights by tag; the first is the default.
+        options: Arguments that `build` always passes to the function.
+        min_size: The smallest image side it accepts, in pixels.
+        head_bias: How the bias of a new classifier is initialised: `uniform`, as in
+            PyTorch's linear layers, or `zeros`.
+    """
+
+    name: str
+    builder: str
+    tags: dict[str, Pretraining]
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    min_size: int = 32
+    head_bias: str = "uniform"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this package defines the network, rather than Keras Applications."""
+        return not self.builder.startswith("keras.")
+
+    @property
+    def default_tag(self) -> str:
+        """The tag that is used unless another is requested."""
+        return next(iter(self.tags))
+
+    def load_builder(self) -> Callable[..., keras.Model]:
+        """Imports the function that builds the network."""
+        return pkgutil.resolve_name(self.builder)
+
+    def build(self, **arguments: Any) -> keras.Model:  # noqa: ANN401  (passed on)
+        """Builds the network.
+
+        Args:
+            **arguments: Those of Keras Applications' functions: `include_top`,
+                `weights`, `input_shape`, `pooling`, `classes`,
+                `classifier_activation`, `name`; see `backbones.ResNet18`.
+
+        Returns:
+            The model, from float images `[n, height, width, 3]` in the normalisation
+            of its weights to class scores, features or a feature map.
+
+        Raises:
+            ValueError: If an argument has a value that is not allowed.
+            UsageError: If one of our own networks can't load the weights.
+
+        Example:
+            ```python
+            model = backbones.get("resnet18").build(weights=None, classes=10)
+            ```
+        """
+        return self.load_builder()(**self.options, **arguments)

@@ -1,0 +1,139 @@
+"""Layers with PyTorch's padding, constants and initial values.
+
+Our own networks are written in these and in `keras.layers`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+
+
+def convolution(
+    x: keras.KerasTensor,
+    filters: int,
+    size: int,
+    strides: int,
+    name: str,
+    fan: str = "fan_out",
+) -> keras.KerasTensor:
+    """Applies a convolution without bias, padded by size // 2 on every side.
+
+    Args:
+        x: Feature map `[n, height, width, channels]`.
+        filters: Number of output channels.
+        size: Side of the kernel, odd.
+        strides: 1 or 2.
+        name: The layer's name; its padding layer is called `{name}_pad`.
+        fan: The kernel is initialised as by PyTorch's
+            `kaiming_normal_(mode=fan, nonlinearity="relu")`.
+
+    Returns:
+        Feature map `[n, ceil(height / strides), ceil(width / strides), filters]`.
+    """
+    if size > 1 and strides > 1:
+        # At stride 2, Keras's "same" would pad by less in front than behind.
+        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        strides=strides,
+        padding="same" if strides == 1 else "valid",
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(
+            scale=2.0, mode=fan, distribution="untruncated_normal"
+        ),
+        name=name,
+    )(x)
+
+
+def batch_norm(
+    x: keras.KerasTensor, name: str, gamma: str = "ones"
+) -> keras.KerasTensor:
+    """Applies batch normalization with PyTorch's epsilon and momentum.
+
+    Args:
+        x: Feature map `[n, height, width, channels]`.
+        name: The layer's name.
+        gamma: Initial value of the scale: `ones` or `zeros`.
+
+    Returns:
+        Feature map of the same shape.
+    """
+    return keras.layers.BatchNormalization(
+        epsilon=1e-5, momentum=0.9, gamma_initializer=gamma, name=name
+    )(x)
+
+
+def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Applies 3x3 max-pooling with stride 2, padded by 1, to the output of a ReLU.
+
+    Args:
+        x: Feature map `[n, height, width, channels]`, nowhere negative.
+        name: The layer's name.
+
+    Returns:
+        Feature map `[n, ceil(height / 2), ceil(width / 2), channels]`.
+    """
+    # PyTorch pads with -infinity; after a ReLU, 0 has the same effect.
+    x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    return keras.layers.MaxPooling2D(3, strides=2, name=name)(x)
+
+
+def linear(
+    features: int,
+    outputs: int,
+    *,
+    name: str,
+    bias: str = "uniform",
+    activation: str | None = None,
+    seed: int | None = None,
+) -> keras.layers.Dense:
+    """Makes a linear layer with PyTorch's initial values, in full precision.
+
+    Args:
+        features: Number of inputs.
+        outputs: Number of outputs.
+        name: The layer's name.
+        bias: How the bias is initialised: `uniform`, as in `torch.nn.Linear`, or
+            `zeros`.
+        activation: The layer's activation.
+        seed: Makes the initial values reproducible whatever the global seed. Default:
+            drawn from the global seed.
+
+    Returns:
+        The layer; it computes in float32 even under a mixed-precision policy.
+    """
+    bias_seed = None if seed is None else seed + 1
+    policy = keras.config.dtype_policy()
+    return keras.layers.Dense(
+        outputs,
+        activation=activation,
+        kernel_initializer=linear_initializer(features, seed),
+        bias_initializer=(
+            "zeros" if bias == "zeros" else linear_initializer(features, bias_seed)
+        ),
+        dtype=keras.backend.result_type(policy.compute_dtype, "float32"),
+        name=name,
+    )
+
+
+def linear_initializer(
+    fan_in: int, seed: int | None = None
+) -> keras.initializers.Initializer:
+    """Returns PyTorch's initial distribution of a linear layer.
+
+    Both weight and bias of `torch.nn.Linear` are drawn uniformly from -1/sqrt(fan_in)
+    to 1/sqrt(fan_in).
+
+    Args:
+        fan_in: Number of inputs of the layer.
+        seed: Makes every call of the initializer return the same values. Default:
+            drawn from the global seed.
+
+    Returns:
+        A stock Keras initializer.
+    """
+    bound = 1 / math.sqrt(fan_in)
+    return keras.initializers.RandomUniform(-bound, bound, seed=seed)

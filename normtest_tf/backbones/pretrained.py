@@ -1,0 +1,187 @@
+"""A network and the weights it starts from: what `--model` and `--weights` mean.
+
+`--weights` is, in this order: a tag of the network; `none`; the path of a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from normtest_tf import errors
+from normtest_tf.backbones import registry, weights
+from normtest_tf.backbones.architecture import Architecture, Pretraining
+from normtest_tf.system import files
+from normtest_tf.text import Notify
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedNetwork:
+    """A network and the weights that it starts from.
+
+    Attributes:
+        architecture: The network.
+        tag: The tag of its weights, or None for a file or random weights.
+        path: The file of its weights, or None for a tag or random weights.
+        pretraining: What the inputs looked like in pre-training. For a file or random
+            weights, those of the network's default tag are assumed.
+    """
+
+    architecture: Architecture
+    tag: str | None
+    path: pathlib.Path | None
+    pretraining: Pretraining
+
+    @property
+    def label(self) -> str:
+        """How results name the weights: a tag, the name of a file, or `none`."""
+        return self.tag or (self.path.name if self.path else "none")
+
+    def build(
+        self, input_shape: tuple[int, int, int], notify: Notify = warnings.warn
+    ) -> keras.Model:
+        """Builds the network as a feature extractor with its weights.
+
+        Args:
+            input_shape: Height, width and 3.
+            notify: Called with a sentence on what was left out of a file of weights.
+
+        Returns:
+            The model, from float images `[n, height, width, 3]` in the normalisation
+            of its pre-training to pooled features `[n, features]`.
+
+        Raises:
+            UsageError: If the images are too small for the network, or its weights
+                can't be downloaded or loaded.
+
+        Example:
+            ```python
+            model = backbones.resolve("resnet18", "none").build((32, 32, 3))
+            features = model(np.zeros([1, 32, 32, 3], "float32"))  # [1, 512]
+            ```
+        """
+        self._check_size(input_shape)
+        options = {"include_top": False, "input_shape": input_shape, "pooling": "avg"}
+        if self.tag is not None and not self.architecture.is_own:
+            return self._build_with_keras_weights(options)
+        model = self.architecture.build(weights=None, **options)
+        self.load_weights(model, notify)
+        return model
+
+    def _build_with_keras_weights(self, options: dict[str, Any]) -> keras.Model:
+        """Builds a network of Keras Applications with the weights that it downloads."""
+        with weights.keras_download(self._full_name), warnings.catch_warnings():
+            # MobileNets warn that their weights are those for 224x224 images.
+            warnings.filterwarnings("ignore", message="`input_shape` is undefined")
+            return self.architecture.build(weights=self.tag, **options)
+
+    def load_weights(self, model: keras.Model, notify: Notify = warnings.warn) -> None:
+        """Loads the weights into a model of the network.
+
+        Args:
+            model: With or without a classifier; its variables are overwritten, but
+                not if the weights are random.
+            notify: Called with a sentence on what was left out of the file.
+
+        Raises:
+            UsageError: If the weights can't be downloaded, or the file does not hold
+                this network's weights.
+        """
+        path = self.fetch()
+        if path is None:
+            return
+        for sentence in weights.load_file(model, path):
+            notify(sentence)
+
+    def fetch(self) -> pathlib.Path | None:
+        """Finds the local file of the weights, and downloads it if necessary.
+
+        Returns:
+            The path of a `.safetensors` or HDF5 file, or None for random weights.
+
+        Raises:
+            UsageError: If the file is not cached and can't be downloaded.
+            ValueError: If the weights are a tag of Keras Applications.
+        """
+        if self.tag is None:
+            return self.path
+        return weights.fetch(self.pretraining.origin, self._full_name)
+
+    @property
+    def _full_name(self) -> str:
+        """Architecture and weights in timm's notation."""
+        return f"{self.architecture.name}.{self.label}"
+
+    def _check_size(self, input_shape: tuple[int, int, int]) -> None:
+        """Raises if the images are too small."""
+        height, width, _ = input_shape
+        if min(height, width) < self.architecture.min_size:
+            raise errors.UsageError(
+                f"{self.architecture.name} needs images of at least "
+                f"{self.architecture.min_size} pixels a side. Received: "
+                f"{height}x{width}; choose another --model, or a folder of images "
+                "with a larger --image_size"
+            )
+
+
+def resolve(model: str, weights: str | None = None) -> PretrainedNetwork:
+    """Finds out what `--model` and `--weights` mean, without loading anything.
+
+    Args:
+        model: A key of `registry.ARCHITECTURES`.
+        weights: A tag, `none`, the path of a file, or None for the default tag.
+
+    Returns:
+        The network and its weights.
+
+    Raises:
+        UsageError: If there is no such model, or if `weights` is neither one of its
+            tags nor a file that could hold its weights.
+
+    Example:
+        ```python
+        resolve("resnet18").label  # "tv_in1k"
+        resolve("resnet18", "none").label  # "none"
+        resolve("resnet18", "mine.safetensors").path  # PosixPath("mine.safetensors")
+        ```
+    """
+    architecture = registry.get(model)
+    tag = architecture.default_tag if weights is None else weights
+    if tag in architecture.tags:
+        return PretrainedNetwork(architecture, tag, None, architecture.tags[tag])
+    path = None if tag == "none" else _weights_file(architecture, tag)
+    assumed = dataclasses.replace(
+        architecture.tags[architecture.default_tag],
+        origin="none" if path is None else "file",
+        trained_on="unknown",
+        licence="unknown",
+        url="",
+    )
+    return PretrainedNetwork(architecture, None, path, assumed)
+
+
+def _weights_file(architecture: Architecture, value: str) -> pathlib.Path:
+    """Returns the path of a file that could hold weights of this network."""
+    path = files.expand(value)
+    suffixes = ", ".join(weights.SUFFIXES)
+    if not path.is_file():
+        raise errors.UsageError(
+            f"no weights {value!r} for {architecture.name}: neither a file nor a tag. "
+            f"Allowed: a tag ({', '.join(architecture.tags)}), none, or the path of a "
+            f"file ({suffixes})"
+        )
+    if not path.name.endswith(weights.SUFFIXES):
+        raise errors.UsageError(
+            f"{path} does not look like a file of weights. Allowed: {suffixes}"
+        )
+    if path.suffix == ".safetensors" and not architecture.is_own:
+        raise errors.UsageError(
+            f"{path} can't hold weights of {architecture.name}: .safetensors files are "
+            "for networks in timm's layout. Allowed: .weights.h5, .h5"
+        )
+    return path

@@ -1,0 +1,101 @@
+import keras
+import numpy as np
+import pytest
+
+from normtest_tf import backbones, errors
+
+SHAPE = (32, 32, 3)
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet8", "keras_mobilenet_025"])
+def test_networks_of_both_kinds_are_built_with_pooled_features(name):
+    model = backbones.resolve(name, "none").build(SHAPE)
+    assert len(model.output_shape) == 2
+
+
+def test_a_network_is_built_with_the_weights_of_its_tag():
+    notes = []
+    model = backbones.resolve("cifar_resnet8").build(SHAPE, notes.append)
+    assert notes == ["left out the classifier of 10 classes in " + EMBEDDED]
+    expected = backbones.CifarResNet8().get_layer("layer3_0_conv2").kernel
+    np.testing.assert_array_equal(model.get_layer("layer3_0_conv2").kernel, expected)
+
+
+EMBEDDED = "cifar_resnet8.cifar10.safetensors"
+
+
+def test_a_network_of_keras_is_built_with_the_weights_of_a_file(tmp_path):
+    path = tmp_path / "mine.weights.h5"
+    network = backbones.resolve("keras_mobilenet_025", "none")
+    donor = network.build(SHAPE)
+    donor.save_weights(path)
+    model = backbones.resolve("keras_mobilenet_025", str(path)).build(SHAPE)
+    for ours, theirs in zip(model.get_weights(), donor.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_network_of_keras_is_built_with_the_weights_that_keras_downloads(monkeypatch):
+    received = {}
+
+    def mobilenet(**arguments):
+        received.update(arguments)
+        return keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten()])
+
+    monkeypatch.setattr(keras.applications, "MobileNet", mobilenet)
+    backbones.resolve("keras_mobilenet_025").build(SHAPE)
+    assert received == {
+        "alpha": 0.25,
+        "include_top": False,
+        "weights": "imagenet",
+        "input_shape": SHAPE,
+        "pooling": "avg",
+    }
+
+
+def test_images_that_are_too_small_are_refused():
+    with pytest.raises(errors.UsageError, match=r"at least 71 pixels.*32x32"):
+        backbones.resolve("keras_xception", "none").build(SHAPE)
+
+
+def test_weights_are_a_tag_none_or_a_file(tmp_path):
+    default = backbones.resolve("resnet18")
+    assert (default.architecture, default.tag) == (backbones.get("resnet18"), "tv_in1k")
+    assert backbones.resolve("resnet18", "a1_in1k").label == "a1_in1k"
+    assert backbones.resolve("resnet18", "none").label == "none"
+    path = tmp_path / "mine.safetensors"
+    path.touch()
+    network = backbones.resolve("resnet18", str(path))
+    assert (network.path, network.label) == (path, "mine.safetensors")
+    keras_path = tmp_path / "mine.h5"
+    keras_path.touch()
+    network = backbones.resolve("keras_resnet50", str(keras_path))
+    assert network.pretraining.channel_order == "bgr"
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "message"),
+    [
+        ("resnet18", "weights.pt", "does not look like a file of weights"),
+        ("resnet18", ".", "neither a file nor a tag"),
+        ("resnet18", "tv_in2k", "Allowed: a tag .tv_in1k"),
+        ("keras_resnet50", "mine.safetensors", "networks in timm's layout"),
+        ("resnet19", None, "Did you mean 'resnet18'"),
+    ],
+)
+def test_other_weights_are_refused(tmp_path, monkeypatch, model, weights, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("weights.pt", "mine.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(errors.UsageError, match=message):
+        backbones.resolve(model, weights)
+
+
+def test_nothing_is_claimed_about_weights_without_a_tag(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    path.touch()
+    default = backbones.resolve("resnet18").pretraining
+    for weights, origin in [(str(path), "file"), ("none", "none")]:
+        pretraining = backbones.resolve("resnet18", weights).pretraining
+        assert pretraining.origin == origin
+        assert pretraining.trained_on == pretraining.licence == "unknown"
+        assert pretraining.statistics == default.statistics
