@@ -17,7 +17,7 @@ PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn
 BFLOAT16_CAPABILITY = (8, 0)
 FLOAT16_CAPABILITY = (7, 0)
 
-_deterministic = False  # TensorFlow does not tell.
+_deterministic = False  # TensorFlow has no public way to ask.
 
 
 def resolve_precision(precision: str) -> str:
@@ -41,14 +41,14 @@ def resolve_precision(precision: str) -> str:
 
 
 def set_determinism(wanted: bool) -> None:
-    """Makes TensorFlow use deterministic operations alone, for good.
+    """Makes TensorFlow use deterministic operations only, for the whole process.
 
     Args:
         wanted: Whether to do so.
 
     Raises:
-        UsageError: If the backend has no such thing, or if it is not wanted in a
-            process that has begun to compute so: TensorFlow can't go back.
+        UsageError: If the backend has no such mode, or if it is not wanted in a
+            process where it is already on: TensorFlow can't switch it off.
     """
     global _deterministic
     if wanted and keras.backend.backend() != "tensorflow":
@@ -58,8 +58,8 @@ def set_determinism(wanted: bool) -> None:
         )
     if _deterministic and not wanted:
         raise errors.UsageError(
-            "a run with --deterministic has come before in this process, which can't "
-            "compute otherwise any more; start another process for runs without it"
+            "an earlier run in this process used --deterministic, which TensorFlow "
+            "can't switch off again; start another process for runs without it"
         )
     if wanted and not _deterministic:
         import tensorflow as tf

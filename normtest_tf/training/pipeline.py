@@ -9,17 +9,10 @@ seed, sees the very same pixels.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import tensorflow as tf
 
-PADDING = 4  # Pixels on every side, as the reference's random crop has it.
-
-
-def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """Returns the number of batches in an epoch; a short last batch counts."""
-    return math.ceil(examples / batch_size)
+PADDING = 4  # Pixels on every side, as in the PyTorch study.
 
 
 def training_batches(
@@ -28,22 +21,20 @@ def training_batches(
     *,
     batch_size: int,
     seed: int,
-    epochs: int,
-    first_epoch: int = 0,
+    epochs: range,
 ) -> tf.data.Dataset:
-    """Returns the augmented training batches of all epochs, one after another.
+    """Returns the augmented training batches of some epochs, one after another.
 
     Args:
         images: uint8 `[n, height, width, 3]`.
         labels: int `[n]`.
         batch_size: Images in a batch; the last one of each epoch may be shorter.
         seed: The data seed, a non-negative 32-bit integer.
-        epochs: The number of the epoch to stop before, counted from 0.
-        first_epoch: The number of the epoch to start with.
+        epochs: The epochs, counted from 0, such as `range(3, 50)`.
 
     Returns:
         A data set of (uint8 images `[b, height, width, 3]`, int32 labels `[b]`),
-        `(epochs - first_epoch) * steps_per_epoch(n, batch_size)` batches long.
+        `len(epochs) * ceil(n / batch_size)` batches long.
     """
     with tf.device("CPU:0"):
         all_images = tf.constant(images)
@@ -65,7 +56,7 @@ def training_batches(
         return augmented, tf.gather(all_labels, batch)
 
     return (
-        tf.data.Dataset.range(first_epoch, epochs)
+        tf.data.Dataset.range(epochs.start, epochs.stop)
         .flat_map(epoch_batches)
         .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(4)

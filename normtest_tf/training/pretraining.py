@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import pathlib
-
 import keras
 
-from normtest_tf import backbones, datasets, normalization, runs, training
-from normtest_tf.backbones.weights import safetensors_files
-from normtest_tf.training import progress, pytorch_semantics
+from normtest_tf import backbones, datasets, normalization
+from normtest_tf.text import Notify
+from normtest_tf.training import loop, progress, pytorch_semantics
+from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training.recipe import Recipe
+from normtest_tf.training.seeds import Seeds
 
 
-def pretrain(config: runs.RunConfig) -> tuple[keras.Model, list[dict[str, float]]]:
-    """Trains a network with its classifier, on inputs in the set's own statistics.
+def pretrain(
+    architecture: backbones.Architecture,
+    dataset: datasets.ImageDataset,
+    recipe: Recipe,
+    seeds: Seeds,
+    notify: Notify,
+) -> tuple[keras.Model, list[EpochRow]]:
+    """Trains a network with its classifier, normalised with the set's own statistics.
 
     Args:
-        config: What to train on and how. Weights, normalization setting and
-            folder are not looked at.
+        architecture: One of our own networks.
+        dataset: What to train and evaluate on.
+        recipe: How to train.
+        seeds: What is random.
+        notify: Called with the channel statistics and with a line per epoch.
 
     Returns:
-        The network, from normalised images to logits, and its history, one dict an
+        The network, from normalised images to logits, and its history, one row per
         epoch.
-
-    Raises:
-        UsageError: If the data can't be used.
     """
-    data_seed, model_seed = config.seeds()
-    dataset = datasets.load(config.dataset, config.data_dir, config.image_size)
-    dataset = dataset.take(config.train_examples, config.test_examples)
     statistics = normalization.channel_statistics(
-        dataset.train_images, f"all training images of {dataset.name}"
+        dataset.train_images, f"all training images of {dataset.name}", notify
     )
-    print(f"channel mean {statistics.mean}\nchannel std  {statistics.std}")
-    keras.utils.set_random_seed(model_seed)
-    network = getattr(backbones, backbones.get(config.model).builder)(
+    notify(f"channel mean {statistics.mean}\nchannel std  {statistics.std}")
+    keras.utils.set_random_seed(seeds.model)
+    network = architecture.build(
         weights=None,
         input_shape=dataset.image_shape,
         classes=dataset.num_classes,
@@ -43,35 +47,20 @@ def pretrain(config: runs.RunConfig) -> tuple[keras.Model, list[dict[str, float]
     normalized = normalization.normalization_layer(statistics, dataset.image_shape)
     model = keras.Model(inputs, network(normalized(inputs)))
     trained = pytorch_semantics.with_pytorch_batch_norm(model)
-    recipe = training.Recipe(config.epochs, config.batch_size, config.learning_rate)
-    train = training.Split(dataset.train_images, dataset.train_labels)
-    test = training.Split(dataset.test_images, dataset.test_labels)
-    bar = progress.Progress(config.model, len(train), recipe.batch_size, recipe.epochs)
-    rows: list[dict[str, float]] = []
-
-    def on_row(row: dict[str, float]) -> None:
-        rows.append(row)
-        bar.show(row)
-
-    training.fit(
-        trained,
-        recipe,
-        train,
-        {"test": test},
-        data_seed=data_seed,
-        on_row=on_row,
-        callbacks=[bar],
+    data = loop.TrainingData(
+        loop.Split(dataset.train_images, dataset.train_labels),
+        {"test": loop.Split(dataset.test_images, dataset.test_labels)},
+        seeds.data,
     )
+    bar = progress.Progress(
+        architecture.name, len(data.train), recipe.batch_size, recipe.epochs
+    )
+    rows: list[EpochRow] = []
+
+    def on_row(row: EpochRow) -> None:
+        rows.append(row)
+        bar.show(row, notify)
+
+    loop.fit(trained, recipe, data, on_row, callbacks=[bar])
     model.set_weights(trained.get_weights())
     return network, rows
-
-
-def save(model: keras.Model, path: pathlib.Path, dtype: str) -> None:
-    """Writes the network's weights in timm's layout.
-
-    Args:
-        model: From `pretrain`.
-        path: The `.safetensors` file.
-        dtype: `float16` or `float32`.
-    """
-    safetensors_files.save(model, path, dtype)

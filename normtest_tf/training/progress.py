@@ -1,4 +1,4 @@
-"""How far a training is: a bar with rate and time left, and a line an epoch."""
+"""The progress of a training: a bar with rate and time left, and a line per epoch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import time
 
 import keras
 from tqdm import tqdm
+
+from normtest_tf.text import Notify
+from normtest_tf.training.epochs import EpochRow
 
 
 class Progress(keras.callbacks.Callback):
@@ -49,7 +52,7 @@ class Progress(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Moves the bar on by a batch, which may be the short last one."""
+        """Advances the bar by a batch, which may be the short last one."""
         done = batch * self._batch_size
         self._bar.update(min(self._batch_size, self._examples - done))
 
@@ -58,12 +61,12 @@ class Progress(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Removes the bar, also of a training that has failed."""
+        """Removes the bar, also after a training that has failed."""
         self._bar.close()
 
-    def show(self, row: dict[str, float]) -> None:
-        """Prints one epoch's row of the history in a line."""
-        epoch = row["epoch"]
+    def show(self, row: EpochRow, notify: Notify) -> None:
+        """Passes on one epoch's row of the history as a line of text."""
+        epoch = int(row["epoch"])
         elapsed = time.perf_counter() - self._started
         left = elapsed / (epoch - self._first_epoch) * (self._epochs - epoch)
         parts = [f"epoch {epoch:{len(str(self._epochs))}}/{self._epochs}"]
@@ -75,4 +78,5 @@ class Progress(keras.callbacks.Callback):
         parts.append(f"loss {row['train_loss']:.3f}")
         parts.append(f"{row['images_per_second']:,.0f} images/s")
         parts.append(f"{tqdm.format_interval(left)} left")
-        self._bar.write("  ".join(parts))
+        with tqdm.external_write_mode():  # The bar makes room for the line.
+            notify("  ".join(parts))

@@ -1,12 +1,10 @@
 """What PyTorch computes differently from Keras, as drop-in Keras parts.
 
-A comparison with PyTorch's numbers needs its running variance, its epsilon in
-Adam and its initial values of a linear layer. The classes here take part in
-training only; `with_stock_batch_norm` and `with_pytorch_batch_norm` move a
-model between them and what Keras itself ships, which is all that gets saved.
+A comparison with PyTorch's numbers needs its running variance and its epsilon in
+Adam. The classes here take part in training only; `with_stock_batch_norm` and
+`with_pytorch_batch_norm` convert a model between them and Keras's own, the only ones
+that are saved.
 """
-
-import math
 
 import keras
 from keras import ops
@@ -101,7 +99,9 @@ def with_stock_batch_norm(model: keras.Model) -> keras.Model:
     return _with_batch_norm(model, keras.layers.BatchNormalization)
 
 
-def _with_batch_norm(model: keras.Model, layer_class: type) -> keras.Model:
+def _with_batch_norm(
+    model: keras.Model, layer_class: type[keras.layers.Layer]
+) -> keras.Model:
     """Returns a copy of `model`, weights included, with another batch norm."""
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -147,23 +147,3 @@ class Adam(keras.optimizers.Adam):
         scale = rate * root_correction / first_correction
         epsilon = self.epsilon * root_correction
         self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
-
-
-def linear_initializer(
-    fan_in: int, seed: int | None = None
-) -> keras.initializers.Initializer:
-    """Returns PyTorch's initial distribution of a linear layer.
-
-    Both weight and bias of `torch.nn.Linear` start from a uniform distribution
-    between -1/sqrt(fan_in) and 1/sqrt(fan_in).
-
-    Args:
-        fan_in: Number of inputs of the layer.
-        seed: Makes every call of the initializer return the same values. Default:
-            drawn from the global seed.
-
-    Returns:
-        A stock Keras initializer.
-    """
-    bound = 1 / math.sqrt(fan_in)
-    return keras.initializers.RandomUniform(-bound, bound, seed=seed)

@@ -1,27 +1,30 @@
-import subprocess
-import sys
+"""The classifier that runs train and save: parameters, precision, reuse."""
 
 import keras
 import numpy as np
 import pytest
 
 from normtest_tf import backbones
-from normtest_tf.normalization import IMAGENET, MINMAX
+from normtest_tf.normalization import IMAGENET, MINMAX, SETTINGS, normalization_layer
 from normtest_tf.training import classifier, pytorch_semantics
+from tests.helpers import programs
 
-SHAPE = (32, 32, 3)
-IMAGES = np.random.default_rng(0).integers(0, 256, (6, *SHAPE), dtype=np.uint8)
+TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=10)
+IMAGES = np.random.default_rng(0).integers(
+    0, 256, (6, *TASK.image_shape), dtype=np.uint8
+)
 
 
-def build(statistics=IMAGENET, model="cifar_resnet8", seed=5, **options):
+def build(
+    statistics=IMAGENET, model="cifar_resnet8", weights="none", seed=5, **options
+):
     return classifier.build_classifier(
-        backbones.resolve(model, "none"),
-        statistics,
-        image_shape=SHAPE,
-        num_classes=10,
+        backbones.resolve(model, weights),
+        normalization_layer(statistics, TASK.image_shape),
+        TASK,
         seed=seed,
         **options,
-    )[0]
+    )
 
 
 def test_resnet18_has_the_references_number_of_parameters():
@@ -64,26 +67,45 @@ def test_logits_and_normalization_are_float32_in_mixed_precision(precision):
     assert keras.config.dtype_policy().name == "float32"
 
 
-# The second one has inputs in BGR order.
-@pytest.mark.parametrize("statistics", [IMAGENET, None])
-@pytest.mark.parametrize("model", ["cifar_resnet8", "keras_resnet50"])
-def test_a_saved_model_loads_where_this_package_is_not(tmp_path, model, statistics):
-    built = build(statistics, model)
-    trained = pytorch_semantics.with_pytorch_batch_norm(built)
-    built.set_weights(trained.get_weights())
-    built.save(tmp_path / "model.keras")
-    np.save(tmp_path / "images.npy", IMAGES)
-    program = f"""
+def test_what_is_left_out_of_a_weights_file_is_reported():
+    notes = []
+    build(weights="cifar10", notify=notes.append)
+    (note,) = notes
+    assert note.startswith("left out the classifier of 10 classes")
+
+
+LOAD_WITHOUT_US = """
 import sys
 sys.modules["normtest_tf"] = None  # Importing it raises ImportError.
 import keras, numpy as np
-model = keras.models.load_model(r"{tmp_path / "model.keras"}")
-images = np.load(r"{tmp_path / "images.npy"}")
+images = np.load("images.npy")
 assert images.dtype == np.uint8
-np.save(r"{tmp_path / "logits.npy"}", model.predict(images, verbose=0))
+for name in sys.argv[1:]:
+    model = keras.models.load_model(f"{name}.keras")
+    np.save(f"{name}.npy", model.predict(images, verbose=0))
 """
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
-    logits = np.load(tmp_path / "logits.npy")
-    np.testing.assert_allclose(
-        logits, built.predict(IMAGES, verbose=0), rtol=1e-5, atol=1e-5
-    )
+
+
+def test_saved_models_load_where_this_package_is_not(tmp_path):
+    models = {}
+    for name in ("cifar_resnet8", "keras_resnet50"):  # The second one takes BGR.
+        network = backbones.resolve(name, "none")
+        for setting in ("pretrain", "instance"):
+            statistics = SETTINGS[setting].statistics(
+                IMAGES, network.pretraining.statistics
+            )
+            layer = SETTINGS[setting].layer(
+                statistics, TASK.image_shape, network.pretraining.channel_order
+            )
+            model = classifier.build_classifier(network, layer, TASK, seed=5)
+            trained = pytorch_semantics.with_pytorch_batch_norm(model)
+            model.set_weights(trained.get_weights())
+            model.save(tmp_path / f"{name}-{setting}.keras")
+            models[f"{name}-{setting}"] = model
+    np.save(tmp_path / "images.npy", IMAGES)
+    programs.run_code(LOAD_WITHOUT_US, *models, cwd=tmp_path)
+    for name, model in models.items():
+        logits = np.load(tmp_path / f"{name}.npy")
+        np.testing.assert_allclose(
+            logits, model.predict(IMAGES, verbose=0), rtol=1e-5, atol=1e-5
+        )

@@ -1,0 +1,268 @@
+"""The training loop: epochs, evaluations, and the state to resume from."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from normtest_tf import errors
+from normtest_tf.training import pipeline
+from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images and labels of one split.
+
+    Attributes:
+        images: uint8 `[n, height, width, 3]`.
+        labels: int `[n]`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """What a model is trained and evaluated on.
+
+    Attributes:
+        train: The images trained on.
+        evaluations: What is evaluated after every epoch, by the prefix of its
+            columns in the history: `test` and perhaps `validation`.
+        seed: The data seed: decides the order of examples and their augmentation.
+    """
+
+    train: Split
+    evaluations: Mapping[str, Split]
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingState:
+    """All that the next epoch depends on besides the recipe and the data.
+
+    Attributes:
+        epoch: The number of completed epochs.
+        model: The values of the model's variables: weights, running statistics,
+            states of random generators.
+        optimizer: Those of the optimizer: iterations, moments, loss scale.
+    """
+
+    epoch: int
+    model: list[np.ndarray]
+    optimizer: list[np.ndarray]
+
+    @classmethod
+    def capture(cls, model: keras.Model, epoch: int) -> TrainingState:
+        """Copies the state of a model that has been trained for some epochs."""
+        return cls(
+            epoch,
+            [ops.convert_to_numpy(value) for value in _variables(model)],
+            [ops.convert_to_numpy(value) for value in model.optimizer.variables],
+        )
+
+    def restore(self, model: keras.Model) -> None:
+        """Puts a compiled model into this state.
+
+        Raises:
+            ValueError: If the state is another model's.
+        """
+        for variables, values in (
+            (_variables(model), self.model),
+            (model.optimizer.variables, self.optimizer),
+        ):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """Returns a model's variables without its metrics', which every epoch resets."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    return [variable for variable in model.variables if id(variable) not in metrics]
+
+
+class LossGuard(keras.callbacks.Callback):
+    """Stops training at the first step whose loss is not finite.
+
+    It looks at the mean loss of the epoch so far, which no later step makes finite
+    again. Keras fetches that for its callbacks anyway, so looking does not make the
+    device wait. Gradients in float16 may overflow; loss scaling handles them.
+
+    Args:
+        schedule: Knows the learning rate of an epoch.
+    """
+
+    def __init__(self, schedule: EpochCosine) -> None:
+        super().__init__()
+        self._schedule = schedule
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Remembers the epoch, counted from 0."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Checks the loss of the step."""
+        self.check("train_loss", (logs or {})["loss"], step=batch + 1)
+
+    def check(self, name: str, loss: float, step: int | None = None) -> None:
+        """Raises `TrainingFailed` if a loss is not finite, by default the last one."""
+        if not math.isfinite(loss):
+            raise errors.TrainingFailed(
+                name,
+                epoch=self._epoch + 1,
+                step=step or self._schedule.steps_per_epoch,
+                rate=self._schedule.at_epoch(self._epoch),
+            )
+
+
+class _Evaluation:
+    """One split, in batches, evaluated after every epoch."""
+
+    def __init__(self, split: Split, batch_size: int) -> None:
+        self._examples = len(split)
+        self._batches = pipeline.evaluation_batches(
+            split.images, split.labels, batch_size
+        )
+
+    def run(self, model: keras.Model) -> tuple[float, float]:
+        return evaluate(model, self._batches, self._examples)
+
+
+class EpochEvaluator(keras.callbacks.Callback):
+    """Evaluates after every epoch and passes the epoch's row on.
+
+    Args:
+        schedule: Knows the learning rate of an epoch.
+        guard: Checks the losses of the evaluations.
+        data: What is trained and evaluated on.
+        batch_size: Images in a batch of an evaluation.
+        on_row: Called with each epoch's row; see `EpochRow`.
+    """
+
+    def __init__(
+        self,
+        schedule: EpochCosine,
+        guard: LossGuard,
+        data: TrainingData,
+        batch_size: int,
+        on_row: Callable[[EpochRow], None],
+    ) -> None:
+        super().__init__()
+        self._schedule = schedule
+        self._guard = guard
+        self._training_examples = len(data.train)
+        self._evaluations = {
+            prefix: _Evaluation(split, batch_size)
+            for prefix, split in data.evaluations.items()
+        }
+        self._on_row = on_row
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Evaluates, and passes on the epoch's row."""
+        seconds = time.perf_counter() - self._started
+        logs = logs or {}
+        row: EpochRow = {
+            "epoch": epoch + 1,
+            "learning_rate": self._schedule.at_epoch(epoch),
+            "train_loss": float(logs["loss"]),
+            "train_accuracy": _exact(logs["accuracy"], self._training_examples),
+        }
+        for prefix, evaluation in self._evaluations.items():
+            loss, accuracy = evaluation.run(self.model)
+            self._guard.check(f"{prefix}_loss", loss)
+            row[f"{prefix}_loss"] = loss
+            row[f"{prefix}_accuracy"] = accuracy
+        row["seconds"] = seconds
+        row["images_per_second"] = self._training_examples / seconds
+        self._on_row(row)
+
+
+def evaluate(
+    model: keras.Model, batches: tf.data.Dataset, examples: int
+) -> tuple[float, float]:
+    """Returns a model's mean loss and top-1 accuracy over exactly all examples.
+
+    Args:
+        model: Compiled by `recipe.compile_for_training`.
+        batches: From `pipeline.evaluation_batches`.
+        examples: The number of examples in them.
+
+    Returns:
+        Cross-entropy in nats, and accuracy from 0 to 1.
+    """
+    values = model.evaluate(batches, verbose=0, return_dict=True)
+    return float(values["loss"]), _exact(values["accuracy"], examples)
+
+
+def _exact(accuracy: float, examples: int) -> float:
+    """Turns Keras's float32 quotient back into a count over all examples."""
+    return round(float(accuracy) * examples) / examples
+
+
+def fit(
+    model: keras.Model,
+    recipe: Recipe,
+    data: TrainingData,
+    on_row: Callable[[EpochRow], None],
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    state: TrainingState | None = None,
+) -> None:
+    """Trains every layer of a model by the recipe.
+
+    Args:
+        model: From raw uint8 images to float32 logits. Its batch normalization
+            should be `pytorch_semantics.BatchNormalization` where PyTorch's
+            running variance matters.
+        recipe: How to train it.
+        data: What to train and evaluate on.
+        on_row: Called with each epoch's row of the history; see `EpochRow`.
+        callbacks: Further Keras callbacks.
+        state: What to resume from. Default: the model as it is.
+
+    Raises:
+        TrainingFailed: If a loss is not finite.
+        ValueError: If the state is another model's.
+    """
+    schedule = compile_for_training(model, recipe, len(data.train))
+    if state:
+        state.restore(model)
+    first_epoch = state.epoch if state else 0
+    if first_epoch == recipe.epochs:
+        return
+    guard = LossGuard(schedule)
+    evaluator = EpochEvaluator(schedule, guard, data, recipe.batch_size, on_row)
+    model.fit(
+        pipeline.training_batches(
+            data.train.images,
+            data.train.labels,
+            batch_size=recipe.batch_size,
+            seed=data.seed,
+            epochs=range(first_epoch, recipe.epochs),
+        ),
+        initial_epoch=first_epoch,
+        epochs=recipe.epochs,
+        steps_per_epoch=schedule.steps_per_epoch,
+        shuffle=False,  # The pipeline has shuffled already.
+        callbacks=[guard, evaluator, *callbacks],
+        verbose=0,
+    )

@@ -1,0 +1,102 @@
+"""The recipe: Adam, a cosine stepped once per epoch, cross-entropy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import keras
+from keras import ops
+
+from normtest_tf import errors
+from normtest_tf.training import pytorch_semantics
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained; the defaults are those of the PyTorch study.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images in a batch; the last batch of an epoch may be shorter.
+        learning_rate: Of the first epoch; it falls to 0 along a cosine.
+
+    Raises:
+        UsageError: If a value is not positive.
+    """
+
+    epochs: int = 50
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate"):
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise errors.UsageError(f"--{name} must be positive. Received: {value}")
+
+    def steps_per_epoch(self, examples: int) -> int:
+        """Returns the number of batches in an epoch; a short last batch counts."""
+        return math.ceil(examples / self.batch_size)
+
+
+class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """A cosine from the initial rate to 0 that is stepped once per epoch.
+
+    Epoch e of E has the rate `initial / 2 * (1 + cos(pi * e / E))`, like PyTorch's
+    `CosineAnnealingLR(T_max=E)`. It depends on the optimizer's iteration count
+    alone, so a resumed run can't get it wrong.
+
+    Args:
+        initial: The rate of the first epoch.
+        steps_per_epoch: Batches in an epoch.
+        epochs: The number of epochs, E.
+    """
+
+    def __init__(self, initial: float, steps_per_epoch: int, epochs: int) -> None:
+        self.initial = initial
+        self.steps_per_epoch = steps_per_epoch
+        self.epochs = epochs
+
+    def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the learning rate at an iteration, counted from 0."""
+        epoch = ops.cast(step // self.steps_per_epoch, keras.config.floatx())
+        return self.initial / 2 * (1 + ops.cos(math.pi * epoch / self.epochs))
+
+    def at_epoch(self, epoch: int) -> float:
+        """Returns the learning rate of an epoch, counted from 0."""
+        return self.initial / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    def get_config(self) -> dict[str, float]:
+        """Returns the constructor's arguments."""
+        return {
+            "initial": self.initial,
+            "steps_per_epoch": self.steps_per_epoch,
+            "epochs": self.epochs,
+        }
+
+
+def compile_for_training(
+    model: keras.Model, recipe: Recipe, training_examples: int
+) -> EpochCosine:
+    """Compiles a model that gives logits, as the recipe has it.
+
+    Args:
+        model: From images to logits.
+        recipe: How to train it.
+        training_examples: The number of images in an epoch.
+
+    Returns:
+        The learning rate's schedule.
+    """
+    steps = recipe.steps_per_epoch(training_examples)
+    schedule = EpochCosine(recipe.learning_rate, steps, recipe.epochs)
+    model.compile(
+        # Keras wraps it with loss scaling where the model computes in float16.
+        optimizer=pytorch_semantics.Adam(schedule, epsilon=1e-8),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+    # Variables made while the step is traced would outlive it, and its graph too.
+    model.optimizer.build(model.trainable_variables)
+    return schedule

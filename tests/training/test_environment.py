@@ -1,0 +1,53 @@
+"""What a run depends on besides its flags."""
+
+import json
+
+import keras
+import pytest
+
+from normtest_tf import errors
+from normtest_tf.training import environment
+from tests.helpers import programs
+
+DETERMINISTIC = """
+from normtest_tf import errors
+from normtest_tf.runs import RunConfig, finetuning
+from tensorflow.python.framework import config as tf_config
+
+values = dict(
+    dataset="digits", model="cifar_resnet8", train_examples=40, test_examples=10,
+    epochs=1,
+)
+finetuning.run(RunConfig(deterministic=True, **values))
+assert tf_config.is_op_determinism_enabled()
+try:
+    finetuning.run(RunConfig(seed=1, **values))
+except errors.UsageError as error:
+    print(error)
+"""
+
+
+def test_deterministic_operations_are_recorded_and_stay_for_the_process(tmp_path):
+    done = programs.run_code(DETERMINISTIC, cwd=tmp_path)
+    assert "start another process for runs without it" in done.stdout
+    (path,) = tmp_path.rglob("config.json")
+    assert json.loads(path.read_text())["requested"]["deterministic"] is True
+
+
+def test_determinism_needs_the_tensorflow_backend(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(errors.UsageError, match="KERAS_BACKEND=jax"):
+        environment.set_determinism(True)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_a_precision_that_is_asked_for_is_used(precision):
+    assert environment.resolve_precision(precision) == precision
+
+
+def test_the_description_is_ready_for_json_and_names_versions():
+    described = environment.describe()
+    assert json.loads(json.dumps(described)) == described
+    assert described["keras"] == keras.__version__
+    assert described["backend"] == "tensorflow"
+    assert described["cpu"]
