@@ -1,4 +1,4 @@
-"""Files from which an interrupted run goes on.
+"""Checkpoints: the files that an interrupted run resumes from.
 
 A run's folder has them in `checkpoints/epoch-00003.ckpt`, the last two. A file is
 
@@ -6,8 +6,8 @@ A run's folder has them in `checkpoints/epoch-00003.ckpt`, the last two. A file 
     32 bytes   the SHA-256 of all that follows
     the rest   a safetensors file: named tensors, and JSON in the tensor `meta`
 
-The digest is compared before anything is parsed, so a file that lacks a byte, or
-has one bit turned, is never used.
+The digest is compared before anything is parsed, so a file that is truncated, or has
+a single bit flipped, is never used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _META = "meta"
 
 
 class UnreadableError(ValueError):
-    """Bytes that are no complete checkpoint."""
+    """Bytes that are not a complete checkpoint."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
 
 
 def decode(data: bytes) -> Checkpoint:
-    """Returns the checkpoint that `encode` has made bytes of.
+    """Returns the checkpoint that `encode` turned into bytes.
 
     Raises:
         UnreadableError: If they are anything else.
@@ -68,9 +68,9 @@ def decode(data: bytes) -> Checkpoint:
     start = len(MAGIC) + DIGEST_BYTES
     view = memoryview(data)
     if view[: len(MAGIC)] != MAGIC:
-        raise UnreadableError("it is no checkpoint of this format")
+        raise UnreadableError("it is not a checkpoint of this format")
     if hashlib.sha256(view[start:]).digest() != view[len(MAGIC) : start]:
-        raise UnreadableError("its content is damaged or incomplete")
+        raise UnreadableError("its content is corrupt or incomplete")
     try:
         tensors = safetensors.numpy.load(bytes(view[start:]))
         meta = json.loads(tensors.pop(_META).tobytes())
@@ -80,14 +80,14 @@ def decode(data: bytes) -> Checkpoint:
 
 
 class Store:
-    """The checkpoints in a run's folder.
+    """The checkpoints of a run; the last two are kept.
 
     Args:
-        folder: The run's folder.
+        folder: For checkpoints alone; it need not exist.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self._folder = folder / "checkpoints"
+        self._folder = folder
         self._last: pathlib.Path | None = None
 
     def exists(self) -> bool:
@@ -98,24 +98,26 @@ class Store:
         """Returns the latest readable checkpoint, None if there is none.
 
         Returns:
-            The checkpoint, and a sentence on each later one that is unreadable.
+            The checkpoint, and a sentence on each later one that can't be read.
         """
         problems = []
         for path in sorted(self._folder.glob("epoch-*.ckpt"), reverse=True):
             try:
                 checkpoint = decode(path.read_bytes())
             except (OSError, UnreadableError) as error:
-                problems.append(f"can't use {path}: {errors.one_line(error)}")
+                problems.append(
+                    f"skipped the checkpoint {path}: {errors.one_line(error)}"
+                )
             else:
                 self._last = path
                 return checkpoint, problems
         return None, problems
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint; it and the last good one before it remain.
+        """Writes a checkpoint; it and the last good one before it are kept.
 
         Raises:
-            OSError: If it could not be written. The others are still there then.
+            OSError: If it could not be written. Then the others are still there.
         """
         path = self._folder / f"epoch-{checkpoint.epoch:05}.ckpt"
         with files.atomic_path(path) as temporary:
@@ -126,7 +128,7 @@ class Store:
         self._last = path
 
     def remove_leftovers(self) -> None:
-        """Removes what a killed process had begun to write."""
+        """Removes what a killed process left unfinished."""
         files.remove_leftovers(self._folder)
 
     def remove(self) -> None:

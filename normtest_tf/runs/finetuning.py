@@ -6,17 +6,22 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
 import time
-from typing import Any
 
 import keras
 
-from normtest_tf import datasets, errors, normalization, runs, training
-from normtest_tf.runs import checkpoints
-from normtest_tf.runs import recorder as recording
+from normtest_tf import datasets, errors
+from normtest_tf.normalization import ChannelStatistics
+from normtest_tf.runs import checkpoints, identity
+from normtest_tf.runs.config import RunConfig
+from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
+from normtest_tf.runs.recorder import Recorder
 from normtest_tf.system import files, locks, signals
-from normtest_tf.training import classifier, environment, progress, pytorch_semantics
+from normtest_tf.text import Notify, ignore
+from normtest_tf.training import classifier, environment, loop, pytorch_semantics
+from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training.progress import Progress
+from normtest_tf.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,39 +30,35 @@ class Prepared:
 
     Attributes:
         model: The classifier, of stock Keras layers, with its initial weights.
-        train: The images trained on.
-        evaluations: The images evaluated on: `test` and perhaps `validation`.
-        recipe: How to train.
-        data_seed: Decides the order of examples and their augmentation.
-        record: What `config.json` holds.
-        notes: Sentences that the user should read.
+        recipe: How to train it.
+        data: What to train and evaluate it on.
+        record: What `config.json` will hold.
     """
 
     model: keras.Model
-    train: training.Split
-    evaluations: dict[str, training.Split]
-    recipe: training.Recipe
-    data_seed: int
-    record: dict[str, Any]
-    notes: list[str]
+    recipe: Recipe
+    data: loop.TrainingData
+    record: ConfigRecord
 
 
 def run(
-    config: runs.RunConfig,
+    config: RunConfig,
     dataset: datasets.ImageDataset | None = None,
     *,
-    wait: bool = False,
-    epoch_lines: bool = True,
-) -> dict[str, Any]:
+    notify: Notify = ignore,
+    show: Notify = ignore,
+) -> ResultRecord:
     """Fine-tunes one model and writes its folder; a finished run is read instead.
 
-    An interrupted run goes on from its last checkpoint.
+    An interrupted run resumes from its last checkpoint.
 
     Args:
         config: What to run.
-        dataset: The data set, if it is loaded already, whole.
-        wait: Whether to wait for a process that is writing to the folder.
-        epoch_lines: Whether to print notes and a line an epoch, besides the bar.
+        dataset: The data set, whole, if it has been loaded already.
+        notify: Called with what is special about this run: that it is resumed, or
+            that a checkpoint is corrupt.
+        show: Called with what all runs have: what was left out of a file of weights,
+            and a line after each epoch.
 
     Returns:
         The content of `result.json`.
@@ -65,78 +66,72 @@ def run(
     Raises:
         UsageError: If the configuration, the data, the weights or the results
             folder can't be used. Nothing has been written then.
-        Locked: If another process is writing to the folder, unless `wait`.
-        TrainingFailed: If a loss was not finite; `failed.json` tells where.
-        Interrupted: If SIGTERM or Ctrl-C asked to stop. The completed epochs are
-            kept.
+        Locked: If another process is writing to the folder.
+        TrainingFailed: If a loss was not finite; `failed.json` says where.
+        Interrupted: After SIGTERM or Ctrl-C. The completed epochs are kept.
+
+    Example:
+        ```python
+        config = RunConfig(dataset="digits", model="cifar_resnet8", epochs=8)
+        print(run(config, notify=print).final_test_accuracy)
+        ```
     """
     started = time.perf_counter()
-    config.check()
+    folder = config.folder
     if (result := _finished(config)) is not None:
-        _remove_leftover_checkpoints(config.folder)
+        _remove_leftover_checkpoints(config)
         return result
-    files.check_writable(config.folder)
-    with locks.only_writer(config.folder, wait=wait):
+    files.check_writable(folder.path)
+    with locks.only_writer(folder.path):
         # Another process may have finished it since.
-        result = _finished(config)
-        return result or _run(config, dataset, started, epoch_lines)
+        if (result := _finished(config)) is not None:
+            return result
+        if folder.is_started() and not config.overwrite:
+            identity.check_same_request(folder, config.resolved.requested)
+        prepared = prepare(config, dataset, lambda text: show(f"note: {text}"))
+        try:
+            return _train(config, prepared, started, notify, show)
+        except OSError as error:
+            raise errors.UsageError(
+                f"can't write to {folder}: {errors.one_line(error)}. What is complete "
+                "there is kept; make room and run the same command again"
+            ) from error
 
 
-def _remove_leftover_checkpoints(folder: pathlib.Path) -> None:
+def _finished(config: RunConfig) -> ResultRecord | None:
+    """Returns the result of a finished run, None if there is something to do."""
+    requested = config.resolved.requested
+    if config.overwrite or not config.folder.is_finished():
+        return None
+    identity.check_same_request(config.folder, requested)
+    return ResultRecord.read(config.folder)
+
+
+def _remove_leftover_checkpoints(config: RunConfig) -> None:
     """Removes the checkpoints of a run that was killed when it had just finished."""
-    store = checkpoints.Store(folder)
+    folder = config.folder
+    store = checkpoints.Store(folder.checkpoints)
     if store.exists():
-        with contextlib.suppress(errors.Locked), locks.only_writer(folder):
-            if runs.is_finished(folder):
+        with contextlib.suppress(errors.Locked), locks.only_writer(folder.path):
+            if folder.is_finished():
                 store.remove()
 
 
-def _finished(config: runs.RunConfig) -> dict[str, Any] | None:
-    """Returns the result of a finished run, None if there is something to do."""
-    if config.overwrite or not runs.is_finished(config.folder):
-        return None
-    runs.check_same_request(config)
-    path = config.folder / "result.json"
-    result = runs.read_json(path)
-    runs.check_format(result, path)
-    return result
-
-
-def _run(
-    config: runs.RunConfig,
-    dataset: datasets.ImageDataset | None,
+def _train(
+    config: RunConfig,
+    prepared: Prepared,
     started: float,
-    epoch_lines: bool,
-) -> dict[str, Any]:
-    """Runs what is not finished, as the folder's only writer."""
-    if not config.overwrite and (config.folder / "config.json").exists():
-        runs.check_same_request(config)
-    prepared = prepare(config, dataset)
-    if epoch_lines:
-        for note in prepared.notes:
-            print(f"note: {note}")
-    try:
-        return _train_and_write(config, prepared, started, epoch_lines)
-    except OSError as error:
-        raise errors.UsageError(
-            f"can't write to {config.folder}: {errors.one_line(error)}. What is "
-            "complete there is kept; make room and run the same command again"
-        ) from error
-
-
-def _train_and_write(
-    config: runs.RunConfig, prepared: Prepared, started: float, epoch_lines: bool
-) -> dict[str, Any]:
+    notify: Notify,
+    show: Notify,
+) -> ResultRecord:
     """Trains the epochs that are missing and writes the run's folder."""
     model = pytorch_semantics.with_pytorch_batch_norm(prepared.model)
-    recorder = recording.Recorder(config, prepared.record, model, started)
-    for note in recorder.notes:
-        print(f"note: {note}")
+    recorder = Recorder(config, prepared.record, model, notify, started)
     with signals.StopRequest() as stop:
         try:
-            _train(config, prepared, model, recorder, stop, epoch_lines)
+            _fit(config, prepared, model, recorder, stop, show)
         except (errors.TrainingFailed, errors.Interrupted) as reason:
-            recorder.give_up(reason)
+            recorder.abort(reason)
             raise
         prepared.model.set_weights(recorder.kept_weights())
         result = recorder.finish(prepared.model, jit_compile=bool(model.jit_compile))
@@ -146,137 +141,157 @@ def _train_and_write(
     return result
 
 
-def _train(
-    config: runs.RunConfig,
+def _fit(
+    config: RunConfig,
     prepared: Prepared,
     model: keras.Model,
-    recorder: recording.Recorder,
+    recorder: Recorder,
     stop: signals.StopRequest,
-    epoch_lines: bool,
+    show: Notify,
 ) -> None:
-    """Trains the epochs that are missing."""
-    bar = progress.Progress(
+    """Trains between a progress bar and the recorder."""
+    bar = Progress(
         f"{config.model}-{config.normalization} seed {config.seed}",
-        len(prepared.train),
+        len(prepared.data.train),
         config.batch_size,
         config.epochs,
-        first_epoch=len(recorder.rows),
+        first_epoch=len(recorder.state.rows),
     )
 
-    def on_row(row: dict[str, float]) -> None:
+    def on_row(row: EpochRow) -> None:
         recorder.add(row)
-        if epoch_lines:
-            bar.show(row)
+        bar.show(row, show)
 
     with contextlib.closing(bar):
-        training.fit(
+        loop.fit(
             model,
             prepared.recipe,
-            prepared.train,
-            prepared.evaluations,
-            data_seed=prepared.data_seed,
-            on_row=on_row,
+            prepared.data,
+            on_row,
             callbacks=[bar, _StopBetweenSteps(stop, recorder)],
-            state=recorder.state,
+            state=recorder.state.training,
         )
 
 
 class _StopBetweenSteps(keras.callbacks.Callback):
-    """Ends training after a step if that was asked for."""
+    """Ends training after a step if a signal has asked for that."""
 
-    def __init__(self, stop: signals.StopRequest, recorder: recording.Recorder) -> None:
+    def __init__(self, stop: signals.StopRequest, recorder: Recorder) -> None:
         super().__init__()
         self._stop = stop
         self._recorder = recorder
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Looks whether a signal has come."""
+        """Raises `Interrupted` once a signal has come."""
         if self._stop.received:
-            raise errors.Interrupted(self._recorder.outlook(), self._stop.received)
+            raise errors.Interrupted(self._recorder.resume_hint(), self._stop.received)
 
 
 def prepare(
-    config: runs.RunConfig, dataset: datasets.ImageDataset | None = None
+    config: RunConfig,
+    dataset: datasets.ImageDataset | None = None,
+    notify: Notify = ignore,
 ) -> Prepared:
-    """Resolves every value, loads the data and builds the model.
+    """Loads the data and builds the model.
 
     Args:
         config: What to run.
-        dataset: The data set, if it is loaded already, whole.
+        dataset: The data set, whole, if it has been loaded already.
+        notify: Called with sentences that the user should read.
 
     Returns:
-        What `training.fit` needs and what `config.json` holds.
+        What `loop.fit` needs and what `config.json` will hold.
 
     Raises:
         UsageError: If something can't be used.
     """
-    config.check()
+    resolved = config.resolved
     environment.set_determinism(config.deterministic)
-    data_seed, model_seed = config.seeds()
-    source = config.source()
-    recipe = training.Recipe(config.epochs, config.batch_size, config.learning_rate)
+    recipe = Recipe(config.epochs, config.batch_size, config.learning_rate)
     if dataset is None:
         dataset = datasets.load(config.dataset, config.data_dir, config.image_size)
     dataset = dataset.take(config.train_examples, config.test_examples)
     fingerprint = dataset.fingerprint()
-    evaluations = {"test": training.Split(dataset.test_images, dataset.test_labels)}
+    dataset, data = _split(config, dataset)
+    pretraining = resolved.network.pretraining
+    statistics = resolved.setting.statistics(
+        dataset.train_images, pretraining.statistics, notify
+    )
+    keras.utils.clear_session()
+    model = classifier.build_classifier(
+        resolved.network,
+        resolved.setting.layer(
+            statistics, dataset.image_shape, pretraining.channel_order
+        ),
+        classifier.Task(dataset.image_shape, dataset.num_classes),
+        seed=resolved.seeds.model,
+        precision=environment.resolve_precision(config.precision),
+        notify=notify,
+    )
+    record = ConfigRecord(
+        resolved.requested,
+        _resolved_values(config, dataset, statistics, model),
+        fingerprint,
+        environment.describe(),
+    )
+    return Prepared(model, recipe, data, record)
+
+
+def _resolved_values(
+    config: RunConfig,
+    dataset: datasets.ImageDataset,
+    statistics: ChannelStatistics | None,
+    model: keras.Model,
+) -> ResolvedValues:
+    """Returns what `config.json` holds of what was left open."""
+    network, seeds = config.resolved.network, config.resolved.seeds
+    return ResolvedValues(
+        weights=network.label,
+        weights_sha256=None if network.path is None else files.sha256(network.path),
+        pretraining=dataclasses.asdict(network.pretraining),
+        statistics=statistics,
+        precision=environment.resolve_precision(config.precision),
+        data_seed=seeds.data,
+        model_seed=seeds.model,
+        train_examples=len(dataset.train_images),
+        test_examples=len(dataset.test_images),
+        validation_examples=config.validation_examples,
+        image_shape=dataset.image_shape,
+        class_names=dataset.class_names,
+        parameters=model.count_params(),
+    )
+
+
+def _split(
+    config: RunConfig, dataset: datasets.ImageDataset
+) -> tuple[datasets.ImageDataset, loop.TrainingData]:
+    """Sets validation images aside; returns the rest, and all that is trained on."""
+    seed = config.resolved.seeds.data
+    evaluations = {"test": loop.Split(dataset.test_images, dataset.test_labels)}
     if config.validation_examples:
         dataset, images, labels = datasets.split_validation(
-            dataset, config.validation_examples, data_seed
+            dataset, config.validation_examples, seed
         )
-        evaluations["validation"] = training.Split(images, labels)
-    statistics = normalization.resolve_statistics(
-        config.normalization, dataset.train_images, source.pretraining.statistics
-    )
-    precision = environment.resolve_precision(config.precision)
-    keras.utils.clear_session()
-    model, notes = classifier.build_classifier(
-        source,
-        statistics,
-        image_shape=dataset.image_shape,
-        num_classes=dataset.num_classes,
-        seed=model_seed,
-        precision=precision,
-    )
-    record = {
-        "format": runs.FORMAT,
-        "requested": runs.requested(config),
-        "resolved": {
-            "weights": source.label,
-            "weights_sha256": source.path and files.sha256(source.path),
-            "pretraining": dataclasses.asdict(source.pretraining),
-            "statistics": statistics and dataclasses.asdict(statistics),
-            "precision": precision,
-            "data_seed": data_seed,
-            "model_seed": model_seed,
-            "train_examples": len(dataset.train_images),
-            "test_examples": len(dataset.test_images),
-            "validation_examples": config.validation_examples,
-            "image_shape": list(dataset.image_shape),
-            "class_names": list(dataset.class_names),
-            "parameters": model.count_params(),
-        },
-        "data_fingerprint": fingerprint,
-        "environment": environment.describe(),
-    }
-    train = training.Split(dataset.train_images, dataset.train_labels)
-    return Prepared(model, train, evaluations, recipe, data_seed, record, notes)
+        evaluations["validation"] = loop.Split(images, labels)
+    train = loop.Split(dataset.train_images, dataset.train_labels)
+    return dataset, loop.TrainingData(train, evaluations, seed)
 
 
-def dry_run(config: runs.RunConfig) -> str:
+def dry_run(config: RunConfig) -> str:
     """Returns what a run would be: the resolved values and the model's summary.
 
     Args:
         config: What would be run.
 
     Returns:
-        A text for people.
+        Text for people.
 
     Raises:
-        UsageError: If the run could not be made.
+        UsageError: If the run can't be made.
     """
-    prepared = prepare(config)
-    lines = [json.dumps(prepared.record, indent=2), *prepared.notes]
+    notes: list[str] = []
+    prepared = prepare(config, notify=notes.append)
+    lines = [json.dumps(prepared.record.to_json(), indent=2), *notes]
     prepared.model.summary(
         print_fn=lambda text, **_: lines.append(text), expand_nested=True
     )

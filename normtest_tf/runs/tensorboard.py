@@ -7,8 +7,10 @@ import shutil
 
 import tensorflow as tf
 
+from normtest_tf.training.epochs import EpochRow
 
-class Curves:
+
+class Writer:
     """Writes a history as `train/loss` and so on, each epoch once.
 
     Args:
@@ -19,7 +21,7 @@ class Curves:
         OSError: If that is not possible.
     """
 
-    def __init__(self, folder: pathlib.Path, rows: list[dict[str, float]]) -> None:
+    def __init__(self, folder: pathlib.Path, rows: list[EpochRow]) -> None:
         # Otherwise TensorBoard would show two runs as one, or an epoch twice.
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -29,8 +31,8 @@ class Curves:
         for row in rows:
             self.add(row)
 
-    def add(self, row: dict[str, float]) -> None:
-        """Writes an epoch's row; it is on its way to the disk on return.
+    def add(self, row: EpochRow) -> None:
+        """Writes an epoch's row, and flushes it.
 
         Raises:
             OSError: If it could not be written.
@@ -46,6 +48,6 @@ class Curves:
 
 
 def _tag(column: str) -> str:
-    """Returns how a column of the history is called in TensorBoard."""
+    """Returns the name of a column of the history in TensorBoard."""
     prefix, _, rest = column.partition("_")
     return f"{prefix}/{rest}" if rest in ("loss", "accuracy") else column

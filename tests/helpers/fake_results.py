@@ -15,12 +15,23 @@ ENVIRONMENT = {
     "cpu_cores": 2,
     "gpus": [],
 }
-STATISTICS = {
-    "finetune": {"mean": [0.5, 0.4, 0.3], "std": [0.25, 0.2, 0.1]},
-    "pretrain": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
-    "minmax": {"mean": [0.0] * 3, "std": [1.0] * 3},
-    "instance": None,
+MEAN_AND_STD = {
+    "finetune": ([0.5, 0.4, 0.3], [0.25, 0.2, 0.1]),
+    "pretrain": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    "minmax": ([0.0] * 3, [1.0] * 3),
 }
+HISTORY = (
+    "epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"
+    "seconds,images_per_second"
+)
+
+
+def statistics(setting):
+    """Returns what `config.json` holds of a setting's constants."""
+    if setting not in MEAN_AND_STD:
+        return None
+    mean, std = MEAN_AND_STD[setting]
+    return {"mean": mean, "std": std, "definition": "fixed", "source": "a test"}
 
 
 def write_run(
@@ -31,55 +42,123 @@ def write_run(
     seed=1,
     final=0.8,
     best=None,
-    selected=None,
+    best_validation=None,
+    former=True,
     **requested,
 ):
-    """Writes one finished run; returns its folder."""
+    """Writes one finished run; returns its folder.
+
+    Args:
+        results_dir: Where.
+        dataset: The data set's name in paths; model, normalization and seed likewise.
+        final: The test accuracy after the last epoch.
+        best: The best test accuracy. Default: 0.01 more.
+        best_validation: The test accuracy of the best validation epoch, if any.
+        former: Whether the run is one of version 0.1.0.
+        **requested: Further values of the configuration.
+    """
     folder = results_dir / dataset / f"{model}-{normalization}" / f"seed-{seed}"
     folder.mkdir(parents=True)
     best = final + 0.01 if best is None else best
-    config = {
+    asked = {
+        "dataset": dataset,
+        "model": model,
+        "normalization": normalization,
+        "seed": seed,
+        **requested,
+    }
+    write_json(folder / "config.json", config(asked, former))
+    result = result_by_rules(final, best, best_validation, former)
+    write_json(folder / "result.json", result)
+    rows = [(1, final / 2), (2, best), (EPOCHS, final)]
+    lines = [f"{epoch},0.001,1.0,0.5,1.0,{value},2.5,400.0" for epoch, value in rows]
+    (folder / "history.csv").write_text("\n".join([HISTORY, *lines]) + "\n")
+    return folder
+
+
+def write_json(path, values):
+    path.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def config(asked, former):
+    """Returns a complete `config.json`; the earliest runs were without a flag."""
+    requested = {
+        "weights": None,
+        "image_size": None,
+        "train_examples": None,
+        "test_examples": None,
+        "validation_examples": 0,
+        "pretrain_mean": None,
+        "pretrain_std": None,
+        "epochs": EPOCHS,
+        "batch_size": 256,
+        "learning_rate": 0.001,
+        "precision": "auto",
+        "keep": "final",
+        **({} if former else {"deterministic": False}),
+        **asked,
+    }
+    resolved = {
+        "weights": "tv_in1k",
+        "weights_sha256": None,
+        "pretraining": {
+            "origin": "timm",
+            "trained_on": "ImageNet-1k",
+            "statistics": statistics("pretrain"),
+            "channel_order": "rgb",
+            "licence": "unknown",
+            "url": "",
+            "input_size": 224,
+        },
+        "statistics": statistics(asked["normalization"]),
+        "precision": "float32",
+        "data_seed": 1,
+        "model_seed": 2,
+        "train_examples": 50_000,
+        "test_examples": 10_000,
+        "validation_examples": 0,
+        "image_shape": [32, 32, 3],
+        "class_names": [str(number) for number in range(10)],
+        "parameters": 11_181_642,
+        "jit_compile": False,
+    }
+    return {
         "format": 1,
-        "requested": {
-            "dataset": dataset,
-            "model": model,
-            "normalization": normalization,
-            "seed": seed,
-            "epochs": EPOCHS,
-            "batch_size": 256,
-            "learning_rate": 0.001,
-            "train_examples": None,
-            **requested,
-        },
-        "resolved": {
-            "weights": "tv_in1k",
-            "weights_sha256": None,
-            "statistics": STATISTICS.get(normalization),
-            "precision": "float32",
-            "train_examples": 50_000,
-            "validation_examples": 0,
-            "test_examples": 10_000,
-            "image_shape": [32, 32, 3],
-            "class_names": [str(number) for number in range(10)],
-        },
+        "requested": requested,
+        "resolved": resolved,
         "data_fingerprint": "abc",
         "environment": ENVIRONMENT,
     }
+
+
+def result_by_rules(final, best, best_validation, former):
+    """Returns a complete `result.json`, with the keys of 0.1.0 or today's."""
     result = {
         "format": 1,
         "best_epoch": 2,
         "best_test_accuracy": best,
         "final_epoch": EPOCHS,
         "final_test_accuracy": final,
+        "final_train_accuracy": 0.9,
+        "kept_epoch": EPOCHS,
+        "train_seconds": 50.0,
         "total_seconds": 60.0,
+        "peak_memory_mib": 1000.0,
     }
-    if selected is not None:
-        result |= {"selected_epoch": 2, "selected_test_accuracy": selected}
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "result.json").write_text(json.dumps(result))
-    lines = ["epoch,test_accuracy", f"1,{final / 2}", f"2,{best}", f"3,{final}"]
-    (folder / "history.csv").write_text("\n".join(lines) + "\n")
-    return folder
+    if best_validation is None:
+        return result
+    names = (
+        "selected_epoch",
+        "selected_validation_accuracy",
+        "selected_test_accuracy",
+    )
+    if not former:
+        names = (
+            "best_validation_epoch",
+            "best_validation_accuracy",
+            "best_validation_test_accuracy",
+        )
+    return result | dict(zip(names, (2, 0.5, best_validation), strict=True))
 
 
 def write_study(results_dir, cells, seeds=5, effect=0.0, spread=0.003):

@@ -1,32 +1,28 @@
-"""Runs of a tiny network in this process, and ways to end them."""
-
-import contextlib
+"""Runs of a tiny network in this process, and what must not depend on how they went."""
 
 import keras
-import pytest
 
+from experiments.support.fault_campaign import outcome
 from normtest_tf import runs
 
+__all__ = ["EPOCHS", "names", "new_config", "outcome", "tiny_classifier"]
+
 EPOCHS = 4
-CLOCKS = ("seconds", "images_per_second")
 
 
-class Killed(BaseException):
-    """Ends a run as abruptly as an exception can."""
-
-
-def tiny_classifier(*_, image_shape, num_classes, seed, **__):
+def tiny_classifier(network, normalization, task, *, seed, **_):
+    """Stands in for `classifier.build_classifier`; trains in a second."""
     keras.utils.set_random_seed(seed)
     layers = [
-        keras.Input(image_shape, dtype="uint8"),
+        keras.Input(task.image_shape, dtype="uint8"),
         keras.layers.Rescaling(1 / 255),
         keras.layers.Conv2D(4, 3, strides=2),
         keras.layers.BatchNormalization(momentum=0.9),
         keras.layers.GlobalAveragePooling2D(),
         keras.layers.Dropout(0.1, seed=seed),
-        keras.layers.Dense(num_classes),
+        keras.layers.Dense(task.num_classes),
     ]
-    return keras.Sequential(layers), []
+    return keras.Sequential(layers)
 
 
 def new_config(folder, **values):
@@ -40,36 +36,6 @@ def new_config(folder, **values):
     )
 
 
-def outcome(config):
-    """Returns what must not depend on interruptions: history, weights, choices."""
-    result = runs.read_json(config.folder / "result.json")
-    chosen = {k: v for k, v in result.items() if k.endswith(("epoch", "accuracy"))}
-    rows = [
-        {name: value for name, value in row.items() if name not in CLOCKS}
-        for row in runs.read_history(config.folder)
-    ]
-    model = keras.models.load_model(config.folder / "model.keras")
-    return rows, [weights.tobytes() for weights in model.get_weights()], chosen
-
-
-@contextlib.contextmanager
-def ending(owner, name, *, call, after=False, error=Killed):
-    """Raises an error before or after one call of a function."""
-    real, calls = getattr(owner, name), []
-
-    def wrapped(*args, **options):
-        calls.append(None)
-        if len(calls) == call and not after:
-            raise error
-        result = real(*args, **options)
-        if len(calls) == call:
-            raise error
-        return result
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, wrapped)
-        yield
-
-
 def names(config):
-    return {path.name for path in config.folder.iterdir()}
+    """Returns the names of the files and folders in a run's folder."""
+    return {path.name for path in config.folder.path.iterdir()}

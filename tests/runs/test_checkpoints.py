@@ -1,6 +1,7 @@
-"""Files to go on from: complete and unchanged, or not used."""
+"""Files to resume from: complete and unchanged, or not used."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def same(one, other):
         assert array.tobytes() == other.tensors[name].tobytes()
 
 
-def test_all_comes_back_bit_by_bit(tmp_path):
+def test_everything_is_read_back_bit_by_bit(tmp_path):
     written = checkpoint()
     checkpoints.Store(tmp_path).write(written)
     read, problems = checkpoints.Store(tmp_path).read_latest()
@@ -68,8 +69,6 @@ def test_random_bytes_are_refused():
 
 
 def test_content_that_was_never_a_checkpoint_is_refused():
-    import hashlib
-
     for content in (b"", b"no safetensors", b"\xff" * 100):
         data = checkpoints.MAGIC + hashlib.sha256(content).digest() + content
         with pytest.raises(checkpoints.UnreadableError):
@@ -77,7 +76,7 @@ def test_content_that_was_never_a_checkpoint_is_refused():
 
 
 def names(folder):
-    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_the_last_two_are_kept(tmp_path):
@@ -90,8 +89,8 @@ def test_the_last_two_are_kept(tmp_path):
     assert store.read_latest() == (None, [])
 
 
-def damage(folder, epoch):
-    path = folder / "checkpoints" / f"epoch-{epoch:05}.ckpt"
+def cut_in_half(folder, epoch):
+    path = folder / f"epoch-{epoch:05}.ckpt"
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
 
@@ -100,15 +99,15 @@ def test_the_one_before_an_unreadable_one_is_used_and_kept(tmp_path):
     store = checkpoints.Store(tmp_path)
     store.write(checkpoint(3))
     store.write(checkpoint(4))
-    damage(tmp_path, 4)
+    cut_in_half(tmp_path, 4)
     again = checkpoints.Store(tmp_path)
     read, (problem,) = again.read_latest()
     assert read.epoch == 3
-    assert "epoch-00004.ckpt: its content is damaged" in problem
+    assert "epoch-00004.ckpt: its content is corrupt" in problem
     again.write(checkpoint(5))
     assert names(tmp_path) == ["epoch-00003.ckpt", "epoch-00005.ckpt"]
-    damage(tmp_path, 5)
-    damage(tmp_path, 3)
+    cut_in_half(tmp_path, 5)
+    cut_in_half(tmp_path, 3)
     nothing, problems = checkpoints.Store(tmp_path).read_latest()
     assert nothing is None
     assert len(problems) == 2

@@ -1,14 +1,23 @@
-"""One run end to end, on a small part of the digits."""
+"""One run end to end, and runs whose folder, numbers or disk go wrong."""
 
+import contextlib
 import dataclasses
 import json
+import shutil
+import subprocess
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from normtest_tf import datasets, errors, runs
-from normtest_tf.runs import finetuning
+from normtest_tf.runs import finetuning, folder, history
+from normtest_tf.system import locks
+from normtest_tf.training import loop
+from normtest_tf.training.recipe import EpochCosine
+from tests.helpers import faults, programs
+from tests.helpers.tiny_runs import EPOCHS, names, new_config, outcome
 
 FILES = {
     "config.json",
@@ -21,12 +30,13 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def digits():
+def all_digits():
     return datasets.load("digits")
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
+def small(tmp_path_factory):
+    """The configuration of a run of a real network."""
     return runs.RunConfig(
         dataset="digits",
         model="cifar_resnet8",
@@ -41,84 +51,75 @@ def config(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def result(config, digits):
-    return finetuning.run(config, digits)
+def result(small, all_digits):
+    return finetuning.run(small, all_digits)
 
 
-def test_the_folder_holds_what_the_contract_says(config, result):
-    assert {path.name for path in config.folder.iterdir()} == FILES
-    record = runs.read_json(config.folder / "config.json")
-    assert record["requested"]["epochs"] == 2
-    resolved = record["resolved"]
-    assert resolved["train_examples"] == 100
-    assert resolved["validation_examples"] == 20
-    assert resolved["weights"] == "cifar10"
-    assert resolved["precision"] == "float32"
-    assert resolved["class_names"] == list("0123456789")
-    assert len(record["data_fingerprint"]) == 64
-    assert record["environment"]["keras"] == keras.__version__
-    assert list((config.folder / "tensorboard").glob("events*"))
-    stored = runs.read_json(config.folder / "result.json")
-    assert stored == result
-    history = runs.read_history(config.folder)
-    assert [row["epoch"] for row in history] == [1, 2]
-    assert result["final_test_accuracy"] == history[-1]["test_accuracy"]
+def test_the_folder_holds_what_the_contract_says(small, result):
+    assert names(small) == FILES
+    record = runs.ConfigRecord.read(small.folder)
+    assert record.requested["epochs"] == 2
+    resolved = record.resolved
+    assert resolved.train_examples == 100
+    assert resolved.validation_examples == 20
+    assert resolved.weights == "cifar10"
+    assert resolved.precision == "float32"
+    assert resolved.class_names == tuple("0123456789")
+    assert resolved.jit_compile in (True, False)
+    assert len(record.data_fingerprint) == 64
+    assert record.environment["keras"] == keras.__version__
+    assert list(small.folder.tensorboard.glob("events*"))
+    assert runs.ResultRecord.read(small.folder) == result
+    rows = history.read(small.folder.history)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert result.final_test_accuracy == rows[-1]["test_accuracy"]
 
 
-def test_statistics_are_those_of_the_images_trained_on(config, digits, result):
-    record = runs.read_json(config.folder / "config.json")
-    kept, _, _ = datasets.split_validation(digits.take(120, 70), 20, config.seeds()[0])
+def test_statistics_are_those_of_the_images_trained_on(small, all_digits, result):
+    record = runs.ConfigRecord.read(small.folder)
+    kept, _, _ = datasets.split_validation(
+        all_digits.take(120, 70), 20, small.resolved.seeds.data
+    )
     expected = (kept.train_images / 255).mean((0, 1, 2))
-    np.testing.assert_allclose(record["resolved"]["statistics"]["mean"], expected)
+    np.testing.assert_allclose(record.resolved.statistics.mean, expected)
 
 
-def test_the_saved_model_has_the_accuracy_of_the_kept_epoch(config, digits, result):
-    model = keras.models.load_model(config.folder / "model.keras")
-    logits = model.predict(digits.test_images[:70], verbose=0)
-    accuracy = (logits.argmax(1) == digits.test_labels[:70]).mean()
-    history = runs.read_history(config.folder)
-    kept = history[result["kept_epoch"] - 1]
+def test_the_saved_model_has_the_accuracy_of_the_kept_epoch(small, all_digits, result):
+    model = keras.models.load_model(small.folder.model)
+    logits = model.predict(all_digits.test_images[:70], verbose=0)
+    accuracy = (logits.argmax(1) == all_digits.test_labels[:70]).mean()
+    rows = history.read(small.folder.history)
+    kept = rows[result.kept_epoch - 1]
     assert accuracy == pytest.approx(kept["test_accuracy"])
-    best = max(row["validation_accuracy"] for row in history)
+    best = max(row["validation_accuracy"] for row in rows)
     assert kept["validation_accuracy"] == best
 
 
-def test_a_finished_run_is_read_and_not_run_again(config, digits, result):
-    before = (config.folder / "result.json").stat().st_mtime_ns
-    assert finetuning.run(config, digits) == result
-    assert (config.folder / "result.json").stat().st_mtime_ns == before
-    other = dataclasses.replace(config, learning_rate=2e-3)
+def test_a_finished_run_is_read_and_not_run_again(small, all_digits, result):
+    before = small.folder.result.stat().st_mtime_ns
+    assert finetuning.run(small, all_digits) == result
+    assert small.folder.result.stat().st_mtime_ns == before
+    other = dataclasses.replace(small, learning_rate=2e-3)
     with pytest.raises(errors.UsageError, match=r"learning_rate=0.001 there"):
-        finetuning.run(other, digits)
+        finetuning.run(other, all_digits)
 
 
-def test_overwriting_runs_again(config, digits, result):
-    changed = dataclasses.replace(config, epochs=1, overwrite=True, keep="best_test")
-    again = finetuning.run(changed, digits)
-    assert again["final_epoch"] == 1
-    assert runs.read_json(config.folder / "config.json")["requested"]["epochs"] == 1
-    assert {path.name for path in config.folder.iterdir()} == FILES
-    assert len(list((config.folder / "tensorboard").iterdir())) == 1
+def test_overwriting_runs_again(small, all_digits, result):
+    changed = dataclasses.replace(small, epochs=1, overwrite=True, keep="best_test")
+    again = finetuning.run(changed, all_digits)
+    assert again.final_epoch == 1
+    assert runs.ConfigRecord.read(small.folder).requested["epochs"] == 1
+    assert names(small) == FILES
+    assert len(list(small.folder.tensorboard.iterdir())) == 1
 
 
-def test_nothing_is_written_for_a_run_that_can_not_be(config, digits, tmp_path):
+def test_nothing_is_written_for_a_run_that_can_not_be(small, all_digits, tmp_path):
     impossible = dataclasses.replace(
-        config, results_dir=str(tmp_path), model="keras_xception", weights="none"
+        small, results_dir=str(tmp_path), model="keras_xception", weights="none"
     )
     with pytest.raises(errors.UsageError, match="71 pixels"):
-        finetuning.run(impossible, digits)
+        finetuning.run(impossible, all_digits)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_is_one_clear_error(config, digits, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(runs, "write_history", full)
-    elsewhere = dataclasses.replace(config, results_dir=str(tmp_path))
-    with pytest.raises(errors.UsageError, match=r"No space left.*run the same command"):
-        finetuning.run(elsewhere, digits)
-    assert not runs.is_finished(elsewhere.folder)
 
 
 def test_dry_run_shows_values_and_summary_and_writes_nothing(tmp_path):
@@ -135,3 +136,148 @@ def test_dry_run_shows_values_and_summary_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
     start, end = text.index("{"), text.index("\n}\n") + 2
     assert json.loads(text[start:end])["resolved"]["statistics"] is None
+
+
+def test_an_epoch_is_a_line_and_the_library_prints_nothing(config, digits, capsys):
+    lines = []
+    finetuning.run(config, digits, show=lines.append)
+    assert [line[:9] for line in lines] == [f"epoch {n}/4" for n in range(1, 5)]
+    assert "test " in lines[0]
+    assert capsys.readouterr().out == ""
+
+
+HOLD_LOCK = """
+import pathlib, sys, time
+from normtest_tf.system import locks
+with locks.only_writer(pathlib.Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@contextlib.contextmanager
+def locked(folder, seconds):
+    """Lets another process lock a run's folder for some time."""
+    with programs.start_python("-c", HOLD_LOCK, folder, seconds) as process:
+        assert process.stdout.readline() == "locked\n"
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def test_a_folder_has_one_writer(config, digits):
+    with (
+        locked(config.folder.path, 600),
+        pytest.raises(errors.Locked, match=r"seed-223; .*--results_dir"),
+    ):
+        finetuning.run(config, digits)
+    finetuning.run(dataclasses.replace(config, epochs=1), digits)
+    path = config.folder.path
+    with locked(path, 1), locks.only_writer(path, wait=True):
+        pass
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(config, digits, expected):
+    real = EpochCosine.__call__
+
+    def explodes(self, step):
+        good = step < 2 * self.steps_per_epoch
+        return keras.ops.where(good, real(self, step), float("inf"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EpochCosine, "__call__", explodes)
+        with pytest.raises(errors.TrainingFailed, match="last good epoch is 2"):
+            finetuning.run(config, digits)
+    failed = json.loads(config.folder.failure.read_text())
+    assert "train_loss is not finite" in failed.pop("error")
+    assert failed == {
+        "format": folder.FORMAT,
+        "epoch": 3,
+        "step": 2,
+        "learning_rate": EpochCosine(0.01, 3, EPOCHS).at_epoch(2),
+        "last_good_epoch": 2,
+    }
+    assert finetuning.run(config, digits).resumed_epochs == (2,)
+    assert "failed.json" not in names(config)
+    assert outcome(config) == expected
+
+
+def test_a_loss_that_is_not_finite_after_the_last_step(config, digits, monkeypatch):
+    monkeypatch.setattr(loop, "evaluate", lambda *_: (float("nan"), 0.0))
+    with pytest.raises(errors.TrainingFailed, match="test_loss is not finite"):
+        finetuning.run(config, digits)
+    assert not config.folder.history.exists()
+
+
+FULL = OSError(28, "No space left on device")
+READ_ONLY = OSError(30, "Read-only file system")
+FULL_TO_TENSORFLOW = tf.errors.ResourceExhaustedError(None, None, FULL.strerror)
+
+
+@pytest.mark.parametrize(
+    ("fault", "moment", "error"),
+    [
+        (faults.before_writing_config, [], READ_ONLY),
+        (faults.before_writing_history, [1], FULL),
+        (faults.while_writing_curves, [2], FULL_TO_TENSORFLOW),
+        (faults.before_writing_checkpoint, [2], FULL),
+        (faults.while_writing_checkpoint, [3], FULL),
+        (faults.before_saving_model, [], FULL),
+    ],
+)
+def test_a_full_disk_costs_nothing(fault, moment, error, config, digits, expected):
+    with (
+        fault(*moment, then=faults.fail(error)),
+        pytest.raises(errors.UsageError, match=r"(No space|Read-only).*same command"),
+    ):
+        finetuning.run(config, digits)
+    assert not config.folder.is_finished()
+    finetuning.run(config, digits)
+    assert outcome(config) == expected
+
+
+def test_a_folder_that_vanishes_is_not_made_again(config, digits):
+    def remove():
+        shutil.rmtree(config.folder.path)
+
+    with (
+        faults.after_step(1, 3, then=remove),
+        pytest.raises(errors.UsageError, match="the folder was removed"),
+    ):
+        finetuning.run(config, digits)
+    assert not config.folder.path.exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except OSError as error:
+        pytest.skip(f"no tmpfs can be mounted here: {error}")
+    if done.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full(small_disk, tiny, digits, expected):
+    config = new_config(small_disk)
+    filler = small_disk / "filler"
+    messages = []
+    for room in (4, 24, 40, 56, 72):
+        filler.unlink(missing_ok=True)
+        free = shutil.disk_usage(small_disk).free
+        filler.write_bytes(bytes(max(0, free - room * 1024)))
+        try:
+            finetuning.run(config, digits)
+        except errors.UsageError as error:
+            messages.append(str(error))
+    assert messages
+    assert all("space" in message.lower() for message in messages)
+    filler.unlink()
+    finetuning.run(config, digits)
+    assert outcome(config) == expected

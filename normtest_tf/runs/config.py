@@ -1,0 +1,274 @@
+"""What a user asks of a run, under the names of the flags."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from normtest_tf import backbones, datasets, errors, normalization
+from normtest_tf.normalization import SETTINGS, ChannelStatistics, Setting
+from normtest_tf.runs import options
+from normtest_tf.runs.folder import RunFolder, RunName
+from normtest_tf.runs.history import RULES
+from normtest_tf.runs.options import option
+from normtest_tf.system import files
+from normtest_tf.training.seeds import Seeds
+
+MAX_SEED = 2**32 - 1
+MAX_LEARNING_RATE = 1000.0
+DATASETS_HELP = (
+    "cifar10, cifar100, svhn_cropped, tiny_imagenet, digits, or folder:PATH for "
+    "PATH/train/CLASS/*.png and PATH/test/CLASS/*.png."
+)
+WEIGHTS_HELP = (
+    "a tag, none, or the path of a .safetensors, .h5 or .weights.h5 file. Default: "
+    "the model's own tag."
+)
+# They say where a run happens and what it risks, not what it computes.
+_WHEREABOUTS = ("results_dir", "data_dir", "overwrite", "checkpoint_every")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """What the names in a configuration stand for, looked up and checked once.
+
+    Attributes:
+        setting: The normalization setting.
+        network: The network and its pre-trained weights.
+        seeds: The data seed and the model seed.
+        requested: What decides the run's outcome, ready for JSON.
+    """
+
+    setting: Setting
+    network: backbones.PretrainedNetwork
+    seeds: Seeds
+    requested: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything a user asks of a run.
+
+    Each field is the flag of its name; what it means, and what it may be, is said in
+    its `option`.
+
+    Example:
+    ```python
+    config = RunConfig(dataset="digits", model="cifar_resnet8", epochs=8)
+    config.folder.path  # results/digits/cifar_resnet8-finetune/seed-223
+    ```
+    """
+
+    dataset: str = option("cifar10", f"Data set to fine-tune on: {DATASETS_HELP}")
+    model: str = option(
+        "resnet18",
+        "Network to fine-tune; `experiments.train --list_models` lists them all.",
+    )
+    normalization: str = option(
+        "finetune",
+        "How inputs are normalised. "
+        + "; ".join(f"{s.name}: {s.description}" for s in SETTINGS.values())
+        + ".",
+        choices=tuple(SETTINGS),
+    )
+    weights: str | None = option(None, f"Pre-trained weights: {WEIGHTS_HELP}")
+    data_dir: str | None = option(
+        None,
+        "Folder with data sets prepared by TensorFlow Datasets, or with the unpacked "
+        "tiny-imagenet-200. Default: where TensorFlow Datasets puts them.",
+    )
+    image_size: int | None = option(
+        None,
+        "Side in pixels to resize the images of a folder to. Default: their own size.",
+        low=1,
+    )
+    train_examples: int | None = option(
+        None, "Use only the first N training images. Default: all.", low=1
+    )
+    test_examples: int | None = option(
+        None, "Use only the first N test images. Default: all.", low=1
+    )
+    validation_examples: int = option(
+        0,
+        "Set N training images aside, balanced over classes, to choose an epoch "
+        "without looking at the test images.",
+        low=0,
+    )
+    pretrain_mean: tuple[float, float, float] | None = option(
+        None,
+        "Red, green and blue mean, in [0, 1], that a weights file was pre-trained "
+        "with. Default: those of the model's own tag.",
+    )
+    pretrain_std: tuple[float, float, float] | None = option(
+        None, "Red, green and blue standard deviation that belong to --pretrain_mean."
+    )
+    epochs: int = option(50, "Passes over the training images.", low=1)
+    batch_size: int = option(256, "Images in a training batch.", low=1)
+    learning_rate: float = option(
+        1e-3,
+        "Adam's learning rate in the first epoch; it falls to 0 along a cosine.",
+        positive=True,
+        high=MAX_LEARNING_RATE,
+    )
+    seed: int = option(
+        223,
+        "Decides the head's initial weights, the order of examples and their "
+        "augmentation.",
+        low=0,
+        high=MAX_SEED,
+    )
+    precision: str = option(
+        "auto",
+        "Keras precision policy of the backbone. auto: bfloat16 where the GPU has it, "
+        "else float16, and float32 on a CPU.",
+        choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    keep: str = option(
+        "final",
+        "The epoch whose weights model.keras holds: the final one, the best on the "
+        "test images (as in the PyTorch study), or the best on the validation images.",
+        choices=tuple(RULES),
+    )
+    deterministic: bool = option(
+        False,
+        "Use only TensorFlow's deterministic operations, which may be slower. A CPU "
+        "repeats a run bit by bit without this.",
+    )
+    checkpoint_every: int = option(
+        1,
+        "Epochs from one checkpoint to the next. An interrupted run resumes from its "
+        "last one.",
+        low=1,
+    )
+    results_dir: str = option("results", "Folder for the results.")
+    overwrite: bool = option(
+        False, "Run again from the start, and replace what is there."
+    )
+
+    @property
+    def name(self) -> RunName:
+        """What tells the run apart from others in its results folder.
+
+        Raises:
+            UsageError: If there is no such data set.
+        """
+        dataset = datasets.slug(self.dataset)
+        return RunName(dataset, self.model, self.normalization, self.seed)
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run's folder.
+
+        Raises:
+            UsageError: If there is no such data set or home folder.
+        """
+        return RunFolder(files.expand(self.results_dir) / str(self.name))
+
+    @functools.cached_property
+    def resolved(self) -> Resolved:
+        """What the names stand for, checked without loading anything slow.
+
+        Raises:
+            UsageError: If a value is not allowed, or weights are not found.
+        """
+        datasets.check_name(self.dataset)
+        network = self._network()
+        setting = normalization.get(self.normalization)
+        self._check_options()
+        if self.keep == "best_validation" and not self.validation_examples:
+            raise errors.UsageError(
+                "--keep=best_validation needs --validation_examples=N with N > 0"
+            )
+        return Resolved(
+            setting=setting,
+            network=network,
+            seeds=Seeds.split(self.seed),
+            requested=self._requested(network),
+        )
+
+    def check(self) -> None:
+        """Checks all that can be checked without loading anything slow.
+
+        Raises:
+            UsageError: If a value is not allowed, or weights are not found.
+        """
+        _ = self.resolved
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves `resolved` out of pickles: it holds functions."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return {name: getattr(self, name) for name in names}
+
+    def _check_options(self) -> None:
+        """Raises `UsageError` for the first value that its option does not allow."""
+        for field in dataclasses.fields(self):
+            value, about = getattr(self, field.name), options.get(field)
+            if about.allows(value):
+                continue
+            if about.choices:
+                raise errors.unknown_name(
+                    f"value of --{field.name}", value, list(about.choices)
+                )
+            raise errors.UsageError(
+                f"--{field.name} {about.range_in_words()}. Received: {value}"
+            )
+
+    def _network(self) -> backbones.PretrainedNetwork:
+        """Resolves model and weights, with the statistics that flags override."""
+        network = backbones.resolve(self.model, self.weights)
+        if self.pretrain_mean is None and self.pretrain_std is None:
+            return network
+        if self.pretrain_mean is None or self.pretrain_std is None:
+            raise errors.UsageError(
+                "--pretrain_mean and --pretrain_std belong together; give both"
+            )
+        statistics = ChannelStatistics(
+            _three_floats("pretrain_mean", self.pretrain_mean),
+            _three_floats("pretrain_std", self.pretrain_std, positive=True),
+            "fixed",
+            "--pretrain_mean and --pretrain_std",
+        )
+        pretraining = dataclasses.replace(network.pretraining, statistics=statistics)
+        return dataclasses.replace(network, pretraining=pretraining)
+
+    def _requested(self, network: backbones.PretrainedNetwork) -> dict[str, Any]:
+        """Returns what decides the run's outcome, ready for JSON.
+
+        Files and folders go by their names, not their paths: where they lie decides
+        nothing, and `config.json` can be shown to others. What is in them is
+        recorded as `data_fingerprint` and `weights_sha256`.
+        """
+        values = {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in _WHEREABOUTS
+        }
+        values["dataset"] = datasets.slug(self.dataset)
+        if network.path is not None:
+            values["weights"] = network.path.name
+        return json.loads(json.dumps(values))
+
+
+def _three_floats(
+    flag: str, values: Sequence[str | float], *, positive: bool = False
+) -> tuple[float, float, float]:
+    """Returns three floats, or raises a UsageError that names the flag."""
+    try:
+        red, green, blue = (float(value) for value in values)
+    except ValueError as error:
+        raise errors.UsageError(
+            f"--{flag} takes three numbers, red,green,blue. Received: {values}"
+        ) from error
+    if not np.isfinite([red, green, blue]).all() or (
+        positive and min(red, green, blue) <= 0
+    ):
+        raise errors.UsageError(
+            f"--{flag} must be {'positive' if positive else 'finite'}. "
+            f"Received: {values}"
+        )
+    return red, green, blue

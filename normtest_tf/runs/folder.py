@@ -1,0 +1,153 @@
+"""The folder of a run: its path, its files, and its state.
+
+<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>/
+config.json   every resolved value, versions, device, data fingerprint
+history.csv   one row per epoch
+result.json   the summary; it is written last, so it marks a finished run
+model.keras   the model; loads with plain Keras, takes raw uint8 images
+tensorboard/  the history for TensorBoard
+checkpoints/  of an unfinished run: what it resumes from
+failed.json   of a run that failed: why
+.lock         empty; locked by the process that writes to the folder
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import shutil
+
+from normtest_tf import errors
+
+LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
+FORMAT = 1  # The version of all this.
+_SEED_PREFIX = "seed-"
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class RunName:
+    """What tells the runs of a results folder apart.
+
+    Attributes:
+        dataset: The data set's name in paths, from `datasets.slug`.
+        model: The network's name.
+        normalization: The setting's name.
+        seed: The seed.
+    """
+
+    dataset: str
+    model: str
+    normalization: str
+    seed: int
+
+    def __str__(self) -> str:
+        """Returns the run's path within a results folder, with slashes."""
+        return (
+            f"{self.dataset}/{self.model}-{self.normalization}/"
+            f"{_SEED_PREFIX}{self.seed}"
+        )
+
+    @classmethod
+    def parse(cls, path: pathlib.PurePath) -> RunName:
+        """Returns the name that a run's path ends in.
+
+        Raises:
+            UsageError: If the last folder is not named `seed-NUMBER`.
+        """
+        try:
+            dataset, setting, seed = path.parts[-3:]
+            number = int(seed.removeprefix(_SEED_PREFIX))
+        except ValueError as error:
+            raise errors.UsageError(f"{path} is not named seed-NUMBER") from error
+        model, _, normalization = setting.rpartition("-")
+        return cls(dataset, model, normalization, number)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run, which need not exist.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    path: pathlib.Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def config(self) -> pathlib.Path:
+        """Every resolved value; see `record.ConfigRecord`."""
+        return self.path / "config.json"
+
+    @property
+    def history(self) -> pathlib.Path:
+        """One row per epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def result(self) -> pathlib.Path:
+        """The summary of a finished run; see `record.ResultRecord`."""
+        return self.path / "result.json"
+
+    @property
+    def model(self) -> pathlib.Path:
+        """The trained model."""
+        return self.path / "model.keras"
+
+    @property
+    def failure(self) -> pathlib.Path:
+        """Why a run failed."""
+        return self.path / "failed.json"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """A folder with what an interrupted run resumes from."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """A folder with the history for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
+    def exports(self) -> pathlib.Path:
+        """A folder for the model in other formats."""
+        return self.path / "export"
+
+    def is_finished(self) -> bool:
+        """Tells whether it holds a complete run.
+
+        Raises:
+            UsageError: If that can't be seen.
+        """
+        try:
+            return self.result.is_file()
+        except OSError as error:
+            raise errors.UsageError(
+                f"can't read {self}: {errors.one_line(error)}"
+            ) from error
+
+    def is_started(self) -> bool:
+        """Tells whether a run was begun here, finished or not."""
+        return self.config.exists()
+
+    def start_afresh(self) -> None:
+        """Makes the folder, and removes what an earlier run left in it.
+
+        `result.json` goes first, so that the folder never looks finished meanwhile;
+        `config.json` goes last, so that checkpoints are never without it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.result.unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.tensorboard):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.failure, self.history, self.model, self.config):
+            file.unlink(missing_ok=True)
+
+
+def find(results_dir: pathlib.Path) -> list[RunFolder]:
+    """Returns the folders of all runs in a results folder, finished or not, sorted."""
+    found = results_dir.glob(f"*/*/{_SEED_PREFIX}*")
+    return [RunFolder(path) for path in sorted(found) if path.is_dir()]

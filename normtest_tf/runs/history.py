@@ -1,0 +1,138 @@
+"""A run's history: `history.csv`, and the rules of choosing one of its epochs.
+
+`--keep`, a report's `--rule` and `result.json` share the rules' names.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from normtest_tf import errors
+from normtest_tf.system import files
+from normtest_tf.training.epochs import EpochRow
+
+# Clocks don't deserve all digits; what a run computes keeps them.
+_DIGITS = {"seconds": 3, "images_per_second": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A rule of choosing one epoch of a run.
+
+    Attributes:
+        name: On the command line.
+        title: In tables.
+        maximises: The column of the history that is highest in the chosen epoch
+            (the first of equals); None for the final epoch.
+        epoch_key: What `result.json` calls the epoch.
+        accuracy_key: What `result.json` calls the epoch's test accuracy.
+    """
+
+    name: str
+    title: str
+    maximises: str | None
+    epoch_key: str
+    accuracy_key: str
+
+    def choose(self, rows: Sequence[EpochRow]) -> EpochRow | None:
+        """Returns the chosen row of a history, None if it lacks what is maximised."""
+        column = self.maximises
+        if column is None:
+            return rows[-1]
+        if column not in rows[-1]:
+            return None
+        return max(rows, key=lambda row: row[column])
+
+
+FINAL = Rule(
+    name="final",
+    title="final epoch",
+    maximises=None,
+    epoch_key="final_epoch",
+    accuracy_key="final_test_accuracy",
+)
+BEST_TEST = Rule(  # The PyTorch study's.
+    name="best_test",
+    title="best epoch on the test images",
+    maximises="test_accuracy",
+    epoch_key="best_epoch",
+    accuracy_key="best_test_accuracy",
+)
+BEST_VALIDATION = Rule(
+    name="best_validation",
+    title="best epoch on the validation images",
+    maximises="validation_accuracy",
+    epoch_key="best_validation_epoch",
+    accuracy_key="best_validation_test_accuracy",
+)
+
+RULES: dict[str, Rule] = {
+    rule.name: rule for rule in (FINAL, BEST_TEST, BEST_VALIDATION)
+}
+# What version 0.1.0 called them.
+FORMER_NAMES = {"selected": "best_validation"}
+
+
+def summarise(rows: Sequence[EpochRow]) -> dict[str, Any]:
+    """Returns what a history amounts to, by each rule that can be applied to it.
+
+    Args:
+        rows: The history, at least one epoch.
+
+    Returns:
+        The fields of `ResultRecord` that follow from the history.
+    """
+    values: dict[str, Any] = {"final_train_accuracy": rows[-1]["train_accuracy"]}
+    for rule in RULES.values():
+        if (row := rule.choose(rows)) is not None:
+            values[rule.epoch_key] = row["epoch"]
+            values[rule.accuracy_key] = row["test_accuracy"]
+            if rule.maximises == "validation_accuracy":
+                values["best_validation_accuracy"] = row["validation_accuracy"]
+    return values
+
+
+def write(path: pathlib.Path, rows: list[EpochRow]) -> None:
+    """Writes a history, at least one epoch, atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: _rounded(name, value) for name, value in row.items()} for row in rows
+    )
+    files.write_text(path, text.getvalue())
+
+
+def _rounded(column: str, value: float) -> float:
+    digits = _DIGITS.get(column)
+    return value if digits is None else round(value, digits)
+
+
+def read(path: pathlib.Path) -> list[EpochRow]:
+    """Reads a history.
+
+    Args:
+        path: A run's `history.csv`.
+
+    Returns:
+        One row per epoch.
+
+    Raises:
+        UsageError: If the file is missing or holds anything but numbers.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [
+                {name: float(value) for name, value in row.items()}
+                for row in csv.DictReader(file, strict=True)
+            ]
+        return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    except (OSError, ValueError, TypeError, LookupError, csv.Error) as error:
+        raise errors.UsageError(
+            f"can't read {path}: {errors.one_line(error)}"
+        ) from error

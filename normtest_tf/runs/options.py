@@ -1,0 +1,59 @@
+"""Options: what is known of each field of a configuration, in one place.
+
+Flags, their help and their limits are made from this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+_KEY = "option"
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """What is known of one field of `RunConfig`; its flag is made from this.
+
+    Attributes:
+        help: A sentence for `--help`.
+        choices: The allowed values; empty where there is no list.
+        low: The smallest allowed number.
+        high: The largest.
+        positive: Whether a number must be above 0.
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    low: int | None = None
+    high: float | None = None
+    positive: bool = False
+
+    def allows(self, value: object) -> bool:
+        """Tells whether a value of the field's type is allowed; None always is."""
+        if isinstance(value, str):
+            return not self.choices or value in self.choices
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return True
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return low <= value <= high and (value > 0 or not self.positive)
+
+    def range_in_words(self) -> str:
+        """Returns what is allowed, such as `must be at least 1`."""
+        if self.choices:
+            return f"must be one of {', '.join(self.choices)}"
+        low = "positive" if self.positive else f"at least {self.low}"
+        high = "" if self.high is None else f", and at most {round(self.high)}"
+        return f"must be {low}{high}"
+
+
+def option(default: Any, help: str, **limits: Any) -> Any:  # noqa: ANN401
+    """Returns a dataclass field with a default and an `Option`, see `get`."""
+    return dataclasses.field(default=default, metadata={_KEY: Option(help, **limits)})
+
+
+def get(field: dataclasses.Field[Any]) -> Option:
+    """Returns the option of a field that `option` has made."""
+    return field.metadata[_KEY]

@@ -1,0 +1,42 @@
+"""`plan.json` in a results folder: the runs that were asked for.
+
+A report learns from it what is missing.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+from normtest_tf import errors
+from normtest_tf.runs.folder import FORMAT, RunName
+from normtest_tf.system import files, locks
+
+FILE = "plan.json"
+
+
+def add(results_dir: pathlib.Path, names: Sequence[RunName]) -> None:
+    """Adds runs to a results folder's plan; those that are in it stay there."""
+    with locks.only_writer(results_dir, wait=True):
+        known = read(results_dir)
+        new = [str(name) for name in names if str(name) not in set(known)]
+        if new:
+            plan = {"format": FORMAT, "runs": known + new}
+            files.write_json(results_dir / FILE, plan)
+
+
+def read(results_dir: pathlib.Path) -> list[str]:
+    """Returns the planned runs' paths within a results folder; none without a plan.
+
+    Raises:
+        UsageError: If the plan can't be read.
+    """
+    path = results_dir / FILE
+    if not path.exists():
+        return []
+    planned = files.read_json(path).get("runs")
+    if not isinstance(planned, list) or not all(isinstance(p, str) for p in planned):
+        raise errors.UsageError(
+            f"{path} does not list runs; remove it, and the next sweep writes it again"
+        )
+    return planned

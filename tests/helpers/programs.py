@@ -1,0 +1,66 @@
+"""Runs programs as a user does: each in a process of its own, from any folder."""
+
+import os
+import subprocess
+import sys
+
+from tests.helpers import ROOT
+
+TIMEOUT = 600  # Seconds; the slowest program takes a tenth of that.
+
+
+def run(program, *flags, cwd=ROOT, env=None, timeout=TIMEOUT):
+    """Runs `python -m experiments.PROGRAM`; returns what it printed and its status."""
+    return run_python(
+        "-m", f"experiments.{program}", *flags, cwd=cwd, env=env, timeout=timeout
+    )
+
+
+def run_code(code, *arguments, cwd=ROOT, env=None, timeout=TIMEOUT):
+    """Runs Python code in a new process; fails, showing its stderr, if that fails."""
+    done = run_python("-c", code, *arguments, cwd=cwd, env=env, timeout=timeout)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def run_python(*arguments, cwd=ROOT, env=None, timeout=TIMEOUT):
+    """Runs Python with any arguments, to its end."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment(env),
+        timeout=timeout,
+        check=False,
+    )
+
+
+def start(program, *flags, cwd=ROOT, env=None):
+    """Starts a program in the background; leaving its `with` block waits for it."""
+    return start_python("-m", f"experiments.{program}", *flags, cwd=cwd, env=env)
+
+
+def start_python(*arguments, cwd=ROOT, env=None):
+    """Starts Python in the background, with pipes for stdout and stderr."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=environment({"PYTHONUNBUFFERED": "1"} | (env or {})),
+    )
+
+
+def environment(changes=None):
+    """Returns variables with which programs find the checkout from any folder."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)} | (changes or {})
+
+
+def assert_refused(done, words):
+    """Asserts that a program ended with status 2 and one line that says why."""
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert words in line

@@ -1,0 +1,125 @@
+"""What users may ask of a run, and what is refused."""
+
+import dataclasses
+import pickle
+import typing
+
+import pytest
+
+from normtest_tf import errors, runs
+from normtest_tf.runs import options
+
+FIELDS = {field.name: field for field in dataclasses.fields(runs.RunConfig)}
+
+
+def refused(name):
+    """Returns values that the option of a field does not allow."""
+    about = options.get(FIELDS[name])
+    values = []
+    if about.choices:
+        values.append("nothing")
+    if about.low is not None:
+        values.append(about.low - 1)
+    if about.high is not None:
+        values.append(about.high * 2)
+    if about.positive:
+        values += [0.0, -1.0, float("nan"), float("inf")]
+    return values
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_has_an_option_that_allows_its_default(name):
+    about = options.get(FIELDS[name])
+    assert about.allows(FIELDS[name].default)
+    assert about.help.endswith(".")
+    assert all(about.allows(choice) for choice in about.choices)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in FIELDS for value in refused(name)]
+)
+def test_what_an_option_does_not_allow_is_refused_by_name(name, value):
+    with pytest.raises(errors.UsageError, match=rf"{name}.* {value}|{name}.*'{value}'"):
+        _ = runs.RunConfig(**{name: value}).resolved
+
+
+def test_every_number_has_a_limit():
+    """A flag without limits would accept -1."""
+    hints = typing.get_type_hints(runs.RunConfig)
+    for name, hint in hints.items():
+        if {int, float} & {hint, *typing.get_args(hint)} and "tuple" not in str(hint):
+            assert refused(name), name
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"dataset": "cifar"}, "unknown data set 'cifar'"),
+        ({"model": "resnet19"}, "Did you mean 'resnet18'"),
+        ({"weights": "tv"}, "neither a file nor a tag"),
+        ({"normalization": "pretrained"}, "Did you mean 'pretrain'"),
+        ({"pretrain_mean": (0, 0, 0)}, "belong together"),
+        ({"pretrain_mean": (0, 0), "pretrain_std": (1, 1)}, "three numbers"),
+        ({"pretrain_mean": "abc", "pretrain_std": (1, 1, 1)}, "three numbers"),
+        ({"pretrain_mean": (0, 0, 0), "pretrain_std": (1, 0, 1)}, "positive"),
+        ({"pretrain_mean": (0, 0, "nan"), "pretrain_std": (1, 1, 1)}, "finite"),
+        ({"keep": "best"}, "unknown value of --keep"),
+        ({"keep": "best_validation"}, "--validation_examples"),
+    ],
+)
+def test_values_that_are_not_allowed(values, message):
+    with pytest.raises(errors.UsageError, match=message):
+        _ = runs.RunConfig(**values).resolved
+
+
+def test_statistics_of_a_weights_file_can_be_given():
+    config = runs.RunConfig(pretrain_mean=["0.5", "0.4", "0.3"], pretrain_std=(1, 2, 3))
+    statistics = config.resolved.network.pretraining.statistics
+    assert statistics.mean == (0.5, 0.4, 0.3)
+    assert statistics.std == (1.0, 2.0, 3.0)
+
+
+def test_name_and_folder_follow_from_dataset_model_setting_and_seed(tmp_path):
+    config = runs.RunConfig(
+        dataset="folder:data/flowers",
+        model="resnet18",
+        normalization="minmax",
+        seed=7,
+        results_dir=str(tmp_path),
+    )
+    assert config.name == runs.RunName("folder-flowers", "resnet18", "minmax", 7)
+    path = tmp_path / "folder-flowers" / "resnet18-minmax" / "seed-7"
+    assert config.folder.path == path
+
+
+def test_settings_of_a_seed_share_both_seeds():
+    one = runs.RunConfig(seed=1).resolved.seeds
+    assert one == runs.RunConfig(seed=1, normalization="minmax").resolved.seeds
+    assert one != runs.RunConfig(seed=2).resolved.seeds
+
+
+def test_where_a_run_happens_is_not_part_of_what_is_requested(tmp_path):
+    weights = tmp_path / "mine.safetensors"
+    weights.touch()
+    config = runs.RunConfig(dataset="folder:a/flowers", weights=str(weights))
+    requested = config.resolved.requested
+    assert requested["dataset"] == "folder-flowers"
+    assert requested["weights"] == "mine.safetensors"
+    moved = dataclasses.replace(
+        config,
+        dataset="folder:b/flowers",
+        results_dir="elsewhere",
+        data_dir="there",
+        overwrite=True,
+        checkpoint_every=7,
+    )
+    assert moved.resolved.requested == requested
+    assert dataclasses.replace(config, epochs=7).resolved.requested != requested
+
+
+def test_a_resolved_configuration_can_be_sent_to_another_process():
+    config = runs.RunConfig(epochs=7)
+    resolved = config.resolved
+    again = pickle.loads(pickle.dumps(config))
+    assert again == config
+    assert again.resolved.requested == resolved.requested

@@ -1,0 +1,84 @@
+"""Where a run's files are, and what they say about the run's state."""
+
+import pathlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from normtest_tf import errors
+from normtest_tf.backbones import ARCHITECTURES
+from normtest_tf.normalization import SETTINGS
+from normtest_tf.runs import RunFolder, RunName, folder
+
+
+@given(
+    st.text("abcdefghijklmnopqrstuvwxyz0123456789_-.", min_size=1).filter(
+        lambda name: name.strip(".")
+    ),
+    st.sampled_from(list(ARCHITECTURES)),
+    st.sampled_from(list(SETTINGS)),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_name_survives_the_way_to_a_path_and_back(dataset, model, setting, seed):
+    name = RunName(dataset, model, setting, seed)
+    assert RunName.parse(pathlib.PurePath(str(name))) == name
+    assert RunName.parse(pathlib.Path("/some/results") / str(name)) == name
+
+
+def test_the_path_is_the_documented_one():
+    name = RunName("folder-a", "resnet18", "minmax", 7)
+    assert str(name) == "folder-a/resnet18-minmax/seed-7"
+
+
+@pytest.mark.parametrize("path", ["a/b-c/seed-one", "a/b-c/seed-", "seed-1", "a/1"])
+def test_other_paths_are_no_names(path):
+    with pytest.raises(errors.UsageError, match="is not"):
+        RunName.parse(pathlib.PurePath(path))
+
+
+def test_the_files_have_the_documented_names(tmp_path):
+    run = RunFolder(tmp_path)
+    assert {
+        path.name
+        for path in (
+            *(run.config, run.history, run.result, run.model, run.failure),
+            *(run.checkpoints, run.tensorboard, run.exports),
+        )
+    } == {
+        *("config.json", "history.csv", "result.json", "model.keras", "failed.json"),
+        *("checkpoints", "tensorboard", "export"),
+    }
+    assert str(run) == str(tmp_path)
+
+
+def test_config_json_means_started_and_result_json_finished(tmp_path):
+    run = RunFolder(tmp_path)
+    assert not run.is_started()
+    run.config.touch()
+    assert run.is_started()
+    assert not run.is_finished()
+    run.result.touch()
+    assert run.is_finished()
+
+
+def test_starting_afresh_removes_a_run_but_not_its_exports(tmp_path):
+    run = RunFolder(tmp_path / "seed-1")
+    run.start_afresh()
+    assert list(run.path.iterdir()) == []
+    for path in (run.config, run.history, run.result, run.model, run.failure):
+        path.touch()
+    for path in (run.checkpoints, run.tensorboard, run.exports):
+        path.mkdir()
+        (path / "file").touch()
+    run.start_afresh()
+    assert [path.name for path in run.path.iterdir()] == ["export"]
+
+
+def test_all_runs_of_a_results_folder_are_found(tmp_path):
+    for name in ("b/r-x/seed-1", "a/r-x/seed-10", "a/r-x/seed-9", "a/r-x/other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "a" / "r-x" / "seed-file").touch()
+    found = [str(run.path.relative_to(tmp_path)) for run in folder.find(tmp_path)]
+    assert found == ["a/r-x/seed-10", "a/r-x/seed-9", "b/r-x/seed-1"]
+    assert folder.find(tmp_path / "missing") == []
