@@ -1,73 +1,95 @@
-"""How long a run would take on this machine."""
+"""How long runs take, from those that are done."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
-import keras
-import numpy as np
+from normtest_tf.runs import ResultRecord, RunConfig, RunName, folder
+from normtest_tf.sweeps import grid
+from normtest_tf.system import files
+from normtest_tf.text import duration
 
-from normtest_tf import datasets, normalization, runs, training
-from normtest_tf.training import classifier, environment, pytorch_semantics
-
-# A forward pass takes about a third of a training step.
-EVALUATION_SPEED = 3
-BATCHES = 3
-BATCH_SIZE = 64
+# The folder's name of a data set, and a model.
+Cell: TypeAlias = tuple[str, str]
 
 
-def probe_seconds(config: runs.RunConfig) -> float:
-    """Estimates a run's duration by training on a few random images.
+def cell(config: RunConfig) -> Cell:
+    """Returns the cell that a run belongs to: its data set and model."""
+    return config.name.dataset, config.model
+
+
+def measured_seconds(results_dir: str) -> dict[Cell, float]:
+    """Returns the mean duration of the finished runs of each cell.
 
     Args:
-        config: The run. Its data and weights are not loaded.
+        results_dir: The results folder.
 
     Returns:
-        Seconds: building and compiling, training at the rate of the second of two
-        short epochs, and evaluating three times as fast.
+        Seconds by cell.
+
+    Raises:
+        UsageError: If a finished run's result can't be read.
     """
-    started = time.perf_counter()
-    batch_size = min(config.batch_size, BATCH_SIZE)
-    size, train_examples, test_examples = _dimensions(config)
-    images = np.random.default_rng(0).integers(
-        0, 256, [BATCHES * batch_size, size, size, 3], np.uint8
-    )
-    keras.utils.clear_session()
-    model, _ = classifier.build_classifier(
-        dataclasses.replace(config, weights="none").source(),
-        normalization.IMAGENET,
-        image_shape=(size, size, 3),
-        num_classes=10,
-        seed=0,
-        precision=environment.resolve_precision(config.precision),
-    )
-    rows: list[dict[str, float]] = []
-    training.fit(
-        pytorch_semantics.with_pytorch_batch_norm(model),
-        training.Recipe(2, batch_size),
-        training.Split(images, np.arange(len(images)) % 10),
-        {},
-        data_seed=0,
-        on_row=rows.append,
-    )
-    preparation = time.perf_counter() - started - 2 * rows[1]["seconds"]
-    evaluated = (test_examples + config.validation_examples) / EVALUATION_SPEED
-    trained = train_examples - config.validation_examples + evaluated
-    return preparation + config.epochs * trained / rows[1]["images_per_second"]
+    seconds: dict[Cell, list[float]] = {}
+    for run in folder.find(files.expand(results_dir)):
+        if run.is_finished():
+            name = RunName.parse(run.path)
+            value = ResultRecord.read(run).total_seconds
+            seconds.setdefault((name.dataset, name.model), []).append(value)
+    return {key: statistics.fmean(values) for key, values in seconds.items()}
 
 
-def _dimensions(config: runs.RunConfig) -> tuple[int, int, int]:
-    """Returns a run's image size and its numbers of training and test images."""
-    if config.dataset in datasets.DATASETS:
-        entry = datasets.DATASETS[config.dataset]
-        size, train, test = entry.image_size, entry.train_examples, entry.test_examples
-    else:
-        loaded = datasets.load(config.dataset, config.data_dir, config.image_size)
-        size, train = loaded.image_shape[0], len(loaded.train_images)
-        test = len(loaded.test_images)
+def seconds_left(
+    configs: Sequence[RunConfig], measured: Mapping[Cell, float]
+) -> float | None:
+    """Estimates how long runs will take, from those that are done.
+
+    Args:
+        configs: The runs to come.
+        measured: Seconds of a run by cell.
+
+    Returns:
+        Seconds; a cell without a finished run counts as the mean of the others.
+        None if nothing is done yet.
+    """
+    if not measured:
+        return None
+    typical = statistics.fmean(measured.values())
+    return sum(measured.get(cell(config), typical) for config in configs)
+
+
+def plan_table(
+    configs: Sequence[RunConfig], seconds: Mapping[Cell, float]
+) -> list[tuple[str, ...]]:
+    """Returns the plan of a sweep, one row per cell under a header.
+
+    Args:
+        configs: The runs of the grid.
+        seconds: Of a run, by cell.
+    """
+    cells: dict[Cell, list[RunConfig]] = {}
+    for config in configs:
+        cells.setdefault((config.dataset, config.model), []).append(config)
+    header = ("data set", "model", "weights", "runs", "done", "to run", "a run", "all")
+    return [header, *(_plan_row(members, seconds) for members in cells.values())]
+
+
+def _plan_row(
+    members: Sequence[RunConfig], seconds: Mapping[Cell, float]
+) -> tuple[str, ...]:
+    first = members[0]
+    to_run = sum(grid.state(config) != "done" for config in members)
+    each = seconds_left(members[:1], seconds) or 0.0
     return (
-        size,
-        min(train, config.train_examples or train),
-        min(test, config.test_examples or test),
+        first.dataset,
+        first.model,
+        pathlib.Path(first.resolved.network.label).name,
+        str(len(members)),
+        str(len(members) - to_run),
+        str(to_run),
+        duration(each),
+        duration(each * to_run),
     )

@@ -1,0 +1,98 @@
+"""Which runs a sweep consists of, and what state they are in."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from normtest_tf import errors
+from normtest_tf.runs import RunConfig, RunName, identity
+from normtest_tf.system import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """What a grid is the product of.
+
+    Attributes:
+        datasets: Names of data sets.
+        models: Names of models.
+        normalizations: Names of settings.
+        seeds: Seeds.
+
+    Raises:
+        UsageError: If a list is empty or names something twice.
+    """
+
+    datasets: Sequence[str]
+    models: Sequence[str]
+    normalizations: Sequence[str]
+    seeds: Sequence[int]
+
+    def __post_init__(self) -> None:
+        for name, values in dataclasses.asdict(self).items():
+            if not values or len(set(values)) < len(values):
+                raise errors.UsageError(
+                    f"--{name} takes a list without repetitions. "
+                    f"Received: {','.join(map(str, values))}"
+                )
+
+
+def grid(
+    base: RunConfig, axes: Axes, weights: Mapping[str, str | None]
+) -> list[RunConfig]:
+    """Returns the runs of a grid, in the order to run them in.
+
+    Seeds change slowest, so that a sweep that is stopped early leaves complete
+    pairs; settings change fastest.
+
+    Args:
+        base: The values that all runs share.
+        axes: What the grid is the product of.
+        weights: The weights of each model.
+    """
+    return [
+        dataclasses.replace(
+            base,
+            dataset=dataset,
+            model=model,
+            normalization=normalization,
+            seed=seed,
+            weights=weights[model],
+        )
+        for seed in axes.seeds
+        for dataset in axes.datasets
+        for model in axes.models
+        for normalization in axes.normalizations
+    ]
+
+
+def check(configs: Sequence[RunConfig]) -> None:
+    """Checks all runs before the first one starts.
+
+    Raises:
+        UsageError: If one can't be run, if two share a folder, or if a folder
+            holds a finished run of another configuration.
+    """
+    seen: dict[RunName, RunConfig] = {}
+    for config in configs:
+        requested = config.resolved.requested
+        other = seen.setdefault(config.name, config)
+        if other is not config:
+            raise errors.UsageError(
+                f"{other.dataset} and {config.dataset} would both be written to "
+                f"{config.folder}; give the folders different names"
+            )
+        if state(config) == "done":
+            identity.check_same_request(config.folder, requested)
+    files.check_writable(files.expand(configs[0].results_dir))
+
+
+def state(config: RunConfig) -> str:
+    """Returns `done`, `failed`, `interrupted` or `open`."""
+    folder = config.folder
+    if folder.is_finished() and not config.overwrite:
+        return "done"
+    if folder.failure.exists():
+        return "failed"
+    return "interrupted" if folder.is_started() else "open"

@@ -1,0 +1,150 @@
+"""Runs what is not done, one run after another, in worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import sys
+from collections.abc import Sequence
+
+from normtest_tf import datasets, errors
+from normtest_tf.runs import ResultRecord, RunConfig, plan
+from normtest_tf.runs.folder import FORMAT
+from normtest_tf.sweeps import estimates, grid
+from normtest_tf.system import files, workers
+from normtest_tf.text import Notify, duration
+
+RUNS_PER_WORKER = 4  # More would save a few seconds each, and hold more memory.
+
+
+@dataclasses.dataclass
+class Tally:
+    """How many runs of a sweep are in which state."""
+
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    elsewhere: int = 0  # Left to another process that was running them.
+
+
+def run_all(configs: Sequence[RunConfig], notify: Notify) -> Tally:
+    """Runs what is not done; failures are recorded, and the sweep continues.
+
+    TensorFlow leaks the graph of every trained model, so runs execute in worker
+    processes, a few in each; a crash costs one run.
+
+    Args:
+        configs: From `grid.grid`, checked by `grid.check`.
+        notify: Called with a line before and after each run, and with notes on it;
+            has to be picklable, since workers call it, too.
+
+    Returns:
+        How it went.
+
+    Raises:
+        UsageError: If a data set can't be loaded. Nothing has been written then.
+        Interrupted: After SIGTERM or Ctrl-C.
+    """
+    waiting = [config for config in configs if grid.state(config) != "done"]
+    tally = Tally(skipped=len(configs) - len(waiting))
+    with workers.Worker() as worker:
+        if waiting:
+            worker.call(_load_all, waiting)
+        results_dir = files.expand(configs[0].results_dir)
+        plan.add(results_dir, [config.name for config in configs])
+        for number, config in enumerate(waiting):
+            if number and number % RUNS_PER_WORKER == 0:
+                worker.renew()
+            notify(_headline(waiting[number:], number, len(waiting), tally))
+            notify(f"  {_outcome(config, worker, tally, notify)}")
+    return tally
+
+
+def _outcome(
+    config: RunConfig, worker: workers.Worker, tally: Tally, notify: Notify
+) -> str:
+    """Runs one run, counts it, and says how it went."""
+    try:
+        result = worker.call(_run, config, notify)
+    except errors.Locked:
+        tally.elsewhere += 1
+        return "another process is running it"
+    except errors.UsageError as error:
+        _record_failure(config, error)
+        tally.failed += 1
+        return f"failed: {errors.one_line(error)}"
+    tally.done += 1
+    return (
+        f"{result.final_test_accuracy:.2%} test accuracy, "
+        f"{duration(result.total_seconds)}"
+    )
+
+
+def _load_all(configs: Sequence[RunConfig]) -> None:
+    """Loads each data set, so that a missing one is noticed before the first run."""
+    for config in configs:
+        _load(config.dataset, config.data_dir, config.image_size)
+
+
+@functools.cache
+def _load(
+    name: str, data_dir: str | None, image_size: int | None
+) -> datasets.ImageDataset:
+    """Loads a data set once per process."""
+    return datasets.load(name, data_dir, image_size)
+
+
+def _run(config: RunConfig, notify: Notify) -> ResultRecord:
+    """Runs one run; whatever goes wrong there, others can still run."""
+    from normtest_tf.runs import finetuning
+
+    dataset = _load(config.dataset, config.data_dir, config.image_size)
+    try:
+        return finetuning.run(
+            config, dataset, notify=lambda text: notify(f"  note: {text}")
+        )
+    except errors.UsageError:
+        raise
+    except Exception as error:
+        # Not every exception can be sent to another process.
+        raise errors.UsageError(
+            f"{type(error).__name__}: {errors.one_line(error)}"
+        ) from None
+    finally:
+        sys.stdout.flush()
+
+
+def _headline(
+    waiting: Sequence[RunConfig], number: int, total: int, tally: Tally
+) -> str:
+    """Says which run is next, what is done, and how long the rest will take.
+
+    Args:
+        waiting: The runs to come, the next one first.
+        number: How many have been tried.
+        total: How many there were to run.
+        tally: How it went so far.
+    """
+    config = waiting[0]
+    parts = [
+        f"run {tally.skipped + number + 1}/{tally.skipped + total}: "
+        f"{config.dataset} {config.model} {config.normalization} seed {config.seed}",
+        f"{tally.skipped + tally.done} done",
+    ]
+    if tally.failed:
+        parts.append(f"{tally.failed} failed")
+    measured = estimates.measured_seconds(config.results_dir)
+    left = estimates.seconds_left(waiting, measured)
+    if left is not None:
+        parts.append(f"about {duration(left)} left")
+    return " | ".join(parts)
+
+
+def _record_failure(config: RunConfig, error: errors.UsageError) -> None:
+    """Writes the error to the run's folder, if that can be written."""
+    if isinstance(error, errors.TrainingFailed):
+        return  # The run itself has recorded it, with details.
+    record = {"format": FORMAT, "error": errors.one_line(error)}
+    with contextlib.suppress(OSError):
+        files.write_json(config.folder.failure, record)

@@ -1,0 +1,29 @@
+"""How long runs take, as far as others are finished."""
+
+from normtest_tf.sweeps import estimates
+from tests.helpers.fake_results import write_run
+from tests.sweeps.helpers import configurations
+
+
+def test_time_left_comes_from_finished_runs(tmp_path):
+    write_run(tmp_path, dataset="digits", model="cifar_resnet8", seed=1)
+    unfinished = write_run(tmp_path, dataset="cifar10", model="resnet18")
+    (unfinished / "result.json").unlink()
+    measured = estimates.measured_seconds(str(tmp_path))
+    assert measured == {("digits", "cifar_resnet8"): 60.0}
+    models = ["cifar_resnet8", "resnet18"]
+    configs = configurations(tmp_path, models=models, seeds=[1])
+    assert estimates.seconds_left(configs, measured) == 240
+    assert estimates.seconds_left(configs, {}) is None
+
+
+def test_a_plan_has_a_row_for_each_cell(tmp_path):
+    write_run(tmp_path, dataset="digits", model="cifar_resnet8", seed=1)
+    configs = configurations(tmp_path, models=["cifar_resnet8", "resnet18"])
+    seconds = {estimates.cell(config): 90.0 for config in configs}
+    header, *rows = estimates.plan_table(configs, seconds)
+    assert len(header) == 8
+    assert rows == [
+        ("digits", "cifar_resnet8", "cifar10", "4", "1", "3", "90 s", "4 min"),
+        ("digits", "resnet18", "none", "4", "0", "4", "90 s", "6 min"),
+    ]

@@ -1,0 +1,67 @@
+"""Which runs a sweep has, in which order, and what is refused before the first."""
+
+import dataclasses
+
+import pytest
+
+from normtest_tf import errors, runs
+from normtest_tf.sweeps import grid
+from tests.helpers.records import CONFIG
+from tests.sweeps.helpers import configurations
+
+
+def test_a_grid_completes_pairs_first(tmp_path):
+    order = [
+        (config.seed, config.model, config.normalization, config.weights)
+        for config in configurations(tmp_path, models=["cifar_resnet8", "resnet18"])
+    ]
+    assert order[:3] == [
+        (1, "cifar_resnet8", "pretrain", None),
+        (1, "cifar_resnet8", "finetune", None),
+        (1, "resnet18", "pretrain", "none"),
+    ]
+    assert len(order) == 8
+
+
+@pytest.mark.parametrize("values", [{"seeds": []}, {"models": ["resnet18"] * 2}])
+def test_empty_and_repeated_lists_are_refused(tmp_path, values):
+    with pytest.raises(errors.UsageError, match=next(iter(values))):
+        configurations(tmp_path, **values)
+
+
+def test_two_data_sets_of_one_name_are_refused(tmp_path):
+    names = [f"folder:{tmp_path}/{part}/flowers" for part in ("a", "b")]
+    for name in names:
+        (tmp_path / name.removeprefix("folder:")).mkdir(parents=True)
+    with pytest.raises(errors.UsageError, match="would both be written to"):
+        grid.check(configurations(tmp_path, datasets=names))
+
+
+def test_a_run_that_can_not_be_is_refused(tmp_path):
+    with pytest.raises(errors.UsageError, match="Did you mean 'finetune'"):
+        grid.check(configurations(tmp_path, normalizations=["fintune"]))
+
+
+def test_a_finished_run_of_another_configuration_is_refused(tmp_path):
+    first, *_ = configs = configurations(tmp_path)
+    record = dataclasses.replace(CONFIG, requested=first.resolved.requested)
+    record.write(first.folder)
+    first.folder.result.touch()
+    grid.check(configs)
+    changed = [dataclasses.replace(config, batch_size=7) for config in configs]
+    with pytest.raises(errors.UsageError, match="batch_size=256 there"):
+        grid.check(changed)
+    grid.check([dataclasses.replace(config, overwrite=True) for config in changed])
+
+
+def test_the_state_of_a_run_is_read_from_its_folder(tmp_path):
+    config = runs.RunConfig(dataset="digits", results_dir=str(tmp_path))
+    assert grid.state(config) == "open"
+    config.folder.path.mkdir(parents=True)
+    config.folder.config.touch()
+    assert grid.state(config) == "interrupted"
+    config.folder.failure.touch()
+    assert grid.state(config) == "failed"
+    config.folder.result.touch()
+    assert grid.state(config) == "done"
+    assert grid.state(dataclasses.replace(config, overwrite=True)) == "failed"

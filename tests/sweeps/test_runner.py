@@ -1,0 +1,55 @@
+"""Sweeps: what is skipped, what fails, and what is left to other processes."""
+
+import dataclasses
+import json
+import multiprocessing
+
+from normtest_tf import text
+from normtest_tf.sweeps import grid, runner
+from normtest_tf.system import locks
+from tests.sweeps.helpers import configurations
+
+
+@dataclasses.dataclass
+class KillWorker:
+    """A `notify` that kills the sweep's worker process when a run is announced."""
+
+    headline: str
+
+    def __call__(self, line):
+        if line.startswith(self.headline):
+            for process in multiprocessing.active_children():
+                process.kill()
+                process.join()
+
+
+def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path):
+    configs = configurations(tmp_path)
+    # No check knows of this; the recipe will fail to compare it with a number.
+    broken = dataclasses.replace(configs[0], batch_size="many")
+    broken.folder.path.mkdir(parents=True)
+    broken.folder.failure.write_text('{"error": "of last time"}')
+    tally = runner.run_all([broken, *configs[1:]], KillWorker("run 2/4"))
+    assert (tally.done, tally.failed, tally.skipped) == (2, 2, 0)
+    first, second = (
+        json.loads(config.folder.failure.read_text())["error"] for config in configs[:2]
+    )
+    assert first.startswith("TypeError: ")
+    assert "the worker process died without an error" in second
+    assert [grid.state(config) for config in configs[:2]] == ["failed"] * 2
+    tally = runner.run_all(configs, text.ignore)
+    assert (tally.done, tally.failed, tally.skipped) == (2, 0, 2)
+    assert [grid.state(config) for config in configs] == ["done"] * 4
+
+
+def test_what_another_process_runs_is_left_to_it(tmp_path, capfd):
+    configs = configurations(tmp_path)[:2]
+    with locks.only_writer(configs[0].folder.path):
+        tally = runner.run_all(configs, print)
+    assert (tally.done, tally.failed, tally.elsewhere) == (1, 0, 1)
+    assert not configs[0].folder.failure.exists()
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("run 1/2: digits cifar_resnet8 pretrain seed 1 | 0 done")
+    assert lines[1] == "  another process is running it"
+    assert lines[2].startswith("run 2/2: digits cifar_resnet8 finetune seed 1 | 0 done")
+    assert "test accuracy, " in lines[-1]
