@@ -1,1 +1,18 @@
-"""A run's model elsewhere: other formats, verified, and predictions."""
+"""A run's model elsewhere: in other formats, verified, and classifying image files.
+
+    formats        the file formats, and where an export may be written
+    writers        the model that is exported, and how each format is written
+    runtimes       loads an export with its own runtime; run in a fresh process
+    verification   writes an export and keeps it only if it matches the run's model
+    images         what the two are compared on
+    metadata       what an export says about itself: classes, statistics, origin
+    prediction     loads a model, and classifies image files
+
+Importing this package does not import TensorFlow; `writers`, `verification` and
+`prediction` do.
+"""
+
+from normtest_tf.export.formats import FORMATS, ExportError, Format
+from normtest_tf.export.metadata import describe_run
+
+__all__ = ["FORMATS", "ExportError", "Format", "describe_run"]

@@ -1,4 +1,8 @@
-"""The formats that a run's model can be exported to; light to import."""
+"""The file formats that a run's model can be exported to.
+
+A new format takes an entry in `FORMATS` here, a writer in `writers.WRITERS` and a
+loader in `runtimes.LOADERS`, all under the same name.
+"""
 
 from __future__ import annotations
 
@@ -7,63 +11,92 @@ import importlib.util
 import pathlib
 
 from normtest_tf import errors
+from normtest_tf.runs import RunFolder
 from normtest_tf.system import files
+
+OUTPUTS = ("logits", "probabilities", "features")
+
+
+class ExportError(RuntimeError):
+    """An export can't be written or run, or does not match the run's model."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A file format and what it takes to write and to reload it.
+    """A file format, and what it takes to write and reload it.
 
     Attributes:
         name: Its name on the command line.
-        suffix: How the name of such a file ends; "" for a folder.
-        modules: The modules that TensorFlow itself does not bring, by the names
-            that pip knows them under.
-        any_backend: Whether it can be written under every Keras backend.
+        suffix: The suffix of its files; "" for a format that is a folder.
+        marker: The file that identifies a folder of this format.
+        modules: The modules that it needs besides TensorFlow, by the names of
+            their packages on PyPI.
+        any_backend: Whether it can be written with every Keras backend.
     """
 
     name: str
-    suffix: str
+    suffix: str = ""
+    marker: str = ""
     modules: dict[str, str] = dataclasses.field(default_factory=dict)
     any_backend: bool = False
 
     def missing(self) -> list[str]:
-        """Returns what pip has to install before this format can be used."""
+        """Returns the packages that have to be installed to use this format."""
         return [
-            package for package, module in self.modules.items() if not _found(module)
+            package
+            for package, module in self.modules.items()
+            if not _is_installed(module)
         ]
 
     def check_installed(self) -> None:
-        """Raises `UsageError`, with the pip command, if something is missing."""
+        """Checks that everything this format needs is installed.
+
+        Raises:
+            UsageError: If not; the message has the pip command.
+        """
         if missing := self.missing():
             raise errors.UsageError(
                 f"--format={self.name} needs {' and '.join(missing)}: pip install "
                 + " ".join(missing)
             )
 
-    def default_path(self, run_dir: pathlib.Path, output: str) -> pathlib.Path:
-        """Returns where an export goes if no place is named.
+    def check_backend(self, backend: str) -> None:
+        """Checks that this format can be written with a Keras backend.
+
+        Raises:
+            UsageError: If not.
+        """
+        if not self.any_backend and backend != "tensorflow":
+            raise errors.UsageError(
+                f"--format={self.name} can only be written with TensorFlow; set "
+                f"KERAS_BACKEND=tensorflow. Received: {backend}"
+            )
+
+    def default_path(self, folder: RunFolder, output: str) -> pathlib.Path:
+        """Returns where an export goes by default.
 
         Args:
-            run_dir: The run's folder.
-            output: `logits`, `probabilities` or `features`.
+            folder: The run's folder.
+            output: One of `OUTPUTS`.
 
         Returns:
-            For example `<run_dir>/export/model-features.onnx`.
+            For example `<folder>/export/model-features.onnx`.
         """
-        kind = "" if output == "logits" else f"-{output}"
         stem = "model" if self.suffix else self.name
-        return run_dir / "export" / f"{stem}{kind}{self.suffix}"
+        if output != "logits":
+            stem += f"-{output}"
+        return folder.exports / f"{stem}{self.suffix}"
 
     def check_path(self, path: pathlib.Path, *, overwrite: bool) -> None:
-        """Checks that an export can and may be written to a path.
+        """Checks that an export may be written to a path, without writing anything.
 
         Args:
-            path: A file, or the folder of a SavedModel.
+            path: A file, or a folder if the format is one.
             overwrite: Whether an earlier export may be replaced.
 
         Raises:
-            UsageError: If not. Nothing is written either way.
+            UsageError: If it has the wrong suffix, can't be written to, or holds
+                something that must not be replaced.
         """
         if self.suffix and path.suffix != self.suffix:
             raise errors.UsageError(
@@ -73,7 +106,7 @@ class Format:
         if path.exists():
             if not self._is_export(path):
                 raise errors.UsageError(
-                    f"{path} exists and is no {self.name} export; choose another "
+                    f"{path} exists and is not an export to {self.name}; choose "
                     "--output"
                 )
             if not overwrite:
@@ -83,13 +116,11 @@ class Format:
         files.check_writable(path.parent)
 
     def _is_export(self, path: pathlib.Path) -> bool:
-        """Tells whether what lies at a path may be replaced; a folder may hold more."""
-        if self.suffix:
-            return path.is_file()
-        return (path / "saved_model.pb").is_file()
+        """Tells whether only an export would be lost by replacing `path`."""
+        return (path / self.marker if self.marker else path).is_file()
 
 
-def _found(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     """Tells whether a module can be imported, without importing it."""
     try:
         return importlib.util.find_spec(module) is not None
@@ -100,13 +131,19 @@ def _found(module: str) -> bool:
 FORMATS: dict[str, Format] = {
     entry.name: entry
     for entry in (
-        Format("keras", ".keras", any_backend=True),
-        Format("saved_model", ""),
+        Format("keras", suffix=".keras", any_backend=True),
+        Format("saved_model", marker="saved_model.pb"),
         Format(
             "onnx",
-            ".onnx",
-            {"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"},
+            suffix=".onnx",
+            modules={
+                "tf2onnx": "tf2onnx",
+                "onnx": "onnx",
+                "onnxruntime": "onnxruntime",
+            },
         ),
-        Format("litert", ".tflite", {"ai-edge-litert": "ai_edge_litert"}),
+        Format(
+            "litert", suffix=".tflite", modules={"ai-edge-litert": "ai_edge_litert"}
+        ),
     )
 }

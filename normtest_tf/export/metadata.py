@@ -1,10 +1,13 @@
-"""What a model's file says about the model: class names, statistics, origin.
+"""What an export says about itself: class names, statistics, origin.
 
-A run's folder says it in `config.json`. An export carries it inside, as the JSON
-file `normtest_tf.json`: a member of the archive that a `.keras` file is, a member
-of an archive appended to a `.tflite` file (where LiteRT's own tools keep label
-files), a file in the `assets.extra` folder of a SavedModel; and in ONNX as
-`metadata_props`, one entry a key.
+A run's folder says it in `config.json` and `result.json`. An export carries it as
+`normtest_tf.json`:
+
+    keras         a member of the zip archive that a `.keras` file is
+    litert        the member of a zip archive appended to the `.tflite` file, where
+                  LiteRT's own tools keep label files
+    saved_model   a file in the folder `assets.extra`
+    onnx          `metadata_props`, one entry per key
 """
 
 from __future__ import annotations
@@ -14,89 +17,128 @@ import pathlib
 import zipfile
 from typing import Any
 
-from normtest_tf import __version__, errors, runs
+from normtest_tf import __version__, errors
+from normtest_tf.runs import ConfigRecord, ResultRecord, RunFolder
+from normtest_tf.runs.folder import LAYOUT
 
-FORMAT = 1
-MEMBER = "normtest_tf.json"
+METADATA_FORMAT = 1
+FILE_NAME = "normtest_tf.json"
 
 
-def describe_run(run_dir: pathlib.Path, output: str) -> dict[str, Any]:
+def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
     """Returns the metadata of a finished run's model.
 
     Args:
-        run_dir: The run's folder.
-        output: What the model gives for an image: `logits`, `probabilities` or
-            `features`.
+        folder: The run's folder.
+        output: What the model computes from an image; one of `formats.OUTPUTS`.
 
     Returns:
-        Values ready for JSON.
+        Values ready for JSON. They contain no paths.
 
     Raises:
         UsageError: If the folder does not hold a finished run.
     """
-    if not run_dir.is_dir():
-        raise errors.UsageError(f"{run_dir} is not a folder; name a run's folder")
-    if not runs.is_finished(run_dir):
+    _check_is_finished(folder)
+    record, result = ConfigRecord.read(folder), ResultRecord.read(folder)
+    resolved = record.resolved.to_json()
+    return {
+        "format": METADATA_FORMAT,
+        "written_by": f"normtest_tf {__version__}",
+        "output": output,
+        "class_names": resolved["class_names"],
+        "image": {
+            "shape": resolved["image_shape"],
+            "dtype": "uint8",
+            "channels": "red, green, blue",
+        },
+        "normalization": _requested(record, "normalization", folder),
+        "statistics": resolved["statistics"],
+        "run": {
+            "dataset": _requested(record, "dataset", folder),
+            "model": _requested(record, "model", folder),
+            "weights": resolved["weights"],
+            "seed": _requested(record, "seed", folder),
+            "precision": resolved["precision"],
+            "kept_epoch": result.kept_epoch,
+            "data_fingerprint": record.data_fingerprint,
+        },
+    }
+
+
+def find(path: pathlib.Path) -> dict[str, Any]:
+    """Finds the metadata of a model, without loading the model.
+
+    Args:
+        path: A finished run's folder, its `model.keras`, or a `.keras` export.
+
+    Returns:
+        As from `describe_run`; empty if there are none.
+
+    Raises:
+        UsageError: If the path or the metadata can't be read.
+    """
+    if path.is_dir():
+        return describe_run(RunFolder(path), "logits")
+    if not path.is_file():
+        raise errors.UsageError(f"--model={path} does not exist")
+    if path.suffix != ".keras":
         raise errors.UsageError(
-            f"{run_dir} holds no finished run: it lacks result.json. A run's folder "
-            "is <results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
+            f"--model takes a .keras file or a run's folder. Received: {path}"
         )
-    config = runs.read_json(run_dir / "config.json")
-    result = runs.read_json(run_dir / "result.json")
-    try:
-        requested, resolved = config["requested"], config["resolved"]
-        return {
-            "format": FORMAT,
-            "written_by": f"normtest_tf {__version__}",
-            "output": output,
-            "class_names": list(resolved["class_names"]),
-            "image": {
-                "shape": list(resolved["image_shape"]),
-                "dtype": "uint8",
-                "channels": "red, green, blue",
-            },
-            "normalization": requested["normalization"],
-            "statistics": resolved["statistics"],
-            "run": {
-                "dataset": requested["dataset"],
-                "model": requested["model"],
-                "weights": resolved["weights"],
-                "seed": requested["seed"],
-                "precision": resolved["precision"],
-                "kept_epoch": result["kept_epoch"],
-                "data_fingerprint": config["data_fingerprint"],
-            },
-        }
-    except (LookupError, TypeError) as error:
+    inside = read_from_archive(path)
+    if inside is None and RunFolder(path.parent).is_finished():
+        return describe_run(RunFolder(path.parent), "logits")
+    return inside or {}
+
+
+def _check_is_finished(folder: RunFolder) -> None:
+    if not folder.path.is_dir():
         raise errors.UsageError(
-            f"{run_dir} was not written by this version: config.json or result.json "
-            f"lacks {errors.one_line(error)}"
-        ) from error
+            f"{folder} is not a folder. Pass the folder of a finished run: {LAYOUT}"
+        )
+    if not folder.is_finished():
+        raise errors.UsageError(
+            f"{folder} holds no finished run: {folder.result.name} is missing. Pass "
+            f"the folder of a finished run: {LAYOUT}"
+        )
+
+
+def _requested(record: ConfigRecord, name: str, folder: RunFolder) -> object:
+    """Returns the value of a run's flag."""
+    if name not in record.requested:
+        raise errors.UsageError(
+            f"{folder.config} lacks {name}; was it edited? Run it again with "
+            "--overwrite"
+        )
+    return record.requested[name]
 
 
 def append_to_archive(path: pathlib.Path, metadata: dict[str, Any]) -> None:
     """Adds the metadata to a zip archive, or appends an archive to another file."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(MEMBER, to_json(metadata))
+        archive.writestr(FILE_NAME, to_json(metadata))
 
 
 def read_from_archive(path: pathlib.Path) -> dict[str, Any] | None:
     """Returns the metadata inside a `.keras` or `.tflite` file, None if it has none.
 
     Raises:
-        UsageError: If the file is no archive or its metadata is damaged.
+        UsageError: If the file is not an archive, or its metadata are corrupt.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if MEMBER not in archive.namelist():
+            if FILE_NAME not in archive.namelist():
                 return None
-            metadata = json.loads(archive.read(MEMBER))
+            metadata = json.loads(archive.read(FILE_NAME))
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise errors.UsageError(
             f"can't read {path}: {errors.one_line(error)}"
         ) from error
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise errors.UsageError(f"{MEMBER} in {path} is not of format {FORMAT}")
+    if not isinstance(metadata, dict) or metadata.get("format") != METADATA_FORMAT:
+        raise errors.UsageError(
+            f"{FILE_NAME} in {path} is not metadata of format {METADATA_FORMAT}, the "
+            "only one that this version reads"
+        )
     return metadata
 
 

@@ -1,4 +1,4 @@
-"""Classifying image files with a model that this project wrote."""
+"""Classifies image files with the model of a run."""
 
 from __future__ import annotations
 
@@ -11,42 +11,123 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.datasets import decoding
-from normtest_tf.export import metadata as model_metadata
+from normtest_tf.export import metadata
+from normtest_tf.runs import RunFolder
 
 BATCH_SIZE = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A model and what its outputs mean.
+    """A model, and what its outputs stand for.
 
     Attributes:
-        model: From uint8 images `[n, height, width, 3]` to logits or probabilities.
-        class_names: What the outputs stand for.
-        gives_probabilities: Whether the model applies the softmax itself.
+        model: From uint8 images `[n, height, width, 3]` to logits or probabilities
+            `[n, classes]`.
+        class_names: The names of the classes.
+        has_softmax: Whether the model's outputs are probabilities already.
     """
 
     model: keras.Model
     class_names: list[str]
-    gives_probabilities: bool
+    has_softmax: bool
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of the images it takes."""
+        """Height and width of the images that it takes."""
         return self.model.input_shape[1:3]
 
+    def read(self, path: pathlib.Path) -> tuple[np.ndarray, str]:
+        """Reads an image file at the size that the model takes.
+
+        Args:
+            path: A PNG or JPEG file.
+
+        Returns:
+            uint8 `[height, width, 3]`; and a note if the image was resized, else "".
+
+        Raises:
+            UsageError: If the file can't be read or decoded; the message names it.
+        """
+        import PIL.Image
+
+        image = PIL.Image.fromarray(decoding.decode_file(path))
+        height, width = self.image_size
+        if image.size == (width, height):
+            return np.asarray(image), ""
+        resized = image.resize((width, height), PIL.Image.Resampling.BILINEAR)
+        note = f"resized from {image.width}x{image.height} to {width}x{height}"
+        return np.asarray(resized), note
+
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns the probability of every class, `[n, classes]`, for images."""
+        """Computes the probability of every class.
+
+        Args:
+            images: uint8 `[n, height, width, 3]`.
+
+        Returns:
+            float `[n, classes]`; rows sum to 1.
+        """
         outputs = self.model.predict(images, batch_size=BATCH_SIZE, verbose=0)
-        if self.gives_probabilities:
+        if self.has_softmax:
             return outputs
         return softmax(outputs.astype("float64"))
 
+    def top(self, probabilities: np.ndarray, count: int) -> str:
+        """Formats the likeliest classes of an image, as `cat 93.1%, dog 4.0%`.
+
+        Args:
+            probabilities: The image's row of `probabilities`, `[classes]`.
+            count: The number of classes to name.
+        """
+        order = np.argsort(-probabilities, kind="stable")[:count]
+        return ", ".join(f"{self.class_names[i]} {probabilities[i]:.1%}" for i in order)
+
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Returns probabilities of logits `[n, classes]`."""
+    """Returns the probabilities that belong to logits `[n, classes]`."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Classifier:
+    """Loads a classifier of raw images.
+
+    Args:
+        path: A finished run's folder, its `model.keras`, or a `.keras` export.
+        description: Its metadata. Default: those from `metadata.find`.
+
+    Returns:
+        The classifier. Without metadata, classes are named by their numbers.
+
+    Raises:
+        UsageError: If the model can't be loaded, or does not classify images.
+
+    Example:
+        ```python
+        classifier = load(pathlib.Path("results/cifar10/resnet18-finetune/seed-223"))
+        pixels, _ = classifier.read(pathlib.Path("cat.png"))
+        (row,) = classifier.probabilities(pixels[None])
+        print(classifier.top(row, count=3))
+        ```
+    """
+    if description is None:
+        description = metadata.find(path)
+    file = RunFolder(path).model if path.is_dir() else path
+    output = description.get("output")
+    if output == "features":
+        raise errors.UsageError(
+            f"{path} computes features, not classes; export it without --features"
+        )
+    model = load_model(file)
+    _check_classifies_images(model, file)
+    classes = model.output_shape[1]
+    names = description.get("class_names") or list(map(str, range(classes)))
+    if len(names) != classes:
+        raise errors.UsageError(
+            f"{file} has {classes} outputs, but its metadata name {len(names)} classes"
+        )
+    return Classifier(model, names, has_softmax=output == "probabilities")
 
 
 def load_model(path: pathlib.Path) -> keras.Model:
@@ -56,7 +137,7 @@ def load_model(path: pathlib.Path) -> keras.Model:
         UsageError: If it is missing or can't be loaded.
     """
     if not path.is_file():
-        raise errors.UsageError(f"{path} is missing or no file")
+        raise errors.UsageError(f"{path} is missing or not a file")
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, h5py and zipfile raise a dozen types.
@@ -65,96 +146,16 @@ def load_model(path: pathlib.Path) -> keras.Model:
         ) from error
 
 
-def load(path: pathlib.Path) -> Classifier:
-    """Loads a classifier of raw images.
-
-    Args:
-        path: A run's folder, its `model.keras`, or a `.keras` export.
-
-    Returns:
-        The classifier. Classes without names are called by their numbers.
-
-    Raises:
-        UsageError: If the model can't be loaded, or classifies no images.
-    """
-    metadata = find_metadata(path)
-    file = path / "model.keras" if path.is_dir() else path
-    if metadata.get("output") == "features":
-        raise errors.UsageError(
-            f"{path} gives features, not classes; export it without --features"
-        )
-    model = load_model(file)
-    shapes = (model.input_shape, model.output_shape)
-    if not all(_is_shape(*pair) for pair in zip(shapes, (4, 2), strict=True)) or (
-        shapes[0][3] != 3
-    ):
-        raise errors.UsageError(
-            f"{file} is no classifier of RGB images of a fixed size. Received: a "
-            f"model from {shapes[0]} to {shapes[1]}"
-        )
-    names = metadata.get("class_names") or list(map(str, range(shapes[1][1])))
-    if len(names) != shapes[1][1]:
-        raise errors.UsageError(
-            f"{file} tells {shapes[1][1]} classes apart, but {len(names)} class "
-            "names belong to it"
-        )
-    return Classifier(model, names, metadata.get("output") == "probabilities")
+def _check_classifies_images(model: keras.Model, file: pathlib.Path) -> None:
+    inputs, outputs = model.input_shape, model.output_shape
+    if _has_fixed_shape(inputs, 4) and _has_fixed_shape(outputs, 2) and inputs[3] == 3:
+        return
+    raise errors.UsageError(
+        f"{file} is not a classifier of RGB images of a fixed size. Received: a model "
+        f"from {inputs} to {outputs}"
+    )
 
 
-def find_metadata(path: pathlib.Path) -> dict[str, Any]:
-    """Returns the metadata that belong to a model, or nothing.
-
-    Args:
-        path: A run's folder, its `model.keras`, or a `.keras` export.
-
-    Raises:
-        UsageError: If the path or the metadata can't be read.
-    """
-    if path.is_dir():
-        return model_metadata.describe_run(path, "logits")
-    if path.suffix != ".keras":
-        raise errors.UsageError(
-            f"--model takes a .keras file or a run's folder. Received: {path}"
-        )
-    if not path.is_file():
-        raise errors.UsageError(f"--model={path} does not exist")
-    inside = model_metadata.read_from_archive(path)
-    if inside is None and (path.parent / "result.json").is_file():
-        return model_metadata.describe_run(path.parent, "logits")
-    return inside or {}
-
-
-def read_image(
-    path: pathlib.Path, image_size: tuple[int, int]
-) -> tuple[np.ndarray, str]:
-    """Reads one image file at the size that a model takes.
-
-    Args:
-        path: A PNG or JPEG file.
-        image_size: Height and width.
-
-    Returns:
-        uint8 `[height, width, 3]`, and a note if the image had to be resized.
-
-    Raises:
-        UsageError: If the file can't be read or decoded; it names the file.
-    """
-    import PIL.Image
-
-    image = PIL.Image.fromarray(decoding.decode_file(path))
-    size = image_size[::-1]
-    if image.size == size:
-        return np.asarray(image), ""
-    note = f"resized from {image.width}x{image.height} to {size[0]}x{size[1]}"
-    return np.asarray(image.resize(size, PIL.Image.Resampling.BILINEAR)), note
-
-
-def top(probabilities: np.ndarray, class_names: list[str], count: int) -> str:
-    """Returns the likeliest classes of one image, as `cat 93.1%, dog 4.0%`."""
-    order = np.argsort(-probabilities, kind="stable")[:count]
-    return ", ".join(f"{class_names[i]} {probabilities[i]:.1%}" for i in order)
-
-
-def _is_shape(shape: object, rank: int) -> bool:
-    """Tells whether a model's shape has that rank and only the batch is free."""
+def _has_fixed_shape(shape: object, rank: int) -> bool:
+    """Tells whether a model's shape has that rank, and only its batch size is free."""
     return isinstance(shape, tuple) and len(shape) == rank and None not in shape[1:]

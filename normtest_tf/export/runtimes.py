@@ -1,8 +1,8 @@
-"""Runs an exported model with its own runtime and nothing of this package.
+"""Runs an exported model with its own runtime, without this package.
 
-    python reloading.py FORMAT MODEL IMAGES.npy OUTPUTS.npy
+    python runtimes.py FORMAT MODEL IMAGES.npy OUTPUTS.npy
 
-This file is a program of its own, started in a fresh process by `exporting`.
+This file is a program of its own, which `verification` runs in a fresh process.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-Run = Callable[["np.ndarray"], "np.ndarray"]
+Run = Callable[["np.ndarray"], "np.ndarray"]  # From images to outputs.
 
-BATCH_SIZE = 32  # The last batch is smaller, so that two sizes get tried.
+BATCH_SIZE = 32  # The last batch is smaller, so two sizes are tried.
 
 
 def load_keras(path: str) -> Run:
@@ -36,7 +36,7 @@ def load_saved_model(path: str) -> Run:
 
 
 def load_onnx(path: str) -> Run:
-    """Loads an ONNX file with onnxruntime; it may ask for nothing but the image."""
+    """Loads an ONNX file with onnxruntime; images must be its only input."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -61,7 +61,7 @@ def load_litert(path: str) -> Run:
     return run
 
 
-LOADERS = {
+LOADERS: dict[str, Callable[[str], Run]] = {
     "keras": load_keras,
     "saved_model": load_saved_model,
     "onnx": load_onnx,
@@ -69,15 +69,17 @@ LOADERS = {
 }
 
 
-def main(name: str, model: str, images: str, outputs: str) -> None:
-    """Runs the model on the images and writes what it gives."""
-    # The script's own folder would let our modules shadow others' of that name.
+def main(format_name: str, model: str, images: str, outputs: str) -> None:
+    """Runs a model on the images of one file, and writes its outputs to another."""
+    # Python puts this file's folder first, where its neighbours would shadow
+    # other people's modules of the same name.
     sys.path.pop(0)
-    sys.modules["normtest_tf"] = None  # Importing it raises ImportError.
+    # Importing the package now raises ImportError.
+    sys.modules["normtest_tf"] = None  # type: ignore[assignment]
     import numpy as np
 
     pixels = np.load(images)
-    run = LOADERS[name](model)
+    run = LOADERS[format_name](model)
     batches = [
         run(pixels[start : start + BATCH_SIZE])
         for start in range(0, len(pixels), BATCH_SIZE)

@@ -1,0 +1,199 @@
+"""The model that is exported, and how each format is written.
+
+An export takes raw uint8 RGB images `[n, height, width, 3]`, n free, normalises them
+itself, and returns float32. It computes in float32, whatever the precision that the
+run trained in.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import tempfile
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from normtest_tf.export import metadata
+from normtest_tf.export.formats import ExportError
+
+if TYPE_CHECKING:
+    import onnx
+
+# (model from `build`, path, metadata)
+Writer = Callable[[keras.Model, pathlib.Path, dict[str, Any]], None]
+
+
+def build(model: keras.Model, output: str) -> keras.Model:
+    """Returns the model to export: the same weights, float32 throughout.
+
+    Args:
+        model: A run's model, from raw images to logits, whose last layer is the
+            head.
+        output: `logits`, `probabilities`, or `features` for the head's inputs.
+
+    Returns:
+        A model of stock Keras layers from `image` to that output.
+    """
+    model = in_float32(model)
+    if output == "logits":
+        return model
+    if output == "probabilities":
+        softmax = keras.layers.Softmax(dtype="float32", name="probabilities")
+        return keras.Model(model.input, softmax(model.output), name="classifier")
+    features = model.get_layer("head").input
+    return keras.Model(model.input, features, name="features")
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns a copy of a model, weights included, that computes in float32."""
+    return _rebuilt(model, _float32)
+
+
+def _rebuilt(
+    model: keras.Model, rebuild: Callable[[keras.layers.Layer], keras.layers.Layer]
+) -> keras.Model:
+    """Returns a copy of a model, weights included, with each layer rebuilt."""
+    copy = keras.models.clone_model(model, clone_function=rebuild, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Returns a copy of a layer, without its weights, that computes in float32."""
+    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+
+def write(
+    model: keras.Model,
+    path: pathlib.Path,
+    format_name: str,
+    description: dict[str, Any],
+) -> None:
+    """Writes an export without verifying it; see `verification.export`.
+
+    Args:
+        model: A model from `build`.
+        path: The file to write, or the folder of a SavedModel.
+        format_name: A key of `formats.FORMATS`.
+        description: The metadata, from `metadata.describe_run`.
+
+    Raises:
+        ExportError: If the model can't be written in this format.
+    """
+    WRITERS[format_name](model, path, description)
+
+
+def _write_keras(
+    model: keras.Model, path: pathlib.Path, description: dict[str, Any]
+) -> None:
+    model.save(path)
+    metadata.append_to_archive(path, description)
+
+
+def _write_saved_model(
+    model: keras.Model, path: pathlib.Path, description: dict[str, Any]
+) -> None:
+    model.export(str(path), format="tf_saved_model", verbose=False)
+    # TensorFlow's folder for files that belong to a model, but that it does not read.
+    extra = path / "assets.extra"
+    extra.mkdir()
+    text = metadata.to_json(description)
+    (extra / metadata.FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def _write_litert(
+    model: keras.Model, path: pathlib.Path, description: dict[str, Any]
+) -> None:
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(folder, format="tf_saved_model", verbose=False)
+        # By default, it uses only operations that every LiteRT interpreter has.
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        path.write_bytes(converter.convert())
+    metadata.append_to_archive(path, description)
+
+
+def _write_onnx(
+    model: keras.Model, path: pathlib.Path, description: dict[str, Any]
+) -> None:
+    import onnx
+
+    _convert_to_onnx(model, path)
+    file = onnx.load(str(path))
+    names = [tensor.name for tensor in file.graph.input]
+    if names != ["image"]:
+        raise ExportError(
+            f"the ONNX graph must have the input image alone. Received: {names}"
+        )
+    _name_output(file.graph, description["output"])
+    properties = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in description.items()
+    }
+    onnx.helper.set_model_props(file, properties)
+    onnx.checker.check_model(file)
+    onnx.save(file, str(path))
+
+
+def _convert_to_onnx(model: keras.Model, path: pathlib.Path) -> None:
+    with warnings.catch_warnings():
+        # Keras looks for `np.object`, which makes NumPy warn.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        rebuilt = _rebuilt(model, _onnx_layer)
+        # Without a signature, Keras requires a model that has been called before.
+        rebuilt.export(
+            str(path), format="onnx", verbose=False, input_signature=rebuilt.inputs
+        )
+
+
+def _onnx_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Returns a copy of a layer, without its weights, that ONNX can express."""
+    if isinstance(layer, keras.layers.Normalization):
+        return as_rescaling(layer)
+    return _float32(layer)
+
+
+def as_rescaling(layer: keras.layers.Normalization) -> keras.layers.Rescaling:
+    """Returns the `Rescaling` that computes what a `Normalization` computes.
+
+    The constants of a `Normalization` are tensors, which tf2onnx turns into further
+    inputs of the graph. Those of a `Rescaling` are numbers, which stay inside.
+
+    Args:
+        layer: A built layer with one mean and one variance per channel.
+
+    Returns:
+        A float32 layer of the same name.
+    """
+    mean = np.array(layer.input_mean, "float64").ravel()
+    std = np.sqrt(np.array(layer.input_variance, "float64").ravel())
+    return keras.layers.Rescaling(
+        scale=(1 / std).tolist(),
+        offset=(-mean / std).tolist(),
+        dtype="float32",
+        name=layer.name,
+    )
+
+
+def _name_output(graph: onnx.GraphProto, name: str) -> None:
+    """Names the only output of an ONNX graph, and its batch dimension."""
+    (output,) = graph.output
+    for node in graph.node:
+        node.output[:] = [name if x == output.name else x for x in node.output]
+        node.input[:] = [name if x == output.name else x for x in node.input]
+    output.name = name
+    for tensor in (*graph.input, *graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+WRITERS: dict[str, Writer] = {
+    "keras": _write_keras,
+    "saved_model": _write_saved_model,
+    "onnx": _write_onnx,
+    "litert": _write_litert,
+}

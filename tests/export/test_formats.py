@@ -1,0 +1,63 @@
+"""Formats: what they need, and where they may be written."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from normtest_tf import errors
+from normtest_tf.export import FORMATS, runtimes, writers
+from normtest_tf.export.formats import OUTPUTS
+from normtest_tf.runs import RunFolder
+
+
+def test_every_format_has_a_writer_and_a_loader():
+    assert FORMATS.keys() == writers.WRITERS.keys() == runtimes.LOADERS.keys()
+
+
+def test_a_missing_runtime_is_named_with_the_pip_command():
+    entry = dataclasses.replace(FORMATS["onnx"], modules={"some-onnx": "no_such"})
+    with pytest.raises(errors.UsageError, match="pip install some-onnx"):
+        entry.check_installed()
+
+
+def test_only_keras_files_are_written_without_tensorflow():
+    FORMATS["keras"].check_backend("jax")
+    for name in ("saved_model", "onnx", "litert"):
+        FORMATS[name].check_backend("tensorflow")
+        with pytest.raises(errors.UsageError, match="KERAS_BACKEND=tensorflow"):
+            FORMATS[name].check_backend("jax")
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_default_paths_all_differ(output):
+    folder = RunFolder(pathlib.Path("run"))
+    paths = [entry.default_path(folder, output) for entry in FORMATS.values()]
+    assert len(set(paths)) == len(FORMATS)
+    for entry, path in zip(FORMATS.values(), paths, strict=True):
+        assert path.parent == pathlib.Path("run/export")
+        entry.check_path(path, overwrite=False)
+        assert (output in path.name) == (output != "logits")
+
+
+def test_a_file_is_replaced_only_when_asked_to(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.touch()
+    FORMATS["onnx"].check_path(path, overwrite=True)
+    with pytest.raises(errors.UsageError, match="--overwrite"):
+        FORMATS["onnx"].check_path(path, overwrite=False)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(errors.UsageError, match="not an export to onnx"):
+        FORMATS["onnx"].check_path(path, overwrite=True)
+
+
+def test_a_folder_that_is_not_a_saved_model_is_never_replaced(tmp_path):
+    entry = FORMATS["saved_model"]
+    (tmp_path / "holidays.jpg").touch()
+    with pytest.raises(errors.UsageError, match="not an export to saved_model"):
+        entry.check_path(tmp_path, overwrite=True)
+    (tmp_path / "saved_model.pb").touch()
+    entry.check_path(tmp_path, overwrite=True)
+    with pytest.raises(errors.UsageError, match="--overwrite"):
+        entry.check_path(tmp_path, overwrite=False)

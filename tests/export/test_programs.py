@@ -1,0 +1,155 @@
+"""experiments.export and experiments.predict, as a user runs them."""
+
+import zipfile
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+
+from normtest_tf.export import prediction
+from normtest_tf.normalization import normalization_layer
+from tests.export.helpers import (
+    NAMES,
+    SHAPE,
+    STATISTICS,
+    build,
+    small_model,
+    write_run,
+)
+from tests.helpers.programs import assert_refused, run
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory):
+    """Returns the folder of a finished run on the digits."""
+    shape, names = (32, 32, 3), list("0123456789")
+    model = build(normalization_layer(STATISTICS, shape), shape=shape, classes=10)
+    path = tmp_path_factory.mktemp("results") / "seed-223"
+    return write_run(path, shape=shape, names=names, model=model)
+
+
+def test_export_writes_compares_and_does_not_replace(digits_run):
+    flags = [
+        f"--run_dir={digits_run}",
+        "--check_on=test",
+        "--check_images=40",
+        "--probabilities",
+    ]
+    first = run("export", *flags)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    assert "on 40 images; 0 of them" in first.stdout
+    path = digits_run.path / "export" / "model-probabilities.keras"
+    assert str(path) in first.stdout
+    written = path.stat().st_mtime_ns
+    again = run("export", *flags)
+    assert_refused(again, "--overwrite")
+    assert path.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--format=tflite"], "keras|saved_model|onnx|litert"),
+        (["--probabilities", "--features"], "probabilities"),
+        (["--output=model.h5"], "must end in .keras"),
+        (["--format=saved_model", "--output=."], "not an export to saved_model"),
+        (["--output=/proc/x/y.keras"], "can't write"),
+        (["--check_images=0"], "check_images"),
+        (["--run_dir=missing"], "missing is not a folder"),
+        (["--run_dir=."], "no finished run"),
+    ],
+)
+def test_export_with_bad_flags(flags, words, digits_run, tmp_path):
+    result = run("export", f"--run_dir={digits_run}", *flags, cwd=tmp_path)
+    assert_refused(result, words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "is missing"), (b"half", "can't load")]
+)
+def test_export_of_a_missing_or_corrupt_model(content, words, tmp_path):
+    folder = write_run(tmp_path)
+    if content:
+        folder.model.write_bytes(content)
+    assert_refused(run("export", "--run_dir=.", cwd=tmp_path), words)
+    assert not folder.exports.exists()
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """Returns the folder of a finished run of the small model."""
+    return write_run(tmp_path_factory.mktemp("run"), model=small_model())
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Returns a folder of noise: of the model's size, of another, grey, and corrupt."""
+    folder = tmp_path_factory.mktemp("images")
+    generator = np.random.default_rng(1)
+    height, width, _ = SHAPE
+    for name, shape in [
+        ("right.png", SHAPE),
+        ("large.png", (40, 30, 3)),
+        ("grey.png", (height, width)),
+    ]:
+        pixels = generator.integers(0, 256, shape, dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(folder / name)
+    (folder / "broken.png").write_bytes((folder / "right.png").read_bytes()[:300])
+    (folder / "text.jpg").write_text("no image")
+    return folder
+
+
+def test_predict_classifies_files_by_name(small_run, images):
+    files = [str(images / name) for name in ("right.png", "large.png", "grey.png")]
+    result = run("predict", f"--model={small_run}", "--top=2", *files)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    right, large, grey = result.stdout.splitlines()
+    pixels = np.asarray(PIL.Image.open(files[0]))[None]
+    logits = keras.models.load_model(small_run.model).predict(pixels, verbose=0)
+    (row,) = prediction.softmax(logits)
+    first, second = np.argsort(-row)[:2]
+    classes = [f"{NAMES[i]} {row[i]:.1%}" for i in (first, second)]
+    assert right == f"{files[0]}: {', '.join(classes)}"
+    assert large.endswith("(resized from 30x40 to 24x16)")
+    assert grey.startswith(files[2])
+    assert "resized" not in grey
+
+
+def test_predict_names_each_bad_file_and_classifies_the_others(small_run, images):
+    names = ["broken.png", "right.png", "text.jpg", "missing.png", "."]
+    files = [str(images / name) for name in names]
+    result = run("predict", f"--model={small_run.model}", *files)
+    assert result.returncode == 2
+    (line,) = result.stdout.splitlines()
+    assert line.startswith(files[1])
+    lines = result.stderr.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("error: ") for line in lines)
+    bad = ["broken.png", "text.jpg", "missing.png", ""]
+    for line, name in zip(lines, bad, strict=True):
+        assert str(images / name) in line
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["image.png"], "--model"),
+        (["--model=missing.keras", "image.png"], "missing.keras does not exist"),
+        (["--model=.", "image.png"], "no finished run"),
+        (["--model=text.h5", "image.png"], "takes a .keras file"),
+        (["--model=text.keras", "image.png"], "can't read text.keras"),
+        (["--model=empty.keras", "image.png"], "can't load empty.keras"),
+        (["--model=text.keras"], "name one or more image files"),
+        (["--model=text.keras", "--top=0", "image.png"], "top"),
+    ],
+)
+def test_predict_with_bad_input(flags, words, tmp_path):
+    (tmp_path / "text.keras").write_text("no model")
+    (tmp_path / "text.h5").write_text("no model")
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
+        archive.writestr("other.json", "{}")
+    assert_refused(run("predict", *flags, cwd=tmp_path), words)
