@@ -1,4 +1,4 @@
-"""From a results folder's runs to what a report states about them."""
+"""One setting against another, over all cells of a results folder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from normtest_tf.analysis import effects, verdicts
 from normtest_tf.analysis.results import Cell, Results
-
-CONTROL = "pretrain"
+from normtest_tf.normalization import CONTROL
+from normtest_tf.runs import Rule
+from normtest_tf.runs.history import FINAL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Comparison:
     Attributes:
         treatment: The setting that is better where differences are positive.
         control: The other one.
-        rule: How epochs were chosen; a key of `results.RULES`.
-        margin: The difference that matters, in percentage points.
-        differences: Paired differences in points, by cell and seed.
+        rule: How epochs were chosen.
+        margin: The smallest difference that matters, in percentage points.
+        seed_differences: Paired differences in points, by cell and seed.
         judgements: What they show, by cell.
         pooled: The mean over cells, bootstrapped over cells and seeds.
         over_cells: The same mean with the t interval of the cells' means.
@@ -30,12 +31,16 @@ class Comparison:
 
     treatment: str
     control: str
-    rule: str
+    rule: Rule
     margin: float
-    differences: dict[Cell, dict[int, float]]
+    seed_differences: dict[Cell, dict[int, float]]
     judgements: dict[Cell, verdicts.Judgement]
     pooled: effects.PooledEffect
     over_cells: effects.Estimate
+
+    def __str__(self) -> str:
+        """Returns the comparison as a difference of settings."""
+        return f"{self.treatment} - {self.control}"
 
 
 def compare(
@@ -43,45 +48,54 @@ def compare(
     treatment: str,
     control: str = CONTROL,
     *,
-    rule: str = "final",
+    rule: Rule = FINAL,
     margin: float = 0.5,
 ) -> Comparison | None:
     """Compares two settings, seed by seed, in every cell that has both.
 
     Args:
         results: The runs.
-        treatment: A setting.
-        control: The setting to subtract.
-        rule: A key of `results.RULES`.
+        treatment: The name of a setting.
+        control: The name of the setting to subtract.
+        rule: How to choose the epoch whose accuracy counts.
         margin: The smallest difference that matters, in percentage points.
 
     Returns:
         The comparison; None if no cell has both settings for the same seed.
     """
-    differences = {
-        cell: results.differences(cell, treatment, control, rule)
+    found = {
+        cell: results.paired_differences(cell, treatment, control, rule)
         for cell in results.cells
     }
-    differences = {cell: pairs for cell, pairs in differences.items() if pairs}
-    if not differences:
+    found = {cell: by_seed for cell, by_seed in found.items() if by_seed}
+    if not found:
         return None
-    values = {cell: list(pairs.values()) for cell, pairs in differences.items()}
+    values = {cell: list(by_seed.values()) for cell, by_seed in found.items()}
     return Comparison(
-        treatment,
-        control,
-        rule,
-        margin,
-        differences,
-        verdicts.judge_family(
-            values, margin=margin, treatment=treatment, control=control
+        treatment=treatment,
+        control=control,
+        rule=rule,
+        margin=margin,
+        seed_differences=found,
+        judgements=verdicts.judge_family(
+            values, treatment=treatment, control=control, margin=margin
         ),
-        effects.pooled_effect(list(values.values())),
-        effects.mean_over_cells(list(values.values())),
+        pooled=effects.pooled_effect(list(values.values())),
+        over_cells=effects.mean_over_cells(list(values.values())),
     )
 
 
-def comparisons(results: Results, *, rule: str, margin: float) -> list[Comparison]:
-    """Compares every setting with `pretrain`; `finetune` comes first."""
+def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparison]:
+    """Compares every setting with `CONTROL`, in the order of the registry.
+
+    Args:
+        results: The runs.
+        rule: How to choose the epoch whose accuracy counts.
+        margin: The smallest difference that matters, in percentage points.
+
+    Returns:
+        The comparisons for which there are pairs of runs.
+    """
     found = [
         compare(results, setting, rule=rule, margin=margin)
         for setting in results.settings
@@ -90,16 +104,24 @@ def comparisons(results: Results, *, rule: str, margin: float) -> list[Compariso
     return [comparison for comparison in found if comparison is not None]
 
 
-def test_set_error(results: Results, cell: Cell, setting: str, rule: str) -> float:
+def test_set_error(results: Results, cell: Cell, setting: str, rule: Rule) -> float:
     """Returns the binomial standard error of a setting's mean accuracy, in points.
 
-    It is what the choice of test images alone leaves open; more seeds don't
-    make it smaller, but it is largely shared by the settings, which are tested on
-    the same images.
+    It is the uncertainty due to the choice of test images. More seeds don't reduce
+    it, but settings largely share it, since they are tested on the same images.
+
+    Args:
+        results: The runs.
+        cell: A data set and a model.
+        setting: The name of a setting.
+        rule: How to choose the epoch whose accuracy counts.
+
+    Returns:
+        The standard error; NaN if there is no accuracy.
     """
     accuracies = list(results.accuracies(cell, setting, rule).values())
     if not accuracies:
         return math.nan
-    examples = results.of(cell, setting)[0].config["resolved"]["test_examples"]
+    examples = results.runs_of(cell, setting)[0].config.resolved.test_examples
     mean = float(np.mean(accuracies))
     return 100 * effects.binomial_standard_error(mean, examples)

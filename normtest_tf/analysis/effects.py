@@ -1,7 +1,7 @@
 """Means with intervals: of differences of paired runs, and over cells.
 
-Pure functions on arrays; nothing here knows of Keras or of folders. Accuracies
-and differences are in the units they come in.
+Pure functions of arrays. Results are in the units of the values given, such as
+percentage points.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from scipy import stats
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean, of paired differences or of anything else, with its t interval.
+    """A mean, usually of paired differences, with its t interval.
 
     Attributes:
-        n: Number of values.
+        n: The number of values.
         mean: Their mean.
-        sd: Their standard deviation, n - 1 in the denominator; NaN for one value.
-        low: Lower end of the confidence interval; -inf for one value.
-        high: Upper end; inf for one value.
-        confidence: Of the interval, such as 0.95.
+        sd: Their standard deviation, with n - 1 in the denominator; NaN for one value.
+        low: The lower end of the confidence interval; -inf for one value.
+        high: The upper end; inf for one value.
+        confidence: The confidence level of the interval, such as 0.95.
     """
 
     n: int
@@ -50,12 +50,12 @@ class PooledEffect:
     """The mean over cells of their mean differences, with a bootstrap interval.
 
     Attributes:
-        mean: Mean over cells; a cell counts the same however many pairs it has.
-        low: Lower end of the interval.
-        high: Upper end.
-        cells: Number of cells.
-        pairs: Number of pairs in all cells together.
-        confidence: Of the interval, such as 0.95.
+        mean: The mean over cells; each cell counts once, however many pairs it has.
+        low: The lower end of the interval.
+        high: The upper end.
+        cells: The number of cells.
+        pairs: The number of pairs in all cells together.
+        confidence: The confidence level of the interval, such as 0.95.
     """
 
     mean: float
@@ -66,53 +66,65 @@ class PooledEffect:
     confidence: float
 
 
-def estimate_mean(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+def estimate_mean(
+    values: Sequence[float] | np.ndarray, confidence: float = 0.95
+) -> Estimate:
     """Estimates a mean from independent values, such as paired differences.
 
     Runs with the same seed form a pair: they share the head's initial weights, the
-    order of examples and the augmentations, so most of what varies from seed to
-    seed cancels out in the difference.
+    order of examples and the augmentation, so most of the variation from seed to
+    seed cancels in their difference.
 
     Args:
-        values: At least one.
-        confidence: Of the interval.
+        values: float `[n]`, at least one.
+        confidence: The confidence level of the interval.
 
     Returns:
-        Mean, spread and the two-sided interval of Student's t.
+        The mean, the spread and the two-sided interval of Student's t.
 
     Raises:
         ValueError: If there are no values.
+
+    Example:
+    ```python
+    estimate = estimate_mean([0.2, 0.5, 0.1])
+    print(f"{estimate.mean:+.2f} ± {estimate.half_width:.2f}")
+    ```
     """
-    values = as_array(values)
-    n, mean = len(values), float(values.mean())
+    array = as_array(values)
+    n, mean = len(array), float(array.mean())
     if n == 1:
         return Estimate(1, mean, math.nan, -math.inf, math.inf, confidence)
-    sd = 0.0 if all_equal(values) else float(values.std(ddof=1))
+    sd = 0.0 if all_equal(array) else float(array.std(ddof=1))
     half_width = float(stats.t.ppf((1 + confidence) / 2, n - 1) * sd / math.sqrt(n))
     return Estimate(n, mean, sd, mean - half_width, mean + half_width, confidence)
 
 
-def as_array(values: Sequence[float]) -> np.ndarray:
-    """Returns values, at least one, as float64; else raises `ValueError`."""
-    values = np.asarray(values, float)
-    if not len(values):
+def as_array(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Returns at least one value as float64; raises `ValueError` if there is none."""
+    array = np.asarray(values, float)
+    if not len(array):
         raise ValueError("values must hold at least one pair. Received: none")
-    return values
+    return array
 
 
 def all_equal(values: np.ndarray) -> bool:
-    """Returns whether values differ by no more than rounding, if at all."""
+    """Tells whether values are equal up to rounding."""
     return bool(np.ptp(values) <= 1e-9 * np.abs(values).max())
 
 
 def binomial_standard_error(accuracy: float, examples: int) -> float:
-    """Returns the standard error of an accuracy measured on so many examples.
+    """Returns the standard error that a finite test set gives an accuracy.
 
-    It is the uncertainty of a single run that comes from the test set alone.
+    It is the part of a single run's uncertainty that is due to the choice of test
+    examples.
 
     Args:
         accuracy: From 0 to 1.
-        examples: Number of test examples.
+        examples: The number of test examples.
+
+    Returns:
+        The standard error, in the units of `accuracy`.
     """
     return math.sqrt(accuracy * (1 - accuracy) / examples)
 
@@ -122,17 +134,17 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Returns the bias-corrected and accelerated bootstrap interval of the mean.
 
-    It does without normality but needs pairs: with fewer than about ten it is too
+    It does not assume normality but needs pairs: with fewer than about ten it is too
     narrow, and Student's t is the one to trust (Efron, 1987).
 
     Args:
-        differences: One a pair.
-        confidence: Of the interval.
-        seed: Of the resampling.
+        differences: float `[n]`, one per pair.
+        confidence: The confidence level of the interval.
+        seed: The seed of the resampling.
 
     Returns:
-        Lower and upper end; the mean twice if all differences are equal; NaN twice
-        for a single pair.
+        The lower and the upper end; the mean twice if all differences are equal; NaN
+        twice for a single pair.
 
     Raises:
         ValueError: If there are no pairs.
@@ -162,25 +174,25 @@ def pooled_effect(
     The interval is a percentile interval of the hierarchical bootstrap (Davison and
     Hinkley, 1997, section 3.8): cells are drawn with replacement, then pairs within
     each drawn cell. rliable (Agarwal et al., 2021) draws pairs within fixed cells;
-    drawing cells, too, makes the interval speak of new data sets and models.
+    drawing cells as well extends the interval to new data sets and models.
 
-    Cells are taken as independent, the pairs of a cell as well. Seeds may be shared
-    between cells as long as a seed that favours a setting in one cell tells nothing
-    about the others; otherwise the interval is too narrow.
+    Cells are assumed independent, and so are the pairs of a cell. Cells may share
+    seeds as long as a seed that favours a setting in one cell says nothing about
+    the others; otherwise the interval is too narrow.
 
-    Few cells make it too narrow. In 2,000 simulated studies (5 pairs a cell, normal
+    With few cells it is too narrow. In 2,000 simulated studies (5 pairs a cell, normal
     with an sd of 0.44) the 95% interval covered the truth in 83%, 90% and 93% of
     cases with 4, 8 and 16 cells whose true means had an sd of 1; in 90%, 94% and 96%
-    at an sd of 0.3; in 96% to 99% where all cells had one mean. Below about 15 cells
-    trust `mean_over_cells`, which covered 94% to 96% throughout. A single cell is
-    drawn every time: the interval then is the bootstrap of its pairs and says
-    nothing about other cells.
+    at an sd of 0.3; in 96% to 99% where all cells shared one mean. Below about 15
+    cells trust `mean_over_cells`, which covered 94% to 96% throughout. A single cell
+    is drawn every time: its interval is the bootstrap of its pairs and says nothing
+    about other cells.
 
     Args:
         cells: The differences of each cell, at least one; lengths may differ.
-        confidence: Of the interval.
-        resamples: Number of bootstrap samples.
-        seed: Of the resampling.
+        confidence: The confidence level of the interval.
+        resamples: The number of bootstrap samples.
+        seed: The seed of the resampling.
 
     Returns:
         The mean over cells of their mean differences, and its interval.
@@ -196,7 +208,7 @@ def pooled_effect(
 
     rng = np.random.default_rng(seed)
     resampled = np.zeros(resamples)
-    # One cell of every sample at a time keeps memory small.
+    # One drawn cell of every sample at a time keeps memory small.
     for _ in cells:
         drawn = rng.integers(len(cells), size=(resamples, 1))
         pairs = rng.integers(sizes[drawn], size=(resamples, sizes.max()))
@@ -219,18 +231,17 @@ def mean_over_cells(
 ) -> Estimate:
     """Averages the effect over cells, with the t interval of the cells' means.
 
-    A cell counts as one observation, whatever spread its pairs have. Like the
-    interval of `pooled_effect` this one speaks of new data sets and models, and with
-    few cells it is the one to trust: it covers what it says from two cells on if
-    the cells' means are about normal.
+    A cell counts as one observation, whatever the spread of its pairs. Like that of
+    `pooled_effect`, this interval extends to new data sets and models, and with few
+    cells it is the one to trust: its coverage is right from two cells on if the
+    cells' means are about normal.
 
     Args:
         cells: The differences of each cell, at least one; lengths may differ.
-        confidence: Of the interval.
+        confidence: The confidence level of the interval.
 
     Returns:
-        The effect whose `n` is the number of cells and whose `sd` is that of their
-        means.
+        The mean over cells; `n` is the number of cells and `sd` that of their means.
 
     Raises:
         ValueError: If there are no cells or one has no pairs.

@@ -1,4 +1,4 @@
-"""How many pairs of runs show a difference."""
+"""How many pairs of runs detect a difference."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from scipy import stats
 def pairs_needed(
     sd: float, difference: float, power: float = 0.8, level: float = 0.05
 ) -> int:
-    """Returns how many pairs a two-sided paired t test needs to see a difference.
+    """Returns how many pairs a two-sided paired t test needs to detect a difference.
 
     Args:
-        sd: Standard deviation of the paired differences.
-        difference: True mean difference to be seen, in the same units.
-        power: Probability of seeing it.
-        level: Of the test.
+        sd: The standard deviation of the paired differences.
+        difference: The true mean difference to detect, in the same units.
+        power: The probability of detecting it.
+        level: The significance level of the test.
 
     Returns:
         The smallest number of pairs, at least 2.
 
     Raises:
-        ValueError: If `difference` is 0, which no number of pairs can show, or `sd`
-            is no number from 0 up.
+        ValueError: If `difference` is 0, which no number of pairs can detect, or if
+            `sd` is negative or NaN.
     """
     if difference == 0 or not sd >= 0:
         raise ValueError(
-            "difference must not be 0 and sd not negative. "
+            "difference must not be 0, and sd must be at least 0. "
             f"Received: difference={difference}, sd={sd}"
         )
     if sd == 0:

@@ -1,33 +1,46 @@
-"""Reading back a results folder: all finished runs, and what is missing."""
+"""A results folder read back: its finished runs, and what is missing."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from normtest_tf import errors, runs, sweeps
-from normtest_tf.backbones import ARCHITECTURES
+from normtest_tf import errors
+from normtest_tf.backbones.registry import ARCHITECTURES, LIST_MODELS
 from normtest_tf.datasets import DATASETS
-from normtest_tf.normalization import SETTINGS
+from normtest_tf.normalization import SETTINGS, Setting
+from normtest_tf.runs import (
+    ConfigRecord,
+    ResultRecord,
+    Rule,
+    RunFolder,
+    RunName,
+    folder,
+    history,
+    plan,
+)
+from normtest_tf.system import files
+from normtest_tf.training.epochs import EpochRow
 
-LAYOUT = "<dataset>/<model>-<normalization>/seed-<n>/result.json"
-# How an epoch is chosen, and the column of `result.json` that holds its accuracy.
-RULES = {
-    "final": "final_test_accuracy",
-    "best_test": "best_test_accuracy",
-    "selected": "selected_test_accuracy",
-}
-RULE_NAMES = {
-    "final": "final epoch",
-    "best_test": "best epoch on the test images",
-    "selected": "best epoch on the validation images",
-}
-Cell = tuple[str, str]  # A data set and a model.
+# Runs of a cell may differ in these and still be compared.
+_FREE = ("normalization", "seed", "keep")
+
+
+class Cell(NamedTuple):
+    """A data set and a model: the unit in which settings are compared.
+
+    Attributes:
+        dataset: The data set's name in paths of results.
+        model: The network's name.
+    """
+
+    dataset: str
+    model: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,31 +48,26 @@ class Run:
     """One finished run.
 
     Attributes:
-        dataset: Name of the data set's folder.
-        model: Name of the model.
-        normalization: The setting.
-        seed: The seed.
+        name: Data set, model, setting and seed.
         config: What `config.json` holds.
         result: What `result.json` holds.
-        history: What `history.csv` holds, one dict an epoch.
+        history: What `history.csv` holds, one row per epoch.
     """
 
-    dataset: str
-    model: str
-    normalization: str
-    seed: int
-    config: dict[str, Any]
-    result: dict[str, Any]
-    history: list[dict[str, float]]
+    name: RunName
+    config: ConfigRecord
+    result: ResultRecord
+    history: list[EpochRow]
 
     @property
     def cell(self) -> Cell:
         """The data set and the model."""
-        return self.dataset, self.model
+        return Cell(self.name.dataset, self.name.model)
 
-    def accuracy(self, rule: str) -> float | None:
-        """Returns the test accuracy, 0 to 1, by a rule; None if it wasn't run."""
-        return self.result.get(RULES[rule])
+    @property
+    def setting(self) -> Setting:
+        """How the inputs were normalised."""
+        return SETTINGS[self.name.normalization]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +76,8 @@ class Results:
 
     Attributes:
         runs: The finished ones, sorted by data set, model, setting and seed.
-        missing: What is not there, by the run's folder within the results folder:
-            `not run`, `interrupted`, or `failed: ` and the error.
+        missing: Why each other run is not there, by its path within the results
+            folder: `not run`, `interrupted`, or `failed: ` and the error.
     """
 
     runs: list[Run]
@@ -82,137 +90,144 @@ class Results:
 
     @property
     def settings(self) -> list[str]:
-        """The normalization settings, in the order of the runs."""
-        return list(dict.fromkeys(run.normalization for run in self.runs))
+        """The names of the settings that were run, in the registry's order."""
+        found = {run.name.normalization for run in self.runs}
+        return [name for name in SETTINGS if name in found]
 
-    def of(self, cell: Cell, setting: str | None = None) -> list[Run]:
+    def runs_of(self, cell: Cell, setting: str | None = None) -> list[Run]:
         """Returns a cell's runs, of one setting or of all."""
         return [
             run
             for run in self.runs
-            if run.cell == cell and setting in (None, run.normalization)
+            if run.cell == cell and setting in (None, run.name.normalization)
         ]
 
-    def accuracies(self, cell: Cell, setting: str, rule: str) -> dict[int, float]:
-        """Returns test accuracies, 0 to 1, by seed; without those the rule lacks."""
-        values = {run.seed: run.accuracy(rule) for run in self.of(cell, setting)}
+    def accuracies(self, cell: Cell, setting: str, rule: Rule) -> dict[int, float]:
+        """Returns test accuracies, 0 to 1, by seed.
+
+        Runs to which the rule can't be applied are left out.
+        """
+        values = {
+            run.name.seed: run.result.test_accuracy(rule)
+            for run in self.runs_of(cell, setting)
+        }
         return {seed: value for seed, value in values.items() if value is not None}
 
-    def differences(
-        self, cell: Cell, treatment: str, control: str, rule: str
+    def paired_differences(
+        self, cell: Cell, treatment: str, control: str, rule: Rule
     ) -> dict[int, float]:
         """Returns `treatment - control` in percentage points, by seed.
 
-        Seeds of which one of the two runs is missing are left out.
+        Seeds that lack one of the two runs are left out.
         """
         treated = self.accuracies(cell, treatment, rule)
         controls = self.accuracies(cell, control, rule)
         return {
-            # Accuracies are quotients of counts; this takes off the binary digits.
+            # Accuracies are ratios of counts; rounding removes binary noise.
             seed: round(100 * (treated[seed] - controls[seed]), 9)
             for seed in treated
             if seed in controls
         }
 
-    def curves(self, cell: Cell, setting: str) -> np.ndarray:
+    def accuracy_by_epoch(self, cell: Cell, setting: str) -> np.ndarray:
         """Returns test accuracy, 0 to 1, float `[seeds, epochs]`."""
         return np.array(
             [
                 [row["test_accuracy"] for row in run.history]
-                for run in self.of(cell, setting)
+                for run in self.runs_of(cell, setting)
             ]
         )
 
 
-def read(results_dir: pathlib.Path) -> Results:
-    """Reads all runs of a results folder.
+def read(
+    results_dir: pathlib.Path, names: Collection[RunName] | None = None
+) -> Results:
+    """Reads the runs of a results folder.
 
     Args:
         results_dir: As `--results_dir` of a run or a sweep.
+        names: The runs to read, as if there were no others. Default: all of them,
+            and what was planned or would complete the grid counts as missing.
 
     Returns:
         The finished runs and what is missing.
 
     Raises:
-        UsageError: If there is no finished run, if a file can't be read, or if
-            runs that should differ in setting and seed alone differ in more.
+        UsageError: If there is no finished run, if a file can't be read, or if runs
+            of a cell differ in more than setting and seed.
     """
     if not os.path.isdir(results_dir):  # The method raises for overlong names.
         raise errors.UsageError(
             f"--results_dir={results_dir} is not a folder; experiments.sweep makes one"
         )
-    folders = _run_folders(results_dir)
-    finished = [folder for folder in folders if runs.is_finished(folder)]
+    folders = _folders(results_dir, names)
+    finished = [found for found in folders if found.is_finished()]
     if not finished:
         raise errors.UsageError(
             f"{results_dir} holds no finished run; experiments.sweep and "
-            "experiments.train make them"
+            "experiments.train write them"
         )
-    found = sorted((_read_run(folder) for folder in finished), key=_order)
-    _check_comparable(found)
-    return Results(found, _missing(results_dir, folders, found))
+    runs = sorted((_read_run(found) for found in finished), key=_order)
+    _check_comparable(runs)
+    if names is None:
+        expected = {*plan.read(results_dir), *_whole_grid(runs)}
+    else:
+        expected = set(map(str, names))
+    return Results(runs, _missing(results_dir, folders, expected))
 
 
 def has_finished_run(results_dir: pathlib.Path) -> bool:
-    """Tells whether a folder holds a finished run where `LAYOUT` says."""
+    """Tells whether a folder holds a finished run, laid out as `runs` writes it."""
     return os.path.isdir(results_dir) and any(
-        map(runs.is_finished, _run_folders(results_dir))
+        found.is_finished() for found in folder.find(results_dir)
     )
 
 
-def _run_folders(results_dir: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the folders of runs, finished or not."""
-    return sorted(path for path in results_dir.glob("*/*/seed-*") if path.is_dir())
+def _folders(
+    results_dir: pathlib.Path, names: Collection[RunName] | None
+) -> list[RunFolder]:
+    found = folder.find(results_dir)
+    if names is None:
+        return found
+    paths = {results_dir / str(name) for name in names}
+    return [run_folder for run_folder in found if run_folder.path in paths]
 
 
-def _read_run(folder: pathlib.Path) -> Run:
+def _read_run(run_folder: RunFolder) -> Run:
     """Reads a finished run's three files."""
-    dataset, setting, seed = folder.parts[-3:]
-    model, _, normalization = setting.rpartition("-")
-    _check_names(folder, dataset, model, normalization)
-    try:
-        number = int(seed.removeprefix("seed-"))
-    except ValueError as error:
-        raise errors.UsageError(f"{folder} is not named seed-NUMBER") from error
-    config = runs.read_json(folder / "config.json")
-    result = runs.read_json(folder / "result.json")
-    for name in ("final_test_accuracy", "best_test_accuracy"):
-        if not runs.is_accuracy(result.get(name)):
-            raise errors.UsageError(
-                f"{folder / 'result.json'} lacks {name}, a number from 0 to 1; run it "
-                "again with --overwrite"
-            )
-    history = runs.read_history(folder)
-    if not history or "test_accuracy" not in history[0]:
-        raise errors.UsageError(f"{folder / 'history.csv'} lacks test_accuracy")
-    return Run(dataset, model, normalization, number, config, result, history)
+    name = RunName.parse(run_folder.path)
+    _check_names(run_folder, name)
+    rows = history.read(run_folder.history)
+    if not rows or "test_accuracy" not in rows[0]:
+        raise errors.UsageError(f"{run_folder.history} lacks test_accuracy")
+    config, result = ConfigRecord.read(run_folder), ResultRecord.read(run_folder)
+    return Run(name, config, result, rows)
 
 
-def _check_names(
-    folder: pathlib.Path, dataset: str, model: str, normalization: str
-) -> None:
-    """Raises `UsageError` if a run's folder names something that doesn't exist."""
-    if not dataset.startswith("folder-") and dataset not in DATASETS:
+def _check_names(run_folder: RunFolder, name: RunName) -> None:
+    """Raises `UsageError` if a run's path names something that doesn't exist."""
+    if not name.dataset.startswith("folder-") and name.dataset not in DATASETS:
         allowed = [*DATASETS, "folder-NAME"]
-        raise errors.unknown_name(f"data set in {folder}:", dataset, allowed)
-    if model not in ARCHITECTURES:
-        raise errors.unknown_name(f"model in {folder}:", model, list(ARCHITECTURES))
-    if normalization not in SETTINGS:
+        raise errors.unknown_name(f"data set in {run_folder}:", name.dataset, allowed)
+    if name.model not in ARCHITECTURES:
         raise errors.unknown_name(
-            f"setting in {folder}:", normalization, list(SETTINGS)
+            f"model in {run_folder}:", name.model, list(ARCHITECTURES), LIST_MODELS
+        )
+    if name.normalization not in SETTINGS:
+        raise errors.unknown_name(
+            f"setting in {run_folder}:", name.normalization, list(SETTINGS)
         )
 
 
-def _order(run: Run) -> tuple[str, str, int, int]:
-    """Sorts runs as tables list them: names, then the settings' own order."""
-    place = list(SETTINGS).index(run.normalization)
-    return run.dataset, run.model, place, run.seed
+def _order(run: Run) -> tuple[Cell, int, int]:
+    """Sorts runs the way tables list them: by cell, setting (registry) and seed."""
+    return run.cell, list(SETTINGS).index(run.name.normalization), run.name.seed
 
 
-def _check_comparable(found: Sequence[Run]) -> None:
-    """Raises unless runs of a cell differ in setting and seed alone."""
+def _check_comparable(runs: Sequence[Run]) -> None:
+    """Raises `UsageError` if runs of a cell differ in more than setting and seed."""
     firsts: dict[Cell, Run] = {}
-    for run in found:
+    for run in runs:
         first = firsts.setdefault(run.cell, run)
         ours, theirs = _recipe(run), _recipe(first)
         changed = sorted(
@@ -222,72 +237,70 @@ def _check_comparable(found: Sequence[Run]) -> None:
         )
         if changed:
             raise errors.UsageError(
-                f"runs of {run.model} on {run.dataset} can't be compared, "
-                f"{first.normalization} seed {first.seed} with {run.normalization} "
-                f"seed {run.seed}: {'; '.join(changed)}. Keep them in separate "
-                "results folders"
+                f"runs of {run.cell.model} on {run.cell.dataset} can't be compared, "
+                f"{first.name.normalization} seed {first.name.seed} with "
+                f"{run.name.normalization} seed {run.name.seed}: {'; '.join(changed)}. "
+                "Keep them in separate results folders"
             )
 
 
 def _recipe(run: Run) -> dict[str, Any]:
     """Returns what all runs of a cell must share."""
-    requested = dict(run.config.get("requested", {}))
-    for name in ("normalization", "seed", "keep"):
-        requested.pop(name, None)
-    resolved = run.config.get("resolved", {})
+    requested = {k: v for k, v in run.config.requested.items() if k not in _FREE}
     return requested | {
-        "data_fingerprint": run.config.get("data_fingerprint"),
-        "weights_sha256": resolved.get("weights_sha256"),
-        "precision": resolved.get("precision"),
+        "data_fingerprint": run.config.data_fingerprint,
+        "weights_sha256": run.config.resolved.weights_sha256,
+        "precision": run.config.resolved.precision,
     }
 
 
 def _missing(
-    results_dir: pathlib.Path,
-    folders: Sequence[pathlib.Path],
-    found: Sequence[Run],
+    results_dir: pathlib.Path, folders: Sequence[RunFolder], expected: set[str]
 ) -> dict[str, str]:
-    """Returns what was planned, or would complete the grid, and isn't there."""
-    present = {folder.relative_to(results_dir).as_posix() for folder in folders}
-    done = {
-        f"{run.dataset}/{run.model}-{run.normalization}/seed-{run.seed}"
-        for run in found
+    """Returns why the runs that were begun or expected are not finished, by path."""
+    begun = {
+        found.path.relative_to(results_dir).as_posix(): found.is_finished()
+        for found in folders
     }
-    planned = present | set(sweeps.read_plan(results_dir)) | _whole_grid(found)
     return {
-        name: _why(results_dir / name, name in present)
-        for name in sorted(planned - done)
+        path: _why(RunFolder(results_dir / path), path in begun)
+        for path in sorted(begun.keys() | expected)
+        if not begun.get(path)
     }
 
 
-def _whole_grid(found: Sequence[Run]) -> set[str]:
-    """Returns each cell's settings crossed with its seeds."""
+def _whole_grid(runs: Sequence[Run]) -> set[str]:
+    """Returns the paths of each cell's settings crossed with its seeds."""
     settings: dict[Cell, set[str]] = {}
     seeds: dict[Cell, set[int]] = {}
-    for run in found:
-        settings.setdefault(run.cell, set()).add(run.normalization)
-        seeds.setdefault(run.cell, set()).add(run.seed)
+    for run in runs:
+        settings.setdefault(run.cell, set()).add(run.name.normalization)
+        seeds.setdefault(run.cell, set()).add(run.name.seed)
     return {
-        f"{cell[0]}/{cell[1]}-{setting}/seed-{seed}"
+        str(RunName(*cell, setting, seed))
         for cell in settings
         for setting in settings[cell]
         for seed in seeds[cell]
     }
 
 
-def _why(folder: pathlib.Path, present: bool) -> str:
+def _why(run_folder: RunFolder, is_begun: bool) -> str:
     """Says why a run is not finished."""
-    failure = folder / runs.FAILURE
-    if failure.exists():
-        return f"failed: {runs.read_json(failure).get('error', 'no reason given')}"
-    return "interrupted" if present else "not run"
+    if run_folder.failure.exists():
+        failure = files.read_json(run_folder.failure)
+        return f"failed: {failure.get('error', 'no reason given')}"
+    return "interrupted" if is_begun else "not run"
 
 
-def check_rule(results: Results, rule: str) -> None:
-    """Raises `UsageError` if a rule can't be applied to all runs."""
+def check_rule(results: Results, rule: Rule) -> None:
+    """Checks that a rule of choosing an epoch can be applied to all runs.
+
+    Raises:
+        UsageError: If it can't; the message names the first such run.
+    """
     for run in results.runs:
-        if run.accuracy(rule) is None:
+        if run.result.test_accuracy(rule) is None:
             raise errors.UsageError(
-                f"--rule={rule} needs runs with --validation_examples; {run.dataset} "
-                f"{run.model} {run.normalization} seed {run.seed} has none"
+                f"--rule={rule.name} needs runs with --validation_examples; {run.name} "
+                "has none"
             )

@@ -1,6 +1,6 @@
 """Tests of paired differences: against 0, against a margin, and in families.
 
-Pure functions on arrays, like `effects`.
+Pure functions of arrays, like `effects`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ def paired_t_p_value(differences: Sequence[float]) -> float:
     """Tests whether the mean of paired differences is 0 (Student's t test).
 
     Args:
-        differences: One a pair.
+        differences: float `[n]`, one per pair.
 
     Returns:
-        The two-sided p-value. NaN for a single pair. Differences that are all equal
-        leave no doubt: 1 if they are 0, else 0.
+        The two-sided p-value; NaN for a single pair. Differences that are all equal
+        leave no doubt: 1 if they are 0, otherwise 0.
 
     Raises:
         ValueError: If there are no pairs.
@@ -38,17 +38,17 @@ def paired_t_p_value(differences: Sequence[float]) -> float:
 def sign_flip_p_value(differences: Sequence[float]) -> float:
     """Tests whether paired differences are centred on 0.
 
-    If the setting made no difference, each pair could as well have come out with
-    the opposite sign. The p-value is the share of all 2**n sign patterns whose
-    mean is at least as far from 0 (Fisher's randomisation test). Beyond 20 pairs
-    it is estimated from 100,000 random patterns.
+    If the setting made no difference, each pair would have been equally likely to
+    come out with the opposite sign. The p-value is the share of all 2**n sign
+    patterns whose mean is at least as far from 0 (Fisher's randomisation test).
+    Beyond 20 pairs it is estimated from 100,000 random patterns.
 
     Args:
-        differences: One a pair.
+        differences: float `[n]`, one per pair.
 
     Returns:
-        The two-sided p-value; NaN for a single pair. With n pairs it can't be below
-        2 / 2**n, so fewer than six can't bring it below 0.05.
+        The two-sided p-value; NaN for a single pair. With n pairs it is at least
+        2 / 2**n, so it takes six pairs to fall below 0.05.
 
     Raises:
         ValueError: If there are no pairs.
@@ -79,18 +79,18 @@ def _sampled_sign_flip_p_value(values: np.ndarray) -> float:
 
 
 def equivalence_p_value(differences: Sequence[float], margin: float) -> float:
-    """Tests whether the mean difference is smaller than a margin, either way.
+    """Tests whether the mean difference is smaller than a margin in size.
 
-    Two one-sided t tests (Schuirmann, 1987): below the level, the mean lies within
-    `margin` of 0.
+    Two one-sided t tests (Schuirmann, 1987): a p-value below the level says that the
+    mean lies within `margin` of 0.
 
     Args:
-        differences: One a pair.
-        margin: Positive, in the differences' units.
+        differences: float `[n]`, one per pair.
+        margin: Positive, in the units of the differences.
 
     Returns:
-        The larger of the two p-values. NaN for a single pair. Differences that are
-        all equal leave no doubt: 0 if they are smaller than the margin, else 1.
+        The larger of the two p-values; NaN for a single pair. Differences that are
+        all equal leave no doubt: 0 if they are smaller than the margin, otherwise 1.
 
     Raises:
         ValueError: If `margin` is not positive or there are no pairs.
@@ -108,17 +108,17 @@ def equivalence_p_value(differences: Sequence[float], margin: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Adjusts p-values of several tests so that the family keeps its level.
+    """Adjusts the p-values of several tests so that the family keeps its level.
 
     Args:
-        p_values: One a test, in any order. NaN marks a test that could not be made:
-            it stays NaN and does not count in the family.
+        p_values: float `[n]`, one per test, in any order. NaN marks a test that could
+            not be made: it stays NaN and is not part of the family.
 
     Returns:
         float `[n]`, in the same order: reject where it is below the level (Holm,
         1979).
     """
-    result = np.array(p_values, float)
+    result: np.ndarray = np.array(p_values, float)
     made = np.flatnonzero(~np.isnan(result))
     order = made[np.argsort(result[made])]
     factors = np.arange(len(order), 0, -1)

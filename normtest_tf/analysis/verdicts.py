@@ -1,7 +1,7 @@
 """What paired differences show, in plain words.
 
 Differences are in percentage points; those of a *cell* come from runs of one data
-set and model, one pair a seed. Nothing here knows of Keras or of folders.
+set and model, one pair per seed. Settings are known by the names they are given as.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
-import numpy as np
-
 from normtest_tf.analysis import effects, power, significance
+from normtest_tf.text import signed
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -27,8 +26,8 @@ class Verdict:
     """What a cell shows.
 
     Attributes:
-        kind: "finetune better" or "pretrain better" (or whatever the settings are
-            called), `NO_DIFFERENCE`, `UNDECIDED` or `SINGLE_RUN`.
+        kind: `better(setting)` for one of the two settings, `NO_DIFFERENCE`,
+            `UNDECIDED` or `SINGLE_RUN`.
         text: The same in words, with numbers.
     """
 
@@ -36,197 +35,210 @@ class Verdict:
     text: str
 
 
+def better(setting: str) -> str:
+    """Returns the kind of verdict that finds a setting to be the better one."""
+    return f"{setting} better"
+
+
+@dataclasses.dataclass(frozen=True)
+class FamilyTest:
+    """One cell's p-value of a test that is made in every cell of a family.
+
+    Attributes:
+        p_value: Of the test on its own; NaN for a single pair.
+        adjusted: The same by Holm's method, over the family's cells.
+    """
+
+    p_value: float
+    adjusted: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Judgement:
     """A cell's numbers and verdict.
 
-    The p-values of a single pair are NaN.
-
     Attributes:
-        effect: Mean of `treatment - control` with its t interval, of this cell alone.
-        bootstrap: Lower and upper end of the BCa bootstrap interval of that mean.
-        t_p_value: Of the paired t test.
-        t_p_adjusted: The same by Holm's method, over the family's cells.
-        sign_flip_p_value: Of the sign-flip test; it can't fall below 0.0625 with 5
-            pairs, so it stands beside the t test and decides nothing.
-        equivalence_p_value: Of the two one-sided t tests against the margin.
-        equivalence_p_adjusted: The same by Holm's method, over the family's cells.
-        seeds_needed: How many pairs show a true difference as large as the margin
-            with 80% power at the measured spread and the level of Holm's first step,
-            whatever the family's other cells show. A spread measured on few pairs is
-            a rough guide. None for a single pair.
+        effect: The mean of `treatment - control` with its t interval, for this cell
+            alone.
+        bootstrap: The lower and the upper end of that mean's BCa bootstrap interval.
+        t_test: The paired t test.
+        equivalence_test: The two one-sided t tests against the margin.
+        sign_flip_p_value: Of the sign-flip test. With 5 pairs it can't fall below
+            0.0625, so it stands beside the t test and decides nothing.
+        seeds_needed: How many pairs detect a true difference as large as the margin
+            with 80% power, given the measured spread and the level of Holm's first
+            step, whatever the family's other cells show. A spread measured on few
+            pairs is a rough guide. None for a single pair.
         verdict: What they amount to.
     """
 
     effect: effects.Estimate
     bootstrap: tuple[float, float]
-    t_p_value: float
-    t_p_adjusted: float
+    t_test: FamilyTest
+    equivalence_test: FamilyTest
     sign_flip_p_value: float
-    equivalence_p_value: float
-    equivalence_p_adjusted: float
     seeds_needed: int | None
     verdict: Verdict
 
 
 @dataclasses.dataclass(frozen=True)
-class _Rules:
-    """What all verdicts of a family have in common.
+class _Family:
+    """What the verdicts of a family have in common.
 
     Attributes:
-        margin: The difference that matters, in points.
-        level: Of the family's tests.
-        treatment: Name of the setting that is better where differences are positive.
-        control: Name of the other one.
-        tests: Number of the family's cells with two pairs or more.
+        treatment: The setting that is better where differences are positive.
+        control: The other one.
+        margin: The smallest difference that matters, in points.
+        level: The significance level of the family's tests.
+        tests: The number of cells with two pairs or more.
     """
 
-    margin: float
-    level: float
     treatment: str
     control: str
+    margin: float
+    level: float
     tests: int
 
 
 def judge_family(
     cells: Mapping[Key, Sequence[float]],
+    *,
+    treatment: str,
+    control: str,
     margin: float = 0.5,
     level: float = 0.05,
-    treatment: str = "finetune",
-    control: str = "pretrain",
 ) -> dict[Key, Judgement]:
     """Judges cells together, so that more cells don't mean more false findings.
 
-    In at most a share `level` of families any cell is called better one way or the
-    other where there is no difference, and in at most that share any difference of
-    `margin` or more is called smaller (Holm, 1979, on t tests and on equivalence
-    tests). Cells of one pair are not tested and don't count.
+    In at most a share `level` of families is any cell called better, one way or the
+    other, where there is no difference; and in at most that share is any difference
+    of `margin` or more called smaller (Holm, 1979, on t tests and on equivalence
+    tests). Cells of one pair are not tested and are not part of the family.
 
     Args:
-        cells: Differences `treatment - control` in points, one a pair, by cell.
+        cells: Differences `treatment - control` in points, one per pair, by cell.
+        treatment: The name of the setting that is better where differences are
+            positive.
+        control: The name of the other one.
         margin: The smallest difference that matters, in points.
-        level: Of the family's tests; the intervals, each cell's own, have a
-            confidence of `1 - level`.
-        treatment: Name of the setting that is better where differences are positive.
-        control: Name of the other one.
+        level: The significance level of the family's tests. The intervals are each
+            cell's own and have a confidence of `1 - level`.
 
     Returns:
         A judgement of each cell.
 
     Raises:
         ValueError: If a cell has no pairs or `margin` is not positive.
-    """
-    t = [significance.paired_t_p_value(values) for values in cells.values()]
-    tost = [
-        significance.equivalence_p_value(values, margin) for values in cells.values()
-    ]
-    tests = int(np.isfinite(t).sum())
-    rules = _Rules(margin, level, treatment, control, tests)
-    rows = zip(
-        cells.items(),
-        t,
-        significance.holm(t),
-        tost,
-        significance.holm(tost),
-        strict=True,
+
+    Example:
+    ```python
+    judgements = judge_family(
+        {"cifar10": [0.9, 1.1, 1.0]}, treatment="finetune", control="pretrain"
     )
+    print(judgements["cifar10"].verdict.text)
+    ```
+    """
+    t_tests = _adjusted([significance.paired_t_p_value(v) for v in cells.values()])
+    equivalence_tests = _adjusted(
+        [significance.equivalence_p_value(v, margin) for v in cells.values()]
+    )
+    tests = sum(math.isfinite(test.p_value) for test in t_tests)
+    family = _Family(treatment, control, margin, level, tests)
     return {
-        key: _judge(values, t_p, float(t_holm), tost_p, float(tost_holm), rules)
-        for (key, values), t_p, t_holm, tost_p, tost_holm in rows
+        key: _judge(differences, t_test, equivalence_test, family)
+        for (key, differences), t_test, equivalence_test in zip(
+            cells.items(), t_tests, equivalence_tests, strict=True
+        )
     }
+
+
+def _adjusted(p_values: Sequence[float]) -> list[FamilyTest]:
+    adjusted = significance.holm(p_values).tolist()
+    return [FamilyTest(*pair) for pair in zip(p_values, adjusted, strict=True)]
 
 
 def _judge(
     differences: Sequence[float],
-    t_p_value: float,
-    t_p_adjusted: float,
-    equivalence_p_value: float,
-    equivalence_p_adjusted: float,
-    rules: _Rules,
+    t_test: FamilyTest,
+    equivalence_test: FamilyTest,
+    family: _Family,
 ) -> Judgement:
-    """Judges one cell whose tests are done."""
-    effect = effects.estimate_mean(differences, 1 - rules.level)
+    """Judges one cell, given the family's tests."""
+    effect = effects.estimate_mean(differences, 1 - family.level)
     seeds_needed = None
+    verdict = Verdict(
+        SINGLE_RUN, "a single pair of runs can't separate a difference from chance"
+    )
     if effect.n > 1:
         seeds_needed = power.pairs_needed(
-            effect.sd, rules.margin, level=rules.level / rules.tests
+            effect.sd, family.margin, level=family.level / family.tests
         )
+        verdict = _verdict(effect, t_test, equivalence_test, seeds_needed, family)
     return Judgement(
-        effect,
-        effects.bootstrap_interval(differences, 1 - rules.level),
-        t_p_value,
-        t_p_adjusted,
-        significance.sign_flip_p_value(differences),
-        equivalence_p_value,
-        equivalence_p_adjusted,
-        seeds_needed,
-        _verdict(effect, t_p_adjusted, equivalence_p_adjusted, seeds_needed, rules),
+        effect=effect,
+        bootstrap=effects.bootstrap_interval(differences, 1 - family.level),
+        t_test=t_test,
+        equivalence_test=equivalence_test,
+        sign_flip_p_value=significance.sign_flip_p_value(differences),
+        seeds_needed=seeds_needed,
+        verdict=verdict,
     )
 
 
 def _verdict(
     effect: effects.Estimate,
-    t_p_adjusted: float,
-    equivalence_p_adjusted: float,
-    seeds_needed: int | None,
-    rules: _Rules,
+    t_test: FamilyTest,
+    equivalence_test: FamilyTest,
+    seeds_needed: int,
+    family: _Family,
 ) -> Verdict:
-    """Puts a cell's numbers in words."""
-    if seeds_needed is None:
-        return Verdict(
-            SINGLE_RUN, "one pair of runs can't tell a difference from chance"
-        )
-    is_small = equivalence_p_adjusted < rules.level
-    if t_p_adjusted < rules.level:
-        kind = f"{rules.treatment if effect.mean > 0 else rules.control} better"
+    """Puts the numbers of a cell with two pairs or more in words."""
+    is_small = equivalence_test.adjusted < family.level
+    if t_test.adjusted < family.level:
+        kind = better(family.treatment if effect.mean > 0 else family.control)
         text = f"{kind} by {abs(effect.mean):.2f} ± {effect.half_width:.2f} points"
-        addition = f", which is less than {rules.margin:g}" if is_small else ""
+        addition = f", which is less than {family.margin:g}" if is_small else ""
         return Verdict(kind, text + addition)
     difference = f"{signed(effect.mean)} ± {effect.half_width:.2f}"
     if is_small:
-        text = f"no difference larger than {rules.margin:g} points"
+        text = f"no difference larger than {family.margin:g} points"
         return Verdict(NO_DIFFERENCE, f"{text} (difference {difference})")
     # The interval is the cell's own and may settle what the family's tests don't.
-    seems_small = max(-effect.low, effect.high) < rules.margin
+    seems_small = max(-effect.low, effect.high) < family.margin
     seems_decided = effect.is_decided or seems_small
-    among = f" among {rules.tests} cells" if seems_decided else ""
-    outlook = _outlook(effect, seeds_needed, rules.margin)
-    return Verdict(UNDECIDED, f"undecided{among}: {difference} points; {outlook}")
+    among = f" among {family.tests} cells" if seems_decided else ""
+    lacking = _what_is_lacking(effect, seeds_needed, family.margin)
+    return Verdict(UNDECIDED, f"undecided{among}: {difference} points; {lacking}")
 
 
-def _outlook(effect: effects.Estimate, seeds_needed: int, margin: float) -> str:
-    """Says what an undecided cell lacks."""
-    shown = f"show {margin:g} points with 80% power"
+def _what_is_lacking(effect: effects.Estimate, seeds_needed: int, margin: float) -> str:
+    """Says what an undecided cell would need for a verdict."""
+    detected = f"detect {margin:g} points with 80% power"
     more = seeds_needed - effect.n
     if more > 0:
-        return f"{more} more seed{'s' if more > 1 else ''} would {shown}"
+        return f"{more} more seed{'s' if more > 1 else ''} would {detected}"
     # With that many pairs a mean beyond the margin passes the t test.
     nearer = math.copysign(margin, effect.mean)
     return (
-        f"{effect.n} seeds {shown}, yet this difference can be told neither from 0 "
-        f"nor from {nearer:+g}"
+        f"{effect.n} seeds {detected}; the difference is compatible with both 0 and "
+        f"{nearer:+g}"
     )
-
-
-def signed(points: float) -> str:
-    """Formats points with their sign, which 0.00 has, too, but never a minus."""
-    return f"{round(points, 2) + 0.0:+.2f}"
 
 
 def single_run_text(
     treatment_accuracy: float, control_accuracy: float, examples: int
 ) -> str:
-    """Sets the difference of two single runs beside what the test set leaves open.
+    """Sets the difference of two single runs beside the test set's standard error.
 
-    The standard error takes the two accuracies as independent. That is an upper
-    bound for two models that were tested on the same images, as they tend to err on
-    the same ones. What varies from seed to seed comes on top and can't be seen in
-    single runs.
+    The standard error takes the two accuracies as independent. For two models that
+    were tested on the same images this is an upper bound, since they tend to
+    misclassify the same ones. Variation from seed to seed comes on top and can't be
+    seen in single runs.
 
     Args:
         treatment_accuracy: From 0 to 1.
         control_accuracy: From 0 to 1, on the same test examples.
-        examples: Number of test examples.
+        examples: The number of test examples.
 
     Returns:
         One line, in points.
@@ -237,6 +249,6 @@ def single_run_text(
         effects.binomial_standard_error(control_accuracy, examples),
     )
     return (
-        f"{signed(points)} points; test-set error alone is up to ±{error:.2f} "
-        "(one standard error)"
+        f"{signed(points)} points; the test set alone gives a standard error of up to "
+        f"{error:.2f}"
     )

@@ -1,1 +1,25 @@
-"""The PyTorch study's numbers, to compare with."""
+"""Published accuracies to set ours beside: those of the PyTorch study, and others.
+
+    load(name_or_path)   a `PublishedTable`, from one of the study's two editions, from
+                         the folders that its code writes, or from results of ours
+    EDITIONS             the two tables that the study published
+
+    tables            PublishedTable, and the runs and conditions that it consists of
+    editions          what was published, with its known weaknesses
+    pytorch_folders   the folders that the PyTorch study's code writes
+
+Importing this package is light.
+"""
+
+from normtest_tf.published.editions import EDITIONS, WEIGHTS, Edition, load
+from normtest_tf.published.tables import Condition, PublishedRun, PublishedTable
+
+__all__ = [
+    "EDITIONS",
+    "WEIGHTS",
+    "Condition",
+    "Edition",
+    "PublishedRun",
+    "PublishedTable",
+    "load",
+]

@@ -1,62 +1,39 @@
-"""Accuracies read from the folders that the PyTorch study's code leaves.
+"""The folders that the PyTorch study's code writes.
 
-Which run a file belongs to is told by the folders that it lies in. Links to folders
+The names of the folders around a file say which run it belongs to. Links to folders
 are not followed, so that none can lead in a circle.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 import re
 import stat
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
-from normtest_tf import datasets, errors, normalization, runs
+from normtest_tf import datasets, errors, normalization
 from normtest_tf.backbones import ARCHITECTURES
-
-Cell: TypeAlias = tuple[str, str, str]  # Data set, model, setting.
+from normtest_tf.published.tables import Condition, PublishedRun
+from normtest_tf.runs.record import is_accuracy
+from normtest_tf.system import files
 
 FILE = "best_results.json"
 EXAMPLE = '{"best_epoch": 41, "best_acc": 0.8847}, best_acc from 0 to 1'
-MAX_BYTES = 1_000_000  # A larger file is something else under the same name.
+MAX_BYTES = 1_000_000  # A larger file is something else with the same name.
 
 _SEPARATORS = "-_ "
 _MORE_DATASETS = {"svhn": "svhn_cropped", "tiny_imagenet_200": "tiny_imagenet"}
 
 
-@dataclasses.dataclass(frozen=True)
-class PublishedRun:
-    """One run's accuracy.
-
-    Attributes:
-        dataset: The data set's name in paths of results.
-        model: A key of `backbones.ARCHITECTURES`.
-        normalization: A key of `normalization.SETTINGS`.
-        accuracy: From 0 to 1.
-    """
-
-    dataset: str
-    model: str
-    normalization: str
-    accuracy: float
-
-    @property
-    def cell(self) -> Cell:
-        """Data set, model and setting."""
-        return self.dataset, self.model, self.normalization
-
-
 def find(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Lists the study's files in a folder and the folders inside it.
+    """Finds the study's files in a folder and its subfolders.
 
     Args:
         folder: It need not exist.
 
     Returns:
-        The paths of files named `FILE`, sorted. Files of more than 1 MB are left
-        out.
+        The paths of files named `FILE`, sorted; without those above `MAX_BYTES`.
 
     Raises:
         UsageError: If a folder or such a file can't be read.
@@ -73,7 +50,7 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _refuse(error: OSError) -> NoReturn:
     raise errors.UsageError(
-        f"can't read {error.filename}: {errors.one_line(error)}; mend or remove it"
+        f"can't read {error.filename}: {errors.one_line(error)}; repair or remove it"
     ) from error
 
 
@@ -86,32 +63,27 @@ def _is_small_file(path: pathlib.Path) -> bool:
 
 
 def read(folder: pathlib.Path, paths: list[pathlib.Path]) -> list[PublishedRun]:
-    """Reads what the PyTorch study's code leaves of its runs.
+    """Reads the results of the PyTorch study's code.
 
     Args:
-        folder: The folder of all runs; its own name says nothing of them.
+        folder: The folder of all runs; its own name says nothing about them.
         paths: From `find(folder)`.
 
     Returns:
-        The runs, sorted by cell. Several folders may name the same cell.
+        The runs, sorted by condition. Several folders may name the same one.
 
     Raises:
-        UsageError: If a path doesn't name its cell, or a file holds no accuracy.
+        UsageError: If a path doesn't name data set, model and setting, or a file
+            lacks an accuracy.
     """
-    result = [
-        PublishedRun(
-            *_cell(folder, path),
-            _accuracy(path),
-        )
-        for path in paths
-    ]
-    return sorted(result, key=lambda run: run.cell)
+    runs = [PublishedRun(_condition(folder, path), _accuracy(path)) for path in paths]
+    return sorted(runs, key=lambda run: run.condition)
 
 
-def _cell(folder: pathlib.Path, path: pathlib.Path) -> Cell:
-    """Returns data set, model and setting from the folders of a file."""
+def _condition(folder: pathlib.Path, path: pathlib.Path) -> Condition:
+    """Returns the data set, model and setting that a file's folders name."""
     text = path.parent.relative_to(folder).as_posix()
-    return (
+    return Condition(
         _only_name("data set", [*datasets.DATASETS, *_MORE_DATASETS], text, path),
         _only_name("model", list(ARCHITECTURES), text, path),
         _only_name("setting", list(normalization.SETTINGS), text, path),
@@ -124,7 +96,7 @@ def _only_name(kind: str, names: list[str], text: str, path: pathlib.Path) -> st
         return found.pop()
     what = f"names several ({', '.join(sorted(found))})" if found else "names none"
     raise errors.UsageError(
-        f"{path}: its folders should name one {kind}, and the path {text!r} {what}. "
+        f"{path}: its folders should name one {kind}, but the path {text!r} {what}. "
         f"Allowed: {', '.join(names)}, between any of / - _ and spaces"
     )
 
@@ -134,11 +106,11 @@ def names_in(text: str, names: list[str]) -> set[str]:
 
     Args:
         text: Words separated by `/`, `-`, `_` or spaces.
-        names: What to look for. Inside them, a separator may also be absent or
-            another one, and one may stand before a number: `CIFAR-10` is cifar10.
+        names: What to look for. A separator inside a name may be missing or
+            another one, and there may be one before a number: `CIFAR-10` is cifar10.
 
     Returns:
-        The names that occur. Of names inside one another the longest counts, so
+        The names that occur. Of names inside one another the longest counts:
         `keras_resnet50` is not also resnet50.
     """
     by_letters = {_letters(name): name for name in names}
@@ -162,12 +134,12 @@ def _accuracy(path: pathlib.Path) -> float:
     """Returns the accuracy in a file, checked."""
     hint = f"expected {EXAMPLE}"
     try:
-        values = runs.read_json(path)
+        values = files.read_json(path)
     except errors.UsageError as error:
         raise errors.UsageError(f"{error}; {hint}") from error
     if "best_acc" not in values:
         raise errors.UsageError(f"{path} lacks 'best_acc'; {hint}")
     accuracy = values["best_acc"]
-    if not runs.is_accuracy(accuracy):
+    if not is_accuracy(accuracy):
         raise errors.UsageError(f"{path}: 'best_acc' is {str(accuracy)[:80]!r}; {hint}")
     return float(accuracy)

@@ -11,12 +11,12 @@ from normtest_tf.analysis import power, significance
 def test_pairs_needed_by_simulation(difference):
     needed = power.pairs_needed(sd=0.44, difference=difference)
 
-    def seen(pairs):
+    def detected(pairs):
         samples = np.random.default_rng(5).normal(difference, 0.44, (4000, pairs))
         return np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05)
 
-    assert seen(needed) > 0.78
-    assert seen(needed - 1) < 0.82
+    assert detected(needed) > 0.78
+    assert detected(needed - 1) < 0.82
 
 
 def test_pairs_needed_where_the_noncentral_t_of_scipy_is_nan():
@@ -24,7 +24,7 @@ def test_pairs_needed_where_the_noncentral_t_of_scipy_is_nan():
     assert power.pairs_needed(sd=1, difference=8 / math.sqrt(2)) == 3
 
 
-def test_no_number_of_pairs_shows_no_difference():
+def test_no_number_of_pairs_detects_a_difference_of_0():
     with pytest.raises(ValueError, match="difference"):
         power.pairs_needed(sd=0.4, difference=0)
     with pytest.raises(ValueError, match="sd"):

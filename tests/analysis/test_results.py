@@ -5,6 +5,10 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.analysis import results
+from normtest_tf.normalization import SETTINGS
+from normtest_tf.runs import RULES, RunName
+from normtest_tf.runs.history import BEST_VALIDATION, FINAL
+from tests.helpers import ROOT
 from tests.helpers.fake_results import write_run
 
 
@@ -14,18 +18,19 @@ def test_runs_are_sorted_and_paired_by_seed(tmp_path):
     write_run(tmp_path, normalization="finetune", seed=2, final=0.7011)
     write_run(tmp_path, normalization="finetune", seed=3, final=0.9)
     found = results.read(tmp_path)
-    assert found.cells == [("cifar10", "resnet18")]
+    (cell,) = found.cells
+    assert cell == results.Cell(dataset="cifar10", model="resnet18")
     assert found.settings == ["finetune", "pretrain"]
-    assert [run.seed for run in found.of(found.cells[0], "pretrain")] == [2, 10]
-    differences = found.differences(found.cells[0], "finetune", "pretrain", "final")
+    assert [run.name.seed for run in found.runs_of(cell, "pretrain")] == [2, 10]
+    differences = found.paired_differences(cell, "finetune", "pretrain", FINAL)
     assert differences == {2: 0.11}
     np.testing.assert_allclose(
-        found.curves(found.cells[0], "finetune"),
+        found.accuracy_by_epoch(cell, "finetune"),
         [[0.35055, 0.7111, 0.7011], [0.45, 0.91, 0.9]],
     )
 
 
-def test_what_is_missing_is_told(tmp_path):
+def test_what_is_missing_is_reported_with_the_reason(tmp_path):
     write_run(tmp_path, normalization="pretrain", seed=1)
     write_run(tmp_path, normalization="finetune", seed=2)
     broken = write_run(tmp_path, normalization="finetune", seed=1)
@@ -61,7 +66,9 @@ def test_unusable_folders(tmp_path):
     with pytest.raises(errors.UsageError, match="no finished run"):
         results.read(tmp_path)
     folder = write_run(tmp_path)
-    (folder / "result.json").write_text('{"final_test_accuracy": 80}')
+    result = json.loads((folder / "result.json").read_text())
+    result["final_test_accuracy"] = 80
+    (folder / "result.json").write_text(json.dumps(result))
     with pytest.raises(errors.UsageError, match="from 0 to 1"):
         results.read(tmp_path)
 
@@ -73,7 +80,51 @@ def test_unusable_history(tmp_path, text):
         results.read(tmp_path)
 
 
-def test_rules_need_their_columns(tmp_path):
+@pytest.mark.parametrize("former", [True, False])
+def test_each_rule_finds_its_accuracy_in_old_and_new_results(tmp_path, former):
+    write_run(tmp_path, final=0.7, best=0.9, best_validation=0.8, former=former)
+    (run,) = results.read(tmp_path).runs
+    found = {name: run.result.test_accuracy(rule) for name, rule in RULES.items()}
+    assert found == {"final": 0.7, "best_test": 0.9, "best_validation": 0.8}
+    assert run.setting is SETTINGS["finetune"]
+
+
+def test_old_and_new_runs_of_one_recipe_are_compared(tmp_path):
+    write_run(tmp_path, normalization="finetune", former=True)
+    write_run(tmp_path, normalization="pretrain", former=False)
+    assert len(results.read(tmp_path).runs) == 2
+
+
+def test_rules_need_their_accuracy(tmp_path):
     write_run(tmp_path)
-    with pytest.raises(errors.UsageError, match="--validation_examples"):
-        results.check_rule(results.read(tmp_path), "selected")
+    found = results.read(tmp_path)
+    results.check_rule(found, FINAL)
+    with pytest.raises(errors.UsageError, match=r"best_validation.*seed-1 has none"):
+        results.check_rule(found, BEST_VALIDATION)
+
+
+def test_runs_can_be_picked_out_of_a_folder_with_others(tmp_path):
+    write_run(tmp_path, normalization="finetune", seed=1)
+    write_run(tmp_path, normalization="finetune", seed=2, epochs=50)
+    names = [
+        RunName("cifar10", "resnet18", "finetune", 1),
+        RunName("cifar10", "resnet18", "pretrain", 1),
+    ]
+    found = results.read(tmp_path, names)
+    assert [run.name for run in found.runs] == names[:1]
+    assert found.missing == {str(names[1]): "not run"}
+
+
+def test_settings_come_in_the_order_of_the_registry(tmp_path):
+    write_run(tmp_path, "cifar10", normalization="minmax")
+    write_run(tmp_path, "cifar100", normalization="finetune")
+    assert results.read(tmp_path).settings == ["finetune", "minmax"]
+
+
+def test_the_runs_of_version_0_1_0_are_read():
+    found = results.read(ROOT / "plots" / "studies" / "cpu" / "runs")
+    assert len(found.runs) == 80
+    assert len(found.cells) == 4
+    assert found.missing == {}
+    for rule in RULES.values():
+        results.check_rule(found, rule)

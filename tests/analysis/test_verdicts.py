@@ -18,8 +18,13 @@ def normal_scores(mean, sd, pairs):
     return mean + sd * scores / scores.std(ddof=1)
 
 
+def judge_family(cells, **options):
+    names = {"treatment": "finetune", "control": "pretrain"}
+    return verdicts.judge_family(cells, **(names | options))
+
+
 def judge(*cells, **options):
-    judgements = verdicts.judge_family(dict(enumerate(cells)), **options)
+    judgements = judge_family(dict(enumerate(cells)), **options)
     return [judgements[i].verdict for i in range(len(cells))]
 
 
@@ -49,24 +54,24 @@ def test_no_difference():
     assert verdict.text.endswith("larger than 0.4 points (difference +0.00 ± 0.21)")
 
 
-def test_undecided_tells_how_many_more_seeds():
+def test_undecided_says_how_many_more_seeds():
     needed = power.pairs_needed(0.44, 0.5)
     [verdict] = judge(normal_scores(0.3, 0.44, 5))
     assert verdict.kind == verdicts.UNDECIDED
     assert verdict.text == (
-        f"undecided: +0.30 ± 0.55 points; {needed - 5} more seeds would show "
+        f"undecided: +0.30 ± 0.55 points; {needed - 5} more seeds would detect "
         "0.5 points with 80% power"
     )
     [verdict] = judge(normal_scores(0.3, 0.44, needed - 1))
-    assert "; 1 more seed would show" in verdict.text
+    assert "; 1 more seed would detect" in verdict.text
 
 
 def test_undecided_with_seeds_enough():
     [verdict] = judge(normal_scores(-0.28, 0.6, 15))
     assert verdict == verdicts.Verdict(
         verdicts.UNDECIDED,
-        "undecided: -0.28 ± 0.33 points; 15 seeds show 0.5 points with 80% power, "
-        "yet this difference can be told neither from 0 nor from -0.5",
+        "undecided: -0.28 ± 0.33 points; 15 seeds detect 0.5 points with 80% power; "
+        "the difference is compatible with both 0 and -0.5",
     )
 
 
@@ -84,29 +89,30 @@ def test_undecided_only_because_of_the_family(mean, kind):
 
 def test_single_runs_are_not_tested_and_do_not_count_in_the_family():
     cell = normal_scores(0.45, SD, 8)
-    judgements = verdicts.judge_family({"one": [3.0], ("a", "b"): cell, "two": [0.0]})
+    judgements = judge_family({"one": [3.0], ("a", "b"): cell, "two": [0.0]})
     one = judgements["one"]
     assert one.verdict == verdicts.Verdict(
-        verdicts.SINGLE_RUN, "one pair of runs can't tell a difference from chance"
+        verdicts.SINGLE_RUN,
+        "a single pair of runs can't separate a difference from chance",
     )
     assert one.seeds_needed is None
-    assert math.isnan(one.t_p_adjusted)
-    assert judgements["a", "b"] == verdicts.judge_family({0: cell})[0]
+    assert math.isnan(one.t_test.adjusted)
+    assert judgements["a", "b"] == judge_family({0: cell})[0]
 
 
 def test_a_judgement_holds_the_numbers():
     cells = {"a": [0.2, 0.4, 0.9, 0.1], "b": [0.1, -0.1, 0.2], "c": [0.3, 0.3]}
-    judged = verdicts.judge_family(cells, margin=0.7, level=0.1)
+    judged = judge_family(cells, margin=0.7, level=0.1)
     assert judged["a"].effect == effects.estimate_mean(cells["a"], 0.9)
     assert judged["a"].bootstrap == effects.bootstrap_interval(cells["a"], 0.9)
     assert judged["a"].sign_flip_p_value == 2 / 16
     sd = np.std(cells["a"], ddof=1)
     assert judged["a"].seeds_needed == power.pairs_needed(sd, 0.7, level=0.1 / 3)
     t = [stats.ttest_1samp(cells[key], 0).pvalue for key in "ab"]
-    assert [judged[key].t_p_value for key in "abc"] == pytest.approx([*t, 0])
+    assert [judged[key].t_test.p_value for key in "abc"] == pytest.approx([*t, 0])
     adjusted = [2 * t[0], max(2 * t[0], t[1]), 0]
-    assert [judged[key].t_p_adjusted for key in "abc"] == pytest.approx(adjusted)
-    assert judged["c"].equivalence_p_adjusted == 0
+    assert [judged[key].t_test.adjusted for key in "abc"] == pytest.approx(adjusted)
+    assert judged["c"].equivalence_test.adjusted == 0
 
 
 def test_equal_differences():
@@ -118,17 +124,17 @@ def test_equal_differences():
 
 
 def test_families_that_cannot_be_judged():
-    assert verdicts.judge_family({}) == {}
+    assert judge_family({}) == {}
     with pytest.raises(ValueError, match="at least one pair"):
-        verdicts.judge_family({"a": []})
+        judge_family({"a": []})
     with pytest.raises(ValueError, match="margin"):
-        verdicts.judge_family({"a": [1.0, 2.0]}, margin=0)
+        judge_family({"a": [1.0, 2.0]}, margin=0)
 
 
-def test_single_runs_beside_the_error_of_the_test_set():
+def test_single_runs_are_set_beside_the_error_of_the_test_set():
     # 0.9: 0.3 points on 10,000 images; 0.8: 0.4 points; together 0.5.
     assert verdicts.single_run_text(0.9, 0.8, 10_000) == (
-        "+10.00 points; test-set error alone is up to ±0.50 (one standard error)"
+        "+10.00 points; the test set alone gives a standard error of up to 0.50"
     )
 
 
@@ -136,9 +142,9 @@ def simulate(planted, pairs, seed):
     """Returns kinds and texts of the verdicts of simulated studies.
 
     Args:
-        planted: True mean difference of each cell.
-        pairs: Number of pairs a cell.
-        seed: Of the data.
+        planted: The true mean difference of each cell.
+        pairs: The number of pairs per cell.
+        seed: The seed of the data.
 
     Returns:
         Twice str `[studies, cells]`.
@@ -153,13 +159,13 @@ def simulate(planted, pairs, seed):
 
 @pytest.fixture
 def verdicts_only(monkeypatch):
-    """Skips what takes long and what no verdict may rest on."""
+    """Skips what is slow and must not influence verdicts."""
     monkeypatch.setattr(effects, "bootstrap_interval", lambda *_: (math.nan,) * 2)
     monkeypatch.setattr(significance, "sign_flip_p_value", lambda _: math.nan)
 
 
 def within(share, low, high, trials):
-    """Returns whether a share lies between two probabilities, but for chance."""
+    """Tells whether a share lies between two probabilities, up to chance."""
 
     def three_errors(probability):
         return 3 * math.sqrt(probability * (1 - probability) / trials)
