@@ -1,4 +1,4 @@
-"""Test accuracy by epoch, one line a setting, with the spread over seeds."""
+"""Test accuracy by epoch, one line per setting, with the spread over seeds."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from matplotlib.axes import Axes
 from plots import style
 
 
-def accuracy_curves(ax: Axes, accuracies: Mapping[str, np.ndarray]) -> Axes:
-    """Draws the mean over seeds as a line, least and most as a band.
+def draw_curves(ax: Axes, accuracies: Mapping[str, np.ndarray]) -> Axes:
+    """Draws lines for the mean over seeds, and bands from minimum to maximum.
 
     Args:
         ax: Where to draw.
         accuracies: For each setting, float `[seeds, epochs]` from 0 to 1.
 
     Returns:
-        `ax`.
+        `ax`, without a legend.
     """
     for setting, values in accuracies.items():
         percent = 100 * np.asarray(values)
         epochs = np.arange(1, percent.shape[1] + 1)
-        color = style.COLORS.get(setting)
+        color = style.color(setting)
         ax.plot(epochs, percent.mean(axis=0), color=color, label=setting, marker=".")
         ax.fill_between(
             epochs,
             percent.min(axis=0),
             percent.max(axis=0),
             color=color,
-            alpha=0.2,
+            alpha=0.15,
             linewidth=0,
         )
     ax.set_xlabel("epoch")
     ax.set_ylabel("test accuracy (%)")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(frameon=False, loc="lower right", fontsize="small")
     return style.decorate(ax)

@@ -1,43 +1,59 @@
-"""Paired differences between two settings, with their confidence interval."""
+"""The paired differences of one cell, with the confidence interval of their mean."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from matplotlib.axes import Axes
 
-from normtest_tf.analysis.effects import Estimate
+from normtest_tf.analysis import Cell
+from normtest_tf.analysis.comparisons import Comparison
 from plots import style
 
 
-def paired_differences(ax: Axes, points: Mapping[int, float], effect: Estimate) -> Axes:
-    """Draws each seed's difference as a point, their mean and interval as a bar.
+def draw_differences(ax: Axes, comparison: Comparison, cell: Cell) -> Axes:
+    """Draws each seed's difference as a dot, their mean and interval beside them.
 
     Args:
         ax: Where to draw.
-        points: Each seed's difference in percentage points.
-        effect: Of the same differences, in the same units.
+        comparison: The differences, in percentage points.
+        cell: One that the comparison has.
 
     Returns:
         `ax`.
     """
-    positions = range(len(points))
+    by_seed = comparison.seed_differences[cell]
+    effect = comparison.judgements[cell].effect
+    color = style.color(comparison.treatment)
     ax.axhline(0, color="black", linewidth=0.8)
-    ax.scatter(positions, list(points.values()), color=style.COLORS["finetune"])
-    right = len(points)
+    ax.scatter(range(len(by_seed)), list(by_seed.values()), color=color)
+    labels = [f"seed {seed}" for seed in by_seed]
     if effect.n > 1:
         ax.errorbar(
-            right,
+            len(by_seed),
             effect.mean,
-            yerr=[[effect.mean - effect.low], [effect.high - effect.mean]],
+            yerr=effect.half_width,
             color="black",
             marker="D",
             capsize=5,
         )
-    labels = [f"seed {seed}" for seed in points]
-    if effect.n > 1:
         labels.append(f"mean,\n{effect.confidence:.0%} interval")
     ax.set_xticks(range(len(labels)), labels)
     ax.set_xlim(-0.5, len(labels) - 0.5)
-    ax.set_ylabel("finetune - pretrain (percentage points)")
+    ax.set_ylabel(f"{comparison} (percentage points)")
+    _name_sides(ax, comparison)
     return style.decorate(ax)
+
+
+def _name_sides(ax: Axes, comparison: Comparison) -> None:
+    """Says above and below which setting is better."""
+    for height, align, setting, arrow in (
+        (0.98, "top", comparison.treatment, "↑"),
+        (0.02, "bottom", comparison.control, "↓"),
+    ):
+        ax.text(
+            0.02,
+            height,
+            f"{arrow} {setting} better",
+            transform=ax.transAxes,
+            va=align,
+            color=style.color(setting),
+        )

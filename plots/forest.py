@@ -1,74 +1,184 @@
-"""Forest plots: an effect and its interval for each cell, and their mean below."""
+"""Forest plots: each cell's difference with its interval, and their mean below."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
+from normtest_tf.analysis import Cell
 from normtest_tf.analysis.comparisons import Comparison
-from normtest_tf.analysis.results import Cell
+from normtest_tf.analysis.effects import Estimate
 from plots import style
 
+SMALL = 8.5  # Points.
+MAX_BOTH_NAMES = 18  # Letters of two settings' names that fit beside each other.
+_SEEDS_BELOW = 0.24  # The seeds' dots are that much below their mean, in rows.
+_MARGIN_COLOR = "#e6e6e6"
 
-def forest(
-    ax: Axes, comparison: Comparison, published: Mapping[Cell, float] | None = None
-) -> Axes:
-    """Draws a comparison: seeds as dots, means with intervals, the mean over cells.
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """What one forest plot shows.
+
+    Attributes:
+        comparison: The effects, in percentage points.
+        published: Differences of published single runs, by cell.
+    """
+
+    comparison: Comparison
+    published: Mapping[Cell, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """The smallest and the largest value to show, in percentage points."""
+        comparison = self.comparison
+        judged = [j.effect for j in comparison.judgements.values()]
+        ends = [
+            (effect.low, effect.high)
+            for effect in (*judged, comparison.over_cells)
+            if effect.n > 1
+        ]
+        values = np.array(
+            [
+                -comparison.margin,
+                comparison.margin,
+                *np.ravel(ends),
+                *(v for s in comparison.seed_differences.values() for v in s.values()),
+                *self.published.values(),
+            ]
+        )
+        return float(values.min()), float(values.max())
+
+
+def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
+    """Draws seeds as dots, means with intervals, and the mean over cells.
 
     Args:
         ax: Where to draw.
-        comparison: The effects, in percentage points.
-        published: Differences of published single runs, by cell, drawn as crosses.
+        panel: What to show.
+        cells: The rows, from top to bottom; the comparison need not have them all.
+            Where there are several, their mean follows.
 
     Returns:
         `ax`.
     """
-    color = style.COLORS.get(comparison.treatment, "black")
-    labels = []
-    for row, (cell, judgement) in enumerate(comparison.judgements.items()):
-        points = list(comparison.differences[cell].values())
-        ax.scatter(points, [row] * len(points), s=9, color=color, alpha=0.35, zorder=2)
-        effect = judgement.effect
-        _interval(ax, row, effect.mean, effect.low, effect.high, color)
-        if published and cell in published:
-            ax.scatter(published[cell], row, marker="x", color="black", zorder=4)
-        labels.append(f"{cell[0]}\n{cell[1]}")
-    over = comparison.over_cells
-    if over.n > 1:
-        row = len(labels)
-        _interval(ax, row, over.mean, over.low, over.high, "black", marker="D")
-        labels.append(f"mean over\n{over.n} cells")
-    ax.axvline(0, color="black", linewidth=0.8)
-    ax.axvspan(-comparison.margin, comparison.margin, color="black", alpha=0.06, lw=0)
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_ylim(len(labels) - 0.5, -0.5)
-    ax.set_xlabel("percentage points")
-    ax.set_title(f"{comparison.treatment} - {comparison.control}", loc="left")
-    style.decorate(ax)
-    ax.grid(visible=False, axis="y")
-    ax.grid(visible=True, axis="x", alpha=0.25)
-    return ax
+    comparison = panel.comparison
+    color = style.color(comparison.treatment)
+    margin = comparison.margin
+    ax.axvspan(-margin, margin, color=_MARGIN_COLOR, lw=0, zorder=0)
+    ax.axvline(0, color="black", linewidth=0.8, zorder=1)
+    for row, cell in enumerate(cells):
+        if cell in comparison.judgements:
+            points = list(comparison.seed_differences[cell].values())
+            rows = [row + _SEEDS_BELOW] * len(points)
+            ax.scatter(points, rows, s=12, color=color, alpha=0.5, lw=0, zorder=2)
+            _interval(ax, row, comparison.judgements[cell].effect, color)
+        if cell in panel.published:
+            ax.scatter(panel.published[cell], row, marker="x", color="black", zorder=4)
+    labels = [f"{cell.dataset}\n{cell.model}" for cell in cells]
+    if len(cells) > 1:
+        ax.axhline(len(cells) - 0.5, color=style.GREY, linewidth=0.6, linestyle=":")
+        labels.append("mean over cells")
+    if comparison.over_cells.n > 1:
+        _interval(ax, len(cells), comparison.over_cells, "black", marker="D")
+    ax.set_yticks(range(len(labels)), labels, fontsize=SMALL)
+    ax.set_ylim(len(labels) - 0.45, -0.45)
+    ax.set_title(str(comparison), loc="left", fontsize=10, fontweight="bold")
+    return _decorate(ax, comparison)
 
 
 def _interval(
-    ax: Axes,
-    row: int,
-    mean: float,
-    low: float,
-    high: float,
-    color: str,
-    marker: str = "o",
+    ax: Axes, row: float, effect: Estimate, color: str, marker: str = "o"
 ) -> None:
-    """Draws a mean with its interval, or without where there is none."""
-    ends = np.array([[mean - low], [high - mean]])
+    """Draws a mean with its interval, or alone where there is none."""
     ax.errorbar(
-        mean,
+        effect.mean,
         row,
-        xerr=ends if np.isfinite(ends).all() else None,
+        xerr=effect.half_width if effect.n > 1 else None,
         color=color,
         marker=marker,
-        capsize=4,
+        markersize=6,
+        capsize=3.5,
         zorder=3,
     )
+
+
+def _decorate(ax: Axes, comparison: Comparison) -> Axes:
+    """Says which side is whose, and removes what a forest plot does not need."""
+    style.decorate(ax)
+    ax.spines["left"].set_visible(False)
+    ax.grid(visible=False, axis="y")
+    ax.grid(visible=True, axis="x", alpha=0.25)
+    ax.tick_params(axis="x", labelsize=SMALL)
+    ax.tick_params(axis="y", length=0)
+    both = f"{comparison.control}{comparison.treatment}"
+    better = " better" if len(both) <= MAX_BOTH_NAMES else "\nbetter"
+    for side, align, setting, text in (
+        (0, "left", comparison.control, f"← {comparison.control}{better}"),
+        (1, "right", comparison.treatment, f"{comparison.treatment}{better} →"),
+    ):
+        ax.annotate(
+            text,
+            (side, 0),
+            xytext=(0, -20),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha=align,
+            va="top",
+            fontsize=SMALL,
+            color=style.color(setting),
+        )
+    return ax
+
+
+def note_scale(ax: Axes) -> None:
+    """Marks axes whose scale differs from that of the others."""
+    fits = len(ax.get_title(loc="left")) <= MAX_BOTH_NAMES + len(" - ")
+    ax.annotate(
+        "scale differs",
+        (1, 1),
+        xytext=(0, 5 if fits else 20),  # Beside the title or above it.
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=SMALL,
+        style="italic",
+        bbox={"boxstyle": "round,pad=0.25", "fc": "#fff3bf", "ec": "none"},
+    )
+
+
+def legend_handles(panels: Sequence[Panel]) -> list[Artist]:
+    """Returns what explains the marks of forest plots, with labels.
+
+    Args:
+        panels: Plots that are shown together, with one margin.
+    """
+    margin = panels[0].comparison.margin
+    handles: list[Artist] = [
+        _mark("one seed", marker="o", markersize=3.5, alpha=0.6, linestyle=""),
+        _mark("mean over seeds, 95% interval", marker="o"),
+    ]
+    if any(panel.comparison.over_cells.n > 1 for panel in panels):
+        handles.append(
+            _mark("mean over cells, 95% interval", marker="D", color="black")
+        )
+    handles.append(
+        Patch(color=_MARGIN_COLOR, label=f"within the margin of ±{margin:g} points")
+    )
+    if any(panel.published for panel in panels):
+        handles.append(
+            _mark("published single runs", marker="x", color="black", linestyle="")
+        )
+    return handles
+
+
+def _mark(label: str, **values: Any) -> Line2D:  # noqa: ANN401
+    return Line2D([], [], label=label, **({"color": style.GREY} | values))

@@ -7,23 +7,35 @@ import pathlib
 import matplotlib
 import numpy as np
 
-matplotlib.use("Agg")  # Figures go to files; a screen may not be there.
+matplotlib.use("Agg")  # Figures go to files; there may be no screen.
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from normtest_tf.normalization import SETTINGS
 from normtest_tf.system import files
 
 matplotlib.rcParams["svg.hashsalt"] = "normtest_tf"
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-COLORS = {
-    "finetune": "#0072B2",
-    "pretrain": "#D55E00",
-    "instance": "#009E73",
-    "minmax": "#CC79A7",
-}
+# Okabe and Ito's palette, which colour-blind readers can tell apart; without black,
+# which is for what belongs to no setting.
+PALETTE = (
+    "#0072B2",  # Blue.
+    "#D55E00",  # Vermilion.
+    "#009E73",  # Bluish green.
+    "#CC79A7",  # Reddish purple.
+    "#E69F00",  # Orange.
+    "#56B4E9",  # Sky blue.
+    "#F0E442",  # Yellow.
+)
+GREY = "#595959"
+DPI = 200
+
+
+def color(setting: str) -> str:
+    """Returns a setting's colour: the palette's, in the order of the registry."""
+    return PALETTE[list(SETTINGS).index(setting) % len(PALETTE)]
 
 
 def decorate(ax: Axes) -> Axes:
@@ -49,10 +61,10 @@ def new_grid(
 def save(figure: Figure, *paths: pathlib.Path) -> None:
     """Writes a figure to files, in the formats of their suffixes, and closes it.
 
-    The same figure gives the same bytes, so that a repeated report is no change.
+    The same figure gives the same bytes, so that repeating a report changes nothing.
     """
     for path in paths:
         dated = {"Date": None} if path.suffix == ".svg" else None
         with files.atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=150, metadata=dated)
+            figure.savefig(temporary, dpi=DPI, metadata=dated)
     plt.close(figure)

@@ -1,1 +1,13 @@
-"""A report's words and tables."""
+"""A report's tables and words, as Markdown, HTML and CSV.
+
+    content     everything that a report states, computed once
+    rows        its tables as data
+    csv_files   these as CSV, in the words of version 0.1.0
+    sections    pieces of Markdown made from the rows
+    document    report.md and the tables, put together and written
+    html_page   report.md as one self-contained page
+    summary     one cell in a few lines, for a terminal
+
+Nothing here draws: `plots.report` makes the figures that a document refers to.
+Importing this package is light.
+"""

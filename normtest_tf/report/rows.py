@@ -1,39 +1,48 @@
-"""The tables of a report: accuracies, effects, data sets, published numbers.
+"""The tables of a report as data: accuracies, effects, data sets, published numbers.
 
-Each is a list of dicts, one a row, ready for CSV, with accuracies in percent and
-differences in percentage points. What people read is made of the same rows.
+Each is a list of dicts, one per row, with accuracies in percent and differences in
+percentage points. Both the CSV files and what people read are made from these rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from normtest_tf.analysis import comparisons as analysis
-from normtest_tf.analysis import effects, verdicts
-from normtest_tf.analysis.results import RULES, Cell, Results, Run
+from normtest_tf.analysis import Cell, Results, Run, effects, verdicts
+from normtest_tf.analysis.comparisons import Comparison, test_set_error
 from normtest_tf.datasets import DATASETS
-from normtest_tf.published.editions import ReferenceTable
+from normtest_tf.normalization import Setting
+from normtest_tf.published import Condition, PublishedTable
+from normtest_tf.published.editions import CONTROL, TREATMENT
+from normtest_tf.runs import RULES, Rule
+from normtest_tf.runs.history import BEST_TEST
 
-Row = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
+
+_CHANNELS = [
+    f"{statistic}_{channel}"
+    for statistic in ("mean", "std")
+    for channel in ("red", "green", "blue")
+]
 
 
-def accuracies(
-    results: Results, rule: str, references: Sequence[ReferenceTable]
+def accuracy_rows(
+    results: Results, rule: Rule, published: Sequence[PublishedTable]
 ) -> list[Row]:
     """Returns test accuracies, a row for each data set, model and setting.
 
     Args:
         results: The runs.
         rule: The rule that decides which setting is `best` in its cell.
-        references: Published accuracies; the first that has a cell counts.
+        published: Published accuracies; the first table that has a condition counts.
 
     Returns:
-        Rows with `n`, mean, sd and the ends of the 95% t interval by each rule,
-        and, where there is a published accuracy, how far the mean of ours by the
-        same rule, the best test epoch, lies above it.
+        Rows with `n` and, by each rule, mean, sd and the ends of the 95% t interval;
+        where there is a published accuracy, also the difference between our mean by
+        the same rule, the best test epoch, and that.
     """
     rows = []
     for cell in results.cells:
@@ -45,78 +54,75 @@ def accuracies(
         best = max(means.values(), default=None)
         rows += [
             _accuracy_row(results, cell, setting, means.get(setting) == best)
-            | _test_set_error(results, cell, setting, rule)
-            | _published(results, cell, setting, references)
+            | {"test_set_error": test_set_error(results, cell, setting, rule)}
+            | _published_accuracy(results, Condition(*cell, setting), published)
             for setting in results.settings
-            if results.of(cell, setting)
+            if results.runs_of(cell, setting)
         ]
     return rows
 
 
 def _accuracy_row(results: Results, cell: Cell, setting: str, is_best: bool) -> Row:
-    """Returns the part of a row that our runs fill."""
+    """Returns the columns on our runs."""
     row: Row = {
-        "dataset": cell[0],
-        "model": cell[1],
+        "dataset": cell.dataset,
+        "model": cell.model,
         "normalization": setting,
-        "n": len(results.of(cell, setting)),
+        "n": len(results.runs_of(cell, setting)),
         "best": int(is_best),
     }
-    for rule in RULES:
+    for rule in RULES.values():
         values = list(results.accuracies(cell, setting, rule).values())
         summary = effects.estimate_mean(100 * np.array(values)) if values else None
-        several = summary is not None and summary.n > 1
+        several = summary if summary is not None and summary.n > 1 else None
         row |= {
-            f"{rule}_mean": summary and summary.mean,
-            f"{rule}_sd": summary.sd if several else None,
-            f"{rule}_low": summary.low if several else None,
-            f"{rule}_high": summary.high if several else None,
+            f"{rule.name}_mean": summary and summary.mean,
+            f"{rule.name}_sd": several and several.sd,
+            f"{rule.name}_low": several and several.low,
+            f"{rule.name}_high": several and several.high,
         }
     return row
 
 
-def _test_set_error(results: Results, cell: Cell, setting: str, rule: str) -> Row:
-    return {"test_set_error": analysis.test_set_error(results, cell, setting, rule)}
-
-
-def _published(
-    results: Results, cell: Cell, setting: str, references: Sequence[ReferenceTable]
+def _published_accuracy(
+    results: Results, condition: Condition, published: Sequence[PublishedTable]
 ) -> Row:
-    """Returns the part of a row on the published accuracy."""
-    for reference in references:
-        if values := reference.values.get((*cell, setting)):
-            published = 100 * float(np.mean(values))
-            ours = results.accuracies(cell, setting, "best_test")
-            mean = 100 * float(np.mean(list(ours.values())))
+    """Returns the columns on the published accuracy."""
+    for table in published:
+        if values := table.accuracies.get(condition):
+            theirs = 100 * float(np.mean(values))
+            ours = results.accuracies(
+                condition.cell, condition.normalization, BEST_TEST
+            )
             return {
-                "published": published,
+                "published": theirs,
                 "published_n": len(values),
-                "published_in": reference.title,
-                "difference": mean - published,
+                "published_in": table.title,
+                "difference": 100 * float(np.mean(list(ours.values()))) - theirs,
             }
     return dict.fromkeys(("published", "published_n", "published_in", "difference"))
 
 
-def differences(comparisons: Sequence[analysis.Comparison]) -> list[Row]:
+def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
     """Returns paired differences, a row for each comparison and cell.
 
     Args:
-        comparisons: From `analysis.comparisons`.
+        comparisons: From `comparisons.compare_all`.
 
     Returns:
-        Rows with the numbers of `verdicts.Judgement`; the last two rows of each
-        comparison are its mean over cells, with data set `all`.
+        Rows with the numbers of `verdicts.Judgement`. The last row of each comparison
+        is its mean over cells, with data set and model `all`.
     """
-    rows = []
+    rows: list[Row] = []
     for comparison in comparisons:
         shared = {
             "treatment": comparison.treatment,
             "control": comparison.control,
-            "rule": comparison.rule,
+            "rule": comparison.rule.name,
             "margin": comparison.margin,
         }
         for cell, judgement in comparison.judgements.items():
-            rows.append(_effect_row(shared, cell, judgement))
+            rows.append(shared | _effect_row(cell, judgement))
         over_cells, pooled = comparison.over_cells, comparison.pooled
         empty = dict.fromkeys(rows[0])
         rows.append(
@@ -130,23 +136,22 @@ def differences(comparisons: Sequence[analysis.Comparison]) -> list[Row]:
     return rows
 
 
-def _effect_row(shared: Row, cell: Cell, judgement: verdicts.Judgement) -> Row:
+def _effect_row(cell: Cell, judgement: verdicts.Judgement) -> Row:
     effect = judgement.effect
     return {
-        **shared,
-        "dataset": cell[0],
-        "model": cell[1],
+        "dataset": cell.dataset,
+        "model": cell.model,
         "unit": "pairs",
         "n": effect.n,
         "mean": effect.mean,
         "sd": effect.sd,
         **_ends("t", effect.low, effect.high),
         **_ends("bootstrap", *judgement.bootstrap),
-        "t_p": judgement.t_p_value,
-        "t_p_holm": judgement.t_p_adjusted,
+        "t_p": judgement.t_test.p_value,
+        "t_p_holm": judgement.t_test.adjusted,
         "sign_flip_p": judgement.sign_flip_p_value,
-        "equivalence_p": judgement.equivalence_p_value,
-        "equivalence_p_holm": judgement.equivalence_p_adjusted,
+        "equivalence_p": judgement.equivalence_test.p_value,
+        "equivalence_p_holm": judgement.equivalence_test.adjusted,
         "pairs_needed": judgement.seeds_needed,
         "verdict": judgement.verdict.kind,
         "in_words": judgement.verdict.text,
@@ -154,7 +159,7 @@ def _effect_row(shared: Row, cell: Cell, judgement: verdicts.Judgement) -> Row:
 
 
 def _ends(name: str, low: float, high: float) -> Row:
-    """Returns an interval's ends; none where it is unbounded."""
+    """Returns an interval's ends; None where it is unbounded."""
     finite = np.isfinite([low, high]).all()
     return {
         f"{name}_low": low if finite else None,
@@ -162,142 +167,139 @@ def _ends(name: str, low: float, high: float) -> Row:
     }
 
 
-def data_sets(results: Results) -> list[Row]:
+def data_set_rows(results: Results) -> list[Row]:
     """Returns what each data set is, and what a network sees of it.
 
+    Args:
+        results: The runs.
+
     Returns:
-        A row for each data set and distinct normalization, with the mean and the
-        standard deviation of the training images' channels, pooled over pixels,
-        after the normalization: computed from the data where a `finetune` run
-        has measured them, averaged over seeds (whose validation images differ),
-        else None. `instance` normalises each image on its own.
+        A row for each data set and distinct normalization, with mean and standard
+        deviation of the training images' channels after the normalization, pooled
+        over pixels and averaged over seeds (whose validation images differ). They
+        are None for a setting without constants, and where no run has measured the
+        images.
     """
     rows: list[Row] = []
-    for dataset in dict.fromkeys(run.dataset for run in results.runs):
-        members = [run for run in results.runs if run.dataset == dataset]
+    for dataset in dict.fromkeys(run.name.dataset for run in results.runs):
+        members = [run for run in results.runs if run.name.dataset == dataset]
         measured = _measured(members)
         for setting, models, constants in _normalizations(members):
             shown = _after(measured, setting, constants)
             rows.append(
                 _describe(members[0])
-                | {"normalization": setting, "models": " ".join(models)}
+                | {"normalization": setting.name, "models": " ".join(models)}
                 | dict(zip(_CHANNELS, shown, strict=True))
             )
     return rows
 
 
-_CHANNELS = [
-    f"{statistic}_{channel}"
-    for statistic in ("mean", "std")
-    for channel in ("red", "green", "blue")
-]
-
-
 def _describe(run: Run) -> Row:
-    resolved = run.config["resolved"]
-    height, width, _ = resolved["image_shape"]
+    resolved = run.config.resolved
+    height, width, _ = resolved.image_shape
     return {
-        "dataset": run.dataset,
-        "train_examples": resolved["train_examples"],
-        "validation_examples": resolved["validation_examples"],
-        "test_examples": resolved["test_examples"],
-        "classes": len(resolved["class_names"]),
+        "dataset": run.name.dataset,
+        "train_examples": resolved.train_examples,
+        "validation_examples": resolved.validation_examples,
+        "test_examples": resolved.test_examples,
+        "classes": len(resolved.class_names),
         "size": f"{height}x{width}",
     }
 
 
+def _constants(run: Run) -> np.ndarray | None:
+    """Returns mean and std that a run normalises with, float `[2, 3]`, or None."""
+    statistics = run.config.resolved.statistics
+    return None if statistics is None else np.array([statistics.mean, statistics.std])
+
+
 def _measured(members: Sequence[Run]) -> np.ndarray | None:
-    """Returns the images' own mean and std, float `[2, 3]`, from finetune runs."""
+    """Returns the images' own mean and std, float `[2, 3]`, if runs measured them."""
     found = [
-        [statistics["mean"], statistics["std"]]
+        constants
         for run in members
-        if run.normalization == "finetune"
-        and (statistics := run.config["resolved"]["statistics"])
+        if run.setting.measures_images and (constants := _constants(run)) is not None
     ]
     return np.mean(found, axis=0) if found else None
 
 
 def _normalizations(
     members: Sequence[Run],
-) -> list[tuple[str, list[str], np.ndarray | None]]:
+) -> list[tuple[Setting, list[str], np.ndarray | None]]:
     """Returns the settings with their models and constants.
 
-    Models that a setting normalises alike are listed together.
+    Models for which a setting has the same constants are listed together, and so are
+    all models of a setting whose constants are the images' own statistics.
     """
-    groups: dict[tuple[str, bytes], tuple[str, list[str], np.ndarray | None]] = {}
+    groups: dict[tuple[str, bytes], tuple[Setting, list[str], np.ndarray | None]] = {}
     for run in members:
-        statistics = run.config["resolved"]["statistics"]
-        constants = None
-        if run.normalization not in ("finetune", "instance") and statistics:
-            constants = np.array([statistics["mean"], statistics["std"]])
-        key = run.normalization, b"" if constants is None else constants.tobytes()
-        _, models, _ = groups.setdefault(key, (run.normalization, [], constants))
-        if run.model not in models:
-            models.append(run.model)
+        constants = None if run.setting.measures_images else _constants(run)
+        key = run.setting.name, b"" if constants is None else constants.tobytes()
+        _, models, _ = groups.setdefault(key, (run.setting, [], constants))
+        if run.name.model not in models:
+            models.append(run.name.model)
     return list(groups.values())
 
 
 def _after(
-    measured: np.ndarray | None, setting: str, constants: np.ndarray | None
-) -> list[float | None]:
+    measured: np.ndarray | None, setting: Setting, constants: np.ndarray | None
+) -> list[float] | list[None]:
     """Returns the channels' mean and std after a normalization, six numbers."""
-    if setting == "finetune":
+    if setting.measures_images:
         return [0.0] * 3 + [1.0] * 3
-    if setting == "instance" or measured is None or constants is None:
+    if measured is None or constants is None:
         return [None] * 6
     mean, std = (measured[0] - constants[0]) / constants[1], measured[1] / constants[1]
     return [*mean.tolist(), *std.tolist()]
 
 
-def published(references: Sequence[ReferenceTable], results: Results) -> list[Row]:
-    """Returns what published single runs show of `finetune - pretrain`.
+def published_rows(published: Sequence[PublishedTable], results: Results) -> list[Row]:
+    """Returns the published differences between the two settings that were compared.
 
     Args:
-        references: Published accuracies.
-        results: Our runs, to set our difference beside theirs.
+        published: Published accuracies.
+        results: Our runs, to set our difference beside the published one.
 
     Returns:
-        Rows with the published difference in points, in words with its test-set
-        error, and ours by the same rule, the best test epoch.
+        Rows with the published difference in points, the same in words with its
+        test-set error, and ours by the same rule, the best test epoch.
     """
     rows = []
-    for reference in references:
-        values = reference.values
-        for dataset, model, setting in values:
-            control = values.get((dataset, model, "pretrain"))
-            if setting != "finetune" or not control:
+    for table in published:
+        accuracies = table.accuracies
+        for condition, treated in accuracies.items():
+            control = accuracies.get(Condition(*condition.cell, CONTROL))
+            if condition.normalization != TREATMENT or not control:
                 continue
-            treated = values[dataset, model, setting]
             rows.append(
                 {
-                    "published_in": reference.title,
-                    "dataset": dataset,
-                    "model": model,
+                    "published_in": table.title,
+                    "dataset": condition.dataset,
+                    "model": condition.model,
                     "n": len(treated),
                     "difference": 100 * float(np.mean(treated) - np.mean(control)),
-                    "in_words": _single_runs_in_words(dataset, treated, control),
-                    **_ours(results, (dataset, model)),
+                    "in_words": _in_words(condition.dataset, treated, control),
+                    **_our_difference(results, condition.cell),
                 }
             )
     return rows
 
 
-def _single_runs_in_words(
-    dataset: str, treated: Sequence[float], control: Sequence[float]
-) -> str:
-    """Returns what a pair of single runs on a whole test set shows."""
+def _in_words(dataset: str, treated: Sequence[float], control: Sequence[float]) -> str:
+    """Returns what a pair of single runs on a whole test set shows, else nothing."""
     if len(treated) != 1 or len(control) != 1 or dataset not in DATASETS:
         return ""
     examples = DATASETS[dataset].test_examples
     return verdicts.single_run_text(treated[0], control[0], examples)
 
 
-def _ours(results: Results, cell: Cell) -> Row:
+def _our_difference(results: Results, cell: Cell) -> Row:
     """Returns our difference by the published rule."""
-    found = results.differences(cell, "finetune", "pretrain", "best_test")
+    found = results.paired_differences(cell, TREATMENT, CONTROL, BEST_TEST)
     effect = effects.estimate_mean(list(found.values())) if found else None
+    several = effect if effect is not None and effect.n > 1 else None
     return {
         "ours_n": len(found),
         "ours": effect and effect.mean,
-        "ours_half_width": effect.half_width if len(found) > 1 else None,
+        "ours_half_width": several and several.half_width,
     }

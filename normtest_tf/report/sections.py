@@ -1,17 +1,17 @@
-"""The sections of a report, each a piece of Markdown made from a report's rows."""
+"""Pieces of a report, each a piece of Markdown made from results or rows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from normtest_tf import sweeps
-from normtest_tf.analysis import verdicts
+from normtest_tf.analysis import Results, verdicts
 from normtest_tf.analysis.comparisons import Comparison
-from normtest_tf.analysis.results import RULE_NAMES, RULES, Results
-from normtest_tf.analysis.verdicts import signed
+from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import Row
-from normtest_tf.text import markdown_table
+from normtest_tf.runs import RULES, Rule
+from normtest_tf.text import duration, markdown_table, signed
 
 
 def answer(comparison: Comparison) -> str:
@@ -20,43 +20,49 @@ def answer(comparison: Comparison) -> str:
     Args:
         comparison: Of two settings over all cells.
     """
-    treatment, control = comparison.treatment, comparison.control
     over, pooled = comparison.over_cells, comparison.pooled
-    count = Counter(j.verdict.kind for j in comparison.judgements.values())
-    kinds = [
-        (f"{treatment} better", f"{treatment} is better in"),
-        (f"{control} better", f"{control} is better in"),
-        (
-            verdicts.NO_DIFFERENCE,
-            f"there is no difference larger than {comparison.margin:g} points in",
-        ),
-        (verdicts.UNDECIDED, "it is undecided in"),
-        (verdicts.SINGLE_RUN, "a single pair of runs tells nothing in"),
-    ]
-    counted = [f"{words} {count[kind]}" for kind, words in kinds if count[kind]]
-    text = f"**{treatment} - {control}: {signed(over.mean)} points**"
+    text = f"**{comparison}: {signed(over.mean)} points**"
     if over.n > 1:
         text += (
-            f" on average over {over.n} cells (data set and model); the 95% interval "
-            f"over cells is {signed(over.low)} to {signed(over.high)}, and "
-            f"{signed(pooled.low)} to {signed(pooled.high)} by the bootstrap over "
-            "cells and seeds, which is too narrow where cells are few"
+            f" on average over {over.n} cells (data set and model). The 95% interval "
+            f"over cells is {signed(over.low)} to {signed(over.high)}; the bootstrap "
+            f"over cells and seeds gives {signed(pooled.low)} to {signed(pooled.high)} "
+            "(too narrow for fewer than about 15 cells)"
         )
-    return f"{text}. Of {over.n} cells: {'; '.join(counted)}."
+    return f"{text}. Verdicts by cell: {_verdict_counts(comparison)}."
+
+
+def _verdict_counts(comparison: Comparison) -> str:
+    """Returns how many cells have each kind of verdict."""
+    count = Counter(j.verdict.kind for j in comparison.judgements.values())
+    kinds = [
+        *((verdicts.better(name),) * 2 for name in _names(comparison)),
+        (
+            verdicts.NO_DIFFERENCE,
+            f"no difference larger than {comparison.margin:g} points",
+        ),
+        (verdicts.UNDECIDED, "undecided"),
+        (verdicts.SINGLE_RUN, "a single pair of runs"),
+    ]
+    return ", ".join(f"{words} ({count[kind]})" for kind, words in kinds if count[kind])
+
+
+def _names(comparison: Comparison) -> tuple[str, str]:
+    return comparison.treatment, comparison.control
 
 
 def verdict_table(comparison: Comparison) -> str:
     """Lists a comparison's cells with their verdicts."""
     rows = [("data set", "model", "pairs", "difference", "95% interval", "verdict")]
-    for (dataset, model), judgement in comparison.judgements.items():
+    for cell, judgement in comparison.judgements.items():
         effect = judgement.effect
         interval = ""
         if effect.n > 1:
             interval = f"{signed(effect.low)} to {signed(effect.high)}"
         rows.append(
             (
-                dataset,
-                model,
+                cell.dataset,
+                cell.model,
                 str(effect.n),
                 signed(effect.mean),
                 interval,
@@ -66,41 +72,38 @@ def verdict_table(comparison: Comparison) -> str:
     return markdown_table(rows)
 
 
-def table1(rows: Sequence[Row], rule: str) -> str:
+def table1(rows: Sequence[Row], rule: Rule) -> str:
     """Lays accuracies out as the PyTorch study does: settings down, models across.
 
     Args:
-        rows: From `report_tables.accuracies`.
-        rule: Whose accuracy is shown large.
+        rows: From `rows.accuracy_rows`.
+        rule: Whose accuracy comes first in each entry.
 
     Returns:
-        Markdown. The best setting of each data set and model is bold; below it,
-        the best test epoch and the published accuracy with our difference from it.
+        Markdown. The best setting of each data set and model is bold; below it are
+        the best test epoch and the published accuracy, with our difference from it.
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
-    cells = {(r["dataset"], r["normalization"], r["model"]): r for r in rows}
+    found = {(r["dataset"], r["normalization"], r["model"]): r for r in rows}
     body = [
         [
             dataset,
             setting,
-            *(
-                _accuracy(cells.get((dataset, setting, model)), rule)
-                for model in models
-            ),
+            *(_entry(found.get((dataset, setting, model)), rule) for model in models),
         ]
-        for dataset, setting in dict.fromkeys(key[:2] for key in cells)
+        for dataset, setting in dict.fromkeys(key[:2] for key in found)
     ]
     return markdown_table([["data set", "setting", *models], *body])
 
 
-def _accuracy(row: Row | None, rule: str) -> str:
-    """Returns one cell of table 1."""
+def _entry(row: Row | None, rule: Rule) -> str:
+    """Returns one entry of table 1."""
     if row is None:
         return "not run"
     value = _mean(row, rule)
-    lines = [f"**{value}** (n = {row['n']})" if row["best"] else value]
-    if not row["best"]:
-        lines[0] += f" (n = {row['n']})"
+    if row["best"]:
+        value = f"**{value}**"
+    lines = [f"{value} (n = {row['n']})"]
     if row["published"] is not None:
         lines.append(
             f"best epoch {row['best_test_mean']:.2f}, published "
@@ -109,25 +112,26 @@ def _accuracy(row: Row | None, rule: str) -> str:
     return "<br>".join(lines)
 
 
-def _mean(row: Row, rule: str) -> str:
+def _mean(row: Row, rule: Rule) -> str:
     """Returns a mean and the half width of its interval, in percent."""
-    if row[f"{rule}_mean"] is None:
+    if row[f"{rule.name}_mean"] is None:
         return "none"
-    text = f"{row[f'{rule}_mean']:.2f}"
-    if row[f"{rule}_high"] is not None:
-        text += f" ± {(row[f'{rule}_high'] - row[f'{rule}_low']) / 2:.2f}"
+    text = f"{row[f'{rule.name}_mean']:.2f}"
+    if row[f"{rule.name}_high"] is not None:
+        half_width = (row[f"{rule.name}_high"] - row[f"{rule.name}_low"]) / 2
+        text += f" ± {half_width:.2f}"
     return text
 
 
 def rules_table(rows: Sequence[Row]) -> str:
     """Sets the rules of choosing an epoch side by side, setting by setting."""
-    header = ("data set", "model", "setting", *(RULE_NAMES[rule] for rule in RULES))
+    header = ("data set", "model", "setting", *(rule.title for rule in RULES.values()))
     body = [
         (
             row["dataset"],
             row["model"],
             row["normalization"],
-            *(_mean(row, rule) for rule in RULES),
+            *(_mean(row, rule) for rule in RULES.values()),
         )
         for row in rows
     ]
@@ -135,16 +139,13 @@ def rules_table(rows: Sequence[Row]) -> str:
 
 
 def data_table(rows: Sequence[Row]) -> str:
-    """Tells what the data sets are and what the networks see of them."""
+    """Shows what the data sets are and what the networks see of them."""
     header = ("data set", "images", "classes", "size", "setting", "models")
     body = []
     for row in rows:
         images = f"{row['train_examples']:,} train, {row['test_examples']:,} test"
         if row["validation_examples"]:
             images += f", {row['validation_examples']:,} validation"
-        mean, std = _channels(row, "mean"), _channels(row, "std")
-        if row["normalization"] == "instance":
-            mean, std = "0 in each image", "1 in each image"
         body.append(
             (
                 row["dataset"],
@@ -153,8 +154,8 @@ def data_table(rows: Sequence[Row]) -> str:
                 row["size"],
                 row["normalization"],
                 row["models"],
-                mean,
-                std,
+                _channels(row, "mean"),
+                _channels(row, "std"),
             )
         )
     return markdown_table([(*header, "mean", "std"), *body])
@@ -163,8 +164,18 @@ def data_table(rows: Sequence[Row]) -> str:
 def _channels(row: Row, statistic: str) -> str:
     values = [row[f"{statistic}_{channel}"] for channel in ("red", "green", "blue")]
     if None in values:
-        return "not measured"
+        return "-"
     return ", ".join(f"{round(value, 3) + 0.0:.3f}" for value in values)
+
+
+def settings_list(rows: Sequence[Row]) -> str:
+    """Explains the settings of a data table.
+
+    Args:
+        rows: From `rows.data_set_rows`.
+    """
+    names = dict.fromkeys(row["normalization"] for row in rows)
+    return "\n".join(f"- `{name}`: {SETTINGS[name].formula}." for name in names)
 
 
 def published_table(rows: Sequence[Row]) -> str:
@@ -193,16 +204,16 @@ def missing(results: Results) -> str:
     ]
     total = len(results.runs) + len(results.missing)
     return (
-        f"**{len(results.missing)} of {total} runs are missing**, and the tables hold "
-        f"what there is:\n\n{markdown_table(rows)}"
+        f"**Missing: {len(results.missing)} of {total} runs.** The tables cover the "
+        f"finished ones.\n\n{markdown_table(rows)}"
     )
 
 
 def how(results: Results) -> str:
-    """Tells recipe, weights, time, hardware and versions."""
-    seconds = sum(run.result.get("total_seconds", 0.0) for run in results.runs)
+    """Describes recipe, weights, time, hardware and versions."""
+    seconds = sum(run.result.total_seconds for run in results.runs)
     lines = [
-        f"- {len(results.runs)} runs, {sweeps.duration(seconds)} in all.",
+        f"- {len(results.runs)} runs, {duration(seconds)} in total.",
         *(f"- {line}" for line in _recipes(results)),
         *(f"- {line}" for line in _environments(results)),
     ]
@@ -213,13 +224,13 @@ def _recipes(results: Results) -> list[str]:
     """Returns a line for each distinct recipe, with the models that it holds for."""
     groups: dict[str, list[str]] = {}
     for run in results.runs:
-        requested, resolved = run.config["requested"], run.config["resolved"]
+        requested, resolved = run.config.requested, run.config.resolved
         recipe = (
-            f"{requested['epochs']} epochs on {resolved['train_examples']:,} images, "
+            f"{requested['epochs']} epochs on {resolved.train_examples:,} images, "
             f"batches of {requested['batch_size']}, learning rate "
-            f"{requested['learning_rate']:g}, {resolved['precision']}"
+            f"{requested['learning_rate']:g}, {resolved.precision}"
         )
-        name = f"{run.model} with the weights `{resolved['weights']}`"
+        name = f"{run.name.model} with the weights `{resolved.weights}`"
         members = groups.setdefault(recipe, [])
         if name not in members:
             members.append(name)
@@ -228,11 +239,11 @@ def _recipes(results: Results) -> list[str]:
 
 def _environments(results: Results) -> list[str]:
     """Returns a line for each distinct machine and set of versions."""
-    found = Counter(_environment(run.config["environment"]) for run in results.runs)
+    found = Counter(_environment(run.config.environment) for run in results.runs)
     return [f"{count} runs on {text}." for text, count in found.items()]
 
 
-def _environment(record: Mapping[str, object]) -> str:
+def _environment(record: Mapping[str, Any]) -> str:
     device = ", ".join(record["gpus"]) or "no GPU"
     return (
         f"{record['cpu']}, {record['cpu_cores']} cores, {device}; Python "

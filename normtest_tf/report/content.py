@@ -1,0 +1,85 @@
+"""Everything that a report states, computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from normtest_tf.analysis import Cell, Results
+from normtest_tf.analysis.comparisons import Comparison, compare_all
+from normtest_tf.published import PublishedTable
+from normtest_tf.published.editions import CONTROL, TREATMENT
+from normtest_tf.report import rows
+from normtest_tf.report.rows import Row
+from normtest_tf.runs import Rule
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What tables, figures and text of a report are made from.
+
+    Attributes:
+        results: The runs.
+        rule: How to choose the epoch that the verdicts use.
+        comparisons: Each setting against the control; empty if there are no pairs.
+        published: Published accuracies to set ours beside.
+        accuracies: From `rows.accuracy_rows`.
+        data_sets: From `rows.data_set_rows`.
+        published_differences: From `rows.published_rows`.
+    """
+
+    results: Results
+    rule: Rule
+    comparisons: list[Comparison]
+    published: Sequence[PublishedTable]
+    accuracies: list[Row]
+    data_sets: list[Row]
+    published_differences: list[Row]
+
+    def published_beside(self, comparison: Comparison) -> dict[Cell, float]:
+        """Returns the published differences that belong beside a comparison.
+
+        Args:
+            comparison: One of `comparisons`.
+
+        Returns:
+            Percentage points, for cells of the comparison; of several tables that
+            have a cell, the first counts. Empty for settings that the published
+            runs don't compare.
+        """
+        if (comparison.treatment, comparison.control) != (TREATMENT, CONTROL):
+            return {}
+        found = {
+            Cell(row["dataset"], row["model"]): row["difference"]
+            for row in reversed(self.published_differences)
+        }
+        return {cell: found[cell] for cell in comparison.judgements if cell in found}
+
+
+def gather(
+    results: Results,
+    *,
+    rule: Rule,
+    margin: float,
+    published: Sequence[PublishedTable] = (),
+) -> Content:
+    """Computes everything that a report states.
+
+    Args:
+        results: The runs.
+        rule: How to choose the epoch that the verdicts use.
+        margin: The smallest difference that matters, in percentage points.
+        published: Published accuracies to set ours beside.
+
+    Returns:
+        What `document` writes down and the figures show.
+    """
+    return Content(
+        results=results,
+        rule=rule,
+        comparisons=compare_all(results, rule=rule, margin=margin),
+        published=published,
+        accuracies=rows.accuracy_rows(results, rule, published),
+        data_sets=rows.data_set_rows(results),
+        published_differences=rows.published_rows(published, results),
+    )

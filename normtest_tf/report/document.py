@@ -1,0 +1,146 @@
+"""A report put together: tables in files of their own, and the text around them."""
+
+from __future__ import annotations
+
+import pathlib
+
+from normtest_tf.normalization import CONTROL
+from normtest_tf.published.editions import CONTROL as PUBLISHED_CONTROL
+from normtest_tf.published.editions import TREATMENT as PUBLISHED_TREATMENT
+from normtest_tf.report import csv_files, rows, sections
+from normtest_tf.report.content import Content
+from normtest_tf.report.html_page import to_html
+from normtest_tf.system import files
+
+# The figures that the text shows, each as .png and as .svg; `plots.report` draws them.
+ACCURACY_FIGURE = "figure1"
+EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
+
+
+def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
+    """Writes a report's tables and text, `report.html` last.
+
+    Args:
+        content: What the report states.
+        out_dir: The folder to write to; the figures are there already.
+        command: The command that makes this report again.
+
+    Returns:
+        The answer, in a paragraph of Markdown.
+    """
+    csv_files.write(out_dir / "table1.csv", content.accuracies)
+    csv_files.write(out_dir / "data_sets.csv", content.data_sets)
+    if content.comparisons:
+        effects = rows.effect_rows(content.comparisons)
+        csv_files.write(out_dir / "effects.csv", effects)
+    table1 = sections.table1(content.accuracies, content.rule)
+    files.write_text(out_dir / "table1.md", f"{table1}\n")
+    text = to_markdown(content, command)
+    files.write_text(out_dir / "report.md", text)
+    files.write_text(out_dir / "report.html", to_html(text, out_dir))
+    return answer(content)
+
+
+def answer(content: Content) -> str:
+    """Returns the answer to the first comparison, in a paragraph of Markdown."""
+    if content.comparisons:
+        return sections.answer(content.comparisons[0])
+    return (
+        f"There is nothing to compare: no data set and model has runs of `{CONTROL}` "
+        "and of another setting with the same seed."
+    )
+
+
+def to_markdown(content: Content, command: str) -> str:
+    """Returns the whole report.
+
+    Args:
+        content: What the report states.
+        command: The command that makes this report again.
+
+    Returns:
+        Markdown that refers to the figures beside it.
+    """
+    parts = [
+        "# Which statistics should normalise the inputs?",
+        answer(content),
+        *_differences(content),
+        *_accuracies(content),
+        *_data_sets(content),
+        *_published(content),
+        "## Completeness",
+        sections.missing(content.results),
+        "## Recipe, hardware and versions",
+        sections.how(content.results),
+        "The command that made this report:",
+        f"```bash\n{command}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _differences(content: Content) -> list[str]:
+    """Returns the section on paired differences; none where nothing is compared."""
+    if not content.comparisons:
+        return []
+    parts = [
+        f"Verdicts use the {content.rule.title}. Two runs with the same seed form a "
+        "pair: they share the head's initial weights, the order of examples and all "
+        "augmentation. Intervals are t intervals of the paired differences; verdicts "
+        "are corrected for the number of cells (Holm).",
+        "## Differences between settings",
+        f"![Paired differences]({EFFECTS_FIGURE}.png)",
+        "*Paired differences in test accuracy. Panels share a scale unless marked.*",
+    ]
+    for comparison in content.comparisons:
+        parts.append(f"### {comparison}")
+        if comparison is not content.comparisons[0]:
+            parts.append(sections.answer(comparison))
+        parts.append(sections.verdict_table(comparison))
+    return parts
+
+
+def _accuracies(content: Content) -> list[str]:
+    """Returns the sections with table 1, the rules and figure 1."""
+    return [
+        "## Table 1: test accuracy in percent",
+        sections.table1(content.accuracies, content.rule),
+        f"Mean over seeds at the {content.rule.title} ± half the width of its 95% t "
+        "interval. Bold is the highest mean of each data set and model; its lead over "
+        "the next may be due to chance. Published accuracies are those of the best "
+        "test epoch, so they are compared with the mean of our best test epochs. "
+        "Compare recipes (below) first: where they differ, the published values are "
+        "for orientation only.",
+        "### By rule of choosing the epoch",
+        sections.rules_table(content.accuracies),
+        "The best epoch on the test images is the published rule; choosing on the "
+        "test set biases it upwards.",
+        "## Figure 1: test accuracy by epoch",
+        f"![Test accuracy by epoch]({ACCURACY_FIGURE}.png)",
+        "*Lines: mean over seeds; bands: minimum to maximum.*",
+    ]
+
+
+def _data_sets(content: Content) -> list[str]:
+    """Returns the section on data sets."""
+    return [
+        "## Data sets, and what the networks see of them",
+        sections.data_table(content.data_sets),
+        "Mean and standard deviation of the training images' channels (red, green, "
+        "blue) after normalization, pooled over pixels; a dash where a setting has no "
+        "constants or the images were not measured. A pixel x, from 0 to 1, becomes",
+        sections.settings_list(content.data_sets),
+    ]
+
+
+def _published(content: Content) -> list[str]:
+    """Returns the section on published differences; none where there are none."""
+    if not content.published_differences:
+        return []
+    sources = [f"- {table.title}: {table.description}." for table in content.published]
+    return [
+        "## What the published single runs show",
+        sections.published_table(content.published_differences),
+        f"Differences {PUBLISHED_TREATMENT} - {PUBLISHED_CONTROL} in percentage "
+        "points, at the best test epoch.",
+        "\n".join(sources),
+    ]

@@ -1,0 +1,80 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from normtest_tf.analysis import comparisons, results
+from plots import forest
+from tests.helpers.fake_results import write_run
+from tests.plots.conftest import CELLS
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_a_forest_plot_says_which_side_is_better(ax, comparison):
+    forest.draw_forest(ax, forest.Panel(comparison), CELLS)
+    assert texts(ax) == ["← pretrain better", "finetune better →"]
+    assert [text.xy for text in ax.texts] == [(0, 0), (1, 0)]
+
+
+def test_long_names_are_wrapped(ax, comparison):
+    control = "another_control_name"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forest.style, "color", lambda _: "black")
+        renamed = dataclasses.replace(comparison, control=control)
+        assert texts(forest_of(ax, renamed))[0] == f"← {control}\nbetter"
+
+
+def forest_of(ax, comparison):
+    return forest.draw_forest(ax, forest.Panel(comparison), CELLS)
+
+
+def test_a_forest_plot_shows_seeds_means_and_intervals(ax, comparison):
+    forest_of(ax, comparison)
+    for row, cell in enumerate(CELLS):
+        seeds = ax.collections[2 * row].get_offsets()
+        points = list(comparison.seed_differences[cell].values())
+        np.testing.assert_allclose(seeds[:, 0], points)
+    assert len(ax.containers) == len(CELLS) + 1
+    effects = [comparison.judgements[cell].effect for cell in CELLS]
+    for container, effect in zip(
+        ax.containers, [*effects, comparison.over_cells], strict=True
+    ):
+        bar = container.lines[2][0].get_segments()[0]
+        np.testing.assert_allclose(bar[:, 0], [effect.low, effect.high])
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == [*("\n".join(cell) for cell in CELLS), "mean over cells"]
+
+
+def test_a_single_pair_has_a_mean_without_interval(ax, tmp_path):
+    write_run(tmp_path, normalization="finetune", final=0.8)
+    write_run(tmp_path, normalization="pretrain", final=0.7)
+    found = results.read(tmp_path)
+    panel = forest.Panel(comparisons.compare(found, "finetune"))
+    forest.draw_forest(ax, panel, found.cells)
+    (container,) = ax.containers
+    assert not container.has_xerr
+    assert panel.extent == (-0.5, 10)
+
+
+def test_the_extent_covers_margin_intervals_seeds_and_published_runs(comparison):
+    low, high = forest.Panel(comparison).extent
+    assert low == -0.5
+    assert high == max(
+        comparison.over_cells.high,
+        *(judgement.effect.high for judgement in comparison.judgements.values()),
+        *(max(s.values()) for s in comparison.seed_differences.values()),
+    )
+    published = {CELLS[0]: -3.0, CELLS[1]: 7.0}
+    assert forest.Panel(comparison, published).extent == (-3, 7)
+
+
+def test_the_legend_explains_every_mark(comparison):
+    panel = forest.Panel(comparison)
+    labels = [handle.get_label() for handle in forest.legend_handles([panel])]
+    assert "within the margin of ±0.5 points" in labels
+    assert len(labels) == 4
+    with_cross = forest.legend_handles([panel, forest.Panel(comparison, {CELLS[0]: 1})])
+    assert with_cross[-1].get_label() == "published single runs"

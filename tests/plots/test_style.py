@@ -1,0 +1,36 @@
+import pytest
+from matplotlib import pyplot as plt
+
+from normtest_tf.normalization import SETTINGS
+from plots import style
+
+
+def test_the_settings_keep_their_colours():
+    assert {name: style.color(name) for name in list(SETTINGS)[:4]} == {
+        "finetune": "#0072B2",
+        "pretrain": "#D55E00",
+        "instance": "#009E73",
+        "minmax": "#CC79A7",
+    }
+
+
+def test_new_settings_get_the_next_colours_and_then_the_first_again(monkeypatch):
+    new = [f"new{number}" for number in range(len(style.PALETTE))]
+    for name in new:
+        monkeypatch.setitem(SETTINGS, name, SETTINGS["minmax"])
+    used = len(SETTINGS) - len(new)
+    assert [style.color(name) for name in new] == [
+        style.PALETTE[(used + number) % len(style.PALETTE)]
+        for number in range(len(new))
+    ]
+
+
+@pytest.mark.parametrize("name", ["figure.png", "figure.svg"])
+def test_the_same_figure_gives_the_same_bytes(tmp_path, name):
+    for folder in ("first", "second"):
+        figure, grid = style.new_grid(1, 2, 2, 2)
+        grid[0, 0].plot([1, 2])
+        style.save(figure, tmp_path / folder / name)
+        assert not plt.fignum_exists(figure.number)
+    first, second = ((tmp_path / f / name).read_bytes() for f in ("first", "second"))
+    assert first == second

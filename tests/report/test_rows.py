@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from normtest_tf import published
+from normtest_tf.analysis import results
+from normtest_tf.report import rows
+from normtest_tf.runs.history import BEST_TEST, FINAL
+from tests.helpers.fake_results import write_run
+from tests.report.conftest import CELLS
+
+
+def test_effects_equal_scipy_s(study, gathered):
+    found = rows.effect_rows(gathered.comparisons)
+    finetune = [row for row in found if row["treatment"] == "finetune"]
+    assert [(row["dataset"], row["model"]) for row in finetune] == [
+        *CELLS,
+        ("all", "all"),
+    ]
+    for row, cell in zip(finetune, CELLS, strict=False):
+        treated, control = (
+            100 * np.array(list(study.accuracies(cell, setting, FINAL).values()))
+            for setting in ("finetune", "pretrain")
+        )
+        test = stats.ttest_rel(treated, control)
+        interval = test.confidence_interval()
+        assert row["mean"] == pytest.approx((treated - control).mean())
+        assert row["t_low"] == pytest.approx(interval.low)
+        assert row["t_high"] == pytest.approx(interval.high)
+        assert row["t_p"] == pytest.approx(test.pvalue)
+        assert row["verdict"] == "finetune better"
+
+
+def test_the_last_row_of_a_comparison_is_its_mean_over_cells(gathered):
+    found = rows.effect_rows(gathered.comparisons)
+    last = [row for row in found if row["dataset"] == "all"]
+    assert [row["treatment"] for row in last] == ["finetune", "instance", "minmax"]
+    for row, comparison in zip(last, gathered.comparisons, strict=True):
+        assert list(row) == list(found[0])
+        assert (row["unit"], row["n"]) == ("cells", 3)
+        means = [j.effect.mean for j in comparison.judgements.values()]
+        assert row["mean"] == pytest.approx(np.mean(means))
+        assert row["t_p"] is None
+
+
+def test_accuracies_are_our_means_beside_the_published_values(study, gathered):
+    found = {
+        (row["dataset"], row["model"], row["normalization"]): row
+        for row in gathered.accuracies
+    }
+    assert len(found) == 12
+    row = found["cifar10", "resnet18", "finetune"]
+    values = list(study.accuracies(("cifar10", "resnet18"), "finetune", FINAL).values())
+    assert row["final_mean"] == pytest.approx(100 * np.mean(values))
+    assert row["final_sd"] == pytest.approx(100 * np.std(values, ddof=1))
+    assert (row["n"], row["best"]) == (5, 1)
+    assert row["published"] == pytest.approx(88.47)
+    assert row["difference"] == pytest.approx(row["best_test_mean"] - 88.47)
+    assert row["best_validation_mean"] is None
+    assert found["cifar10", "resnet18", "minmax"]["published"] is None
+    assert found["cifar10", "resnet18", "pretrain"]["best"] == 0
+
+
+def test_the_first_table_that_has_a_condition_counts(study):
+    tables = [published.load("extended_table3"), published.load("seed_table1")]
+    found = rows.accuracy_rows(study, FINAL, tables)
+    assert found[0]["published"] == pytest.approx(87.88)
+    assert found[0]["published_in"] == "PyTorch study, later edition"
+
+
+def test_data_sets_show_what_the_networks_see(gathered):
+    found = {(row["dataset"], row["normalization"]): row for row in gathered.data_sets}
+    row = found["cifar10", "pretrain"]
+    assert row["mean_red"] == pytest.approx((0.5 - 0.485) / 0.229)
+    assert row["std_blue"] == pytest.approx(0.1 / 0.225)
+    assert found["cifar10", "minmax"]["mean_green"] == pytest.approx(0.4)
+    assert found["cifar10", "instance"]["mean_red"] is None
+    assert found["cifar100", "finetune"]["models"] == "resnet18 resnet50"
+    assert found["cifar100", "finetune"]["mean_red"] == 0
+    assert found["cifar100", "finetune"]["std_red"] == 1
+
+
+def test_images_that_no_run_has_measured_have_no_statistics(tmp_path):
+    write_run(tmp_path, normalization="pretrain")
+    (row,) = rows.data_set_rows(results.read(tmp_path))
+    assert row["mean_red"] is None
+
+
+def test_published_single_runs_have_their_test_set_error(gathered):
+    row = next(
+        row
+        for row in gathered.published_differences
+        if (row["dataset"], row["model"]) == CELLS[0]
+    )
+    assert row["difference"] == pytest.approx(0.5)
+    # sqrt(.8847 * .1153 + .8797 * .1203) / 100 in points.
+    assert "up to 0.46" in row["in_words"]
+
+
+def test_ours_stands_beside_the_published_difference_by_its_rule(tmp_path):
+    for seed, best in ((1, 0.91), (2, 0.93)):
+        write_run(tmp_path, normalization="finetune", seed=seed, best=best)
+        write_run(tmp_path, normalization="pretrain", seed=seed, best=0.9)
+    found = results.read(tmp_path)
+    row = next(
+        row
+        for row in rows.published_rows([published.load("seed_table1")], found)
+        if row["ours_n"]
+    )
+    ours = found.paired_differences(CELLS[0], "finetune", "pretrain", BEST_TEST)
+    assert row["ours"] == pytest.approx(np.mean(list(ours.values()))) == 2
+    # t(0.975, 1) = 12.7062; the sd of 1 and 3 is sqrt(2).
+    assert row["ours_half_width"] == pytest.approx(12.7062, abs=1e-4)

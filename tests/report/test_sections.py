@@ -1,0 +1,101 @@
+import re
+
+from normtest_tf.analysis import comparisons, results
+from normtest_tf.normalization import SETTINGS
+from normtest_tf.report import rows, sections
+from normtest_tf.runs.history import FINAL
+from tests.helpers.fake_results import write_run
+
+
+def test_the_answer_counts_verdicts(gathered):
+    answer = sections.answer(gathered.comparisons[0])
+    assert answer.startswith("**finetune - pretrain: +0.95 points** ")
+    assert "on average over 3 cells" in answer
+    assert answer.endswith("Verdicts by cell: finetune better (3).")
+
+
+def test_the_answer_for_a_single_pair_has_no_interval(tmp_path):
+    write_run(tmp_path, normalization="finetune")
+    write_run(tmp_path, normalization="pretrain")
+    comparison = comparisons.compare(results.read(tmp_path), "finetune")
+    assert sections.answer(comparison) == (
+        "**finetune - pretrain: +0.00 points**. Verdicts by cell: a single pair of "
+        "runs (1)."
+    )
+
+
+def test_verdicts_stand_beside_their_intervals(gathered):
+    header, _, *lines = sections.verdict_table(gathered.comparisons[0]).splitlines()
+    assert header.startswith("| data set | model | pairs |")
+    assert len(lines) == 3
+    assert re.match(
+        r"\| cifar10 \| resnet18 \| 5 \| \+\d\.\d\d \| \+\d\.\d\d to \+\d\.\d\d \| "
+        r"finetune better by \d\.\d\d ± \d\.\d\d points \|",
+        lines[0],
+    )
+
+
+def test_table_1_marks_the_best_setting_and_gaps(gathered):
+    text = sections.table1(gathered.accuracies, FINAL)
+    assert re.search(r"\| cifar10 \| finetune \| \*\*8\d\.\d\d ± 0\.\d\d\*\*", text)
+    assert "published 88.47: -" in text
+    assert "not run" in text  # cifar10 has no resnet50.
+
+
+def test_a_rule_that_cannot_be_applied_has_no_mean(gathered):
+    table = sections.rules_table(gathered.accuracies)
+    assert "| best epoch on the validation images |" in table
+    assert "| none |" in table
+
+
+def test_what_networks_see_of_the_images(gathered):
+    table = sections.data_table(gathered.data_sets).splitlines()
+    (pretrain,) = (
+        line for line in table if "| cifar10 " in line and "pretrain" in line
+    )
+    assert "| 0.066, -0.250, -0.471 | 1.092, 0.893, 0.444 |" in pretrain
+    (instance,) = (
+        line for line in table if "| cifar10 " in line and "instance" in line
+    )
+    assert instance.endswith("| - | - |")
+
+
+def test_every_setting_is_explained_from_the_registry(gathered):
+    text = sections.settings_list(gathered.data_sets)
+    assert len(text.splitlines()) == 4
+    for setting in SETTINGS.values():
+        assert f"- `{setting.name}`: {setting.formula}." in text
+
+
+def test_published_differences_stand_beside_ours(gathered):
+    table = sections.published_table(gathered.published_differences)
+    assert "+0.50 points; the test set alone" in table
+    assert "(n = 5) |" in table
+    assert "| not run |" in table
+
+
+def test_missing_runs_are_listed(tmp_path, study):
+    assert sections.missing(study) == "All 60 runs of the grid are finished."
+    write_run(tmp_path, normalization="finetune", seed=1)
+    write_run(tmp_path, normalization="pretrain", seed=1)
+    write_run(tmp_path, normalization="pretrain", seed=2)
+    text = sections.missing(results.read(tmp_path))
+    assert text.startswith("**Missing: 1 of 4 runs.**")
+    assert "| cifar10/resnet18-finetune/seed-2 | `not run` |" in text
+
+
+def test_recipe_hardware_and_versions(study):
+    assert sections.how(study).splitlines() == [
+        "- 60 runs, 60 min in total.",
+        "- 3 epochs on 50,000 images, batches of 256, learning rate 0.001, float32: "
+        "resnet18 with the weights `tv_in1k`, resnet50 with the weights `tv_in1k`.",
+        "- 60 runs on a processor, 2 cores, no GPU; Python 3.12.0, Keras 3.15.1 on "
+        "tensorflow, TensorFlow 2.21.0, normtest_tf 0.1.0.",
+    ]
+
+
+def test_rows_without_validation_images_do_not_mention_them(gathered):
+    assert "validation" not in sections.data_table(gathered.data_sets)
+    with_some = [row | {"validation_examples": 500} for row in gathered.data_sets]
+    assert "10,000 test, 500 validation" in sections.data_table(with_some)
+    assert rows.data_set_rows(gathered.results) == gathered.data_sets
