@@ -3,11 +3,11 @@
     pip install torch timm torchvision
     python -m experiments.benchmark --dataset=cifar10 --data_dir=DIR
 
-Both sides fine-tune the same network from scratch on the same images, input
-pipeline included: this project as experiments.train does, PyTorch eagerly with the
-reference's DataLoader on PIL images. Each measurement has a process of its own and
-an unmeasured first epoch; the two sides take turns. The ratio is what to quote:
-rates depend on the machine.
+Both sides train the same network from scratch on the same images, input pipeline
+included: this project as experiments.train does, PyTorch eagerly with the reference
+code's DataLoader on PIL images. Each measurement has a process of its own and an
+unmeasured first epoch; the two sides take turns. The ratio is what to quote: rates
+depend on the machine.
 """
 
 from __future__ import annotations
@@ -21,71 +21,79 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from experiments.support import program
-from normtest_tf import backbones, errors, text
+from experiments.support import flags as shared
+from experiments.support import program, pytorch, speed
+from normtest_tf import backbones, datasets, errors, text
 from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
+TRAIN_EXAMPLES = 5120  # Unless the flag says otherwise: 20 steps of the default batch.
 
-program.define_dataset_flag("cifar10")
-program.define_data_flags()
-flags.DEFINE_enum(
-    "model", "resnet18", ["resnet18"], "Network to train; timm must have it too."
+shared.define("dataset", *shared.DATA, "batch_size")
+flags.DEFINE_string(
+    "model", "resnet18", "Network to train: a ResNet or DenseNet that timm has, too."
 )
-flags.DEFINE_integer("batch_size", 256, "Images in a batch.", lower_bound=1)
 flags.DEFINE_integer("rounds", 3, "Measurements of each side.", lower_bound=1)
 flags.DEFINE_integer(
     "workers",
     2,
-    "Processes of PyTorch's DataLoader; 0 loads in its own.",
+    "Worker processes of PyTorch's DataLoader; 0 loads in the main process.",
     lower_bound=0,
 )
 flags.DEFINE_string("output", None, "JSON file for the measurements. Default: none.")
 
+Measurements = dict[str, list[dict[str, float]]]  # By side, one for each round.
 
-def measure(side: Callable[..., dict[str, float]], **options: object) -> dict:
-    """Runs one measurement in a process of its own, so that peaks are its own."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(side, **options).result()
+
+def check_model(name: str) -> None:
+    """Raises `UsageError` unless this package and timm both have the network."""
+    allowed = [
+        entry.name
+        for entry in backbones.ARCHITECTURES.values()
+        if entry.tags[entry.default_tag].origin.startswith("hf:timm/")
+    ]
+    if name not in allowed:
+        raise errors.unknown_name("model", name, allowed)
 
 
 def main(argv: Sequence[str]) -> None:
     """Lets the two sides take turns and prints rates, memory and the ratio."""
     del argv
-    try:
-        from experiments.support import speed
-    except ImportError as error:
-        raise errors.UsageError(
-            f"{error}; the benchmark needs PyTorch: pip install torch timm torchvision"
-        ) from error
+    check_model(FLAGS.model)
+    pytorch.check_installed()
     quiet.import_tensorflow()
-    from normtest_tf import datasets
-
-    backbones.get(FLAGS.model)
     dataset = datasets.load(FLAGS.dataset, FLAGS.data_dir, FLAGS.image_size)
-    dataset = dataset.take(FLAGS.train_examples or 5120, FLAGS.test_examples)
-    measured: dict[str, list[dict[str, float]]] = {"keras": [], "pytorch": []}
-    with tempfile.TemporaryDirectory() as folder:
-        speed.write_images(pathlib.Path(folder), dataset)
-        options = {
-            "folder": folder,
-            "model": FLAGS.model,
-            "classes": dataset.num_classes,
-            "batch_size": FLAGS.batch_size,
-        }
-        for number in range(1, FLAGS.rounds + 1):
-            print(f"round {number}/{FLAGS.rounds}", flush=True)
-            measured["keras"].append(measure(speed.train_keras, **options))
-            measured["pytorch"].append(
-                measure(speed.train_pytorch, workers=FLAGS.workers, **options)
-            )
+    train_examples = FLAGS.train_examples or TRAIN_EXAMPLES
+    dataset = dataset.take(train_examples, FLAGS.test_examples)
+    with tempfile.TemporaryDirectory() as name:
+        work = speed.Work(
+            pathlib.Path(name), FLAGS.model, dataset.num_classes, FLAGS.batch_size
+        )
+        work.write_images(dataset)
+        measured = take_turns(work)
     print(report(measured))
     if FLAGS.output:
         files.write_json(pathlib.Path(FLAGS.output), measured)
 
 
-def report(measured: dict[str, list[dict[str, float]]]) -> str:
+def take_turns(work: speed.Work) -> Measurements:
+    """Lets each side do the work in every round; returns what was measured."""
+    measured: Measurements = {"keras": [], "pytorch": []}
+    for number in range(1, FLAGS.rounds + 1):
+        print(f"round {number}/{FLAGS.rounds}", flush=True)
+        measured["keras"].append(measure(speed.train_keras, work))
+        measured["pytorch"].append(measure(speed.train_pytorch, work, FLAGS.workers))
+    return measured
+
+
+def measure(side: Callable[..., dict[str, float]], *args: object) -> dict[str, float]:
+    """Runs one measurement in a process of its own, so that peaks are its own."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(side, *args).result()
+
+
+def report(measured: Measurements) -> str:
     """Returns a table of medians over rounds, and the ratio of the rates."""
     rows = [("", "images/s (median)", "images/s (range)", "peak memory")]
     medians = {}

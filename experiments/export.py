@@ -1,12 +1,12 @@
-r"""Writes a run's model in a format that others can use, and proves it equal.
+r"""Exports a run's model to another format, and verifies the export.
 
     python -m experiments.export --format=onnx \
         --run_dir=results/cifar10/resnet18-finetune/seed-223
 
-An export takes raw uint8 RGB images, any number of them, with the normalization
-inside, and gives logits; class names and statistics lie in its metadata. It is
-reloaded by its own runtime in a fresh process, which must compute what the run's
-model computes, before it is put in its place. docs/export.md tells how to use each.
+An export takes any number of raw uint8 RGB images, normalises them itself, and returns
+logits. It carries class names and channel statistics as metadata. It is kept only if
+its own runtime, in a fresh process, computes what the run's model computes.
+docs/export.md shows how to load each format.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ import numpy as np
 from absl import flags
 
 from experiments.support import program
-from normtest_tf import datasets, runs
-from normtest_tf.export import formats
-from normtest_tf.export import metadata as model_metadata
+from normtest_tf.export import FORMATS, ExportError, describe_run, images
+from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
@@ -38,25 +37,31 @@ flags.DEFINE_string(
 flags.DEFINE_enum(
     "format",
     "keras",
-    list(formats.FORMATS),
+    list(FORMATS),
     "keras: a .keras file. saved_model: a folder for TensorFlow and its servers. "
     "onnx: an .onnx file. litert: a .tflite file.",
 )
 flags.DEFINE_string(
     "output",
     None,
-    "Where to write. Default: model.keras, model.onnx, model.tflite or saved_model "
-    "in the run's folder export/.",
+    "Where to write the export. Default: model.keras, model.onnx, model.tflite or "
+    "saved_model in export/ of the run's folder.",
 )
-flags.DEFINE_bool("probabilities", False, "Give probabilities instead of logits.")
+flags.DEFINE_bool(
+    "probabilities", False, "Export a model that returns probabilities, not logits."
+)
 flags.DEFINE_bool(
     "features",
     False,
-    "Give the backbone's pooled features, normalization included, without the head.",
+    "Export a model without the head, which returns the backbone's pooled features; "
+    "normalization is included.",
 )
-flags.DEFINE_bool("overwrite", False, "Replace an export that is already there.")
+flags.DEFINE_bool("overwrite", False, "Replace an earlier export.")
 flags.DEFINE_integer(
-    "check_images", 32, "Compare with the run's model on N images.", lower_bound=1
+    "check_images",
+    32,
+    "Compare the export with the run's model on N images.",
+    lower_bound=1,
 )
 flags.DEFINE_enum(
     "check_on",
@@ -68,8 +73,8 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "dataset",
     None,
-    "The data set of --check_on=test. Default: the run's, which has to be named again "
-    "where it was folder:PATH.",
+    "The data set for --check_on=test. Default: the run's; if that was folder:PATH, "
+    "name it again.",
 )
 flags.DEFINE_string(
     "data_dir", None, "Where --check_on=test finds the data set, as in training."
@@ -77,50 +82,56 @@ flags.DEFINE_string(
 flags.mark_bool_flags_as_mutual_exclusive(["probabilities", "features"])
 
 
-def check_images(metadata: dict[str, Any]) -> np.ndarray:
-    """Returns the images that the flags ask to compare on."""
-    from normtest_tf.export import verification
-
-    if FLAGS.check_on == "random":
-        return verification.random_images(
-            metadata["image"]["shape"], FLAGS.check_images
-        )
-    run = runs.read_json(pathlib.Path(FLAGS.run_dir, "config.json"))["requested"]
-    name = verification.comparison_dataset(run["dataset"], FLAGS.dataset)
-    dataset = datasets.load(name, FLAGS.data_dir, run["image_size"])
-    return dataset.test_images[: FLAGS.check_images]
-
-
 def main(argv: Sequence[str]) -> None:
-    """Writes and checks what the flags ask for."""
+    """Writes and verifies the export that the flags ask for."""
     del argv
-    entry = formats.FORMATS[FLAGS.format]
-    kind = "logits"
-    if FLAGS.probabilities or FLAGS.features:
-        kind = "probabilities" if FLAGS.probabilities else "features"
-    run_dir = files.expand(FLAGS.run_dir)
-    metadata = model_metadata.describe_run(run_dir, kind)
-    path = entry.default_path(run_dir, kind)
-    if FLAGS.output:
-        path = files.expand(FLAGS.output)
-    entry.check_path(path, overwrite=FLAGS.overwrite)
-    entry.check_installed()
-    # A GPU multiplies with fewer digits than the runtimes that it is compared with.
+    folder = RunFolder(files.expand(FLAGS.run_dir))
+    description = describe_run(folder, _output())
+    path = _checked_path(folder)
+    # A GPU computes with fewer digits than the runtimes that it is compared with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     quiet.import_tensorflow()
     from normtest_tf.export import prediction, verification
 
-    model = prediction.load_model(run_dir / "model.keras")
-    images = check_images(metadata)
+    model = prediction.load_model(folder.model)
+    compared_on = _images(folder, description)
     try:
         with quiet.silent_stderr():
-            comparison = verification.export(
-                model, path, FLAGS.format, metadata, images
+            deviation = verification.export(
+                model, path, FLAGS.format, description, compared_on
             )
-    except verification.ExportError as error:
+    except ExportError as error:
         sys.exit(f"error: {error}")
-    print(f"{FLAGS.format} against the run's model: {comparison}")
+    print(f"{FLAGS.format} against the run's model: {deviation}")
     print(f"export: {path}")
+
+
+def _output() -> str:
+    """Returns what the exported model should compute."""
+    if FLAGS.probabilities:
+        return "probabilities"
+    return "features" if FLAGS.features else "logits"
+
+
+def _checked_path(folder: RunFolder) -> pathlib.Path:
+    """Returns where to write, once it is clear that the format can be written there."""
+    entry = FORMATS[FLAGS.format]
+    path = entry.default_path(folder, _output())
+    if FLAGS.output:
+        path = files.expand(FLAGS.output)
+    entry.check_path(path, overwrite=FLAGS.overwrite)
+    entry.check_installed()
+    return path
+
+
+def _images(folder: RunFolder, description: dict[str, Any]) -> np.ndarray:
+    """Returns the images to compare on."""
+    count = FLAGS.check_images
+    if FLAGS.check_on == "random":
+        return images.random_images(description["image"]["shape"], count)
+    return images.first_test_images(
+        folder, count, dataset=FLAGS.dataset, data_dir=FLAGS.data_dir
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Writes docs/networks.md: all weights by tag, and what Keras's networks do otherwise.
+"""Writes the generated pages of docs/: networks.md, settings.md and flags.md.
 
-    python -m experiments.networks
     python -m experiments.networks --from_timm
+    python -m experiments.networks
 
-With --from_timm the list of tags in the package is first renewed from the timm that
-is installed (pip install torch timm torchvision).
+The first command updates the package's list of tags from the installed timm (pip
+install torch timm torchvision), the second writes all weights by tag, how Keras's
+networks differ, and beside that the settings and the flags of a run.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments.support import program
-from normtest_tf.backbones import registry
+from experiments.support import pages, program
+from normtest_tf import text
+from normtest_tf.backbones import Pretraining, architecture, registry
+from normtest_tf.normalization import IMAGENET
 from normtest_tf.system import files, quiet
 
 if TYPE_CHECKING:
@@ -24,9 +27,15 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_bool("from_timm", False, "First renew the list of tags from timm.")
-flags.DEFINE_string("output", "docs/networks.md", "Markdown file to write.")
-flags.DEFINE_bool("dry_run", False, "Print the document instead of writing it.")
+flags.DEFINE_bool(
+    "from_timm", False, "Update the package's list of tags from timm, and stop."
+)
+flags.DEFINE_string(
+    "output",
+    "docs/networks.md",
+    "Markdown file to write; settings.md and flags.md are written beside it.",
+)
+flags.DEFINE_bool("dry_run", False, "Print the page on networks and write nothing.")
 
 HEAD = """# Networks and their weights
 
@@ -34,47 +43,55 @@ Written by `python -m experiments.networks`.
 
 ## Weights by tag
 
-`--model=MODEL --weights=TAG`. A network's first tag is its default. Statistics are
-those of the pre-training inputs, which `--normalization=pretrain` uses: `ImageNet` is
-mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225), the mean of per-image stds;
+Select them with `--model=MODEL --weights=TAG`; a network's first tag is its default.
+"Inputs" says how images were normalised in pre-training, which
+`--normalization=pretrain` repeats: `ImageNet` is mean (0.485, 0.456, 0.406) and std
+(0.229, 0.224, 0.225), the latter being the mean of per-image stds; `CIFAR10` is mean
+(0.4914, 0.4822, 0.4465) and std (0.247, 0.2435, 0.2616), over all its training images;
 `[-1, 1]` is mean and std 0.5; `Caffe` is BGR with the mean (123.68, 116.779, 103.939)
 subtracted from pixels of 0 to 255. "Size" is the image side in pre-training.
 """
 
 KERAS_HEAD = """
-## What Keras Applications' networks do otherwise
+## How the networks of Keras Applications differ
 
-Read off the layers of the models. The first two rows are the reference's networks, as
-this package has them. "Padding" is that of strided 3x3 and larger windows, in pixels
-before/after, for an image side of 224: unequal numbers come from TensorFlow's `same`.
-BN momentum is in Keras's sense (PyTorch's is one minus it). "Stride" is the window of
-the convolution that halves the resolution inside a ResNet's stages. Keras's code does
-not say where all of its files were trained; those whose inputs are Caffe's go back to
-the models that the authors published for Caffe.
+Read off the layers of the models. The first two rows are networks of the published
+study, as defined in this package. "Padding" is that of strided windows of 3x3 and
+larger, in pixels before/after, for an image side of 224; TensorFlow's `same` makes them
+unequal. BN momentum is in Keras's sense (PyTorch's is one minus it). "Stride" is the
+window of the convolution that halves the resolution inside a ResNet's stages. Keras
+does not document where all of its weights were trained; those with Caffe's inputs go
+back to the models that the authors published for Caffe.
 """
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes the document."""
+    """Writes the pages."""
     del argv
     output = pathlib.Path(FLAGS.output)
     if FLAGS.from_timm:
         from experiments.support import timm_tags
 
         files.write_text(registry.TIMM_TAGS, timm_tags.csv_text())
-        print(f"wrote {registry.TIMM_TAGS}; run again without --from_timm")
+        print(f"wrote {registry.TIMM_TAGS}; now run this without --from_timm")
         return
     quiet.import_tensorflow()
-    text = HEAD + "\n" + tags_table() + KERAS_HEAD + "\n" + keras_table()
+    document = HEAD + "\n" + tags_table() + KERAS_HEAD + "\n" + keras_table()
     if FLAGS.dry_run:
-        print(text, end="")
+        print(document, end="")
         return
-    files.write_text(output, text)
-    print(f"wrote {output}")
+    written = {
+        output: document,
+        output.with_name("settings.md"): pages.settings_page(),
+        output.with_name("flags.md"): pages.flags_page(),
+    }
+    for path, page in written.items():
+        files.write_text(path, page)
+        print(f"wrote {path}")
 
 
 def tags_table() -> str:
-    """Returns a row for every network and tag."""
+    """Returns a table in Markdown with a row for every network and tag."""
     rows = [("model", "tag", "trained on", "size", "inputs", "licence", "origin")]
     for entry in registry.ARCHITECTURES.values():
         for tag, weights in entry.tags.items():
@@ -90,22 +107,22 @@ def tags_table() -> str:
                     _origin(weights),
                 )
             )
-    return _table(rows)
+    return text.markdown_table(rows) + "\n"
 
 
-def inputs_name(weights: registry.Pretraining) -> str:
-    """Returns the short name of how the inputs looked in pre-training."""
+def inputs_name(weights: Pretraining) -> str:
+    """Returns a short name for the normalisation of the inputs in pre-training."""
     names = {
-        registry.IMAGENET: "ImageNet",
-        registry.HALF: "[-1, 1]",
-        registry.CAFFE: "Caffe",
-        registry.CIFAR10: "CIFAR10",
+        IMAGENET: "ImageNet",
+        architecture.HALF: "[-1, 1]",
+        architecture.CAFFE: "Caffe",
+        architecture.CIFAR10: "CIFAR10",
     }
     return names[weights.statistics]
 
 
-def _origin(weights: registry.Pretraining) -> str:
-    """Returns where weights are had from and, if known, who made them."""
+def _origin(weights: Pretraining) -> str:
+    """Returns where weights are published and, if known, who made them."""
     kind, _, place = weights.origin.partition(":")
     if kind == "hf":
         place = f"[{place}](https://huggingface.co/{place})"
@@ -114,39 +131,34 @@ def _origin(weights: registry.Pretraining) -> str:
 
 
 def keras_table() -> str:
-    """Returns a row for the reference and for each network of Keras Applications."""
+    """Returns a table in Markdown: two networks of ours, all of Keras Applications."""
     import keras
-
-    from normtest_tf import backbones
 
     head = ("model", "weights", "inputs", "BN epsilon", "BN momentum")
     rows = [(*head, "biases", "padding", "stride")]
-    for name in ("resnet50", "densenet121"):
-        builder = getattr(backbones, backbones.get(name).builder)
-        reference = builder(weights=None, include_top=False)
-        rows.append((name, "timm's files", "ImageNet", *properties(reference)))
     for entry in registry.ARCHITECTURES.values():
-        if entry.family == "keras_applications":
-            builder = getattr(keras.applications, entry.builder)
-            options = {"weights": None, "include_top": False, **entry.options}
-            model = builder(input_shape=(224, 224, 3), **options)
-            tag = entry.tags["imagenet"]
-            rows.append(
-                (entry.name, lineage(tag), inputs_name(tag), *properties(model))
-            )
-            keras.backend.clear_session()
-    return _table(rows)
+        if entry.is_own and entry.name not in ("resnet50", "densenet121"):
+            continue
+        weights = entry.tags[entry.default_tag]
+        model = entry.build(weights=None, include_top=False, input_shape=(224, 224, 3))
+        rows.append(
+            (entry.name, lineage(weights), inputs_name(weights), *properties(model))
+        )
+        keras.backend.clear_session()
+    return text.markdown_table(rows) + "\n"
 
 
-def lineage(weights: registry.Pretraining) -> str:
-    """Returns whose training one of Keras's weights go back to, as far as it shows."""
-    if weights.statistics == registry.CAFFE:
+def lineage(weights: Pretraining) -> str:
+    """Returns whose training the weights go back to, as far as is known."""
+    if weights.origin.startswith("hf:"):
+        return "timm's files"
+    if weights.statistics == architecture.CAFFE:
         return "the authors' Caffe models"
     return "Keras's own files"
 
 
 def properties(model: keras.Model) -> tuple[str, str, str, str, str]:
-    """Returns epsilon, momentum, biases, padding and stride, as text."""
+    """Returns epsilon, momentum, biases, padding and stride as text."""
     import keras
 
     norms = [
@@ -168,12 +180,12 @@ def properties(model: keras.Model) -> tuple[str, str, str, str, str]:
 
 
 def _values(values: Iterable[str]) -> str:
-    """Returns the different values there are, in order of appearance."""
+    """Joins the distinct values in order of appearance."""
     return ", ".join(dict.fromkeys(values)) or "none"
 
 
 def _is_strided(layer: keras.layers.Layer) -> bool:
-    """Tells whether a layer's windows overlap its neighbours' and skip positions."""
+    """Tells whether a layer moves a window larger than 2x2 by 2 pixels."""
     window = _window(layer)
     return window > 2 and tuple(layer.strides) == (2, 2)
 
@@ -189,7 +201,7 @@ def _padding(layer: keras.layers.Layer) -> str:
     import keras
 
     if layer.padding == "same":
-        # As TensorFlow pads for an even side: what is missing, less of it first.
+        # For an even side, TensorFlow puts the smaller half before.
         total = _window(layer) - 2
         return f"{total // 2}/{total - total // 2}"
     before = layer.input._keras_history.operation
@@ -199,19 +211,12 @@ def _padding(layer: keras.layers.Layer) -> str:
 
 
 def _inner_strides(convolutions: Sequence[keras.layers.Conv2D]) -> Iterable[str]:
-    """Yields the kernels of strided convolutions of residual main branches."""
+    """Yields the window sizes of strided convolutions in residual branches."""
     for layer in convolutions[1:]:
         shortcut = layer.name.endswith(("_0_conv", "_downsample_0"))
         if layer.strides == (2, 2) and not shortcut:
             side = layer.kernel_size[0]
             yield f"{side}x{side}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Returns a table in Markdown."""
-    head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 if __name__ == "__main__":

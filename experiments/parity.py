@@ -4,8 +4,9 @@
     python -m experiments.parity
 
 Both sides get the same weights, through a file in timm's layout, and the same
-images; what is compared, and how closely, is in tests/parity. The program ends
-with status 1 if any error is larger than allowed. It takes some minutes on a CPU.
+images; experiments/support/parity defines what is compared, and how closely. The
+program exits with status 1 if any error is larger than allowed. It takes some minutes
+on a CPU.
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ import importlib.metadata
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from absl import flags
 
 from experiments.support import program, pytorch
+from experiments.support.parity import cases, checks
 from normtest_tf import errors
 from normtest_tf.system import files, quiet
 
-if TYPE_CHECKING:
-    from experiments.support.parity.checks import Check
-
 FLAGS = flags.FLAGS
 
-flags.DEFINE_list("models", None, "Networks to compare. Default: the reference's four.")
+flags.DEFINE_list(
+    "models", None, f"Networks to compare. Default: {','.join(cases.NETWORKS)}."
+)
 flags.DEFINE_string("output", "docs/parity.md", "Markdown file to write.")
 flags.DEFINE_bool("dry_run", False, "Print the names of the comparisons and stop.")
 
@@ -48,12 +48,6 @@ Row = tuple[str, str, str, float, float]
 def main(argv: Sequence[str]) -> None:
     """Runs the comparisons and writes the table."""
     del argv
-    try:
-        from experiments.support.parity import cases, checks
-    except ImportError as error:
-        raise errors.UsageError(
-            f"{error}; run this program from the root of the repository"
-        ) from error
     for name in FLAGS.models or ():
         if name not in cases.NETWORKS:
             raise errors.unknown_name("model", name, list(cases.NETWORKS))
@@ -76,9 +70,9 @@ def main(argv: Sequence[str]) -> None:
         sys.exit("error: some errors are larger than allowed; see the table")
 
 
-def _compare(check: Check) -> list[Row]:
+def _compare(check: checks.Check) -> list[Row]:
     """Runs one comparison on both sides; returns its rows of the table."""
-    from experiments.support.parity import checks, ours, theirs
+    from experiments.support.parity import ours, theirs
 
     print(check.name, flush=True)
     found = checks.errors(check.run(ours), check.run(theirs))

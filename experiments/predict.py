@@ -3,62 +3,87 @@ r"""Classifies image files with a run's model.
     python -m experiments.predict --model=results/cifar10/resnet18-finetune/seed-223 \
         cat.png dog.jpg
 
-prints the likeliest classes of each file with their probabilities. Images of another
-size than the model's are resized, which each line says.
+prints the likeliest classes of each file, with their probabilities. Images that are not
+of the model's size are resized, and their lines say so.
 """
 
 from __future__ import annotations
 
+import pathlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from absl import flags
 
 from experiments.support import program
 from normtest_tf import errors
+from normtest_tf.export import metadata
 from normtest_tf.system import files, quiet
+
+if TYPE_CHECKING:
+    from normtest_tf.export.prediction import Classifier
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string(
     "model",
     None,
-    "A finished run's folder, its model.keras, or a .keras file by experiments.export.",
+    "A finished run's folder, its model.keras, or a .keras file written by "
+    "experiments.export.",
     required=True,
 )
-flags.DEFINE_integer("top", 3, "Classes to show for each image.", lower_bound=1)
+flags.DEFINE_integer("top", 3, "Show the N likeliest classes.", lower_bound=1)
+
+
+class Image(NamedTuple):
+    """A file that was read: its pixels, and a note if they were resized."""
+
+    path: pathlib.Path
+    pixels: np.ndarray
+    note: str
 
 
 def main(argv: Sequence[str]) -> None:
-    """Classifies the files that are named; each bad one gets a line on stderr."""
+    """Classifies the given files; each unreadable one gets a line on stderr."""
     paths = [files.expand(name) for name in argv[1:]]
     if not paths:
         raise errors.UsageError("name one or more image files after the flags")
     model_path = files.expand(FLAGS.model)
-    if not model_path.exists():
-        raise errors.UsageError(f"--model={model_path} does not exist")
+    description = metadata.find(model_path)  # Refuses bad paths before the slow import.
     quiet.import_tensorflow()
-    import numpy as np
-
     from normtest_tf.export import prediction
 
-    classifier = prediction.load(model_path)
-    read, failures = [], []
-    for path in paths:
-        try:
-            read.append((path, *prediction.read_image(path, classifier.image_size)))
-        except errors.UsageError as error:
-            failures.append(error)
-    if read:
-        _, images, _ = zip(*read, strict=True)
-        probabilities = classifier.probabilities(np.stack(images))
-        for (path, _, note), row in zip(read, probabilities, strict=True):
-            line = prediction.top(row, classifier.class_names, FLAGS.top)
-            print(f"{path}: {line}" + (f" ({note})" if note else ""))
+    classifier = prediction.load(model_path, description)
+    images, failures = _read(paths, classifier)
+    if images:
+        _classify(images, classifier)
     for error in failures:
         print(f"error: {errors.one_line(error)}", file=sys.stderr)
     if failures:
         sys.exit(program.USAGE_STATUS)
+
+
+def _read(
+    paths: list[pathlib.Path], classifier: Classifier
+) -> tuple[list[Image], list[errors.UsageError]]:
+    """Returns the images of the files that can be read, and an error for each other."""
+    images, failures = [], []
+    for path in paths:
+        try:
+            images.append(Image(path, *classifier.read(path)))
+        except errors.UsageError as error:
+            failures.append(error)
+    return images, failures
+
+
+def _classify(images: list[Image], classifier: Classifier) -> None:
+    """Prints the likeliest classes of each image."""
+    rows = classifier.probabilities(np.stack([image.pixels for image in images]))
+    for image, row in zip(images, rows, strict=True):
+        line = classifier.top(row, FLAGS.top)
+        print(f"{image.path}: {line}" + (f" ({image.note})" if image.note else ""))
 
 
 if __name__ == "__main__":

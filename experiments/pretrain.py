@@ -14,16 +14,16 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf import backbones, errors
+from normtest_tf import backbones, datasets, errors
 from normtest_tf.system import files, quiet
+from normtest_tf.training.seeds import Seeds
 
 FLAGS = flags.FLAGS
 
-program.define_dataset_flag("cifar10")
-program.define_data_flags()
-program.define_recipe_flags(epochs=30, batch_size=128, learning_rate=3e-3)
-program.define_seed_flag()
+shared.define("dataset", *shared.DATA, "seed")
+shared.define(epochs=30, batch_size=128, learning_rate=3e-3)
 flags.DEFINE_string(
     "model",
     "cifar_resnet8",
@@ -53,19 +53,28 @@ def main(argv: Sequence[str]) -> None:
     del argv
     output = files.expand(FLAGS.output)
     check_output(output)
-    if backbones.get(FLAGS.model).family == "keras_applications":
+    architecture = backbones.get(FLAGS.model)
+    if not architecture.is_own:
         raise errors.UsageError(
             f"--model={FLAGS.model} is not one of our own networks, whose weights "
             "have names in timm's layout"
         )
     files.check_writable(output.parent)
     quiet.import_tensorflow()
+    from normtest_tf.backbones.weights import safetensors_files
     from normtest_tf.training import pretraining
+    from normtest_tf.training.recipe import Recipe
 
-    config = program.run_config(weights="none", normalization="finetune")
-    model, rows = pretraining.pretrain(config)
+    dataset = datasets.load(FLAGS.dataset, FLAGS.data_dir, FLAGS.image_size)
+    model, rows = pretraining.pretrain(
+        architecture,
+        dataset.take(FLAGS.train_examples, FLAGS.test_examples),
+        Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate),
+        Seeds.split(FLAGS.seed),
+        program.show,
+    )
     with files.atomic_path(output) as path:
-        pretraining.save(model, path, FLAGS.output_dtype)
+        safetensors_files.save(model, path, FLAGS.output_dtype)
     print(f"test accuracy of the final epoch: {rows[-1]['test_accuracy']:.2%}")
     print(f"weights: {output} ({output.stat().st_size:,} bytes)")
 

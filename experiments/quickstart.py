@@ -10,45 +10,46 @@ ordinary runs of experiments.train; finished ones are not run again.
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Sequence
 
 from absl import flags
 
+from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import runs
 from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
-SETTINGS = ("pretrain", "finetune")
+CONTROL, TREATMENT = "pretrain", "finetune"
 
 flags.DEFINE_integer("epochs", 8, "Passes over the 1,297 digits.", lower_bound=1)
-program.define_seeds_flag([1, 2, 3])
+shared.define_seeds([1, 2, 3])
 flags.DEFINE_integer("batch_size", 64, "Digits in a training batch.", lower_bound=1)
-program.define_output_flags(results_dir="quickstart_results")
+shared.define("overwrite", results_dir="quickstart_results")
 
 
 def configurations() -> list[runs.RunConfig]:
     """Returns the runs, pair after pair."""
     return [
-        program.run_config(
+        shared.run_config(
             dataset="digits",
             model="cifar_resnet8",
             normalization=setting,
             seed=seed,
         )
-        for seed in program.parse_seeds(FLAGS.seeds)
-        for setting in SETTINGS
+        for seed in shared.parse_seeds(FLAGS.seeds)
+        for setting in (CONTROL, TREATMENT)
     ]
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs the pairs, prints a table, writes a figure and says what is next."""
+    """Runs the pairs, prints a table, writes a figure and suggests what to run next."""
     del argv
     configs = configurations()
     quiet.import_tensorflow()
     from normtest_tf import datasets
     from normtest_tf.runs import finetuning
-    from plots import quickstart
 
     dataset = datasets.load("digits")
     for number, config in enumerate(configs, start=1):
@@ -56,15 +57,33 @@ def main(argv: Sequence[str]) -> None:
             f"\nrun {number}/{len(configs)}: {config.model} on {config.dataset}, "
             f"{config.normalization} statistics, seed {config.seed}"
         )
-        print(runs.describe_result(finetuning.run(config, dataset)))
-    folder = files.expand(FLAGS.results_dir)
-    cells = quickstart.read_cells(configs)
-    print(f"\n{quickstart.summary(cells)}\n")
-    quickstart.write_figure(cells, folder / "quickstart.png")
-    print(f"figure:  {folder / 'quickstart.png'}")
-    print(f"results: {configs[0].folder.parent.parent}")
-    print(f"model:   {configs[-1].folder / 'model.keras'}")
+        result = finetuning.run(config, dataset, notify=program.note, show=program.show)
+        print(result.describe())
+    figure = summarise(configs)
+    print(f"figure:  {figure}")
+    print(f"results: {configs[0].folder.path.parent.parent}")
+    print(f"model:   {configs[-1].folder.model}")
     print(NEXT)
+
+
+def summarise(configs: Sequence[runs.RunConfig]) -> pathlib.Path:
+    """Prints what the pairs show, draws it, and returns the figure's path."""
+    from normtest_tf.analysis import comparisons, results
+    from normtest_tf.report import summary
+    from plots import quickstart
+
+    folder = files.expand(FLAGS.results_dir)
+    found = results.read(folder, [config.name for config in configs])
+    (cell,) = found.cells
+    comparison = comparisons.compare(found, TREATMENT, CONTROL)
+    assert comparison is not None  # Every seed has both runs.
+    print(f"\n{summary.pair_table(found, comparison, cell)}")
+    print(f"\n{summary.sentence(comparison, cell)}\n")
+    if comparison.judgements[cell].effect.n == 1:
+        print("Add --seeds for more pairs.\n")
+    path = folder / "quickstart.png"
+    quickstart.write_figure(found, comparison, cell, path)
+    return path
 
 
 NEXT = """

@@ -1,10 +1,10 @@
-r"""Reports what a results folder shows: how much, and how surely.
+r"""Reports what a results folder shows: how large the differences are, how certain.
 
     python -m experiments.report --results_dir=results --out_dir=report
 
 writes tables (table1.md, table1.csv, effects.csv, data_sets.csv), figures
 (figure1.png, effects.png, and as .svg) and the text around them (report.md, and
-report.html in one file). Published accuracies stand beside ours.
+report.html, which is self-contained). Published accuracies stand beside ours.
 """
 
 from __future__ import annotations
@@ -15,11 +15,22 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.support import program
+from normtest_tf import published
 from normtest_tf.analysis import results
-from normtest_tf.published import editions
+from normtest_tf.runs import RULES
+from normtest_tf.runs.history import FORMER_NAMES
 from normtest_tf.system import files
 
 FLAGS = flags.FLAGS
+
+
+class _RuleFlag(flags.EnumFlag):
+    """Takes the names of rules, and those that version 0.1.0 gave them."""
+
+    def parse(self, argument: str) -> None:
+        """Sets the flag."""
+        super().parse(FORMER_NAMES.get(argument, argument))
+
 
 flags.DEFINE_string("results_dir", "results", "Folder with the results of runs.")
 flags.DEFINE_string("out_dir", "report", "Folder for the report.")
@@ -29,40 +40,38 @@ flags.DEFINE_float(
 flags.register_validator(
     "margin", lambda margin: 0 < margin <= 100, message="must be above 0, at most 100"
 )
-flags.DEFINE_enum(
-    "rule",
-    "final",
-    list(results.RULES),
-    "Which epoch's test accuracy the verdicts use: the final one; the best one on the "
-    "test images, as the published numbers; or the one selected on validation images.",
+flags.DEFINE_flag(
+    _RuleFlag(
+        "rule",
+        "final",
+        "The epoch whose test accuracy the verdicts use: the final one, the best on "
+        "the test images (as in the PyTorch study), or the best on the validation "
+        "images.",
+        list(RULES),
+    )
 )
 flags.DEFINE_list(
     "compare_with",
-    list(editions.EDITIONS),
-    "Accuracies to set ours beside, the first that has a cell counting: editions of "
-    f"the published tables ({', '.join(editions.EDITIONS)}), the PyTorch study's "
-    "saved_model folder, or another results folder. Empty for none.",
+    list(published.EDITIONS),
+    "Accuracies to set ours beside; of several that have a condition, the first "
+    f"counts. Editions of the published tables ({', '.join(published.EDITIONS)}), the "
+    "PyTorch study's saved_model folder, or another results folder. Empty for none.",
 )
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes the report and says what it says."""
+    """Writes the report and prints its answer."""
     del argv
-    out_dir = files.expand(FLAGS.out_dir)
+    out_dir, rule = files.expand(FLAGS.out_dir), RULES[FLAGS.rule]
     files.check_writable(out_dir)
     found = results.read(files.expand(FLAGS.results_dir))
-    results.check_rule(found, FLAGS.rule)
-    references = [editions.load(name) for name in FLAGS.compare_with if name]
+    results.check_rule(found, rule)
+    tables = [published.load(name) for name in FLAGS.compare_with if name]
+    from normtest_tf.report import content
     from plots import report
 
-    answer = report.write(
-        found,
-        out_dir,
-        rule=FLAGS.rule,
-        margin=FLAGS.margin,
-        references=references,
-        command=_command(),
-    )
+    gathered = content.gather(found, rule=rule, margin=FLAGS.margin, published=tables)
+    answer = report.write(gathered, out_dir, _command())
     print(answer.replace("**", ""))
     if found.missing:
         print(

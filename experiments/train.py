@@ -3,9 +3,9 @@ r"""Fine-tunes one pre-trained network on one data set, in one normalization set
     python -m experiments.train --dataset=cifar10 --data_dir=DIR \
         --model=resnet18 --normalization=finetune
 
-The recipe is the reference's: Adam, learning rate 1e-3 along a cosine, batches of
-256, 50 epochs, padded random crops and flips, every layer trained. The run is
-written to <results_dir>/<dataset>/<model>-<normalization>/seed-<seed>/; a finished
+The recipe is that of the PyTorch study: Adam, learning rate 1e-3 along a cosine,
+batches of 256, 50 epochs, padded random crops and flips, every layer trained. The run
+is written to <results_dir>/<dataset>/<model>-<normalization>/seed-<seed>/; a finished
 run is not run again.
 """
 
@@ -15,23 +15,18 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf import runs, text
+from normtest_tf import text
 from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.datasets import DATASETS
 from normtest_tf.system import quiet
 
 FLAGS = flags.FLAGS
 
-program.define_dataset_flag("cifar10")
-program.define_data_flags()
-program.define_model_flags("resnet18")
-program.define_pretraining_flags()
-program.define_normalization_flag()
-program.define_recipe_flags()
-program.define_seed_flag()
-program.define_finetuning_flags()
-program.define_output_flags()
+shared.define("dataset", *shared.DATA, "model", "weights", *shared.PRETRAINING)
+shared.define("normalization", *shared.RECIPE, "seed", *shared.FINETUNING)
+shared.define(*shared.OUTPUT)
 flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
 flags.DEFINE_bool("list_models", False, "List models and their weights, and stop.")
 flags.DEFINE_bool("list_datasets", False, "List data sets, and stop.")
@@ -75,19 +70,19 @@ def main(argv: Sequence[str]) -> None:
     if FLAGS.list_models or FLAGS.list_datasets:
         print(list_models() if FLAGS.list_models else list_datasets())
         return
-    config = program.run_config()
+    config = shared.run_config()
     config.check()
+    was_finished = config.folder.is_finished() and not config.overwrite
     quiet.import_tensorflow()
     from normtest_tf.runs import finetuning
 
     if FLAGS.dry_run:
         print(finetuning.dry_run(config))
         return
-    was_finished = runs.is_finished(config.folder) and not config.overwrite
-    result = finetuning.run(config)
+    result = finetuning.run(config, notify=program.note, show=program.show)
     if was_finished:
         print("finished before; --overwrite would run it again")
-    print(runs.describe_result(result))
+    print(result.describe())
     print(f"results: {config.folder}")
     print(f"curves:  tensorboard --logdir {config.results_dir}")
 

@@ -1,16 +1,29 @@
-"""Imports timm and torchvision, which the comparisons with PyTorch need."""
+"""Imports PyTorch, timm and torchvision, which only the comparisons with it need."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import types
 
 from normtest_tf import errors
 
+PACKAGES = ("torch", "timm", "torchvision")
 # Declares torchvision's compiled operators, and fails where those don't load
 # because PyTorch was built for another device. Nothing here uses them.
 OPERATORS = "torchvision._meta_registrations"
+
+
+def check_installed() -> None:
+    """Checks that all packages are there, without the seconds that imports take.
+
+    Raises:
+        UsageError: If one is not installed.
+    """
+    for name in PACKAGES:
+        if importlib.util.find_spec(name) is None:
+            raise _not_installed(f"No module named {name!r}")
 
 
 def import_module(name: str) -> types.ModuleType:
@@ -26,22 +39,21 @@ def import_module(name: str) -> types.ModuleType:
         UsageError: If it is not installed.
     """
     try:
-        import torch  # noqa: F401  (seen to fail here, if it does)
-        import torchvision  # noqa: F401  (the same)
+        import torch  # noqa: F401  (a failure should show here)
+        import torchvision  # noqa: F401  (likewise)
     except RuntimeError:
         for module in [key for key in sys.modules if key.startswith("torchvision")]:
             del sys.modules[module]
         sys.modules[OPERATORS] = types.ModuleType(OPERATORS)
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise _not_installed(str(error)) from error
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise _not_installed(str(error)) from error
 
 
-def _not_installed(error: ImportError) -> errors.UsageError:
-    """Returns the error for a missing package."""
+def _not_installed(reason: str) -> errors.UsageError:
     return errors.UsageError(
-        f"{error}; this needs PyTorch: pip install torch timm torchvision"
+        f"{reason}; this needs PyTorch: pip install {' '.join(PACKAGES)}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import dataclasses
 import pathlib
 import time
 from typing import TYPE_CHECKING
@@ -13,77 +13,78 @@ if TYPE_CHECKING:
     import torch
 
     from normtest_tf.datasets import ImageDataset
+    from normtest_tf.training.epochs import EpochRow
 
 EPOCHS = 2  # The first one compiles and warms up, the second is measured.
 
-for _name in ("torch", "timm", "torchvision"):
-    if importlib.util.find_spec(_name) is None:
-        raise ImportError(f"{_name} is not installed", name=_name)
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What both sides have to do.
+
+    Attributes:
+        folder: Holds the images.
+        model: The network's name, here and in timm.
+        classes: The number of classes.
+        batch_size: Images in a batch.
+    """
+
+    folder: pathlib.Path
+    model: str
+    classes: int
+    batch_size: int
+
+    def write_images(self, dataset: ImageDataset) -> None:
+        """Writes the training images for the two sides to read."""
+        np.save(self.folder / "images.npy", dataset.train_images)
+        np.save(self.folder / "labels.npy", dataset.train_labels)
+
+    def read_images(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns uint8 images `[n, height, width, 3]` and int32 labels `[n]`."""
+        return np.load(self.folder / "images.npy"), np.load(self.folder / "labels.npy")
 
 
-def write_images(folder: pathlib.Path, dataset: ImageDataset) -> None:
-    """Writes the training images for the two sides to read."""
-    np.save(folder / "images.npy", dataset.train_images)
-    np.save(folder / "labels.npy", dataset.train_labels)
-
-
-def _read_images(folder: str) -> tuple[np.ndarray, np.ndarray]:
-    """Reads them: uint8 `[n, height, width, 3]` and int32 `[n]`."""
-    path = pathlib.Path(folder)
-    return np.load(path / "images.npy"), np.load(path / "labels.npy")
-
-
-def train_keras(
-    folder: str, model: str, classes: int, batch_size: int
-) -> dict[str, float]:
+def train_keras(work: Work) -> dict[str, float]:
     """Trains as `experiments.train` does; returns rate and peak memory."""
     from normtest_tf.system import quiet
 
     quiet.import_tensorflow()
-    from normtest_tf import backbones, normalization, training
-    from normtest_tf.system import memory
-    from normtest_tf.training import classifier, environment, pytorch_semantics
+    from normtest_tf import backbones, normalization
+    from normtest_tf.training import classifier, environment, loop, pytorch_semantics
+    from normtest_tf.training.recipe import Recipe
 
-    images, labels = _read_images(folder)
-    built, _ = classifier.build_classifier(
-        backbones.resolve(model, "none"),
-        normalization.IMAGENET,
-        image_shape=images.shape[1:],
-        num_classes=classes,
+    images, labels = work.read_images()
+    task = classifier.Task(images.shape[1:], work.classes)
+    model = classifier.build_classifier(
+        backbones.resolve(work.model, "none"),
+        normalization.normalization_layer(normalization.IMAGENET, task.image_shape),
+        task,
         seed=0,
         precision=environment.resolve_precision("auto"),
     )
-    rows: list[dict[str, float]] = []
-    training.fit(
-        pytorch_semantics.with_pytorch_batch_norm(built),
-        training.Recipe(epochs=EPOCHS, batch_size=batch_size),
-        training.Split(images, labels),
-        {},
-        data_seed=0,
-        on_row=rows.append,
+    rows: list[EpochRow] = []
+    loop.fit(
+        pytorch_semantics.with_pytorch_batch_norm(model),
+        Recipe(epochs=EPOCHS, batch_size=work.batch_size),
+        loop.TrainingData(loop.Split(images, labels), {}, seed=0),
+        rows.append,
     )
-    return {
-        "images_per_second": rows[-1]["images_per_second"],
-        "peak_memory_mib": memory.mebibytes(),
-    }
+    return _measurement(rows[-1]["images_per_second"])
 
 
-def train_pytorch(
-    folder: str, model: str, classes: int, batch_size: int, workers: int
-) -> dict[str, float]:
-    """Trains as the reference does; returns rate and peak memory."""
+def train_pytorch(work: Work, workers: int) -> dict[str, float]:
+    """Trains as the reference code does; returns rate and peak memory."""
     import torch
 
     from experiments.support import pytorch
-    from normtest_tf.system import memory
 
     timm = pytorch.import_module("timm")
-
-    images, labels = _read_images(folder)
+    images, labels = work.read_images()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = timm.create_model(model, num_classes=classes).to(device).train()
+    network = timm.create_model(work.model, num_classes=work.classes)
+    network = network.to(device).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    loader = _reference_loader(images, labels, batch_size, workers)
+    loader = _reference_loader(images, labels, work.batch_size, workers)
     seconds = 0.0
     for _ in range(EPOCHS):
         started = time.perf_counter()
@@ -95,16 +96,22 @@ def train_pytorch(
             optimizer.step()
             loss.item()
         seconds = time.perf_counter() - started
+    return _measurement(len(images) / seconds)
+
+
+def _measurement(images_per_second: float) -> dict[str, float]:
+    from normtest_tf.system import memory
+
     return {
-        "images_per_second": len(images) / seconds,
-        "peak_memory_mib": memory.mebibytes(),
+        "images_per_second": images_per_second,
+        "peak_memory_mib": memory.peak_mebibytes(),
     }
 
 
 def _reference_loader(
     images: np.ndarray, labels: np.ndarray, batch_size: int, workers: int
 ) -> torch.utils.data.DataLoader:
-    """Returns the reference's loader: PIL images, one by one, in worker processes."""
+    """Returns the reference code's loader: PIL images, one by one, in workers."""
     import torch
     from torchvision import transforms
 

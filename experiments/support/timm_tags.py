@@ -1,17 +1,17 @@
-"""What timm's own registry says about the weights it publishes."""
+"""The list of weights that timm publishes, from timm's own registry."""
 
 from __future__ import annotations
 
-import csv
-import io
 import types
 from typing import TYPE_CHECKING
 
 from experiments.support import pytorch
+from normtest_tf import text
 
 if TYPE_CHECKING:
     import timm.models
 
+# A new network is listed here first: the registry refers to the tags found by this.
 NETWORKS = (
     "resnet18",
     "resnet34",
@@ -31,13 +31,17 @@ TRAINED_ON = {
 
 
 def rows() -> list[dict[str, str]]:
-    """Returns one row for every tag of every network that is on the Hub.
+    """Lists the tags of all `NETWORKS` that are on the Hugging Face Hub.
 
-    All tags of one of timm's names are weights of one and the same graph.
+    All tags of a network in timm are weights of the same graph.
+
+    Returns:
+        One row per tag, with the columns of `timm_tags.csv`; a network's first row is
+        timm's default.
 
     Raises:
         UsageError: If timm is not installed.
-        KeyError: If a tag does not say what it was trained on.
+        KeyError: If a tag's name does not tell what it was trained on.
     """
     models = pytorch.import_module("timm.models")
     return [
@@ -61,7 +65,7 @@ def _row(name: str, config: timm.models.PretrainedCfg) -> dict[str, str]:
     return {
         "model": name,
         "tag": tag,
-        # An identifier that ends in a slash stands for "under my own name".
+        # An identifier that ends in a slash is that of the owner alone.
         "repository": (
             f"{config.hf_hub_id}{name}.{tag}"
             if config.hf_hub_id.endswith("/")
@@ -77,7 +81,7 @@ def _row(name: str, config: timm.models.PretrainedCfg) -> dict[str, str]:
 
 
 def _trained_on(tag: str) -> str:
-    """Returns the pre-training set that a tag's name tells of."""
+    """Derives the pre-training set from a tag's name."""
     if tag not in TRAINED_ON and tag.endswith("_in1k") and "_ft_" not in tag:
         return "ImageNet-1k"
     return TRAINED_ON[tag]
@@ -85,9 +89,4 @@ def _trained_on(tag: str) -> str:
 
 def csv_text() -> str:
     """Returns the rows as the text of a CSV file."""
-    table = rows()
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue()
+    return text.csv_text(rows())

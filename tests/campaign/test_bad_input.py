@@ -1,4 +1,4 @@
-"""Whatever a file or a flag holds, it is read, or refused in one line."""
+"""Whatever a file or a flag holds, it is read or refused in one line."""
 
 import contextlib
 import functools
@@ -15,20 +15,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.support import program
-from normtest_tf import backbones, errors, runs, sweeps
+from experiments.support import flags
+from normtest_tf import backbones, errors, published, runs
 from normtest_tf.analysis import results
-from normtest_tf.backbones.weights import sources
+from normtest_tf.backbones import weights
 from normtest_tf.datasets import decoding
 from normtest_tf.export import prediction
-from normtest_tf.published import editions
+from normtest_tf.runs import history, plan
 from tests.datasets import helpers
 from tests.helpers.fake_results import write_run
 
 few = settings(
     max_examples=100,
     deadline=None,
-    derandomize=True,  # The gate says the same of the same code.
+    derandomize=True,  # The same code gets the same examples.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 JSON = st.recursive(
@@ -79,11 +79,11 @@ def damages(draw):
 @given(st.lists(st.text(max_size=12), max_size=4))
 def test_lists_in_flags(values):
     with refused_in_one_line():
-        seeds = program.parse_seeds(values)
+        seeds = flags.parse_seeds(values)
         assert seeds == [int(value) for value in values]
     with refused_in_one_line():
         config = runs.RunConfig(pretrain_mean=values, pretrain_std=values)
-        statistics = config.source().pretraining.statistics
+        statistics = config.resolved.network.pretraining.statistics
         assert list(statistics.mean) == [float(value) for value in values]
 
 
@@ -92,7 +92,7 @@ def test_lists_in_flags(values):
 def test_names_in_flags(name):
     for field in ("dataset", "model", "weights", "normalization", "keep"):
         with refused_in_one_line():
-            runs.RunConfig(**{field: name}).check()
+            assert runs.RunConfig(**{field: name}).resolved
 
 
 @few
@@ -102,21 +102,22 @@ def test_names_in_flags(name):
     | st.text('0123456789.,epoch\n"-+einfa', max_size=200).map(str.encode)
 )
 def test_history_files(tmp_path, content):
-    (tmp_path / "history.csv").write_bytes(content)
+    path = tmp_path / "history.csv"
+    path.write_bytes(content)
     with refused_in_one_line():
-        for row in runs.read_history(tmp_path):
+        for row in history.read(path):
             assert all(isinstance(value, int | float) for value in row.values())
 
 
 @few
 @given(damages(), st.sampled_from(["history.csv", "config.json", "result.json"]))
-def test_damaged_results(tmp_path_factory, damage, name):
+def test_corrupt_results(tmp_path_factory, damage, name):
     folder = write_run(tmp_path_factory.mktemp("results"))
     path = folder / name
     path.write_bytes(damage(path.read_bytes()))
     with refused_in_one_line():
         (run,) = results.read(folder.parent.parent.parent).runs
-        assert 0 <= run.accuracy("final") <= 1
+        assert 0 <= run.result.final_test_accuracy <= 1
 
 
 @few
@@ -136,19 +137,19 @@ def test_other_json_in_results(tmp_path_factory, value, name):
 @given(JSON)
 def test_plans(tmp_path, value):
     for content in (value, {"runs": value}):
-        (tmp_path / sweeps.PLAN).write_text(json.dumps(content))
+        (tmp_path / plan.FILE).write_text(json.dumps(content))
         with refused_in_one_line():
-            assert all(isinstance(name, str) for name in sweeps.read_plan(tmp_path))
+            assert all(isinstance(name, str) for name in plan.read(tmp_path))
 
 
 @few
 @given(JSON | st.fixed_dictionaries({"best_acc": JSON}))
-def test_trees_of_the_pytorch_study(tmp_path, value):
+def test_folders_of_the_pytorch_study(tmp_path, value):
     folder = tmp_path / "saved_model" / "resnet18_cifar10_finetune"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "best_results.json").write_text(json.dumps(value))
     with refused_in_one_line():
-        editions.load(str(tmp_path / "saved_model"))
+        published.load(tmp_path / "saved_model")
 
 
 def image_bytes(mode, image_format, **options):
@@ -175,7 +176,7 @@ IMAGES = {
 @given(st.sampled_from(list(IMAGES)), damages())
 def test_images(kind, damage):
     with refused_in_one_line(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of what is odd but readable.
+        warnings.simplefilter("ignore")  # Pillow's, on odd but readable files.
         image = decoding.decode(damage(IMAGES[kind]), "a.png", image_size=None)
         assert image.dtype == np.uint8
         assert image.ndim == 3
@@ -228,7 +229,7 @@ def test_h5_files(tmp_path, damage):
     model = small_h5(path)
     path.write_bytes(damage(path.read_bytes()))
     with refused_in_one_line():
-        sources.load_file(model, path)
+        weights.load_file(model, path)
         assert all(np.shape(value) for value in model.get_weights())
 
 
@@ -240,7 +241,7 @@ def test_safetensors_files(tmp_path, header, content, lie):
     length = max(0, len(text) + lie).to_bytes(8, "little")
     path.write_bytes(length + text + content)
     with pytest.raises(errors.UsageError):
-        sources.load_file(network(), path)
+        weights.load_file(network(), path)
 
 
 @pytest.fixture(scope="module")
@@ -294,4 +295,4 @@ def test_an_h5_file_with_links_and_other_types_is_refused(tmp_path):
         del file[kernel]
         file[kernel] = h5py.ExternalLink(os.fspath(tmp_path / "secret.h5"), "/x")
     with pytest.raises(errors.UsageError):
-        sources.load_file(model, path)
+        weights.load_file(model, path)

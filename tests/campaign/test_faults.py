@@ -1,13 +1,12 @@
-"""The fault campaign: random kills, damages and full disks, and nothing is lost."""
+"""The fault campaign: random kills, damage and full disks, and nothing is lost."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import programs
+
+pytestmark = pytest.mark.campaign
 
 FAULTS = ("kills", "sweep_kills", "checkpoints", "weights_files", "full_disks")
 
@@ -24,13 +23,7 @@ FAULTS = ("kills", "sweep_kills", "checkpoints", "weights_files", "full_disks")
 )
 def test_nothing_is_lost(fault, number, row, tmp_path):
     flags = [f"--{name}={number if name == fault else 0}" for name in FAULTS]
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.faults", *flags],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    done = programs.run("faults", *flags, env={"TMPDIR": str(tmp_path)}, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     tried, survived = map(
         int, re.search(rf"{row}.*?(\d+) +(\d+)", done.stdout).groups()

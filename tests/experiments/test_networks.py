@@ -1,8 +1,9 @@
-"""What docs/networks.md says, held against the models."""
+"""The generated pages of docs/ against the registries and the models."""
 
 import keras
 
 from experiments import networks
+from experiments.support import pages
 from normtest_tf import backbones
 from tests.helpers import ROOT
 
@@ -12,6 +13,13 @@ SHAPE = (64, 64, 3)
 
 def test_document_has_the_current_tags():
     assert networks.tags_table() in DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_the_pages_on_settings_and_flags_are_current():
+    # If this fails: python -m experiments.networks
+    docs = ROOT / "docs"
+    assert (docs / "settings.md").read_text(encoding="utf-8") == pages.settings_page()
+    assert (docs / "flags.md").read_text(encoding="utf-8") == pages.flags_page()
 
 
 def test_document_has_every_network_of_keras():

@@ -1,6 +1,6 @@
-"""Ours against timm's: the same weights and inputs, the same numbers out.
+"""Ours against timm's: the same weights and inputs in, the same numbers out.
 
-`cases` makes seeded weights and inputs with NumPy alone, `ours` and `theirs` turn
-them into named arrays, `checks` compares those. `golden` keeps short digests of
-theirs, so that the comparison also runs where PyTorch is not installed.
+The comparisons are in `experiments.support.parity`. `golden` keeps short digests of
+PyTorch's numbers in `golden/`, so that they also run where PyTorch is not installed.
+`python -m tests.parity.golden` writes these files again, where it is.
 """

@@ -1,6 +1,10 @@
 """Digests of PyTorch's numbers in small files, and the program that writes them.
 
-python -m tests.parity.golden
+    pip install torch timm torchvision
+    python -m tests.parity.golden
+
+Renew them only when `experiments.support.parity` changes what is computed; then
+`git diff --stat tests/parity/golden` should name the checks that were meant, no others.
 """
 
 from __future__ import annotations

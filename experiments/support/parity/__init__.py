@@ -1,1 +1,10 @@
-"""The same computations in Keras and in PyTorch, compared."""
+"""The same computations in Keras and in PyTorch, compared.
+
+    cases    seeded weights and inputs, from NumPy alone
+    ours     named arrays computed from them with Keras
+    theirs   the same arrays computed with timm and PyTorch
+    checks   what is compared, how closely, and how far apart the two sides are
+
+`experiments.parity` compares the two sides live. `tests/parity` keeps digests of
+PyTorch's arrays, so that the comparison also runs where PyTorch is not installed.
+"""

@@ -17,12 +17,12 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Twenty steps in four epochs, whose last batch is short.
+    """Twenty steps in four epochs, each with a short last batch.
 
     Attributes:
         examples: In an epoch.
         batch_size: Of all batches but the last.
-        epochs: Of the cosine; all of them are run.
+        epochs: Of the cosine, all of which are trained.
         learning_rate: Of the first epoch.
     """
 
@@ -52,7 +52,7 @@ def batch(size: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]
 
 
 def step_images(size: int) -> int:
-    """Returns how many images take part in a training step."""
+    """Returns the number of images in a training step."""
     return 8 if size == 32 else 2
 
 
@@ -61,14 +61,14 @@ def tensors(
 ) -> dict[str, np.ndarray]:
     """Returns weights in PyTorch's layout, each seeded by its tensor's name.
 
-    None is at its initial value: a scale that was left out would be seen.
+    None has its initial value, so a scale that is left out shows.
 
     Args:
         shapes: The shapes of all tensors by timm's names.
-        calm: Whether bottlenecks add a quarter of what they would to their inputs,
-            as in trained networks, where they add little. At full strength training
-            is chaotic: with the weights of resnet50 changed by 1e-13, PyTorch's own
-            losses differed by 60% after 12 steps.
+        calm: Whether to scale what bottlenecks add to their inputs to a quarter;
+            in trained networks it is small. At full strength training is chaotic:
+            with the weights of resnet50 changed by 1e-13, PyTorch's own losses
+            differed by 60% after 12 steps.
 
     Returns:
         float64 arrays that are exact in float32, by the same names.

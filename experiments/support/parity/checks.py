@@ -1,4 +1,4 @@
-"""What is compared, how closely, and how far apart the two sides are."""
+"""What is compared, how closely, and how far apart the two sides may be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from experiments.support.parity import cases
 
 Arrays = dict[str, np.ndarray]
-SMALL = 64  # Arrays of up to so many values are kept whole in a golden file.
+SMALL = 64  # Arrays of up to this many values are kept whole in a golden file.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Check:
         network: The function's first argument, or None.
         options: Its further arguments.
         tolerances: The largest error allowed, by the first part of an array's name.
-        in_golden: Whether it is quick enough to run with every test run.
+        in_golden: Whether it is quick enough for every run of the tests.
     """
 
     title: str
@@ -91,14 +91,14 @@ CHECKS = {check.name: check for check in _checks()}
 def errors(ours: Arrays, theirs: Arrays) -> dict[str, float]:
     """Returns the largest error of each group of arrays.
 
-    An error is relative to the largest value of the array, as their numbers have it.
+    An error is relative to the largest absolute value of PyTorch's array.
 
     Args:
-        ours: Arrays by name; the group is what stands before the first slash.
-        theirs: Arrays by the same names.
+        ours: Arrays by name; the group is the part before the first slash.
+        theirs: PyTorch's arrays, by the same names.
 
     Raises:
-        ValueError: If the two don't have the same names and shapes.
+        ValueError: If names or shapes differ.
     """
     if ours.keys() != theirs.keys():
         raise ValueError(f"names differ: {sorted(ours.keys() ^ theirs.keys())[:4]}")
@@ -109,17 +109,17 @@ def errors(ours: Arrays, theirs: Arrays) -> dict[str, float]:
             raise ValueError(f"{name}: {received.shape} is not {expected.shape}")
         error = abs(received - expected).max() / abs(expected).max()
         group = name.partition("/")[0]
-        # A comparison with NaN is false: it would pass for a small error.
+        # Comparisons with NaN are false, so it would pass as a small error.
         error = float(error) if np.isfinite(error) else float("inf")
         found[group] = max(found.get(group, 0.0), error)
     return found
 
 
 def digest(arrays: Arrays) -> Arrays:
-    """Returns few numbers that change with any value of the arrays.
+    """Returns a few numbers that change with any value of the arrays.
 
-    A large array becomes its norm and two sums under random signs, so that errors
-    of these stay relative to the size of the whole array.
+    A large array becomes its norm and two sums with random signs, so their errors
+    stay relative to the size of the whole array.
     """
     return {name: _digest(name, values) for name, values in arrays.items()}
 

@@ -13,10 +13,11 @@ import tensorflow as tf
 from safetensors.numpy import save_file
 
 from experiments.support.parity import cases
-from normtest_tf import backbones, normalization
-from normtest_tf import training as recipe_lib
+from normtest_tf import backbones
 from normtest_tf.backbones.weights import safetensors_files, sources
+from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.training import classifier, pipeline, pytorch_semantics
+from normtest_tf.training import recipe as recipes
 
 Arrays = dict[str, np.ndarray]
 
@@ -36,8 +37,7 @@ def precision(dtype: str) -> Iterator[None]:
 
 def network(name: str, size: int, *, calm: bool = False) -> keras.Model:
     """Builds a network in the current precision and loads the seeded weights."""
-    builder = getattr(backbones, backbones.get(name).builder)
-    model = builder(
+    model = backbones.get(name).build(
         weights=None,
         input_shape=(size, size, 3),
         classes=cases.CLASSES,
@@ -92,9 +92,9 @@ def training(name: str) -> Arrays:
     recipe = cases.Recipe()
     with precision("float64"):
         model = pytorch_semantics.with_pytorch_batch_norm(network(name, 32, calm=True))
-        recipe_lib.compile_for_training(
+        recipes.compile_for_training(
             model,
-            recipe_lib.Recipe(recipe.epochs, recipe.batch_size, recipe.learning_rate),
+            recipes.Recipe(recipe.epochs, recipe.batch_size, recipe.learning_rate),
             recipe.examples,
         )
         losses = []
@@ -113,17 +113,17 @@ def pixels() -> Arrays:
     """Returns cropped, flipped and normalised images, `[n, 32, 32, 3]`."""
     images, offsets, flips = map(tf.constant, cases.raw_images())
     shifted = pipeline.shift_and_flip(images, offsets, flips)
-    layer = normalization.normalization_layer(normalization.IMAGENET, (32, 32, 3))
+    layer = normalization_layer(IMAGENET, (32, 32, 3))
     return {"pixels": np.array(layer(shifted))}
 
 
 def heads(name: str) -> Arrays:
     """Returns kernel and bias of a fresh classifier of 1,000 classes."""
-    model, _ = classifier.build_classifier(
+    task = classifier.Task(image_shape=(32, 32, 3), num_classes=1000)
+    model = classifier.build_classifier(
         backbones.resolve(name, "none"),
-        normalization.IMAGENET,
-        image_shape=(32, 32, 3),
-        num_classes=1000,
+        normalization_layer(IMAGENET, task.image_shape),
+        task,
         seed=0,
     )
     head = model.get_layer("head")

@@ -1,0 +1,114 @@
+"""The flags that programs share: those of a run are made from `RunConfig`'s fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from normtest_tf import errors
+from normtest_tf.runs import RunConfig, options
+from normtest_tf.runs.config import MAX_SEED
+
+FLAGS = flags.FLAGS
+_FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
+_TYPES = typing.get_type_hints(RunConfig)
+
+DATA = ("data_dir", "image_size", "train_examples", "test_examples")
+RECIPE = ("epochs", "batch_size", "learning_rate")
+PRETRAINING = ("pretrain_mean", "pretrain_std")
+FINETUNING = (
+    "validation_examples",
+    "precision",
+    "keep",
+    "checkpoint_every",
+    "deterministic",
+)
+OUTPUT = ("results_dir", "overwrite")
+
+
+def define(*names: str, **defaults: object) -> None:
+    """Defines the flags of some fields of `RunConfig`.
+
+    Args:
+        *names: Fields whose default and help are those of `RunConfig`.
+        **defaults: Further fields, with the program's own defaults.
+    """
+    for name in names:
+        _define(name, _FIELDS[name].default, options.get(_FIELDS[name]).help)
+    for name, default in defaults.items():
+        _define(name, default, options.get(_FIELDS[name]).help)
+
+
+def _define(name: str, default: Any, help: str) -> None:  # noqa: ANN401
+    """Defines one flag, of the field's type and with its option's limits."""
+    about = options.get(_FIELDS[name])
+    kinds = {kind for kind in _kinds(name) if kind is not type(None)}
+    if bool in kinds:
+        flags.DEFINE_bool(name, default, help)
+    elif int in kinds:
+        high = None if about.high is None else int(about.high)
+        flags.DEFINE_integer(
+            name, default, help, lower_bound=about.low, upper_bound=high
+        )
+    elif float in kinds:
+        flags.DEFINE_float(name, default, help)
+        flags.register_validator(name, about.allows, about.range_in_words())
+    elif about.choices:
+        flags.DEFINE_enum(name, default, list(about.choices), help)
+    elif str in kinds:
+        flags.DEFINE_string(name, default, help)
+    else:  # Several numbers.
+        flags.DEFINE_list(name, default, help)
+
+
+def _kinds(name: str) -> tuple[type, ...]:
+    """Returns the types that a field's annotation allows."""
+    annotation = _TYPES[name]
+    if isinstance(annotation, type):
+        return (annotation,)
+    return typing.get_args(annotation)
+
+
+def run_config(**values: object) -> RunConfig:
+    """Returns the configuration that the flags of this program make up.
+
+    Args:
+        **values: Values of `RunConfig` that take precedence over flags.
+    """
+    given = {name: FLAGS[name].value for name in _FIELDS if name in FLAGS}
+    return RunConfig(**(given | values))
+
+
+def define_seeds(seeds: Sequence[int]) -> None:
+    """Defines the flag that lists seeds; `seeds` is the default."""
+    flags.DEFINE_list(
+        "seeds",
+        [str(seed) for seed in seeds],
+        "Seeds, one run for each; runs of a seed form a pair.",
+    )
+
+
+def parse_seeds(values: Sequence[str]) -> list[int]:
+    """Returns the seeds that a list flag names.
+
+    Raises:
+        UsageError: If one is not a seed or is named twice.
+    """
+    received = ",".join(values)
+    try:
+        seeds = [int(value) for value in values]
+    except ValueError as error:
+        raise errors.UsageError(
+            f"--seeds takes whole numbers, such as 1,2,3. Received: {received}"
+        ) from error
+    in_range = seeds and min(seeds) >= 0 and max(seeds) <= MAX_SEED
+    if not in_range or len(set(seeds)) < len(seeds):
+        raise errors.UsageError(
+            f"--seeds takes different numbers from 0 to {MAX_SEED}. "
+            f"Received: {received}"
+        )
+    return seeds

@@ -1,0 +1,73 @@
+"""The flags of a run are made from the fields that they set."""
+
+import dataclasses
+
+import pytest
+from absl import flags
+
+from experiments.support import flags as shared
+from normtest_tf.runs import RunConfig, options
+
+FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
+
+
+@pytest.fixture
+def values(monkeypatch):
+    """Flags of their own, so that other tests keep theirs."""
+    own = flags.FlagValues()
+    monkeypatch.setattr(shared, "FLAGS", own)
+    for kind in ("string", "integer", "float", "bool", "enum", "list"):
+        define = getattr(flags, f"DEFINE_{kind}")
+
+        def defined(*args, define=define, **options):
+            return define(*args, flag_values=own, **options)
+
+        monkeypatch.setattr(flags, f"DEFINE_{kind}", defined)
+    register = flags.register_validator
+    monkeypatch.setattr(
+        flags,
+        "register_validator",
+        lambda *args: register(*args, flag_values=own),
+    )
+    return own
+
+
+def test_every_field_is_a_flag_with_its_default_and_help(values):
+    shared.define(*FIELDS)
+    for name, field in FIELDS.items():
+        assert values[name].default == field.default
+        assert values[name].help.endswith(options.get(field).help)
+    values(["program"])
+    assert shared.run_config() == RunConfig()
+
+
+def test_a_program_may_have_defaults_of_its_own(values):
+    shared.define("seed", epochs=8, results_dir="elsewhere")
+    values(["program", "--seed=7"])
+    assert shared.run_config(model="vgg16") == RunConfig(
+        epochs=8, results_dir="elsewhere", seed=7, model="vgg16"
+    )
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--epochs=0",
+        "--batch_size=0",
+        "--learning_rate=0",
+        "--learning_rate=1001",
+        "--learning_rate=nan",
+        "--seed=-1",
+        "--seed=4294967296",
+        "--validation_examples=-1",
+        "--checkpoint_every=0",
+        "--train_examples=0",
+        "--normalization=fintune",
+        "--precision=float8",
+        "--keep=best",
+    ],
+)
+def test_a_value_beyond_its_options_limits_is_refused(argument, values):
+    shared.define(*FIELDS)
+    with pytest.raises(flags.IllegalFlagValueError):
+        values(["program", argument])

@@ -1,0 +1,102 @@
+"""experiments.sweep: flags, presets, and what survives signals."""
+
+import signal
+import time
+
+import pytest
+
+from normtest_tf.system import locks
+from tests.helpers import ROOT, programs
+
+FLAGS = (
+    "--datasets=digits",
+    "--models=cifar_resnet8",
+    "--seeds=1,2",
+    "--epochs=1",
+    "--train_examples=200",
+    "--test_examples=200",
+    "--batch_size=64",
+)
+
+
+def wait_for(pattern, folder, process, *, more_than=0):
+    """Waits until a running process has written more than so many such files."""
+    while len(list(folder.glob(pattern))) <= more_than:
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+def test_sigterm_stops_a_sweep_between_two_steps(tmp_path):
+    flags = ["--results_dir=stopped", "--epochs=100000"]
+    with programs.start("sweep", *FLAGS, *flags, cwd=tmp_path) as process:
+        wait_for("stopped/*/*/*/history.csv", tmp_path, process)
+        process.terminate()
+        _, complaints = process.communicate()
+    assert process.returncode == 143
+    assert "stopped by SIGTERM; " in complaints
+    assert "the same command resumes there" in complaints
+    (lock,) = tmp_path.glob("stopped/*/*/*/.lock")
+    with locks.only_writer(lock.parent):  # The worker process has ended, too.
+        assert list((lock.parent / "checkpoints").iterdir())
+
+
+def test_a_killed_sweep_ends_with_the_same_tables(tmp_path):
+    whole = programs.run("sweep", *FLAGS, "--results_dir=whole", cwd=tmp_path)
+    assert "4 runs done, 0 finished before, 0 failed" in whole.stdout
+    flags = [*FLAGS, "--results_dir=killed"]
+    for wanted in (1, 3):  # Killed in its second and in its fourth run.
+        with programs.start("sweep", *flags, cwd=tmp_path) as process:
+            pattern = "killed/*/*/*/config.json"
+            wait_for(pattern, tmp_path, process, more_than=wanted)
+            process.send_signal(signal.SIGKILL)
+    rest = programs.run("sweep", *flags, cwd=tmp_path)
+    assert "1 runs done, 3 finished before" in rest.stdout
+    for name in ("whole", "killed"):
+        flags = [f"--results_dir={name}", f"--out_dir=report-{name}"]
+        assert programs.run("report", *flags, cwd=tmp_path).returncode == 0
+    for name in ("table1.md", "table1.csv", "effects.csv"):
+        expected = (tmp_path / "report-whole" / name).read_bytes()
+        assert (tmp_path / "report-killed" / name).read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--datasets=cifar11"], "Did you mean 'cifar10'"),
+        (["--models=resnet19"], "Did you mean 'resnet18'"),
+        (["--normalizations=fintune"], "Did you mean 'finetune'"),
+        (["--seeds=1,one"], "--seeds takes whole numbers"),
+        (["--seeds=1,1"], "different numbers"),
+        (["--weights=resnet50=none"], "Received: 'resnet50=none'"),
+        (["--weights=none,none"], "MODEL=WEIGHTS once"),
+        (["--datasets=digits,folder:missing"], "does not exist"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(flags, words, tmp_path):
+    programs.assert_refused(programs.run("sweep", *FLAGS, *flags, cwd=tmp_path), words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
+    done = programs.run("sweep", *FLAGS, "--dry_run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "4 of 4 runs to do, about" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+COUNT_RUNS = """
+import sys
+from absl import flags
+from experiments import sweep
+flags.FLAGS(sys.argv)
+print(len(sweep.configurations()))
+"""
+
+
+@pytest.mark.parametrize(
+    "preset", sorted((ROOT / "experiments" / "presets").glob("*.flags"))
+)
+def test_presets_name_what_exists(preset, tmp_path):
+    done = programs.run_code(COUNT_RUNS, f"--flagfile={preset}", cwd=tmp_path)
+    expected = {"cpu_study": 80, "reference_table1": 16, "reference_extended": 64}
+    assert int(done.stdout) == expected[preset.stem]
