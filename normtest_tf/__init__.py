@@ -1,18 +1,21 @@
 """Which statistics should normalise the inputs of a fine-tuned CNN?
 
-Importing this package is light: Keras and TensorFlow come in with the modules
-that need them.
+The packages, in the order in which they may import one another:
 
-    normtest_tf.normalization   the settings and their Keras layers
-    normtest_tf.datasets        the data sets, in memory
-    normtest_tf.pipeline        tf.data: shuffle, batch, augment
-    normtest_tf.backbones       the networks and their pre-trained weights
-    normtest_tf.classifier      normalization + backbone + head, on raw pixels
-    normtest_tf.training        the recipe
-    normtest_tf.runs            a run's configuration, folder and results
-    normtest_tf.finetuning      one run, end to end
-    normtest_tf.effects         paired differences and their intervals
-    normtest_tf.verdicts        what they show, in words
+    errors, text    exceptions whose message is all a user needs; tables, durations
+    system          the operating system: files, locks, signals, worker processes
+    normalization   the settings, channel statistics, and their Keras layers
+    datasets        the data sets, in memory
+    backbones       the networks and their pre-trained weights
+    training        one fine-tuning in memory: model, pipeline, recipe, loop
+    runs            one run, its folder, and the contract of what is in it
+    sweeps          many runs: the grid, estimates, the runner
+    export          a run's model elsewhere: formats, verification, prediction
+    analysis        what runs show: effects, tests, power, verdicts
+    published       the PyTorch study's numbers
+    report          words and tables
+
+Importing this package, or any of these, does not import Keras or TensorFlow.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,6 +1,6 @@
-"""Shared set-up: quiet TensorFlow, CPU only, torch where it is installed.
+"""Shared set-up: TensorFlow on the CPU without its log, PyTorch if it is installed.
 
-The fixtures import late, after TensorFlow was told to be quiet.
+Fixtures import our modules late, once the environment is set.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 
 def pytest_collection_modifyitems(items):
-    """Skips comparisons with PyTorch where it is not installed."""
+    """Skips comparisons with PyTorch if it is not installed."""
     missing = [
         name
         for name in ("torch", "timm", "torchvision")
@@ -38,7 +38,7 @@ def digits():
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Makes runs fine-tune a tiny network, whatever they are told."""
+    """Makes every run fine-tune a tiny network, whatever its configuration says."""
     from normtest_tf.training import classifier
     from tests.helpers import tiny_runs
 
@@ -47,7 +47,7 @@ def tiny(monkeypatch):
 
 @pytest.fixture
 def config(tmp_path, tiny):
-    """A run of the tiny network."""
+    """The configuration of a run of the tiny network."""
     from tests.helpers import tiny_runs
 
     return tiny_runs.new_config(tmp_path)
@@ -55,7 +55,7 @@ def config(tmp_path, tiny):
 
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory, digits):
-    """The outcome of that run when nothing goes wrong."""
+    """The outcome of that run when nothing interrupts it."""
     from normtest_tf.runs import finetuning
     from normtest_tf.training import classifier
     from tests.helpers import tiny_runs
