@@ -1,57 +1,65 @@
-"""The README's Python, run as it is written."""
+"""The code and the commands in README.md and docs/, run as they are written."""
 
+import functools
 import re
 
 import keras
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT
-from tests.training.test_classifier import build
+from tests.helpers import ROOT, programs
+from tests.training.helpers import small_classifier
 
-# The weights that the README names would have to be downloaded.
+README = ROOT / "README.md"
+MODELS = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+# The weights that they name would have to be downloaded.
 OFFLINE = {'weights="tv_in1k"': "weights=None"}
+# Their code needs exported files; tests/export loads these likewise.
+NOT_RUN = {"export.md"}
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+LABELS = np.arange(6) % 10
 
 
 def section(title):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, found, rest = text.partition(f"\n## {title}\n")
+    """Returns a section of the README."""
+    _, found, rest = README.read_text(encoding="utf-8").partition(f"\n## {title}\n")
     assert found, title
     return rest.partition("\n## ")[0]
 
 
-def python_blocks(text):
-    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+def blocks(language, text):
+    pattern = rf"^```{language}\n(.*?)^```$"
+    found = re.findall(pattern, text, re.MULTILINE | re.DOTALL)
+    for written, offline in OFFLINE.items():
+        found = [block.replace(written, offline) for block in found]
+    return found
 
 
 def test_a_model_is_reused_as_the_readme_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_model = build()
+    run_model = small_classifier()
     run_model.save("model.keras")
-    generator = np.random.default_rng(0)
-    names = {
-        "images": generator.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8),
-        "labels": np.arange(6) % 10,
-    }
-    load, extract, unfreeze = python_blocks(section("Use the model elsewhere"))
-    for written, offline in OFFLINE.items():
-        assert written in extract
-        extract = extract.replace(written, offline)
+    names = {"images": IMAGES, "labels": LABELS}
+    text = section("Use the model elsewhere")
+    assert all(written in text for written in OFFLINE)
+    load, extract = blocks("python", text)
 
     exec(load, names)
     assert len(load.strip().splitlines()) <= 4  # Three lines and an empty one.
     np.testing.assert_allclose(
-        names["logits"], run_model.predict(names["images"], verbose=0), rtol=1e-5
+        names["logits"], run_model.predict(IMAGES, verbose=0), rtol=1e-5
     )
 
     exec(extract, names)
     backbone = names["backbone"]
     frozen = backbone.get_weights()
     assert len(names["mine"].trainable_variables) == 2
-    names["mine"].fit(names["images"], names["labels"], verbose=0)
+    names["mine"].fit(IMAGES, LABELS, verbose=0)
     for before, after in zip(frozen, backbone.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
 
+    unfreeze = next(b for b in blocks("python", MODELS) if "trainable = True" in b)
     exec(unfreeze, names)
     assert len(names["mine"].trainable_variables) > 2
     # Not all: a block's last batch norm starts from 0 and lets no gradient through.
@@ -59,20 +67,52 @@ def test_a_model_is_reused_as_the_readme_says(tmp_path, monkeypatch):
         assert not np.array_equal(before, after)
     saved = keras.models.load_model("mine.keras")
     np.testing.assert_allclose(
-        saved.predict(names["images"], verbose=0),
-        names["mine"].predict(names["images"], verbose=0),
+        saved.predict(IMAGES, verbose=0),
+        names["mine"].predict(IMAGES, verbose=0),
         rtol=1e-5,
     )
 
 
-@pytest.mark.parametrize("program", ["export", "predict"])
-def test_flags_in_the_readme_exist(program):
-    text = section("Use the model elsewhere")
-    source = (ROOT / "experiments" / f"{program}.py").read_text(encoding="utf-8")
-    (command,) = re.findall(
-        rf"python -m experiments\.{program}((?:[^\n]*\\\n)*[^\n]*)", text
-    )
-    flags = re.findall(r"--(\w+)=", command)
-    assert flags
-    for flag in flags:
-        assert f'"{flag}"' in source
+def with_python(page):
+    return page.name not in NOT_RUN and "```python" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("ignore:left out the classifier")
+@pytest.mark.parametrize(
+    "page", list(filter(with_python, PAGES[1:])), ids=lambda page: page.name
+)
+def test_python_in_the_docs_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plots").symlink_to(ROOT / "plots")
+    small_classifier().save("model.keras")
+    names = {"images": IMAGES, "labels": LABELS}
+    for block in blocks("python", page.read_text(encoding="utf-8")):
+        exec(block, names)
+
+
+def commands():
+    """Returns the flags that pages pass to each program."""
+    found = {}
+    for page in PAGES:
+        text = "\n".join(blocks("bash", page.read_text(encoding="utf-8")))
+        text = text.replace("\\\n", " ")
+        for program, rest in re.findall(r"python -m experiments\.(\w+)(.*)", text):
+            found.setdefault(program, set()).update(re.findall(r"--(\w+)", rest))
+    return found
+
+
+@functools.cache
+def flags_of(program):
+    text = programs.run(program, "--helpfull").stdout
+    return {"flagfile", *re.findall(r"--(?:\[no\])?(\w+):", text)}
+
+
+@pytest.mark.parametrize(("program", "flags"), list(commands().items()))
+def test_flags_in_the_docs_exist(program, flags):
+    assert flags <= flags_of(program)
+
+
+def test_the_readme_shows_the_main_programs():
+    shown = README.read_text(encoding="utf-8")
+    for program in ("quickstart", "train", "sweep", "report", "export", "predict"):
+        assert f"python -m experiments.{program}" in shown
