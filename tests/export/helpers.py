@@ -11,6 +11,7 @@ from normtest_tf.export import FORMATS, metadata
 from normtest_tf.normalization import ChannelStatistics, normalization_layer
 from normtest_tf.runs import RunFolder
 from normtest_tf.training import classifier
+from tests.helpers.records import ENVIRONMENT
 
 SHAPE = (16, 24, 3)  # Not square, so that swapped sides show.
 # Channels that differ, so that a wrong order shows.
@@ -128,7 +129,7 @@ CONFIG_0_1_0 = {
         "jit_compile": False,
     },
     "data_fingerprint": "73de5d61",
-    "environment": {"normtest_tf": "0.1.0", "keras": "3.15.1"},
+    "environment": ENVIRONMENT,
 }
 RESULT_0_1_0 = {
     "format": 1,

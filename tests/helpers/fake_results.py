@@ -4,17 +4,9 @@ import json
 
 import numpy as np
 
+from tests.helpers.records import ENVIRONMENT
+
 EPOCHS = 3
-ENVIRONMENT = {
-    "normtest_tf": "0.1.0",
-    "python": "3.12.0",
-    "keras": "3.15.1",
-    "tensorflow": "2.21.0",
-    "backend": "tensorflow",
-    "cpu": "a processor",
-    "cpu_cores": 2,
-    "gpus": [],
-}
 MEAN_AND_STD = {
     "finetune": ([0.5, 0.4, 0.3], [0.25, 0.2, 0.1]),
     "pretrain": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
