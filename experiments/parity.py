@@ -20,7 +20,7 @@ from absl import flags
 
 from experiments.support import program, pytorch
 from experiments.support.parity import cases, checks
-from normtest_tf import errors
+from normtest_tf import errors, text
 from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
@@ -88,32 +88,26 @@ def _compare(check: checks.Check) -> list[Row]:
     ]
 
 
+HEAD = """# Agreement with PyTorch
+
+Written by `python -m experiments.parity`. Both sides get the same seeded weights,
+through a file in timm's layout, and the same images. An error is the largest difference
+in an array relative to the array's largest value; the table shows the worst array of
+each kind. For the 20 steps, the bottlenecks of resnet50 add a quarter of what they
+would to their inputs: at full strength, training from these weights is chaotic, and
+PyTorch differs from itself by 60% in the loss after 12 steps if its weights are changed
+by 1e-13.
+"""
+
+
 def _markdown(rows: Sequence[Row]) -> str:
     """Returns the document."""
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in PACKAGES)
-    lines = [
-        "# Equal to PyTorch",
-        "",
-        "Written by `python -m experiments.parity`. The same seeded weights, through "
-        "a file in timm's layout, and the same images on both sides. An error is the "
-        "largest difference in an array, relative to the largest value of that array; "
-        "the table has the worst array of each kind. For the 20 steps, the "
-        "bottlenecks of resnet50 add a quarter of what they would to their inputs: at "
-        "full strength training from these weights is chaotic, and PyTorch differs "
-        "from itself by 60% in the loss after 12 steps if its weights are changed by "
-        "1e-13.",
-        "",
-        f"Versions: {versions}.",
-        "",
-        "| network | check | of | largest error | allowed |",
-        "|---|---|---|---|---|",
-    ]
+    table = [("network", "check", "of", "largest error", "allowed")]
     for network, title, group, error, allowed in rows:
         mark = "" if error <= allowed else " **too large**"
-        lines.append(
-            f"| {network} | {title} | {group} | {error:.1e}{mark} | {allowed:.0e} |"
-        )
-    return "\n".join(lines) + "\n"
+        table.append((network, title, group, f"{error:.1e}{mark}", f"{allowed:.0e}"))
+    return f"{HEAD}\nVersions: {versions}.\n\n{text.markdown_table(table)}\n"
 
 
 if __name__ == "__main__":

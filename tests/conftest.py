@@ -65,3 +65,14 @@ def expected(tmp_path_factory, digits):
         patch.setattr(classifier, "build_classifier", tiny_runs.tiny_classifier)
         finetuning.run(config, digits)
     return tiny_runs.outcome(config)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """Results of a study in which finetune is better by a point."""
+    from normtest_tf.analysis import results
+    from tests.helpers import fake_results
+
+    folder = tmp_path_factory.mktemp("study")
+    fake_results.write_study(folder, fake_results.CELLS, effect=0.01, spread=0.001)
+    return results.read(folder)

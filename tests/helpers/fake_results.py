@@ -4,9 +4,15 @@ import json
 
 import numpy as np
 
+from normtest_tf.analysis import Cell
 from tests.helpers.records import ENVIRONMENT
 
 EPOCHS = 3
+CELLS = [
+    Cell("cifar10", "resnet18"),
+    Cell("cifar100", "resnet18"),
+    Cell("cifar100", "resnet50"),
+]
 MEAN_AND_STD = {
     "finetune": ([0.5, 0.4, 0.3], [0.25, 0.2, 0.1]),
     "pretrain": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),

@@ -5,8 +5,7 @@ import pytest
 
 from normtest_tf.analysis import comparisons, results
 from plots import forest
-from tests.helpers.fake_results import write_run
-from tests.plots.conftest import CELLS
+from tests.helpers.fake_results import CELLS, write_run
 
 
 def texts(ax):

@@ -5,7 +5,7 @@ from normtest_tf.analysis import comparisons
 from normtest_tf.runs.history import FINAL
 from plots import forest
 from plots import study as figures
-from tests.plots.conftest import CELLS
+from tests.helpers.fake_results import CELLS
 
 
 @pytest.fixture(autouse=True)

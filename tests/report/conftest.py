@@ -1,24 +1,8 @@
 import pytest
 
 from normtest_tf import published
-from normtest_tf.analysis import Cell, results
 from normtest_tf.report import content
 from normtest_tf.runs.history import FINAL
-from tests.helpers.fake_results import write_study
-
-CELLS = [
-    Cell("cifar10", "resnet18"),
-    Cell("cifar100", "resnet18"),
-    Cell("cifar100", "resnet50"),
-]
-
-
-@pytest.fixture(scope="session")
-def study(tmp_path_factory):
-    """Results of a study in which finetune is better by a point."""
-    folder = tmp_path_factory.mktemp("study")
-    write_study(folder, CELLS, effect=0.01, spread=0.001)
-    return results.read(folder)
 
 
 @pytest.fixture(scope="session")

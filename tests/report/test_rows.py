@@ -6,8 +6,7 @@ from normtest_tf import published
 from normtest_tf.analysis import results
 from normtest_tf.report import rows
 from normtest_tf.runs.history import BEST_TEST, FINAL
-from tests.helpers.fake_results import write_run
-from tests.report.conftest import CELLS
+from tests.helpers.fake_results import CELLS, write_run
 
 
 def test_effects_equal_scipy_s(study, gathered):
