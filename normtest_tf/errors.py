@@ -1,7 +1,8 @@
-"""Exceptions whose message is all that a user needs to see."""
+"""Exceptions whose message is all that the user needs to see."""
 
 from __future__ import annotations
 
+import pathlib
 import signal
 from typing import Any
 
@@ -44,6 +45,8 @@ class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
     """
 
     def __init__(self, what: str, epoch: int, step: int, rate: float) -> None:
+        # Positional, for pickle: given by keyword they would not be in `args`.
+        super().__init__(what, epoch, step, rate)
         self._what = what
         self.details: dict[str, Any] = {
             "epoch": epoch,
@@ -53,7 +56,7 @@ class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
         }
 
     def __str__(self) -> str:
-        """Says where the loss diverged and which flags may help."""
+        """Names the step at which the loss diverged and flags that may help."""
         return (
             f"{self._what} is not finite at step {self.details['step']} of epoch "
             f"{self.details['epoch']}, learning rate "
@@ -78,6 +81,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, resume_hint: str, number: signal.Signals) -> None:
+        super().__init__(resume_hint, number)
         self.resume_hint = resume_hint
         self.number = number
 
@@ -103,16 +107,38 @@ def first_cause(error: BaseException) -> str:
     return one_line(error)[:200]
 
 
+def unreadable(path: pathlib.Path, error: BaseException) -> UsageError:
+    """Returns the error for a file or folder that can't be read.
+
+    Args:
+        path: The file or folder.
+        error: What went wrong.
+    """
+    return UsageError(f"can't read {path}: {one_line(error)}")
+
+
+def unwritable(folder: pathlib.Path, error: BaseException) -> UsageError:
+    """Returns the error for a folder that can't be written to.
+
+    Args:
+        folder: The folder.
+        error: What went wrong.
+    """
+    return UsageError(
+        f"can't write to {folder}: {one_line(error)}; choose another folder"
+    )
+
+
 def unknown_name(
     kind: str, received: str, allowed: list[str], hint: str | None = None
 ) -> UsageError:
     """Returns the error for a name that is in no registry.
 
     Args:
-        kind: What the name should have named, such as "model".
+        kind: The kind of thing named, such as "model".
         received: The name.
         allowed: Every name that would have been accepted.
-        hint: Where to see the allowed names, a clause without a full stop. Default:
+        hint: Where to see the allowed names, without a trailing full stop. Default:
             all of them are listed.
 
     Returns:

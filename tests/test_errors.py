@@ -1,5 +1,6 @@
-"""Errors: one line each, and the same after a trip between processes."""
+"""Errors: one line each, and unchanged by pickling."""
 
+import pathlib
 import pickle
 import signal
 
@@ -18,11 +19,13 @@ from normtest_tf import errors
             ["train_loss", "step 2 of epoch 3", "last good epoch is 2", "--precision"],
         ),
         (
-            errors.TrainingFailed("train_loss", 1, 2, 0.1),
+            errors.TrainingFailed(what="train_loss", epoch=1, step=2, rate=0.1),
             ["last good epoch is none"],
         ),
         (
-            errors.Interrupted("run it again to resume", signal.SIGINT),
+            errors.Interrupted(
+                resume_hint="run it again to resume", number=signal.SIGINT
+            ),
             ["stopped by SIGINT; run it again to resume"],
         ),
     ],
@@ -43,7 +46,16 @@ def test_an_interruption_is_no_error_and_has_the_status_of_its_signal():
     assert interruption.status == 143
 
 
-def test_one_line_folds_white_space_and_names_what_has_no_message():
+def test_files_that_cant_be_used_are_named_with_the_reason():
+    reason = OSError("no\nspace")
+    folder = pathlib.Path("runs")
+    assert str(errors.unreadable(folder, reason)) == "can't read runs: no space"
+    assert str(errors.unwritable(folder, reason)) == (
+        "can't write to runs: no space; choose another folder"
+    )
+
+
+def test_one_line_folds_white_space_and_names_an_error_without_a_message():
     assert errors.one_line(ValueError("a\n  b\tc")) == "a b c"
     assert errors.one_line(ValueError()) == "ValueError"
 

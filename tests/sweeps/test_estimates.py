@@ -1,11 +1,11 @@
-"""How long runs take, as far as others are finished."""
+"""How long runs take, estimated from finished ones."""
 
 from normtest_tf.sweeps import estimates
 from tests.helpers.fake_results import write_run
 from tests.sweeps.helpers import configurations
 
 
-def test_time_left_comes_from_finished_runs(tmp_path):
+def test_the_time_left_is_estimated_from_finished_runs(tmp_path):
     write_run(tmp_path, dataset="digits", model="cifar_resnet8", seed=1)
     unfinished = write_run(tmp_path, dataset="cifar10", model="resnet18")
     (unfinished / "result.json").unlink()
@@ -20,7 +20,7 @@ def test_time_left_comes_from_finished_runs(tmp_path):
 def test_a_plan_has_a_row_for_each_cell(tmp_path):
     write_run(tmp_path, dataset="digits", model="cifar_resnet8", seed=1)
     configs = configurations(tmp_path, models=["cifar_resnet8", "resnet18"])
-    seconds = {estimates.cell(config): 90.0 for config in configs}
+    seconds = {config.name.cell: 90.0 for config in configs}
     header, *rows = estimates.plan_table(configs, seconds)
     assert len(header) == 8
     assert rows == [

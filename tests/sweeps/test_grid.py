@@ -1,4 +1,4 @@
-"""Which runs a sweep has, in which order, and what is refused before the first."""
+"""A sweep's runs, their order, and what is refused before the first starts."""
 
 import dataclasses
 
@@ -37,7 +37,7 @@ def test_two_data_sets_of_one_name_are_refused(tmp_path):
         grid.check(configurations(tmp_path, datasets=names))
 
 
-def test_a_run_that_can_not_be_is_refused(tmp_path):
+def test_an_impossible_run_is_refused(tmp_path):
     with pytest.raises(errors.UsageError, match="Did you mean 'finetune'"):
         grid.check(configurations(tmp_path, normalizations=["fintune"]))
 

@@ -1,10 +1,14 @@
-"""Sweeps: what is skipped, what fails, and what is left to other processes."""
+"""Sweeps with runs that fail, are finished, or belong to another process."""
 
 import dataclasses
 import json
 import multiprocessing
 
-from normtest_tf import text
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from normtest_tf import backbones, text
+from normtest_tf.runs import FailureRecord
 from normtest_tf.sweeps import grid, runner
 from normtest_tf.system import locks
 from tests.sweeps.helpers import configurations
@@ -23,9 +27,9 @@ class KillWorker:
                 process.join()
 
 
-def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path):
+def test_a_failure_is_recorded_and_the_sweep_continues(tmp_path):
     configs = configurations(tmp_path)
-    # No check knows of this; the recipe will fail to compare it with a number.
+    # No check catches this; the recipe fails to compare it with a number.
     broken = dataclasses.replace(configs[0], batch_size="many")
     broken.folder.path.mkdir(parents=True)
     broken.folder.failure.write_text('{"error": "of last time"}')
@@ -42,7 +46,20 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path):
     assert [grid.state(config) for config in configs] == ["done"] * 4
 
 
-def test_what_another_process_runs_is_left_to_it(tmp_path, capfd):
+def test_a_run_that_diverges_keeps_the_record_of_its_failure(tmp_path):
+    tensors = load_file(backbones.resolve("cifar_resnet8").fetch())
+    tensors["conv1.weight"] = np.full((32, 3, 3, 3), 3e38, "float32")
+    path = tmp_path / "huge.safetensors"
+    save_file(tensors, path)
+    (config,) = configurations(tmp_path, normalizations=["pretrain"], seeds=[1])
+    tally = runner.run_all([dataclasses.replace(config, weights=str(path))], print)
+    assert tally.failed == 1
+    failure = FailureRecord.read(config.folder)
+    assert "is not finite at step " in failure.error
+    assert failure.details["epoch"] == 1
+
+
+def test_a_run_of_another_process_is_skipped(tmp_path, capfd):
     configs = configurations(tmp_path)[:2]
     with locks.only_writer(configs[0].folder.path):
         tally = runner.run_all(configs, print)
