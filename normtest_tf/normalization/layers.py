@@ -30,7 +30,7 @@ def normalization_layer(
 ) -> keras.layers.Layer:
     """Builds the layer that normalises raw RGB pixels with given statistics.
 
-    It serves as a model's first layer or mapped over a `tf.data` pipeline.
+    Use it as a model's first layer or map it over a `tf.data` pipeline.
 
     Args:
         statistics: The constants, in RGB order.
@@ -71,7 +71,7 @@ def stack(
     Raises:
         ValueError: If there is no such channel order.
     """
-    import keras  # Naming a setting must not cost the import of TensorFlow.
+    import keras  # Late: looking up a setting must not load TensorFlow.
 
     if channel_order not in CHANNEL_ORDERS:
         raise ValueError(
@@ -80,7 +80,7 @@ def stack(
     if channel_order == "bgr":
         layers = [_channel_flip(), *layers]
     if len(layers) == 1:
-        # Built here, since a `tf.data` pipeline would trap its constants.
+        # Building it inside a `tf.data` pipeline would tie its constants to that graph.
         layers[0].build((None, *image_shape))
         return layers[0]
     return keras.Sequential(
@@ -91,7 +91,7 @@ def stack(
 def affine(
     statistics: ChannelStatistics, channel_order: str = "rgb"
 ) -> keras.layers.Layer:
-    """Returns (pixel - mean) / std, channel by channel.
+    """Returns the layer that computes (pixel - mean) / std per channel.
 
     Args:
         statistics: In RGB order.

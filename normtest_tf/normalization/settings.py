@@ -1,7 +1,7 @@
 """The normalization settings that are compared, one object each.
 
-Flags, help texts, sweeps, reports, figures and docs learn of a setting from
-`SETTINGS`: a new one is a function or two here and an entry there.
+Flags, help texts, sweeps, reports, figures and docs are generated from `SETTINGS`. To
+add a setting, write a function or two here and add an entry there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _affine(
 ) -> list[keras.layers.Layer]:
     """Returns the one layer of a setting that consists of constants."""
     if statistics is None:
-        raise ValueError("this setting normalises with constants. Received: None")
+        raise ValueError("the setting needs channel statistics. Received: None")
     return [layers.affine(statistics, channel_order)]
 
 
@@ -58,13 +58,17 @@ class Setting:
     """One way to normalise a network's inputs.
 
     Attributes:
-        name: On the command line and in the paths of results.
+        name: On the command line and in result paths; without a hyphen, which
+            separates it from the model there.
         description: What it normalises with, for help texts.
         formula: What a pixel x, from 0 to 1, becomes.
         question: What comparing it with `CONTROL` answers.
         statistics_of: Returns the constants that it normalises with, or None.
         layers_of: Returns the layers that it puts in front of the backbone.
-        measures_images: Whether its constants are the training images' statistics.
+        measures_images: Whether its constants are measured on the training images.
+
+    Raises:
+        ValueError: If there is a hyphen in the name.
     """
 
     name: str
@@ -74,6 +78,10 @@ class Setting:
     statistics_of: StatisticsOf
     layers_of: LayersOf = _affine
     measures_images: bool = False
+
+    def __post_init__(self) -> None:
+        if "-" in self.name:
+            raise ValueError(f"name must not have a hyphen. Received: {self.name!r}")
 
     def statistics(
         self,
@@ -86,7 +94,7 @@ class Setting:
         Args:
             training_images: uint8 `[n, height, width, 3]`, the images trained on.
             pretraining: The statistics that the weights were pre-trained with.
-            notify: Called with sentences that the user should read.
+            notify: Called with messages for the user.
 
         Returns:
             The statistics, in RGB order; None for a setting without constants.
@@ -142,9 +150,9 @@ SETTINGS: dict[str, Setting] = {
             name="pretrain",
             description="mean, std and channel order that the weights were pre-trained "
             "with",
-            formula="what the weights saw in pre-training: (x - mean) / std with "
-            "torchvision's constants, Caffe's BGR with the mean subtracted, or "
-            "[-1, 1]; a tag knows its own",
+            formula="as in pre-training: (x - mean) / std with torchvision's "
+            "constants, Caffe's BGR with the mean subtracted, or [-1, 1]; each tag "
+            "records its own",
             question="The control: inputs look as they did in pre-training.",
             statistics_of=lambda images, pretraining, notify: pretraining,
         ),
@@ -153,7 +161,7 @@ SETTINGS: dict[str, Setting] = {
             description="each image's own channel mean and unbiased std",
             formula="(x - mean) / std, with each image's own channel mean and "
             "unbiased std",
-            question="Does it help to take away each image's brightness and contrast?",
+            question="Does it help to remove each image's brightness and contrast?",
             statistics_of=lambda images, pretraining, notify: None,
             layers_of=_instance,
         ),

@@ -57,7 +57,7 @@ def channel_statistics(
     Args:
         images: uint8 `[n, height, width, 3]`, n > 0.
         source: What the images are, for the record.
-        notify: Called with a sentence for each constant channel.
+        notify: Called with a message about each constant channel.
 
     Returns:
         The pooled statistics. A channel that is constant over all images gets std 1:

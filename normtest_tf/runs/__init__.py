@@ -1,14 +1,15 @@
-"""One run, its folder, and the contract of what is in it.
+"""One run and its folder: the configuration, the files and their format.
 
-    config        what a user asks of a run, under the names of the flags
+    config        a run's configuration; each field is a flag
     folder        every file name, and paths to and from a run's identity
-    record        config.json and result.json, as typed records
-    history       history.csv, and the rules of choosing one of its epochs
+    record        config.json, result.json and failed.json, as typed records
+    history       history.csv, and the rules for choosing one of its epochs
     identity      whether two runs are the same run
-    options       what is known of each field of a configuration
-    plan          plan.json: the runs that were asked for in a results folder
+    options       help text and limits of each configuration field
+    plan          plan.json: the requested runs of a results folder
     checkpoints   the files that an interrupted run resumes from
     recorder      writes the folder while a run trains
+    state         a run's progress: what a checkpoint holds
     tensorboard   the history for TensorBoard
     finetuning    one run, end to end
 
@@ -16,13 +17,15 @@ Importing this package does not import TensorFlow.
 """
 
 from normtest_tf.runs.config import RunConfig
-from normtest_tf.runs.folder import RunFolder, RunName
+from normtest_tf.runs.folder import Cell, RunFolder, RunName
 from normtest_tf.runs.history import RULES, Rule
-from normtest_tf.runs.record import ConfigRecord, ResultRecord
+from normtest_tf.runs.record import ConfigRecord, FailureRecord, ResultRecord
 
 __all__ = [
     "RULES",
+    "Cell",
     "ConfigRecord",
+    "FailureRecord",
     "ResultRecord",
     "Rule",
     "RunConfig",

@@ -1,6 +1,6 @@
 """Checkpoints: the files that an interrupted run resumes from.
 
-A run's folder has them in `checkpoints/epoch-00003.ckpt`, the last two. A file is
+The last two are kept, as `checkpoints/epoch-00003.ckpt`. A file consists of
 
     8 bytes    `NORMCKP1`, the format
     32 bytes   the SHA-256 of all that follows
@@ -23,6 +23,7 @@ import numpy as np
 import safetensors.numpy
 
 from normtest_tf import errors
+from normtest_tf.runs.folder import CHECKPOINTS, checkpoint_name
 from normtest_tf.system import files
 
 MAGIC = b"NORMCKP1"
@@ -36,7 +37,7 @@ class UnreadableError(ValueError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a run has reached.
+    """A run's progress.
 
     Attributes:
         epoch: The number of completed epochs.
@@ -63,7 +64,7 @@ def decode(data: bytes) -> Checkpoint:
     """Returns the checkpoint that `encode` turned into bytes.
 
     Raises:
-        UnreadableError: If they are anything else.
+        UnreadableError: If the bytes are not a complete checkpoint.
     """
     start = len(MAGIC) + DIGEST_BYTES
     view = memoryview(data)
@@ -95,13 +96,13 @@ class Store:
         return self._folder.is_dir()
 
     def read_latest(self) -> tuple[Checkpoint | None, list[str]]:
-        """Returns the latest readable checkpoint, None if there is none.
+        """Returns the latest readable checkpoint, or None.
 
         Returns:
             The checkpoint, and a sentence on each later one that can't be read.
         """
         problems = []
-        for path in sorted(self._folder.glob("epoch-*.ckpt"), reverse=True):
+        for path in sorted(self._folder.glob(CHECKPOINTS), reverse=True):
             try:
                 checkpoint = decode(path.read_bytes())
             except (OSError, UnreadableError) as error:
@@ -117,12 +118,12 @@ class Store:
         """Writes a checkpoint; it and the last good one before it are kept.
 
         Raises:
-            OSError: If it could not be written. Then the others are still there.
+            OSError: If it can't be written; existing checkpoints are kept.
         """
-        path = self._folder / f"epoch-{checkpoint.epoch:05}.ckpt"
+        path = self._folder / checkpoint_name(checkpoint.epoch)
         with files.atomic_path(path) as temporary:
             temporary.write_bytes(encode(checkpoint))
-        for other in self._folder.glob("epoch-*.ckpt"):
+        for other in self._folder.glob(CHECKPOINTS):
             if other not in (path, self._last):
                 other.unlink()
         self._last = path

@@ -1,4 +1,4 @@
-"""What a user asks of a run, under the names of the flags."""
+"""A run's configuration; each field is a flag."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from normtest_tf.training.seeds import Seeds
 MAX_SEED = 2**32 - 1
 MAX_LEARNING_RATE = 1000.0
 DATASETS_HELP = (
-    "cifar10, cifar100, svhn_cropped, tiny_imagenet, digits, or folder:PATH for "
-    "PATH/train/CLASS/*.png and PATH/test/CLASS/*.png."
+    f"{', '.join(datasets.DATASETS)}, or folder:PATH for PATH/train/CLASS/*.png and "
+    "PATH/test/CLASS/*.png."
 )
 WEIGHTS_HELP = (
     "a tag, none, or the path of a .safetensors, .h5 or .weights.h5 file. Default: "
     "the model's own tag."
 )
-# They say where a run happens and what it risks, not what it computes.
-_WHEREABOUTS = ("results_dir", "data_dir", "overwrite", "checkpoint_every")
+# These affect where and how safely a run is stored, not what it computes.
+_NOT_REQUESTED = ("results_dir", "data_dir", "overwrite", "checkpoint_every")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +54,7 @@ class Resolved:
 class RunConfig:
     """Everything a user asks of a run.
 
-    Each field is the flag of its name; what it means, and what it may be, is said in
-    its `option`.
+    Each field is a flag of the same name; its `option` has the help text and limits.
 
     Example:
     ```python
@@ -95,8 +94,8 @@ class RunConfig:
     )
     validation_examples: int = option(
         0,
-        "Set N training images aside, balanced over classes, to choose an epoch "
-        "without looking at the test images.",
+        "Hold out N training images, stratified by class, to choose an epoch without "
+        "looking at the test images.",
         low=0,
     )
     pretrain_mean: tuple[float, float, float] | None = option(
@@ -117,7 +116,7 @@ class RunConfig:
     )
     seed: int = option(
         223,
-        "Decides the head's initial weights, the order of examples and their "
+        "Determines the head's initial weights, the order of examples and their "
         "augmentation.",
         low=0,
         high=MAX_SEED,
@@ -141,8 +140,7 @@ class RunConfig:
     )
     checkpoint_every: int = option(
         1,
-        "Epochs from one checkpoint to the next. An interrupted run resumes from its "
-        "last one.",
+        "Epochs between checkpoints. An interrupted run resumes from the latest.",
         low=1,
     )
     results_dir: str = option("results", "Folder for the results.")
@@ -152,7 +150,7 @@ class RunConfig:
 
     @property
     def name(self) -> RunName:
-        """What tells the run apart from others in its results folder.
+        """Identifies the run within its results folder.
 
         Raises:
             UsageError: If there is no such data set.
@@ -225,7 +223,7 @@ class RunConfig:
             return network
         if self.pretrain_mean is None or self.pretrain_std is None:
             raise errors.UsageError(
-                "--pretrain_mean and --pretrain_std belong together; give both"
+                "--pretrain_mean and --pretrain_std must be given together"
             )
         statistics = ChannelStatistics(
             _three_floats("pretrain_mean", self.pretrain_mean),
@@ -239,14 +237,14 @@ class RunConfig:
     def _requested(self, network: backbones.PretrainedNetwork) -> dict[str, Any]:
         """Returns what decides the run's outcome, ready for JSON.
 
-        Files and folders go by their names, not their paths: where they lie decides
-        nothing, and `config.json` can be shown to others. What is in them is
-        recorded as `data_fingerprint` and `weights_sha256`.
+        Files and folders are recorded by name only: their location does not matter,
+        and `config.json` can be shared. Their content is recorded as
+        `data_fingerprint` and `weights_sha256`.
         """
         values = {
             name: value
             for name, value in dataclasses.asdict(self).items()
-            if name not in _WHEREABOUTS
+            if name not in _NOT_REQUESTED
         }
         values["dataset"] = datasets.slug(self.dataset)
         if network.path is not None:

@@ -46,7 +46,7 @@ def run(
     dataset: datasets.ImageDataset | None = None,
     *,
     notify: Notify = ignore,
-    show: Notify = ignore,
+    show_epoch: Notify = ignore,
 ) -> ResultRecord:
     """Fine-tunes one model and writes its folder; a finished run is read instead.
 
@@ -55,10 +55,9 @@ def run(
     Args:
         config: What to run.
         dataset: The data set, whole, if it has been loaded already.
-        notify: Called with what is special about this run: that it is resumed, or
-            that a checkpoint is corrupt.
-        show: Called with what all runs have: what was left out of a file of weights,
-            and a line after each epoch.
+        notify: Called with messages for the user: that the run is resumed, that a
+            checkpoint is corrupt, what was left out of a weights file.
+        show_epoch: Called with a line after each epoch.
 
     Returns:
         The content of `result.json`.
@@ -88,9 +87,9 @@ def run(
             return result
         if folder.is_started() and not config.overwrite:
             identity.check_same_request(folder, config.resolved.requested)
-        prepared = prepare(config, dataset, lambda text: show(f"note: {text}"))
+        prepared = prepare(config, dataset, notify)
         try:
-            return _train(config, prepared, started, notify, show)
+            return _train(config, prepared, started, notify, show_epoch)
         except OSError as error:
             raise errors.UsageError(
                 f"can't write to {folder}: {errors.one_line(error)}. What is complete "
@@ -108,7 +107,7 @@ def _finished(config: RunConfig) -> ResultRecord | None:
 
 
 def _remove_leftover_checkpoints(config: RunConfig) -> None:
-    """Removes the checkpoints of a run that was killed when it had just finished."""
+    """Removes the checkpoints of a run killed just after it finished."""
     folder = config.folder
     store = checkpoints.Store(folder.checkpoints)
     if store.exists():
@@ -122,21 +121,21 @@ def _train(
     prepared: Prepared,
     started: float,
     notify: Notify,
-    show: Notify,
+    show_epoch: Notify,
 ) -> ResultRecord:
     """Trains the epochs that are missing and writes the run's folder."""
     model = pytorch_semantics.with_pytorch_batch_norm(prepared.model)
     recorder = Recorder(config, prepared.record, model, notify, started)
     with signals.StopRequest() as stop:
         try:
-            _fit(config, prepared, model, recorder, stop, show)
+            _fit(config, prepared, model, recorder, stop, show_epoch)
         except (errors.TrainingFailed, errors.Interrupted) as reason:
             recorder.abort(reason)
             raise
         prepared.model.set_weights(recorder.kept_weights())
         result = recorder.finish(prepared.model, jit_compile=bool(model.jit_compile))
     if stop.received:
-        # Otherwise a program with more to do would go on with that.
+        # Otherwise the caller would continue with its next run.
         raise errors.Interrupted(f"{config.folder} is finished", stop.received)
     return result
 
@@ -147,9 +146,9 @@ def _fit(
     model: keras.Model,
     recorder: Recorder,
     stop: signals.StopRequest,
-    show: Notify,
+    show_epoch: Notify,
 ) -> None:
-    """Trains between a progress bar and the recorder."""
+    """Trains, reporting every epoch to the recorder and the progress bar."""
     bar = Progress(
         f"{config.model}-{config.normalization} seed {config.seed}",
         len(prepared.data.train),
@@ -160,7 +159,7 @@ def _fit(
 
     def on_row(row: EpochRow) -> None:
         recorder.add(row)
-        bar.show(row, show)
+        bar.show(row, show_epoch)
 
     with contextlib.closing(bar):
         loop.fit(
@@ -174,7 +173,7 @@ def _fit(
 
 
 class _StopBetweenSteps(keras.callbacks.Callback):
-    """Ends training after a step if a signal has asked for that."""
+    """Ends training after a step if a stop signal has arrived."""
 
     def __init__(self, stop: signals.StopRequest, recorder: Recorder) -> None:
         super().__init__()
@@ -197,7 +196,7 @@ def prepare(
     Args:
         config: What to run.
         dataset: The data set, whole, if it has been loaded already.
-        notify: Called with sentences that the user should read.
+        notify: Called with messages for the user.
 
     Returns:
         What `loop.fit` needs and what `config.json` will hold.
@@ -217,6 +216,7 @@ def prepare(
     statistics = resolved.setting.statistics(
         dataset.train_images, pretraining.statistics, notify
     )
+    precision = environment.resolve_precision(config.precision)
     keras.utils.clear_session()
     model = classifier.build_classifier(
         resolved.network,
@@ -225,12 +225,12 @@ def prepare(
         ),
         classifier.Task(dataset.image_shape, dataset.num_classes),
         seed=resolved.seeds.model,
-        precision=environment.resolve_precision(config.precision),
+        precision=precision,
         notify=notify,
     )
     record = ConfigRecord(
         resolved.requested,
-        _resolved_values(config, dataset, statistics, model),
+        _resolved_values(config, dataset, statistics, precision, model),
         fingerprint,
         environment.describe(),
     )
@@ -241,16 +241,17 @@ def _resolved_values(
     config: RunConfig,
     dataset: datasets.ImageDataset,
     statistics: ChannelStatistics | None,
+    precision: str,
     model: keras.Model,
 ) -> ResolvedValues:
-    """Returns what `config.json` holds of what was left open."""
+    """Returns the resolved values for `config.json`."""
     network, seeds = config.resolved.network, config.resolved.seeds
     return ResolvedValues(
         weights=network.label,
         weights_sha256=None if network.path is None else files.sha256(network.path),
         pretraining=dataclasses.asdict(network.pretraining),
         statistics=statistics,
-        precision=environment.resolve_precision(config.precision),
+        precision=precision,
         data_seed=seeds.data,
         model_seed=seeds.model,
         train_examples=len(dataset.train_images),
@@ -265,7 +266,7 @@ def _resolved_values(
 def _split(
     config: RunConfig, dataset: datasets.ImageDataset
 ) -> tuple[datasets.ImageDataset, loop.TrainingData]:
-    """Sets validation images aside; returns the rest, and all that is trained on."""
+    """Holds out the validation images; returns the remaining data set, and all data."""
     seed = config.resolved.seeds.data
     evaluations = {"test": loop.Split(dataset.test_images, dataset.test_labels)}
     if config.validation_examples:
@@ -278,7 +279,7 @@ def _split(
 
 
 def dry_run(config: RunConfig) -> str:
-    """Returns what a run would be: the resolved values and the model's summary.
+    """Describes a run without training: the resolved values and the model's summary.
 
     Args:
         config: What would be run.
@@ -287,7 +288,7 @@ def dry_run(config: RunConfig) -> str:
         Text for people.
 
     Raises:
-        UsageError: If the run can't be made.
+        UsageError: If something can't be used.
     """
     notes: list[str] = []
     prepared = prepare(config, notify=notes.append)

@@ -16,17 +16,37 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import shutil
+from typing import NamedTuple
 
 from normtest_tf import errors
 
 LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
-FORMAT = 1  # The version of all this.
+FORMAT = 1  # The version of the folder's layout and files.
+PLAN = "plan.json"  # In a results folder: the requested runs.
+CHECKPOINTS = "epoch-*.ckpt"  # In the folder of checkpoints.
 _SEED_PREFIX = "seed-"
+
+
+def checkpoint_name(epoch: int) -> str:
+    """Returns the name of the checkpoint after an epoch, counted from 1."""
+    return CHECKPOINTS.replace("*", f"{epoch:05}")
+
+
+class Cell(NamedTuple):
+    """A data set and a model: the unit in which settings are compared.
+
+    Attributes:
+        dataset: The data set's name in result paths.
+        model: The network's name.
+    """
+
+    dataset: str
+    model: str
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class RunName:
-    """What tells the runs of a results folder apart.
+    """Identifies a run within its results folder.
 
     Attributes:
         dataset: The data set's name in paths, from `datasets.slug`.
@@ -46,6 +66,11 @@ class RunName:
             f"{self.dataset}/{self.model}-{self.normalization}/"
             f"{_SEED_PREFIX}{self.seed}"
         )
+
+    @property
+    def cell(self) -> Cell:
+        """The data set and the model."""
+        return Cell(self.dataset, self.model)
 
     @classmethod
     def parse(cls, path: pathlib.PurePath) -> RunName:
@@ -120,21 +145,19 @@ class RunFolder:
         """Tells whether it holds a complete run.
 
         Raises:
-            UsageError: If that can't be seen.
+            UsageError: If the folder can't be read.
         """
         try:
             return self.result.is_file()
         except OSError as error:
-            raise errors.UsageError(
-                f"can't read {self}: {errors.one_line(error)}"
-            ) from error
+            raise errors.unreadable(self.path, error) from error
 
     def is_started(self) -> bool:
-        """Tells whether a run was begun here, finished or not."""
+        """Tells whether a run was started here, finished or not."""
         return self.config.exists()
 
     def start_afresh(self) -> None:
-        """Makes the folder, and removes what an earlier run left in it.
+        """Creates the folder and removes an earlier run's files.
 
         `result.json` goes first, so that the folder never looks finished meanwhile;
         `config.json` goes last, so that checkpoints are never without it.

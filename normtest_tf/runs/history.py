@@ -1,4 +1,4 @@
-"""A run's history: `history.csv`, and the rules of choosing one of its epochs.
+"""A run's history: `history.csv`, and the rules for choosing one of its epochs.
 
 `--keep`, a report's `--rule` and `result.json` share the rules' names.
 """
@@ -16,13 +16,13 @@ from normtest_tf import errors
 from normtest_tf.system import files
 from normtest_tf.training.epochs import EpochRow
 
-# Clocks don't deserve all digits; what a run computes keeps them.
+# Timings are rounded; computed values keep all digits.
 _DIGITS = {"seconds": 3, "images_per_second": 1}
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """A rule of choosing one epoch of a run.
+    """A rule for choosing one epoch of a run.
 
     Attributes:
         name: On the command line.
@@ -79,7 +79,7 @@ FORMER_NAMES = {"selected": "best_validation"}
 
 
 def summarise(rows: Sequence[EpochRow]) -> dict[str, Any]:
-    """Returns what a history amounts to, by each rule that can be applied to it.
+    """Summarises a history by every applicable rule.
 
     Args:
         rows: The history, at least one epoch.
@@ -133,6 +133,4 @@ def read(path: pathlib.Path) -> list[EpochRow]:
             ]
         return [{**row, "epoch": int(row["epoch"])} for row in rows]
     except (OSError, ValueError, TypeError, LookupError, csv.Error) as error:
-        raise errors.UsageError(
-            f"can't read {path}: {errors.one_line(error)}"
-        ) from error
+        raise errors.unreadable(path, error) from error

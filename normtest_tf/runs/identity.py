@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def check_same_request(folder: RunFolder, requested: Mapping[str, Any]) -> None:
-    """Checks that the run in a folder is the one that is asked for.
+    """Checks that the run in a folder matches the request.
 
     Args:
-        folder: Of a run that was begun.
+        folder: Of a started run.
         requested: From `RunConfig.resolved`.
 
     Raises:
@@ -59,7 +59,7 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 
 def compute(record: ConfigRecord, model: keras.Model) -> dict[str, Any]:
-    """Returns what must be equal for a checkpoint to be this run's, ready for JSON.
+    """Returns what must match before a checkpoint is resumed, ready for JSON.
 
     Args:
         record: The run's.

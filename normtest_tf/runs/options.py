@@ -1,4 +1,4 @@
-"""Options: what is known of each field of a configuration, in one place.
+"""Options: help text and limits of each configuration field.
 
 Flags, their help and their limits are made from this.
 """
@@ -14,7 +14,7 @@ _KEY = "option"
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """What is known of one field of `RunConfig`; its flag is made from this.
+    """Help text and limits of one field of `RunConfig`; its flag is made from this.
 
     Attributes:
         help: A sentence for `--help`.
@@ -50,10 +50,10 @@ class Option:
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:  # noqa: ANN401
-    """Returns a dataclass field with a default and an `Option`, see `get`."""
+    """Returns a dataclass field with a default and an `Option`; see `get`."""
     return dataclasses.field(default=default, metadata={_KEY: Option(help, **limits)})
 
 
 def get(field: dataclasses.Field[Any]) -> Option:
-    """Returns the option of a field that `option` has made."""
+    """Returns the option of a field created by `option`."""
     return field.metadata[_KEY]

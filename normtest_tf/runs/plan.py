@@ -1,6 +1,6 @@
-"""`plan.json` in a results folder: the runs that were asked for.
+"""`plan.json` in a results folder: the requested runs.
 
-A report learns from it what is missing.
+Reports use it to list missing runs.
 """
 
 from __future__ import annotations
@@ -9,20 +9,18 @@ import pathlib
 from collections.abc import Sequence
 
 from normtest_tf import errors
-from normtest_tf.runs.folder import FORMAT, RunName
+from normtest_tf.runs.folder import FORMAT, PLAN, RunName
 from normtest_tf.system import files, locks
-
-FILE = "plan.json"
 
 
 def add(results_dir: pathlib.Path, names: Sequence[RunName]) -> None:
-    """Adds runs to a results folder's plan; those that are in it stay there."""
+    """Adds runs to a results folder's plan; existing entries are kept."""
     with locks.only_writer(results_dir, wait=True):
         known = read(results_dir)
         new = [str(name) for name in names if str(name) not in set(known)]
         if new:
             plan = {"format": FORMAT, "runs": known + new}
-            files.write_json(results_dir / FILE, plan)
+            files.write_json(results_dir / PLAN, plan)
 
 
 def read(results_dir: pathlib.Path) -> list[str]:
@@ -31,7 +29,7 @@ def read(results_dir: pathlib.Path) -> list[str]:
     Raises:
         UsageError: If the plan can't be read.
     """
-    path = results_dir / FILE
+    path = results_dir / PLAN
     if not path.exists():
         return []
     planned = files.read_json(path).get("runs")

@@ -1,7 +1,7 @@
-"""`config.json` and `result.json`, as typed records.
+"""`config.json`, `result.json` and `failed.json`, as typed records.
 
-They are written and read here alone. What earlier versions wrote is read, under the
-names that they gave it.
+Only this module reads and writes them. Files of earlier versions, with their former
+keys, are still read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs.folder import FORMAT, RunFolder
 from normtest_tf.runs.history import Rule
 from normtest_tf.system import files
+from normtest_tf.system.json_values import REQUIRED, JsonReader
 
 # What version 0.1.0 called the values in `result.json`.
 _FORMER_KEYS = {
@@ -24,7 +25,7 @@ _FORMER_KEYS = {
     "selected_validation_accuracy": "best_validation_accuracy",
     "selected_test_accuracy": "best_validation_test_accuracy",
 }
-# What others rely on in the two records that are dicts.
+# Keys that the rest of the code relies on in the two plain dicts.
 _REQUESTED = {
     **dict.fromkeys(("dataset", "model", "normalization"), (str,)),
     **dict.fromkeys(("seed", "epochs", "batch_size"), (int,)),
@@ -41,7 +42,7 @@ _VALIDATION_KEYS = set(_FORMER_KEYS.values())
 
 @dataclasses.dataclass(frozen=True)
 class ResolvedValues:
-    """What a run computes with, as far as its configuration left that open.
+    """The values that a run's configuration left open.
 
     Attributes:
         weights: A tag, the name of a file, or `none`.
@@ -88,7 +89,7 @@ class ResolvedValues:
     @classmethod
     def from_json(cls, values: Mapping[str, Any], path: pathlib.Path) -> ResolvedValues:
         """Checks and converts what `to_json` has written to a file."""
-        read = _Reader(values, path)
+        read = JsonReader(values, path)
         statistics = read("statistics", dict, NoneType)
         return cls(
             weights=read("weights", str),
@@ -114,7 +115,7 @@ class ConfigRecord:
 
     Attributes:
         requested: What the user asked for, by the names of the flags.
-        resolved: What that came to.
+        resolved: The values it resolved to.
         data_fingerprint: The digest of all images, labels and class names.
         environment: Versions and hardware.
         format: The version of the run's files.
@@ -145,14 +146,14 @@ class ConfigRecord:
         """Reads `config.json`.
 
         Raises:
-            UsageError: If it is missing, of another format or lacks something.
+            UsageError: If it is missing, of another format or incomplete.
         """
         path = folder.config
         values = files.read_json(path)
         _check_format(values, path)
-        read = _Reader(values, path)
+        read = JsonReader(values, path)
         return cls(
-            # The earliest runs were without this flag.
+            # The earliest runs predate this flag.
             requested={"deterministic": False} | read.mapping("requested", _REQUESTED),
             resolved=ResolvedValues.from_json(read("resolved", dict), path),
             data_fingerprint=read("data_fingerprint", str),
@@ -175,7 +176,7 @@ class ResultRecord:
         kept_epoch: The epoch whose weights `model.keras` holds.
         train_seconds: Time spent in training, without evaluation.
         total_seconds: All time spent on the run, in all processes.
-        peak_memory_mib: The most memory of any process, where the system tells.
+        peak_memory_mib: The most memory of any process, if the system reports it.
         resumed_epochs: The completed epochs each time that the run was resumed.
         best_validation_epoch: The best on the validation images, if there are any.
         best_validation_accuracy: Its accuracy on these.
@@ -203,7 +204,7 @@ class ResultRecord:
         return getattr(self, rule.accuracy_key)
 
     def write(self, folder: RunFolder) -> None:
-        """Writes `result.json`, atomically; without the rule that can't be applied."""
+        """Writes `result.json`, atomically, omitting rules that can't be applied."""
         values = {"format": self.format} | dataclasses.asdict(self)
         if self.best_validation_epoch is None:
             values = {k: v for k, v in values.items() if k not in _VALIDATION_KEYS}
@@ -214,15 +215,15 @@ class ResultRecord:
         """Reads `result.json`.
 
         Raises:
-            UsageError: If it is missing, of another format or lacks something.
+            UsageError: If it is missing, of another format or incomplete.
         """
         path = folder.result
         stored = files.read_json(path)
         _check_format(stored, path)
         values = {_FORMER_KEYS.get(key, key): value for key, value in stored.items()}
-        read = _Reader(values, path)
+        read = JsonReader(values, path)
         # All three of the rule's values, or none.
-        rest = None if values.get("best_validation_epoch") is None else _MISSING
+        rest = None if values.get("best_validation_epoch") is None else REQUIRED
         return cls(
             best_epoch=read("best_epoch", int),
             best_test_accuracy=read.accuracy("best_test_accuracy"),
@@ -259,11 +260,34 @@ class ResultRecord:
         return "\n".join(lines)
 
 
-def is_accuracy(value: object) -> bool:
-    """Tells whether a value read from JSON is a number from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0 <= value <= 1
+@dataclasses.dataclass(frozen=True)
+class FailureRecord:
+    """What `failed.json` holds: why a run failed.
+
+    Attributes:
+        error: The message of the error.
+        details: Further values, ready for JSON; see `errors.TrainingFailed`.
+    """
+
+    error: str
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def write(self, folder: RunFolder) -> None:
+        """Writes `failed.json`, atomically."""
+        values = {"format": FORMAT, "error": self.error, **self.details}
+        files.write_json(folder.failure, values)
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> FailureRecord:
+        """Reads `failed.json`.
+
+        Raises:
+            UsageError: If it is missing or of another format.
+        """
+        values = files.read_json(folder.failure)
+        _check_format(values, folder.failure)
+        values.pop("format", None)
+        return cls(str(values.pop("error", "no reason given")), values)
 
 
 def _check_format(values: Mapping[str, Any], path: pathlib.Path) -> None:
@@ -276,55 +300,8 @@ def _check_format(values: Mapping[str, Any], path: pathlib.Path) -> None:
         )
 
 
-_MISSING = object()
-
-
-class _Reader:
-    """Reads the values of a JSON object, checked; errors name file and value."""
-
-    def __init__(self, values: Mapping[str, Any], path: pathlib.Path) -> None:
-        self._values = values
-        self._path = path
-
-    def __call__(self, name: str, *types: type, default: Any = _MISSING) -> Any:  # noqa: ANN401
-        value = self._values.get(name, default)
-        if value is _MISSING:
-            raise self._unusable(f"lacks {name}")
-        # To Python, True is an int.
-        is_typed = isinstance(value, types) and (
-            not isinstance(value, bool) or bool in types
-        )
-        if value is default or is_typed:
-            return value
-        raise self._unusable(f"holds {name}={str(value)[:80]!r}")
-
-    def accuracy(self, name: str, default: Any = _MISSING) -> Any:  # noqa: ANN401
-        value = self(name, int, float, default=default)
-        if value is not default and not is_accuracy(value):
-            raise self._unusable(f"holds {name}={value}, not a number from 0 to 1")
-        return value
-
-    def three(self, name: str, *types: type) -> Any:  # noqa: ANN401
-        values = self(name, list)
-        if len(values) != 3 or not all(isinstance(value, types) for value in values):
-            raise self._unusable(f"holds {name}={str(values)[:80]}, not three numbers")
-        return tuple(values)
-
-    def mapping(self, name: str, types: Mapping[str, tuple[type, ...]]) -> Any:  # noqa: ANN401
-        values = self(name, dict)
-        read = _Reader(values, self._path)
-        for key, allowed in types.items():
-            read(key, *allowed)
-        return values
-
-    def _unusable(self, problem: str) -> errors.UsageError:
-        return errors.UsageError(
-            f"{self._path} {problem}; was it edited? Run it again with --overwrite"
-        )
-
-
 def _statistics(values: Mapping[str, Any], path: pathlib.Path) -> ChannelStatistics:
-    read = _Reader(values, path)
+    read = JsonReader(values, path)
     return ChannelStatistics(
         mean=read.three("mean", int, float),
         std=read.three("std", int, float),

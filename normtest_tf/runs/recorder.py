@@ -11,8 +11,7 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.runs import checkpoints, history, identity, tensorboard
 from normtest_tf.runs.config import RunConfig
-from normtest_tf.runs.folder import FORMAT
-from normtest_tf.runs.record import ConfigRecord, ResultRecord
+from normtest_tf.runs.record import ConfigRecord, FailureRecord, ResultRecord
 from normtest_tf.runs.state import KeptWeights, RunState, Spent
 from normtest_tf.system import files
 from normtest_tf.text import Notify
@@ -23,20 +22,20 @@ class Recorder:
     """Records a run: history, checkpoints, kept weights, result.
 
     A checkpoint holds the whole history, from which the other files are written
-    again, so it does not matter between which two of them a process was killed.
+    again, so a process may be killed between any two writes.
 
     Args:
         config: The run.
         record: What `config.json` holds.
         model: What is trained, with its initial weights.
-        notify: Called with sentences that the user should read.
+        notify: Called with messages for the user.
         started: When this process began with the run, by `time.perf_counter`.
 
     Attributes:
         state: What the run has reached; where training resumes.
 
     Raises:
-        UsageError: If the folder holds the unfinished run of something else.
+        UsageError: If the folder holds another unfinished run.
         OSError: If it can't be written.
     """
 
@@ -106,9 +105,9 @@ class Recorder:
         """Records the epoch that has just ended.
 
         Raises:
-            OSError: If that is not possible.
+            OSError: If a file can't be written.
         """
-        # A new folder would hide the reason: somebody removed it, or a disk is gone.
+        # Recreating it would hide the cause: it was deleted, or its disk is gone.
         if not self._folder.is_started():
             raise FileNotFoundError("the folder was removed while the run wrote to it")
         state = self.state
@@ -146,11 +145,10 @@ class Recorder:
         if self._unwritten is not None:
             self._store.write(self._unwritten)
         if isinstance(reason, errors.TrainingFailed):
-            failure = {"format": FORMAT, "error": str(reason), **reason.details}
-            files.write_json(self._folder.failure, failure)
+            FailureRecord(str(reason), reason.details).write(self._folder)
 
     def kept_weights(self) -> list[np.ndarray]:
-        """Returns the weights that `--keep` asks for."""
+        """Returns the weights selected by `--keep`."""
         return self.state.kept.weights or self._model.get_weights()
 
     def finish(self, model: keras.Model, *, jit_compile: bool) -> ResultRecord:
@@ -164,7 +162,7 @@ class Recorder:
             The content of `result.json`.
 
         Raises:
-            OSError: If that is not possible.
+            OSError: If a file can't be written.
         """
         resolved = dataclasses.replace(self._record.resolved, jit_compile=jit_compile)
         dataclasses.replace(self._record, resolved=resolved).write(self._folder)

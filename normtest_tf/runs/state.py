@@ -1,4 +1,4 @@
-"""What a run has reached: all that a checkpoint has to hold, and nothing else."""
+"""A run's progress: all that a checkpoint has to hold, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from normtest_tf.training.loop import TrainingState
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """The time and memory that all processes of a run have taken.
+    """The time and memory used by all processes of a run.
 
     Attributes:
-        seconds: From the start of each process on.
-        peak_memory_mib: The most that one of them has held; 0 where not known.
+        seconds: Total time of all processes.
+        peak_memory_mib: Peak of any single process; 0 if unknown.
     """
 
     seconds: float = 0.0
     peak_memory_mib: float = 0.0
 
     def since(self, started: float) -> Spent:
-        """Adds this process, which began with the run at `time.perf_counter()`."""
+        """Adds this process, which started at `started` (`time.perf_counter`)."""
         return Spent(
             self.seconds + time.perf_counter() - started,
             max(self.peak_memory_mib, memory.peak_mebibytes() or 0.0),
@@ -37,7 +37,7 @@ class Spent:
 
 
 class KeptWeights:
-    """The weights of the epoch that `--keep` asks for, as far as there are epochs.
+    """The weights of the epoch selected by `--keep`, among the epochs so far.
 
     Args:
         rule: How the epoch is chosen.
@@ -73,10 +73,10 @@ class KeptWeights:
 
 @dataclasses.dataclass
 class RunState:
-    """What a run has reached.
+    """A run's progress.
 
     Attributes:
-        kept: The weights that `model.keras` will hold, as it looks now.
+        kept: The weights that `model.keras` will hold, as things stand.
         rows: The history so far, one row per epoch.
         training: What to resume training from; None at the start.
         spent: By the processes before this one.
@@ -116,7 +116,7 @@ class RunState:
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, rule: Rule) -> RunState:
-        """Returns the state that `to_checkpoint` has copied, to resume from."""
+        """Returns the state stored by `to_checkpoint`, to resume from."""
         meta, tensors = checkpoint.meta, checkpoint.tensors
         kept = KeptWeights(rule)
         kept.restore(meta["kept"], _listed("kept", tensors))

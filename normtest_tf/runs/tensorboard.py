@@ -18,7 +18,7 @@ class Writer:
         rows: The history so far, which is written first.
 
     Raises:
-        OSError: If that is not possible.
+        OSError: If a file can't be written.
     """
 
     def __init__(self, folder: pathlib.Path, rows: list[EpochRow]) -> None:

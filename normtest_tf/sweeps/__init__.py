@@ -1,9 +1,9 @@
-"""Many runs: the grid, how long it takes, and running what is not done.
+"""Many runs: the grid, time estimates, and running what remains.
 
     grid        which runs a sweep consists of, checked before the first one starts
     estimates   how long runs take, from those that are done
     probe       how long a run would take on this machine, from a few steps
-    runner      runs what is not done, in worker processes
+    runner      runs what remains, in worker processes
 
 Importing this package does not import TensorFlow; `probe` does.
 """

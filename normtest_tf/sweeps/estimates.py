@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
-from normtest_tf.runs import ResultRecord, RunConfig, RunName, folder
+from normtest_tf.runs import Cell, ResultRecord, RunConfig, RunName, folder
 from normtest_tf.sweeps import grid
 from normtest_tf.system import files
 from normtest_tf.text import duration
-
-# The folder's name of a data set, and a model.
-Cell: TypeAlias = tuple[str, str]
-
-
-def cell(config: RunConfig) -> Cell:
-    """Returns the cell that a run belongs to: its data set and model."""
-    return config.name.dataset, config.model
 
 
 def measured_seconds(results_dir: str) -> dict[Cell, float]:
@@ -36,9 +26,8 @@ def measured_seconds(results_dir: str) -> dict[Cell, float]:
     seconds: dict[Cell, list[float]] = {}
     for run in folder.find(files.expand(results_dir)):
         if run.is_finished():
-            name = RunName.parse(run.path)
             value = ResultRecord.read(run).total_seconds
-            seconds.setdefault((name.dataset, name.model), []).append(value)
+            seconds.setdefault(RunName.parse(run.path).cell, []).append(value)
     return {key: statistics.fmean(values) for key, values in seconds.items()}
 
 
@@ -58,7 +47,7 @@ def seconds_left(
     if not measured:
         return None
     typical = statistics.fmean(measured.values())
-    return sum(measured.get(cell(config), typical) for config in configs)
+    return sum(measured.get(config.name.cell, typical) for config in configs)
 
 
 def plan_table(
@@ -72,7 +61,7 @@ def plan_table(
     """
     cells: dict[Cell, list[RunConfig]] = {}
     for config in configs:
-        cells.setdefault((config.dataset, config.model), []).append(config)
+        cells.setdefault(config.name.cell, []).append(config)
     header = ("data set", "model", "weights", "runs", "done", "to run", "a run", "all")
     return [header, *(_plan_row(members, seconds) for members in cells.values())]
 
@@ -82,11 +71,11 @@ def _plan_row(
 ) -> tuple[str, ...]:
     first = members[0]
     to_run = sum(grid.state(config) != "done" for config in members)
-    each = seconds_left(members[:1], seconds) or 0.0
+    each = seconds[first.name.cell]
     return (
         first.dataset,
         first.model,
-        pathlib.Path(first.resolved.network.label).name,
+        first.resolved.network.label,
         str(len(members)),
         str(len(members) - to_run),
         str(to_run),

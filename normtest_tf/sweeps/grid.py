@@ -33,7 +33,7 @@ class Axes:
         for name, values in dataclasses.asdict(self).items():
             if not values or len(set(values)) < len(values):
                 raise errors.UsageError(
-                    f"--{name} takes a list without repetitions. "
+                    f"--{name} must be a non-empty list without duplicates. "
                     f"Received: {','.join(map(str, values))}"
                 )
 

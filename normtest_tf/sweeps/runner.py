@@ -1,4 +1,4 @@
-"""Runs what is not done, one run after another, in worker processes."""
+"""Runs what remains, one run after another, in worker processes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from normtest_tf import datasets, errors
-from normtest_tf.runs import ResultRecord, RunConfig, plan
-from normtest_tf.runs.folder import FORMAT
+from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, plan
 from normtest_tf.sweeps import estimates, grid
 from normtest_tf.system import files, workers
 from normtest_tf.text import Notify, duration
 
-RUNS_PER_WORKER = 4  # More would save a few seconds each, and hold more memory.
+RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
 
 
 @dataclasses.dataclass
@@ -29,7 +28,7 @@ class Tally:
 
 
 def run_all(configs: Sequence[RunConfig], notify: Notify) -> Tally:
-    """Runs what is not done; failures are recorded, and the sweep continues.
+    """Runs what remains; failures are recorded, and the sweep continues.
 
     TensorFlow leaks the graph of every trained model, so runs execute in worker
     processes, a few in each; a crash costs one run.
@@ -40,7 +39,7 @@ def run_all(configs: Sequence[RunConfig], notify: Notify) -> Tally:
             has to be picklable, since workers call it, too.
 
     Returns:
-        How it went.
+        How many runs were done, skipped, failed or left to others.
 
     Raises:
         UsageError: If a data set can't be loaded. Nothing has been written then.
@@ -64,7 +63,7 @@ def run_all(configs: Sequence[RunConfig], notify: Notify) -> Tally:
 def _outcome(
     config: RunConfig, worker: workers.Worker, tally: Tally, notify: Notify
 ) -> str:
-    """Runs one run, counts it, and says how it went."""
+    """Executes one run, counts it and describes the outcome."""
     try:
         result = worker.call(_run, config, notify)
     except errors.Locked:
@@ -96,7 +95,7 @@ def _load(
 
 
 def _run(config: RunConfig, notify: Notify) -> ResultRecord:
-    """Runs one run; whatever goes wrong there, others can still run."""
+    """Executes one run; any failure becomes an error that can cross processes."""
     from normtest_tf.runs import finetuning
 
     dataset = _load(config.dataset, config.data_dir, config.image_size)
@@ -145,6 +144,5 @@ def _record_failure(config: RunConfig, error: errors.UsageError) -> None:
     """Writes the error to the run's folder, if that can be written."""
     if isinstance(error, errors.TrainingFailed):
         return  # The run itself has recorded it, with details.
-    record = {"format": FORMAT, "error": errors.one_line(error)}
     with contextlib.suppress(OSError):
-        files.write_json(config.folder.failure, record)
+        FailureRecord(errors.one_line(error)).write(config.folder)

@@ -23,7 +23,7 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary path that replaces `path` if the block succeeds.
 
     A file or a folder may be written there. The temporary path has the same name in
-    a new folder beside `path`, so writers that look at the suffix work unchanged.
+    a new folder next to `path`, so writers that look at the suffix work unchanged.
     Content is flushed to disk before the rename and the rename itself afterwards, so
     files written one after another survive a power cut in that order. If the block
     raises, the temporary path is removed and `path` is left as it was.
@@ -66,6 +66,8 @@ def _files(path: pathlib.Path) -> list[pathlib.Path]:
 
 def _replace_folder(new: pathlib.Path, path: pathlib.Path) -> None:
     """Replaces a non-empty folder, which no single system call can do."""
+    # A kill between the two renames leaves the old folder as a temporary one, which
+    # `remove_leftovers` deletes.
     old = new.parent / f"{new.name}.old"
     os.replace(path, old)
     try:
@@ -119,7 +121,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         path: A UTF-8 file of at most `MAX_JSON_BYTES`.
 
     Returns:
-        The object's values by their names.
+        The object, as a dict.
 
     Raises:
         UsageError: If the file is missing, too large, or not a JSON object.
@@ -129,9 +131,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
             raise ValueError(f"it is larger than {MAX_JSON_BYTES:,} bytes")
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise errors.UsageError(
-            f"can't read {path}: {errors.one_line(error)}"
-        ) from error
+        raise errors.unreadable(path, error) from error
     if not isinstance(value, dict):
         raise errors.UsageError(f"{path} does not hold a JSON object")
     return value
@@ -175,13 +175,11 @@ def check_writable(folder: pathlib.Path) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise errors.UsageError(
-            f"can't write to {folder}: {errors.one_line(error)}; choose another folder"
-        ) from error
+        raise errors.unwritable(folder, error) from error
 
 
 def _exists(path: pathlib.Path) -> bool:
-    """Counts a path that can't even be looked at as missing."""
+    """Tells whether a path exists; one that can't be accessed counts as missing."""
     try:
         return path.exists()
     except OSError:

@@ -43,9 +43,7 @@ def only_writer(folder: pathlib.Path, *, wait: bool = False) -> Iterator[None]:
             "or choose another --results_dir or --seed"
         ) from error
     except OSError as error:
-        raise errors.UsageError(
-            f"can't write to {folder}: {errors.one_line(error)}; choose another folder"
-        ) from error
+        raise errors.unwritable(folder, error) from error
     try:
         yield
     finally:

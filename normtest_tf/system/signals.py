@@ -1,4 +1,4 @@
-"""Stopping cleanly, between two training steps, on SIGTERM or Ctrl-C."""
+"""Stopping cleanly between two training steps on SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 

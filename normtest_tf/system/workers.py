@@ -23,8 +23,8 @@ Result = TypeVar("Result")
 class Worker:
     """A separate process that runs one function call at a time.
 
-    TensorFlow leaks the graph of every trained model; only the end of a process
-    frees them. The process starts with the first call and never outlives this one.
+    TensorFlow leaks the graph of every trained model; only ending the process frees
+    that memory. The process starts with the first call and never outlives this one.
     Ctrl-C and SIGTERM reach it exactly once, as SIGTERM, whichever of the two
     processes they are sent to. Use it in a `with` statement.
 
@@ -67,7 +67,7 @@ class Worker:
             **kwargs: Picklable arguments.
 
         Returns:
-            What the function returns.
+            The function's result.
 
         Raises:
             WorkerDied: If the process exits before it returns a result.
@@ -122,7 +122,7 @@ def _initialise() -> None:
     quiet.import_tensorflow()
     import tensorflow as tf
 
-    # It would warn about the graphs of many models, which a worker exists to free.
+    # Silences warnings about leaked graphs: the worker exists to free them.
     tf.get_logger().setLevel("ERROR")
 
 

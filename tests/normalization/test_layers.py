@@ -1,4 +1,4 @@
-"""The layers between raw pixels and a backbone, wherever they are applied."""
+"""The layers between raw pixels and a backbone, in models and in pipelines."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ STATISTICS = {"imagenet": IMAGENET, "half": HALF, "caffe": CAFFE, "minmax": MINM
 
 
 def build(name, order="rgb"):
-    """Returns a layer with constants, or that of the setting without them."""
+    """Returns a layer with constants, or the layer of `instance`, which has none."""
     if name == "instance":
         return SETTINGS["instance"].layer(None, SHAPE, order)
     return normalization_layer(STATISTICS[name], SHAPE, order)
@@ -27,7 +27,7 @@ def build(name, order="rgb"):
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("name", [*STATISTICS, "instance"])
-def test_in_the_model_and_in_the_pipeline_are_the_same(images, name, order):
+def test_a_layer_computes_the_same_in_a_model_and_in_a_pipeline(images, name, order):
     layer = build(name, order)
     dataset = tf.data.Dataset.from_tensor_slices(images).batch(20).map(layer)
     in_pipeline = np.concatenate(list(dataset.as_numpy_iterator()))
@@ -40,7 +40,7 @@ def test_in_the_model_and_in_the_pipeline_are_the_same(images, name, order):
 
 @pytest.mark.parametrize("name", ["imagenet", "instance"])
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_they_compute_in_float32_under_every_policy(images, name, policy):
+def test_layers_compute_in_float32_under_every_policy(images, name, policy):
     expected = np.array(build(name)(images))
     keras.config.set_dtype_policy(policy)
     try:

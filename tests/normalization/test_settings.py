@@ -1,5 +1,6 @@
-"""What each setting makes of images, by its definition."""
+"""Each setting against its definition."""
 
+import dataclasses
 import importlib
 
 import keras
@@ -13,7 +14,7 @@ SHAPE = (32, 32, 3)
 
 
 def normalise(name, images, pretraining=IMAGENET):
-    """Applies a setting to the images that it is measured on."""
+    """Applies a setting to the images that it was measured on."""
     setting = SETTINGS[name]
     statistics = setting.statistics(images, pretraining)
     return np.array(setting.layer(statistics, images.shape[1:])(images))
@@ -59,7 +60,7 @@ def test_instance_turns_a_constant_channel_into_zeros(size):
     np.testing.assert_array_equal(outputs[..., :2], 0)
 
 
-# The others have it in the model unless told otherwise; see tests/backbones.
+# The others have preprocessing in the model by default; see tests/backbones.
 WITH_PREPROCESS_INPUT = [
     entry.name
     for entry in backbones.ARCHITECTURES.values()
@@ -81,7 +82,7 @@ def test_pretrain_equals_keras_own_preprocess_input(name, images):
     np.testing.assert_allclose(np.array(layer(images)), expected, atol=1e-4)
 
 
-def test_every_setting_says_what_it_is():
+def test_every_setting_is_described():
     assert CONTROL in SETTINGS
     for name, setting in SETTINGS.items():
         assert setting.name == name
@@ -98,14 +99,20 @@ def test_only_the_settings_that_say_so_depend_on_the_images(images):
         assert (one != other) == setting.measures_images, setting.name
 
 
-def test_constants_are_passed_on_and_missed():
+def test_a_setting_with_constants_does_not_work_without():
     assert SETTINGS["minmax"].statistics(np.zeros(0), IMAGENET) == MINMAX
     assert SETTINGS["instance"].statistics(np.zeros(0), IMAGENET) is None
-    with pytest.raises(ValueError, match="constants"):
+    with pytest.raises(ValueError, match="needs channel statistics"):
         SETTINGS["pretrain"].layer(None, SHAPE)
 
 
-def test_a_misspelt_name_is_an_error_that_knows_better():
+def test_a_name_with_a_hyphen_is_refused():
+    # It separates model and setting in the path of a run.
+    with pytest.raises(ValueError, match="hyphen"):
+        dataclasses.replace(SETTINGS["minmax"], name="per-image")
+
+
+def test_a_misspelt_name_is_refused_with_a_suggestion():
     assert normalization.get("finetune") is SETTINGS["finetune"]
     with pytest.raises(errors.UsageError, match="Did you mean 'finetune'"):
         normalization.get("finetun")

@@ -6,7 +6,7 @@ import pytest
 from normtest_tf.normalization import channel_statistics
 
 
-def test_they_equal_numpys_in_float64(images):
+def test_statistics_equal_numpys_in_float64(images):
     statistics = channel_statistics(images, "a test")
     scaled = images.astype(np.float64) / 255
     np.testing.assert_allclose(statistics.mean, scaled.mean((0, 1, 2)), rtol=1e-13)

@@ -1,4 +1,4 @@
-"""Files to resume from: complete and unchanged, or not used."""
+"""Checkpoints: complete and unchanged, or not used."""
 
 import dataclasses
 import hashlib
@@ -31,7 +31,7 @@ def same(one, other):
         assert array.tobytes() == other.tensors[name].tobytes()
 
 
-def test_everything_is_read_back_bit_by_bit(tmp_path):
+def test_a_checkpoint_is_read_back_bit_by_bit(tmp_path):
     written = checkpoint()
     checkpoints.Store(tmp_path).write(written)
     read, problems = checkpoints.Store(tmp_path).read_latest()
@@ -79,7 +79,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_last_two_are_kept(tmp_path):
+def test_the_last_two_checkpoints_are_kept(tmp_path):
     store = checkpoints.Store(tmp_path)
     for epoch in (1, 2, 9, 10):
         store.write(checkpoint(epoch))
@@ -95,7 +95,7 @@ def cut_in_half(folder, epoch):
     path.write_bytes(data[: len(data) // 2])
 
 
-def test_the_one_before_an_unreadable_one_is_used_and_kept(tmp_path):
+def test_the_checkpoint_before_a_corrupt_one_is_used_and_kept(tmp_path):
     store = checkpoints.Store(tmp_path)
     store.write(checkpoint(3))
     store.write(checkpoint(4))
@@ -113,7 +113,7 @@ def test_the_one_before_an_unreadable_one_is_used_and_kept(tmp_path):
     assert len(problems) == 2
 
 
-def test_a_failed_write_leaves_the_others(tmp_path):
+def test_a_failed_write_keeps_the_existing_checkpoints(tmp_path):
     store = checkpoints.Store(tmp_path)
     store.write(checkpoint(1))
     store.write(checkpoint(2))

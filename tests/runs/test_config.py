@@ -1,4 +1,4 @@
-"""What users may ask of a run, and what is refused."""
+"""A run's configuration: what is allowed, and what is refused."""
 
 import dataclasses
 import pickle
@@ -38,7 +38,7 @@ def test_every_field_has_an_option_that_allows_its_default(name):
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name in FIELDS for value in refused(name)]
 )
-def test_what_an_option_does_not_allow_is_refused_by_name(name, value):
+def test_a_value_that_its_option_forbids_is_refused_by_name(name, value):
     with pytest.raises(errors.UsageError, match=rf"{name}.* {value}|{name}.*'{value}'"):
         _ = runs.RunConfig(**{name: value}).resolved
 
@@ -58,7 +58,7 @@ def test_every_number_has_a_limit():
         ({"model": "resnet19"}, "Did you mean 'resnet18'"),
         ({"weights": "tv"}, "neither a file nor a tag"),
         ({"normalization": "pretrained"}, "Did you mean 'pretrain'"),
-        ({"pretrain_mean": (0, 0, 0)}, "belong together"),
+        ({"pretrain_mean": (0, 0, 0)}, "must be given together"),
         ({"pretrain_mean": (0, 0), "pretrain_std": (1, 1)}, "three numbers"),
         ({"pretrain_mean": "abc", "pretrain_std": (1, 1, 1)}, "three numbers"),
         ({"pretrain_mean": (0, 0, 0), "pretrain_std": (1, 0, 1)}, "positive"),
@@ -67,7 +67,7 @@ def test_every_number_has_a_limit():
         ({"keep": "best_validation"}, "--validation_examples"),
     ],
 )
-def test_values_that_are_not_allowed(values, message):
+def test_unusable_values_are_refused(values, message):
     with pytest.raises(errors.UsageError, match=message):
         _ = runs.RunConfig(**values).resolved
 
@@ -98,7 +98,7 @@ def test_settings_of_a_seed_share_both_seeds():
     assert one != runs.RunConfig(seed=2).resolved.seeds
 
 
-def test_where_a_run_happens_is_not_part_of_what_is_requested(tmp_path):
+def test_a_runs_location_is_not_part_of_what_is_requested(tmp_path):
     weights = tmp_path / "mine.safetensors"
     weights.touch()
     config = runs.RunConfig(dataset="folder:a/flowers", weights=str(weights))

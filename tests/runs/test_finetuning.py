@@ -1,16 +1,16 @@
-"""One run end to end, and runs whose folder, numbers or disk go wrong."""
+"""One run end to end, and runs that meet a lock, a bad loss or a full disk."""
 
 import contextlib
 import dataclasses
 import json
 import shutil
-import subprocess
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from experiments.support import fault_campaign
 from normtest_tf import datasets, errors, runs
 from normtest_tf.runs import finetuning, folder, history
 from normtest_tf.system import locks
@@ -95,7 +95,7 @@ def test_the_saved_model_has_the_accuracy_of_the_kept_epoch(small, all_digits, r
     assert kept["validation_accuracy"] == best
 
 
-def test_a_finished_run_is_read_and_not_run_again(small, all_digits, result):
+def test_a_finished_run_is_read_and_not_repeated(small, all_digits, result):
     before = small.folder.result.stat().st_mtime_ns
     assert finetuning.run(small, all_digits) == result
     assert small.folder.result.stat().st_mtime_ns == before
@@ -113,7 +113,7 @@ def test_overwriting_runs_again(small, all_digits, result):
     assert len(list(small.folder.tensorboard.iterdir())) == 1
 
 
-def test_nothing_is_written_for_a_run_that_can_not_be(small, all_digits, tmp_path):
+def test_nothing_is_written_for_an_impossible_run(small, all_digits, tmp_path):
     impossible = dataclasses.replace(
         small, results_dir=str(tmp_path), model="keras_xception", weights="none"
     )
@@ -138,9 +138,11 @@ def test_dry_run_shows_values_and_summary_and_writes_nothing(tmp_path):
     assert json.loads(text[start:end])["resolved"]["statistics"] is None
 
 
-def test_an_epoch_is_a_line_and_the_library_prints_nothing(config, digits, capsys):
+def test_each_epoch_is_passed_on_as_a_line_and_nothing_is_printed(
+    config, digits, capsys
+):
     lines = []
-    finetuning.run(config, digits, show=lines.append)
+    finetuning.run(config, digits, show_epoch=lines.append)
     assert [line[:9] for line in lines] == [f"epoch {n}/4" for n in range(1, 5)]
     assert "test " in lines[0]
     assert capsys.readouterr().out == ""
@@ -203,7 +205,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, digits, expected):
     assert outcome(config) == expected
 
 
-def test_a_loss_that_is_not_finite_after_the_last_step(config, digits, monkeypatch):
+def test_a_loss_that_is_not_finite_in_evaluation_stops_the_run(
+    config, digits, monkeypatch
+):
     monkeypatch.setattr(loop, "evaluate", lambda *_: (float("nan"), 0.0))
     with pytest.raises(errors.TrainingFailed, match="test_loss is not finite"):
         finetuning.run(config, digits)
@@ -220,7 +224,7 @@ FULL_TO_TENSORFLOW = tf.errors.ResourceExhaustedError(None, None, FULL.strerror)
     [
         (faults.before_writing_config, [], READ_ONLY),
         (faults.before_writing_history, [1], FULL),
-        (faults.while_writing_curves, [2], FULL_TO_TENSORFLOW),
+        (faults.while_writing_tensorboard, [2], FULL_TO_TENSORFLOW),
         (faults.before_writing_checkpoint, [2], FULL),
         (faults.while_writing_checkpoint, [3], FULL),
         (faults.before_saving_model, [], FULL),
@@ -237,7 +241,7 @@ def test_a_full_disk_costs_nothing(fault, moment, error, config, digits, expecte
     assert outcome(config) == expected
 
 
-def test_a_folder_that_vanishes_is_not_made_again(config, digits):
+def test_a_folder_that_was_removed_is_not_recreated(config, digits):
     def remove():
         shutil.rmtree(config.folder.path)
 
@@ -251,20 +255,13 @@ def test_a_folder_that_vanishes_is_not_made_again(config, digits):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except OSError as error:
-        pytest.skip(f"no tmpfs can be mounted here: {error}")
-    if done.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with fault_campaign.small_disk(tmp_path / "disk", size=256 * 2**10) as disk:
+        if disk is None:
+            pytest.skip("no tmpfs can be mounted here; that requires root")
+        yield disk
 
 
-def test_a_disk_that_is_really_full(small_disk, tiny, digits, expected):
+def test_a_really_full_disk_costs_nothing(small_disk, tiny, digits, expected):
     config = new_config(small_disk)
     filler = small_disk / "filler"
     messages = []

@@ -1,4 +1,4 @@
-"""Where a run's files are, and what they say about the run's state."""
+"""Where a run's files are, and which state of the run they stand for."""
 
 import pathlib
 
@@ -20,7 +20,7 @@ from normtest_tf.runs import RunFolder, RunName, folder
     st.sampled_from(list(SETTINGS)),
     st.integers(0, 2**32 - 1),
 )
-def test_a_name_survives_the_way_to_a_path_and_back(dataset, model, setting, seed):
+def test_a_name_survives_the_round_trip_through_a_path(dataset, model, setting, seed):
     name = RunName(dataset, model, setting, seed)
     assert RunName.parse(pathlib.PurePath(str(name))) == name
     assert RunName.parse(pathlib.Path("/some/results") / str(name)) == name
@@ -32,7 +32,7 @@ def test_the_path_is_the_documented_one():
 
 
 @pytest.mark.parametrize("path", ["a/b-c/seed-one", "a/b-c/seed-", "seed-1", "a/1"])
-def test_other_paths_are_no_names(path):
+def test_other_paths_are_refused(path):
     with pytest.raises(errors.UsageError, match="is not"):
         RunName.parse(pathlib.PurePath(path))
 

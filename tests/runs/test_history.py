@@ -17,7 +17,7 @@ VALIDATED = [
 ]
 
 
-def test_it_survives_with_all_digits_of_what_was_computed(tmp_path):
+def test_a_history_is_read_back_with_all_digits_of_computed_values(tmp_path):
     path = tmp_path / "history.csv"
     history.write(path, ROWS)
     assert history.read(path) == [{**ROWS[0], "seconds": 1.235}, *ROWS[1:]]
@@ -26,7 +26,7 @@ def test_it_survives_with_all_digits_of_what_was_computed(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["epoch,x\n1,one\n", "epoch,x\n1\n", "x\n1\n"])
-def test_a_file_that_is_no_history_is_refused(tmp_path, text):
+def test_a_file_that_is_not_a_history_is_refused(tmp_path, text):
     path = tmp_path / "history.csv"
     with pytest.raises(errors.UsageError, match=r"history\.csv"):
         history.read(path)
@@ -38,7 +38,7 @@ def test_a_file_that_is_no_history_is_refused(tmp_path, text):
 @pytest.mark.parametrize(
     ("rule", "epoch"), [("final", 4), ("best_test", 2), ("best_validation", 1)]
 )
-def test_each_rule_chooses_the_first_of_equals(rule, epoch):
+def test_each_rule_chooses_the_first_of_equal_epochs(rule, epoch):
     assert RULES[rule].choose(VALIDATED)["epoch"] == epoch
 
 
@@ -46,7 +46,7 @@ def test_a_rule_without_its_column_chooses_nothing():
     assert RULES["best_validation"].choose(ROWS) is None
 
 
-def test_the_summary_applies_every_rule_that_can_be():
+def test_the_summary_applies_every_applicable_rule():
     assert history.summarise(ROWS) == {
         "best_epoch": 2,
         "best_test_accuracy": 0.7,

@@ -1,4 +1,4 @@
-"""Whether a folder holds the run that is asked for."""
+"""Whether the run in a folder matches the request."""
 
 import dataclasses
 import hashlib
@@ -21,38 +21,38 @@ def check(config):
 
 
 @pytest.fixture
-def begun(tmp_path):
+def started(tmp_path):
     config = runs.RunConfig(results_dir=str(tmp_path), epochs=3)
     write(config, config.resolved.requested)
     return config
 
 
-def test_a_run_of_another_configuration_is_refused(begun):
-    check(begun)
-    check(dataclasses.replace(begun, data_dir="elsewhere", overwrite=True))
-    other = dataclasses.replace(begun, epochs=4)
+def test_a_run_of_another_configuration_is_refused(started):
+    check(started)
+    check(dataclasses.replace(started, data_dir="elsewhere", overwrite=True))
+    other = dataclasses.replace(started, epochs=4)
     with pytest.raises(errors.UsageError, match="an unfinished run with another"):
         check(other)
-    begun.folder.result.touch()
+    started.folder.result.touch()
     with pytest.raises(
         errors.UsageError, match=r"a finished run .*epochs=3 there, epochs=4 now"
     ):
         check(other)
 
 
-def test_an_unreadable_configuration_is_refused(begun):
-    begun.folder.config.write_text("[1]")
+def test_an_unreadable_configuration_is_refused(started):
+    started.folder.config.write_text("[1]")
     with pytest.raises(errors.UsageError, match="JSON object"):
-        check(begun)
+        check(started)
 
 
-def test_runs_from_before_the_flag_were_not_deterministic(begun):
-    old = dict(begun.resolved.requested)
+def test_runs_from_before_the_flag_were_not_deterministic(started):
+    old = dict(started.resolved.requested)
     del old["deterministic"]
-    write(begun, old)
-    check(begun)
+    write(started, old)
+    check(started)
     with pytest.raises(errors.UsageError, match="deterministic=False there"):
-        check(dataclasses.replace(begun, deterministic=True))
+        check(dataclasses.replace(started, deterministic=True))
 
 
 def test_differences_name_both_values():

@@ -16,7 +16,7 @@ from normtest_tf.runs.options import Option
         (Option("?"), [True, "any", -1, (1, 2)], [], None),
     ],
 )
-def test_limits_hold_and_are_put_into_words(about, allowed, refused, words):
+def test_limits_are_enforced_and_put_into_words(about, allowed, refused, words):
     assert all(about.allows(value) for value in allowed)
     assert not any(about.allows(value) for value in refused)
     if words:

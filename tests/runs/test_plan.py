@@ -2,6 +2,7 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.runs import RunName, plan
+from normtest_tf.runs.folder import PLAN
 
 
 def runs_of(*seeds):
@@ -23,6 +24,6 @@ def test_a_plan_is_kept_and_extended(tmp_path):
 
 @pytest.mark.parametrize("content", ['{"runs": [1]}', '{"runs": "a"}', "{}"])
 def test_a_plan_that_lists_no_runs_is_refused(tmp_path, content):
-    (tmp_path / plan.FILE).write_text(content)
+    (tmp_path / PLAN).write_text(content)
     with pytest.raises(errors.UsageError, match="does not list runs"):
         plan.read(tmp_path)

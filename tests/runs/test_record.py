@@ -1,4 +1,4 @@
-"""config.json and result.json: read as they were written, by 0.1.0 too."""
+"""A run's records: read as they were written, also by 0.1.0."""
 
 import copy
 import dataclasses
@@ -7,7 +7,13 @@ import json
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.runs import RULES, ConfigRecord, ResultRecord, RunFolder
+from normtest_tf.runs import (
+    RULES,
+    ConfigRecord,
+    FailureRecord,
+    ResultRecord,
+    RunFolder,
+)
 from normtest_tf.runs.folder import FORMAT
 from tests.helpers.records import (
     CONFIG,
@@ -130,7 +136,7 @@ def places(values, path=()):
     found = []
     for name, value in values.items():
         if name == "deterministic":
-            continue  # It was added later, and nobody relies on it.
+            continue  # It was added later, and nothing relies on it.
         found.append((*path, name))
         if name in ("requested", "resolved", "statistics", "environment"):
             found += places(value, (*path, name))
@@ -145,7 +151,7 @@ def parent(values, place):
 
 
 def wrong(value):
-    """Returns values that can't stand in place of one read from JSON."""
+    """Returns values of another type than one read from JSON."""
     if isinstance(value, dict):
         return [7, []]
     if isinstance(value, list):
@@ -153,7 +159,7 @@ def wrong(value):
     return [{}, [True]]
 
 
-# They may be missing: they were added later, or are not known everywhere.
+# They may be missing: they were added later, or are not always known.
 OPTIONAL = {"format", "peak_memory_mib", "resumed_epochs", "selected_epoch"}
 
 
@@ -161,13 +167,13 @@ OPTIONAL = {"format", "peak_memory_mib", "resumed_epochs", "selected_epoch"}
 def test_a_configuration_that_was_edited_is_refused_in_one_line(run, place):
     name, values = place[-1], CONFIG.to_json()
     for value in wrong(parent(values, place)[name]):
-        damaged = copy.deepcopy(values)
-        parent(damaged, place)[name] = value
-        assert_refused(ConfigRecord, run.config, damaged, run, name)
+        edited = copy.deepcopy(values)
+        parent(edited, place)[name] = value
+        assert_refused(ConfigRecord, run.config, edited, run, name)
     if name not in OPTIONAL:
-        damaged = copy.deepcopy(values)
-        del parent(damaged, place)[name]
-        assert_refused(ConfigRecord, run.config, damaged, run, name)
+        edited = copy.deepcopy(values)
+        del parent(edited, place)[name]
+        assert_refused(ConfigRecord, run.config, edited, run, name)
 
 
 @pytest.mark.parametrize("name", FORMER_RESULT)
@@ -179,11 +185,11 @@ def test_a_result_that_was_edited_is_refused_in_one_line(run, name):
     if name.endswith("accuracy"):
         values += [1.5, -0.1]
     for value in values:
-        damaged = FORMER_RESULT | {name: value}
-        assert_refused(ResultRecord, run.result, damaged, run, now)
+        edited = FORMER_RESULT | {name: value}
+        assert_refused(ResultRecord, run.result, edited, run, now)
     if name not in OPTIONAL:
-        damaged = {k: v for k, v in FORMER_RESULT.items() if k != name}
-        assert_refused(ResultRecord, run.result, damaged, run, now)
+        edited = {k: v for k, v in FORMER_RESULT.items() if k != name}
+        assert_refused(ResultRecord, run.result, edited, run, now)
 
 
 def assert_refused(record, path, values, run, name):
@@ -195,9 +201,20 @@ def assert_refused(record, path, values, run, name):
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("record", [ConfigRecord, ResultRecord])
+def test_a_failure_is_read_as_it_was_written(run):
+    written = FailureRecord("the loss is not finite", {"epoch": 2})
+    written.write(run)
+    assert FailureRecord.read(run) == written
+    assert json.loads(run.failure.read_text()) == {
+        "format": 1,
+        "error": "the loss is not finite",
+        "epoch": 2,
+    }
+
+
+@pytest.mark.parametrize("record", [ConfigRecord, ResultRecord, FailureRecord])
 def test_another_format_is_refused(run, record):
-    for path in (run.config, run.result):
+    for path in (run.config, run.result, run.failure):
         path.write_text(json.dumps({"format": FORMAT + 1}))
     with pytest.raises(errors.UsageError, match="written by format 2 of a run's"):
         record.read(run)

@@ -1,4 +1,4 @@
-"""Runs that are killed or stopped resume, and end as if nothing had happened.
+"""Killed and stopped runs resume, and end like uninterrupted ones.
 
 Most tests train a tiny network in this process, where a kill is an exception that
 nothing catches; the last one kills and stops real processes.
@@ -41,7 +41,7 @@ def kill(config, digits, fault):
         (faults.before_writing_result, [], [EPOCHS]),
     ],
 )
-def test_a_killed_run_ends_as_an_uninterrupted_one(
+def test_a_killed_run_ends_like_an_uninterrupted_one(
     fault, moment, resumed, config, digits, expected
 ):
     kill(config, digits, fault(*moment))
@@ -115,7 +115,7 @@ def test_another_run_is_never_resumed_from(config, digits, monkeypatch):
     changed = dataclasses.replace(digits, train_images=images)
     with pytest.raises(errors.UsageError, match=r"data_fingerprint=.* there, "):
         finetuning.run(config, changed)
-    # Without config.json the checkpoint itself still knows.
+    # Without config.json, the checkpoint itself still identifies the run.
     config.folder.config.unlink()
     with pytest.raises(errors.UsageError, match="requested batch_size=32 there, "):
         finetuning.run(dataclasses.replace(config, batch_size=16), digits)
@@ -134,7 +134,7 @@ def test_a_run_that_0_1_0_left_unfinished_is_resumed(config, digits, expected):
     checkpoint = checkpoints.decode(path.read_bytes())
     record = json.loads(config.folder.config.read_text())
     assert path.read_bytes()[:8] == b"NORMCKP1"
-    # The layout of that version, written down so that a change of it is noticed.
+    # That version's layout, written out so that changes are noticed.
     requested, resolved = record["requested"], record["resolved"]
     identity = checkpoint.meta["identity"]
     former = {
@@ -179,7 +179,9 @@ def test_a_killed_overwrite_resumes_without_overwrite(config, digits, expected):
 
 
 @pytest.mark.parametrize(("every", "kept"), [(1, [1, 2]), (3, [2])])
-def test_sigterm_leaves_the_last_epoch(every, kept, config, digits, expected):
+def test_sigterm_leaves_a_checkpoint_of_the_last_epoch(
+    every, kept, config, digits, expected
+):
     config = dataclasses.replace(config, checkpoint_every=every)
     before = signal.getsignal(signal.SIGTERM)
     with (
@@ -197,7 +199,7 @@ def test_sigterm_leaves_the_last_epoch(every, kept, config, digits, expected):
 
 @pytest.fixture
 def ctrl_c():
-    """Makes Ctrl-C act, also where pytest runs in the background."""
+    """Makes Ctrl-C work even if pytest runs in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -231,7 +233,7 @@ FLAGS = (
 )
 
 
-def test_processes_that_are_killed_and_stopped(tmp_path, digits):
+def test_killed_and_stopped_processes_end_like_an_uninterrupted_one(tmp_path, digits):
     config = new_config(tmp_path / "killed", keep="final", learning_rate=1e-3)
     config = dataclasses.replace(config, train_examples=70, test_examples=20)
     flags = [*FLAGS, f"--results_dir={config.results_dir}"]

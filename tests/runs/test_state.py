@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a run, and what is read back from it."""
+"""A run's progress, to a checkpoint and back."""
 
 import json
 import time
