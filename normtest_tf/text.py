@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-# What takes sentences that the user should read. Library code never prints.
+# A callback that receives messages for the user. Library code never prints.
 Notify: TypeAlias = Callable[[str], None]
 
 
@@ -73,7 +73,7 @@ def _csv_cell(value: object) -> object:
 
 
 def duration(seconds: float) -> str:
-    """Formats a duration the way people write it.
+    """Formats a duration for people to read.
 
     Args:
         seconds: At least 0.
@@ -96,6 +96,6 @@ def signed(points: float) -> str:
         points: A difference in percentage points.
 
     Returns:
-        Text such as `+0.31`; what rounds to zero is `+0.00`, never `-0.00`.
+        Text such as `+0.31`; a value that rounds to zero is `+0.00`, never `-0.00`.
     """
     return f"{round(points, 2) + 0.0:+.2f}"

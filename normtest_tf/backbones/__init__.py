@@ -7,13 +7,13 @@
 
     registry             all networks; architecture describes one of them
     keras_applications   those of Keras Applications
-    resnet, densenet     graphs of our own networks, made of layers and closed with a
-                         classifier by network
+    resnet, densenet     our own networks, built from layers; network adds the
+                         classifier
     pretrained           a network and the weights it starts from
-    weights              files of weights: finding, reading and writing them
+    weights              weights files: finding, reading and writing them
 
 Importing this package does not import Keras: names and tags can be checked and listed
-at once, and a network's function is imported when it is first used.
+instantly, and a network's function is imported when it is first used.
 """
 
 from __future__ import annotations

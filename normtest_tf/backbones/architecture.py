@@ -1,4 +1,4 @@
-"""What the registry knows of one network: name, pre-trained weights, builder."""
+"""What the registry knows about one network: name, pre-trained weights, builder."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ class Architecture:
                 `classifier_activation`, `name`; see `backbones.ResNet18`.
 
         Returns:
-            The model, from float images `[n, height, width, 3]` in the normalisation
-            of its weights to class scores, features or a feature map.
+            A model that maps float images `[n, height, width, 3]`, normalised as in
+            pre-training, to class scores, features or a feature map.
 
         Raises:
             ValueError: If an argument has a value that is not allowed.

@@ -1,4 +1,4 @@
-"""Densely connected networks, graph for graph what timm and torchvision train.
+"""Densely connected networks with exactly the graphs of timm and torchvision.
 
 Differences from `keras.applications.DenseNet121` that change the outputs: batch
 normalization has epsilon 1e-5 and momentum 0.9 (Keras: 1.001e-5 and 0.99). A layer is
@@ -14,7 +14,7 @@ import keras
 from normtest_tf.backbones import layers
 from normtest_tf.backbones.network import Network, Top
 
-BOTTLENECK = 4  # Channels between a layer's two convolutions over its growth rate.
+BOTTLENECK = 4  # Ratio of a layer's intermediate channels to its growth rate.
 
 
 def _convolution(
@@ -85,13 +85,13 @@ def DenseNet121(
     classifier_activation: str | None = "softmax",
     name: str = "densenet121",
 ) -> keras.Model:
-    """Builds DenseNet-121, as timm's `densenet121`.
+    """Builds DenseNet-121, equivalent to timm's `densenet121`.
 
     Args:
         include_top: bool. Whether the model ends in a classifier.
         weights: str or None. A tag of timm's (`ra_in1k`, ...), the path of a
             `.safetensors` or `.weights.h5` file, or None for random weights. A
-            classifier of another size in the file is left out, with a warning.
+            classifier of a different size is skipped, with a warning.
         input_shape: tuple of ints, (height, width, 3). Default: (224, 224, 3).
         pooling: `avg`, `max` or None. Without a classifier, how the last feature map
             `[n, height / 32, width / 32, 1024]` is pooled.

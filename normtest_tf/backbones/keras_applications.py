@@ -36,8 +36,8 @@ def _network(
     )
 
 
-# These networks preprocess their inputs themselves unless told not to; every setting
-# but `pretrain` would then be normalised twice.
+# By default these networks preprocess their inputs themselves; with a setting in front,
+# every input would be normalised twice.
 _BARE = {"include_preprocessing": False}
 
 NETWORKS = (

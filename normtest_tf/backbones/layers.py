@@ -33,7 +33,7 @@ def convolution(
         Feature map `[n, ceil(height / strides), ceil(width / strides), filters]`.
     """
     if size > 1 and strides > 1:
-        # At stride 2, Keras's "same" would pad by less in front than behind.
+        # At stride 2, Keras's "same" would pad less before than after.
         x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
     return keras.layers.Conv2D(
         filters,
@@ -70,7 +70,7 @@ def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Applies 3x3 max-pooling with stride 2, padded by 1, to the output of a ReLU.
 
     Args:
-        x: Feature map `[n, height, width, channels]`, nowhere negative.
+        x: Feature map `[n, height, width, channels]`, non-negative.
         name: The layer's name.
 
     Returns:
@@ -90,7 +90,7 @@ def linear(
     activation: str | None = None,
     seed: int | None = None,
 ) -> keras.layers.Dense:
-    """Makes a linear layer with PyTorch's initial values, in full precision.
+    """Makes a linear layer with PyTorch's initialisation, in full precision.
 
     Args:
         features: Number of inputs.

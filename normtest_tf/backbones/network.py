@@ -23,7 +23,7 @@ class Top:
     """What follows the last feature map: a classifier, pooling or nothing.
 
     Attributes:
-        include_top: Whether that is a classifier.
+        include_top: Whether it is a classifier.
         pooling: Without a classifier: `avg`, `max` or None.
         classes: The number of classes of the classifier.
         activation: The activation of the classifier; None for logits.
@@ -79,7 +79,7 @@ class Network:
 
     Attributes:
         architecture: Its name in the registry.
-        features: From the input tensor to the last feature map.
+        features: Maps the input tensor to the last feature map.
         classifier_name: PyTorch's name of the classifier.
         default_input_shape: Used if none is given.
     """
@@ -96,7 +96,7 @@ class Network:
         input_shape: tuple[int, int, int] | None,
         name: str,
     ) -> keras.Model:
-        """Closes the feature extractor with a top and loads its weights.
+        """Adds the top and loads the weights.
 
         Args:
             top: What follows the last feature map.
@@ -119,7 +119,7 @@ class Network:
         model = keras.Model(inputs, outputs, name=name)
         if weights is not None:
             network = pretrained.resolve(self.architecture, weights)
-            network.load_weights(model, _warn_caller if top.include_top else ignore)
+            network.load_weights(model, warnings.warn if top.include_top else ignore)
         return model
 
     def _checked_shape(
@@ -135,8 +135,3 @@ class Network:
                 f"{smallest} pixels a side. Received: input_shape={checked}"
             )
         return checked
-
-
-def _warn_caller(text: str) -> None:
-    """Warns where `ResNet18` and its like were called."""
-    warnings.warn(text, stacklevel=5)

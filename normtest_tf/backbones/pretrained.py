@@ -14,7 +14,7 @@ from normtest_tf import errors
 from normtest_tf.backbones import registry, weights
 from normtest_tf.backbones.architecture import Architecture, Pretraining
 from normtest_tf.system import files
-from normtest_tf.text import Notify
+from normtest_tf.text import Notify, ignore
 
 if TYPE_CHECKING:
     import keras
@@ -39,7 +39,7 @@ class PretrainedNetwork:
 
     @property
     def label(self) -> str:
-        """How results name the weights: a tag, the name of a file, or `none`."""
+        """How results name the weights: a tag, a file's name, or `none`."""
         return self.tag or (self.path.name if self.path else "none")
 
     def build(
@@ -49,11 +49,12 @@ class PretrainedNetwork:
 
         Args:
             input_shape: Height, width and 3.
-            notify: Called with a sentence on what was left out of a file of weights.
+            notify: Called with a message if the classifier in a file that the user
+                named was skipped; a tag's classifier is skipped silently.
 
         Returns:
-            The model, from float images `[n, height, width, 3]` in the normalisation
-            of its pre-training to pooled features `[n, features]`.
+            A model that maps float images `[n, height, width, 3]`, normalised as in
+            pre-training, to pooled features `[n, features]`.
 
         Raises:
             UsageError: If the images are too small for the network, or its weights
@@ -70,11 +71,11 @@ class PretrainedNetwork:
         if self.tag is not None and not self.architecture.is_own:
             return self._build_with_keras_weights(options)
         model = self.architecture.build(weights=None, **options)
-        self.load_weights(model, notify)
+        self.load_weights(model, notify if self.tag is None else ignore)
         return model
 
     def _build_with_keras_weights(self, options: dict[str, Any]) -> keras.Model:
-        """Builds a network of Keras Applications with the weights that it downloads."""
+        """Builds a network of Keras Applications, which downloads its own weights."""
         with weights.keras_download(self._full_name), warnings.catch_warnings():
             # MobileNets warn that their weights are those for 224x224 images.
             warnings.filterwarnings("ignore", message="`input_shape` is undefined")
@@ -86,17 +87,15 @@ class PretrainedNetwork:
         Args:
             model: With or without a classifier; its variables are overwritten, but
                 not if the weights are random.
-            notify: Called with a sentence on what was left out of the file.
+            notify: Called with a message if the file's classifier was skipped.
 
         Raises:
             UsageError: If the weights can't be downloaded, or the file does not hold
                 this network's weights.
         """
         path = self.fetch()
-        if path is None:
-            return
-        for sentence in weights.load_file(model, path):
-            notify(sentence)
+        if path is not None:
+            weights.load_file(model, path, notify)
 
     def fetch(self) -> pathlib.Path | None:
         """Finds the local file of the weights, and downloads it if necessary.
@@ -130,7 +129,7 @@ class PretrainedNetwork:
 
 
 def resolve(model: str, weights: str | None = None) -> PretrainedNetwork:
-    """Finds out what `--model` and `--weights` mean, without loading anything.
+    """Resolves `--model` and `--weights`, without loading anything.
 
     Args:
         model: A key of `registry.ARCHITECTURES`.
@@ -166,7 +165,7 @@ def resolve(model: str, weights: str | None = None) -> PretrainedNetwork:
 
 
 def _weights_file(architecture: Architecture, value: str) -> pathlib.Path:
-    """Returns the path of a file that could hold weights of this network."""
+    """Returns the path of a file that could hold this network's weights."""
     path = files.expand(value)
     suffixes = ", ".join(weights.SUFFIXES)
     if not path.is_file():
@@ -177,7 +176,7 @@ def _weights_file(architecture: Architecture, value: str) -> pathlib.Path:
         )
     if not path.name.endswith(weights.SUFFIXES):
         raise errors.UsageError(
-            f"{path} does not look like a file of weights. Allowed: {suffixes}"
+            f"{path} does not look like a weights file. Allowed: {suffixes}"
         )
     if path.suffix == ".safetensors" and not architecture.is_own:
         raise errors.UsageError(

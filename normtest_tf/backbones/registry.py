@@ -1,7 +1,7 @@
 """All networks and the tags of their pre-trained weights, by name.
 
 Importing this module does not import Keras, so a command line can check or list names
-at once.
+instantly.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def _densenet(depth: int, default: str) -> Architecture:
     return Architecture(name, builder, _timm_tags(name, default), head_bias="zeros")
 
 
-# The published study's networks keep timm's defaults of its time; those of the others
-# are timm's current ones.
+# The PyTorch study's networks keep the timm defaults of its time; the others use timm's
+# current defaults.
 _OWN = (
     _resnet(18, default="tv_in1k"),
     _resnet(34, default="a1_in1k"),

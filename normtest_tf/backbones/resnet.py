@@ -1,4 +1,4 @@
-"""Residual networks, graph for graph what timm and torchvision train.
+"""Residual networks with exactly the graphs of timm and torchvision.
 
 Differences from `keras.applications.ResNet50` that change the outputs: the stride of a
 bottleneck is on its 3x3 convolution, not on its first 1x1, convolutions have no bias,
@@ -17,7 +17,7 @@ import keras
 from normtest_tf.backbones import layers
 from normtest_tf.backbones.network import Network, Top
 
-EXPANSION = 4  # Output channels of a bottleneck over those of its 3x3 convolution.
+EXPANSION = 4  # Ratio of a bottleneck's output channels to its 3x3 convolution's.
 
 # (x, filters, strides, name) -> x
 Block = Callable[[keras.KerasTensor, int, int, str], keras.KerasTensor]
@@ -130,13 +130,13 @@ def ResNet18(
     classifier_activation: str | None = "softmax",
     name: str = "resnet18",
 ) -> keras.Model:
-    """Builds ResNet-18, as timm's `resnet18`.
+    """Builds ResNet-18, equivalent to timm's `resnet18`.
 
     Args:
         include_top: bool. Whether the model ends in a classifier.
         weights: str or None. A tag of timm's (`tv_in1k`, ...), the path of a
             `.safetensors` or `.weights.h5` file, or None for random weights. A
-            classifier of another size in the file is left out, with a warning.
+            classifier of a different size is skipped, with a warning.
         input_shape: tuple of ints, (height, width, 3). Default: (224, 224, 3).
         pooling: `avg`, `max` or None. Without a classifier, how the last feature map
             `[n, height / 32, width / 32, 512]` is pooled.

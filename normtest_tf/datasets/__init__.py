@@ -89,7 +89,7 @@ def load(
 
 
 def slug(name: str) -> str:
-    """Returns a data set's name as it appears in the paths of results.
+    """Returns a data set's name as it appears in result paths.
 
     Args:
         name: A key of `DATASETS`, which is returned unchanged, or `folder:PATH`,
@@ -141,11 +141,11 @@ def _check_image_size(name: str, image_size: int | None) -> None:
         return
     if name in DATASETS and image_size != DATASETS[name].image_size:
         raise errors.UsageError(
-            f"image_size applies to folder:PATH only; the images of {name} have "
+            f"--image_size applies to folder:PATH only; the images of {name} have "
             f"{DATASETS[name].image_size} pixels a side. Received: {image_size}. "
-            "Leave it out"
+            "Omit --image_size"
         )
     if not 1 <= image_size <= MAX_IMAGE_SIZE:
         raise errors.UsageError(
-            f"image_size must be from 1 to {MAX_IMAGE_SIZE}. Received: {image_size}"
+            f"--image_size must be from 1 to {MAX_IMAGE_SIZE}. Received: {image_size}"
         )

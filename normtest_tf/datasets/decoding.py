@@ -109,7 +109,7 @@ def map_in_threads(
 
 
 def _check_header(size: tuple[int, int], mode: str, name: str) -> None:
-    """Rejects an image by its header, before any pixel is decoded."""
+    """Refuses an image by its header, before any pixel is decoded."""
     if size[0] * size[1] > MAX_PIXELS:
         raise _too_large(name)
     if mode.startswith(("I", "F")):

@@ -40,21 +40,19 @@ class DatasetDescription:
 
     Attributes:
         name: Its key in `DATASETS`, and its name in TFDS where TFDS has it.
-        title: Its name in tables and figures.
         loader: What reads it: `tfds`, `tiny_imagenet` or `digits`.
         num_classes: Number of classes.
         image_size: Height and width of every image, in pixels.
         train_examples: Number of training images.
         test_examples: Number of test images.
         class_names: One name per class; empty if they come with the archive.
-        published_statistics: The constants that the published study normalised
-            with, or None if the study did not use the data set.
-        source: Its authors and where it is published.
+        published_statistics: The constants that the PyTorch study normalised with,
+            or None if it did not use the data set.
+        source: Its authors and where they publish it.
         download_url: The first file of its download, or None if it needs none.
     """
 
     name: str
-    title: str
     loader: str
     num_classes: int
     image_size: int
@@ -77,7 +75,6 @@ def _published(
 _ALL = (
     DatasetDescription(
         name="cifar10",
-        title="CIFAR10",
         loader="tfds",
         num_classes=10,
         image_size=32,
@@ -92,7 +89,6 @@ _ALL = (
     ),
     DatasetDescription(
         name="cifar100",
-        title="CIFAR100",
         loader="tfds",
         num_classes=100,
         image_size=32,
@@ -107,7 +103,6 @@ _ALL = (
     ),
     DatasetDescription(
         name="svhn_cropped",
-        title="SVHN",
         loader="tfds",
         num_classes=10,
         image_size=32,
@@ -122,7 +117,6 @@ _ALL = (
     ),
     DatasetDescription(
         name="tiny_imagenet",
-        title="Tiny ImageNet",
         loader="tiny_imagenet",
         num_classes=200,
         image_size=64,
@@ -137,7 +131,6 @@ _ALL = (
     ),
     DatasetDescription(
         name="digits",
-        title="Digits",
         loader="digits",
         num_classes=10,
         image_size=32,

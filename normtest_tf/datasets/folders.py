@@ -26,7 +26,7 @@ def load(
     """Reads a folder of images into memory.
 
     Classes are ordered by name, images by `image_dataset.mixed_order` of their paths
-    relative to the folder. `val` is used if there is no `test`; other folders beside
+    relative to the folder. `val` is used if there is no `test`; other folders next to
     them are ignored.
 
     Args:
@@ -58,7 +58,7 @@ def load(
 
 
 class _SizeCheck:
-    """Decodes images and rejects any whose size differs from the first one's."""
+    """Decodes images and refuses any whose size differs from the first one's."""
 
     def __init__(self, image_size: int | None) -> None:
         self._image_size = image_size
@@ -86,7 +86,7 @@ class _SizeCheck:
 
 
 def _find_test_split(folder: pathlib.Path) -> str:
-    """Returns `test` or `val`, whichever exists beside `train`."""
+    """Returns `test` or `val`, whichever exists next to `train`."""
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise errors.UsageError(f"folder {folder} {what}. {_LAYOUT}")
@@ -201,8 +201,8 @@ def _read(
         sizes.check(image, names[len(images)])
         images.append(image)
     relative = [pathlib.Path(name).relative_to(folder) for name in names]
-    # Not TFDS's own labels: it takes the subfolders of any folder beside the splits
-    # for classes, too.
+    # TFDS's own labels can't be used: it also counts subfolders of other top-level
+    # folders as classes.
     labels = np.array([classes.index(path.parts[1]) for path in relative], np.int32)
     order = image_dataset.mixed_order([path.as_posix() for path in relative])
     return np.stack([images[index] for index in order]), labels[order]

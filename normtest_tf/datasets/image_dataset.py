@@ -1,4 +1,4 @@
-"""A data set in memory, its fingerprint, and the ways to take part of it."""
+"""A data set in memory, its fingerprint and its subsets."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def load(
             test_labels=test_labels,
             class_names=description.class_names,
         )
-    except Exception as error:  # TensorFlow has one type per kind of corruption.
+    except Exception as error:  # TensorFlow raises a type per kind of corruption.
         raise _corrupt(description.name, str(builder.data_path), error) from error
 
 
@@ -66,7 +66,7 @@ def _check_data_dir(data_dir: str | None) -> None:
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise errors.UsageError(
-            f"data_dir {data_dir!r} {what}. Pass the folder that contains prepared "
+            f"--data_dir {data_dir!r} {what}. Pass the folder that contains prepared "
             "TFDS data, or create an empty folder to download them into"
         )
 
@@ -91,12 +91,12 @@ def _prepare(
     description: descriptions.DatasetDescription,
     root: str,
 ) -> None:
-    """Downloads and prepares a data set; fails within seconds without network."""
+    """Downloads and prepares a data set; fails within seconds when offline."""
     import tensorflow_datasets as tfds
 
     url = description.download_url
-    assert url is not None  # Every data set of TFDS's has one.
-    # Without network TFDS would retry for minutes.
+    assert url is not None  # Every TFDS data set has one.
+    # Offline, TFDS would retry for minutes.
     if problem := hosts.host_problem(url):
         host = parse.urlsplit(url).hostname
         raise _unavailable(builder, root, f"{host} can't be reached ({problem})")
@@ -145,9 +145,9 @@ def _unavailable(
         f"tfds.builder('{name}', data_dir='DIR').download_and_prepare()\""
     )
     return errors.UsageError(
-        f"{name} is not prepared in data_dir {root} (looked for {builder.data_path}), "
-        f"and {reason}. Pass --data_dir=DIR with a folder where it is prepared; "
-        f"prepare it on a machine with network access: {command}; or use "
+        f"{name} is not prepared in --data_dir {root} (looked for "
+        f"{builder.data_path}), and {reason}. Pass a --data_dir where it is prepared, "
+        f"prepare it on a machine with network access ({command}), or use "
         "--dataset=digits, which needs no download"
     )
 

@@ -57,9 +57,9 @@ def _find_root(
         if (root / "wnids.txt").is_file():
             return root
     raise errors.UsageError(
-        f"tiny_imagenet is not in data_dir {given} (looked for {FOLDER}/wnids.txt and "
-        f"wnids.txt there). Download {description.download_url}, unpack it, and pass "
-        "--data_dir with the folder that contains it"
+        f"tiny_imagenet is not in --data_dir {given} (looked for {FOLDER}/wnids.txt "
+        f"and wnids.txt there). Download {description.download_url}, unpack it, and "
+        "pass the folder that contains it as --data_dir"
     )
 
 

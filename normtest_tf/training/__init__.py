@@ -8,9 +8,9 @@
     pytorch_semantics   batch normalization and Adam as PyTorch computes them
     environment         device, precision, versions, determinism
     pretraining         a network of our own from scratch
-    epochs              what a history holds of one epoch
+    epochs              one epoch's row of a history
     seeds               one seed, split once into data and model seeds
 
-Nothing here knows of runs' folders. All modules but `epochs` and `seeds` import
+Nothing here knows about run folders. All modules but `epochs` and `seeds` import
 TensorFlow.
 """

@@ -14,7 +14,7 @@ from normtest_tf.text import Notify
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a classifier has to tell apart.
+    """A classification task: image shape and number of classes.
 
     Attributes:
         image_shape: Height, width and 3.
@@ -34,21 +34,22 @@ def build_classifier(
     precision: str = "float32",
     notify: Notify = warnings.warn,
 ) -> keras.Model:
-    """Builds a classifier of raw images, of stock Keras layers alone.
+    """Builds a classifier of raw images from stock Keras layers alone.
 
     Args:
         network: The backbone and its weights, from `backbones.resolve`.
         normalization: The layer from raw pixels to the backbone's inputs, from
             `normalization.Setting.layer`.
         task: The shape of the images and the number of logits.
-        seed: The model seed. It alone decides the head's initial weights (and,
+        seed: The model seed. It alone determines the head's initial weights (and,
             without pre-trained weights, the backbone's), whatever the normalization.
         precision: A Keras dtype policy for the backbone. Normalization and
             logits are float32 under every policy.
-        notify: Called with sentences on what was left out of a weights file.
+        notify: Called with a message if the classifier in a file that the user named
+            was skipped.
 
     Returns:
-        The model, from raw RGB images `[n, height, width, 3]`, uint8, to float32
+        A model that maps raw RGB images, uint8 `[n, height, width, 3]`, to float32
         logits `[n, num_classes]`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a run depends on besides its flags: device, precision, versions."""
+"""What a run depends on apart from its flags: device, precision, versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import normtest_tf
 from normtest_tf import errors
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn")
-# Compute capabilities from which NVIDIA GPUs multiply in that format.
+# Minimum NVIDIA compute capability for each format.
 BFLOAT16_CAPABILITY = (8, 0)
 FLOAT16_CAPABILITY = (7, 0)
 
@@ -27,8 +27,8 @@ def resolve_precision(precision: str) -> str:
         precision: A dtype policy, which is returned as it is, or `auto`.
 
     Returns:
-        `mixed_bfloat16` where the GPU computes in it, else `mixed_float16` where
-        it computes in that, else `float32`.
+        `mixed_bfloat16` if the GPU supports it, else `mixed_float16` if it supports
+        that, else `float32`.
     """
     if precision != "auto":
         return precision
@@ -41,13 +41,13 @@ def resolve_precision(precision: str) -> str:
 
 
 def set_determinism(wanted: bool) -> None:
-    """Makes TensorFlow use deterministic operations only, for the whole process.
+    """Restricts TensorFlow to deterministic operations, for the whole process.
 
     Args:
         wanted: Whether to do so.
 
     Raises:
-        UsageError: If the backend has no such mode, or if it is not wanted in a
+        UsageError: If the backend has no such mode, or if `wanted` is false in a
             process where it is already on: TensorFlow can't switch it off.
     """
     global _deterministic
@@ -99,7 +99,7 @@ def describe() -> dict[str, Any]:
 
 
 def _cpu_name() -> str:
-    """Returns the processor's name, as well as the system tells it."""
+    """Returns the processor's name, as reported by the system."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             for line in file:

@@ -1,4 +1,4 @@
-"""What a history holds of one epoch."""
+"""One epoch's row of a history."""
 
 from __future__ import annotations
 

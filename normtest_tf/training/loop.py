@@ -42,7 +42,8 @@ class TrainingData:
         train: The images trained on.
         evaluations: What is evaluated after every epoch, by the prefix of its
             columns in the history: `test` and perhaps `validation`.
-        seed: The data seed: decides the order of examples and their augmentation.
+        seed: The data seed, which determines the order of examples and their
+            augmentation.
     """
 
     train: Split
@@ -52,13 +53,13 @@ class TrainingData:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainingState:
-    """All that the next epoch depends on besides the recipe and the data.
+    """All that the next epoch depends on apart from the recipe and the data.
 
     Attributes:
         epoch: The number of completed epochs.
         model: The values of the model's variables: weights, running statistics,
             states of random generators.
-        optimizer: Those of the optimizer: iterations, moments, loss scale.
+        optimizer: The optimizer's values: iterations, moments, loss scale.
     """
 
     epoch: int
@@ -98,11 +99,11 @@ class LossGuard(keras.callbacks.Callback):
     """Stops training at the first step whose loss is not finite.
 
     It looks at the mean loss of the epoch so far, which no later step makes finite
-    again. Keras fetches that for its callbacks anyway, so looking does not make the
-    device wait. Gradients in float16 may overflow; loss scaling handles them.
+    again. Keras fetches it for its callbacks anyway, so the check does not stall the
+    device. Gradients in float16 may overflow; loss scaling handles them.
 
     Args:
-        schedule: Knows the learning rate of an epoch.
+        schedule: Gives each epoch's learning rate.
     """
 
     def __init__(self, schedule: EpochCosine) -> None:
@@ -119,7 +120,13 @@ class LossGuard(keras.callbacks.Callback):
         self.check("train_loss", (logs or {})["loss"], step=batch + 1)
 
     def check(self, name: str, loss: float, step: int | None = None) -> None:
-        """Raises `TrainingFailed` if a loss is not finite, by default the last one."""
+        """Raises `TrainingFailed` if a loss is not finite.
+
+        Args:
+            name: The loss's column in the history.
+            loss: Its value.
+            step: The step, from 1. Default: the epoch's last step.
+        """
         if not math.isfinite(loss):
             raise errors.TrainingFailed(
                 name,
@@ -129,26 +136,13 @@ class LossGuard(keras.callbacks.Callback):
             )
 
 
-class _Evaluation:
-    """One split, in batches, evaluated after every epoch."""
-
-    def __init__(self, split: Split, batch_size: int) -> None:
-        self._examples = len(split)
-        self._batches = pipeline.evaluation_batches(
-            split.images, split.labels, batch_size
-        )
-
-    def run(self, model: keras.Model) -> tuple[float, float]:
-        return evaluate(model, self._batches, self._examples)
-
-
 class EpochEvaluator(keras.callbacks.Callback):
-    """Evaluates after every epoch and passes the epoch's row on.
+    """Evaluates after every epoch and reports the epoch's row.
 
     Args:
-        schedule: Knows the learning rate of an epoch.
-        guard: Checks the losses of the evaluations.
-        data: What is trained and evaluated on.
+        schedule: Gives each epoch's learning rate.
+        guard: Checks the evaluations' losses.
+        data: What to train and evaluate on.
         batch_size: Images in a batch of an evaluation.
         on_row: Called with each epoch's row; see `EpochRow`.
     """
@@ -165,8 +159,9 @@ class EpochEvaluator(keras.callbacks.Callback):
         self._schedule = schedule
         self._guard = guard
         self._training_examples = len(data.train)
-        self._evaluations = {
-            prefix: _Evaluation(split, batch_size)
+        self._splits = data.evaluations
+        self._batches = {
+            prefix: pipeline.evaluation_batches(split.images, split.labels, batch_size)
             for prefix, split in data.evaluations.items()
         }
         self._on_row = on_row
@@ -177,7 +172,7 @@ class EpochEvaluator(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Evaluates, and passes on the epoch's row."""
+        """Evaluates and reports the epoch's row."""
         seconds = time.perf_counter() - self._started
         logs = logs or {}
         row: EpochRow = {
@@ -186,8 +181,8 @@ class EpochEvaluator(keras.callbacks.Callback):
             "train_loss": float(logs["loss"]),
             "train_accuracy": _exact(logs["accuracy"], self._training_examples),
         }
-        for prefix, evaluation in self._evaluations.items():
-            loss, accuracy = evaluation.run(self.model)
+        for prefix, split in self._splits.items():
+            loss, accuracy = evaluate(self.model, self._batches[prefix], len(split))
             self._guard.check(f"{prefix}_loss", loss)
             row[f"{prefix}_loss"] = loss
             row[f"{prefix}_accuracy"] = accuracy
@@ -227,10 +222,10 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     state: TrainingState | None = None,
 ) -> None:
-    """Trains every layer of a model by the recipe.
+    """Trains all layers of a model with the recipe.
 
     Args:
-        model: From raw uint8 images to float32 logits. Its batch normalization
+        model: Maps raw uint8 images to float32 logits. Its batch normalization
             should be `pytorch_semantics.BatchNormalization` where PyTorch's
             running variance matters.
         recipe: How to train it.

@@ -1,10 +1,10 @@
 """tf.data pipelines over images in memory.
 
-Batches come first and are augmented whole, as uint8, because that is several
+Batches are formed first and augmented whole, as uint8, because that is several
 times faster than one image at a time. All randomness is stateless: the order of
 an epoch follows from (seed, epoch) and the augmentation of a batch from (seed,
 epoch, batch), so a resumed run, and every normalization setting with the same
-seed, sees the very same pixels.
+seed, sees exactly the same pixels.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def evaluation_batches(
 
 
 def crop_and_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Pads with black, crops at random to the old size and flips half of them.
+    """Pads with black, randomly crops back to the original size and flips half of them.
 
     Args:
         images: `[n, height, width, channels]` of any dtype.

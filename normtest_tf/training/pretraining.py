@@ -19,18 +19,18 @@ def pretrain(
     seeds: Seeds,
     notify: Notify,
 ) -> tuple[keras.Model, list[EpochRow]]:
-    """Trains a network with its classifier, normalised with the set's own statistics.
+    """Trains a network with its classifier, on inputs normalised with their statistics.
 
     Args:
         architecture: One of our own networks.
         dataset: What to train and evaluate on.
         recipe: How to train.
-        seeds: What is random.
+        seeds: The data seed and the model seed.
         notify: Called with the channel statistics and with a line per epoch.
 
     Returns:
-        The network, from normalised images to logits, and its history, one row per
-        epoch.
+        The network, which maps normalised images to logits, and its history, one row
+        per epoch.
     """
     statistics = normalization.channel_statistics(
         dataset.train_images, f"all training images of {dataset.name}", notify

@@ -12,7 +12,7 @@ from normtest_tf.training.epochs import EpochRow
 
 
 class Progress(keras.callbacks.Callback):
-    """Shows a bar over all images of all epochs where there is a terminal.
+    """Shows a progress bar over all epochs, on a terminal only.
 
     Args:
         title: What is being trained.
@@ -43,7 +43,7 @@ class Progress(keras.callbacks.Callback):
             unit=" images",
             unit_scale=True,
             smoothing=0.05,
-            disable=None,  # Not where the output is a file.
+            disable=None,  # Disabled unless stderr is a terminal.
             leave=False,
         )
 
@@ -61,11 +61,11 @@ class Progress(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Removes the bar, also after a training that has failed."""
+        """Removes the bar, even if training failed."""
         self._bar.close()
 
     def show(self, row: EpochRow, notify: Notify) -> None:
-        """Passes on one epoch's row of the history as a line of text."""
+        """Reports one epoch's row of the history as a line of text."""
         epoch = int(row["epoch"])
         elapsed = time.perf_counter() - self._started
         left = elapsed / (epoch - self._first_epoch) * (self._epochs - epoch)
@@ -78,5 +78,5 @@ class Progress(keras.callbacks.Callback):
         parts.append(f"loss {row['train_loss']:.3f}")
         parts.append(f"{row['images_per_second']:,.0f} images/s")
         parts.append(f"{tqdm.format_interval(left)} left")
-        with tqdm.external_write_mode():  # The bar makes room for the line.
+        with tqdm.external_write_mode():  # Keeps the bar from garbling the line.
             notify("  ".join(parts))

@@ -1,9 +1,8 @@
 """What PyTorch computes differently from Keras, as drop-in Keras parts.
 
-A comparison with PyTorch's numbers needs its running variance and its epsilon in
-Adam. The classes here take part in training only; `with_stock_batch_norm` and
-`with_pytorch_batch_norm` convert a model between them and Keras's own, the only ones
-that are saved.
+Reproducing PyTorch's numbers needs its running variance and its epsilon in Adam. These
+classes are used for training only: the trained weights go back into a model of stock
+Keras layers before it is saved.
 """
 
 import keras
@@ -13,10 +12,10 @@ from keras import ops
 class BatchNormalization(keras.layers.BatchNormalization):
     """Batch normalization that trains as `torch.nn.BatchNorm2d` does.
 
-    The running variance takes the unbiased variance of the batch, n/(n-1) of
-    the biased one that Keras takes (n: values per channel in the batch).
-    On TensorFlow the fused kernel does the work: forward and backward take about
-    half the time of Keras's separate operations.
+    The running variance uses the unbiased batch variance, n/(n-1) times the biased one
+    Keras uses (n: values per channel in the batch). On TensorFlow the fused kernel
+    does the work: forward and backward take about half the time of Keras's separate
+    operations.
     """
 
     def call(
@@ -70,7 +69,7 @@ def _fused_batch_norm(
 def _batch_norm(
     layer: BatchNormalization, inputs: keras.KerasTensor
 ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
-    """Returns the same as `_fused_batch_norm`, on any backend and dtype."""
+    """Does the work of `_fused_batch_norm` on any backend and dtype."""
     dtype = keras.backend.result_type(inputs.dtype, "float32")
     inputs = ops.cast(inputs, dtype)
     rank = len(inputs.shape)
@@ -90,23 +89,19 @@ def _batch_norm(
 
 
 def with_pytorch_batch_norm(model: keras.Model) -> keras.Model:
-    """Returns a copy of `model` whose batch normalization trains as PyTorch's."""
-    return _with_batch_norm(model, BatchNormalization)
+    """Copies a model and makes the copy's batch normalization train as PyTorch's.
 
+    Args:
+        model: A functional or sequential model, perhaps with models among its layers.
 
-def with_stock_batch_norm(model: keras.Model) -> keras.Model:
-    """Returns a copy of `model` that consists of stock Keras layers alone."""
-    return _with_batch_norm(model, keras.layers.BatchNormalization)
-
-
-def _with_batch_norm(
-    model: keras.Model, layer_class: type[keras.layers.Layer]
-) -> keras.Model:
-    """Returns a copy of `model`, weights included, with another batch norm."""
+    Returns:
+        The copy, with the same weights. `model.set_weights(copy.get_weights())` puts
+        what it has learned into the original.
+    """
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         is_batch_norm = isinstance(layer, keras.layers.BatchNormalization)
-        cloned_class = layer_class if is_batch_norm else type(layer)
+        cloned_class = BatchNormalization if is_batch_norm else type(layer)
         return cloned_class.from_config(layer.get_config())
 
     copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
@@ -118,8 +113,8 @@ class Adam(keras.optimizers.Adam):
     """Adam with PyTorch's epsilon.
 
     Keras adds epsilon to the root of the second moment before its bias is
-    corrected ("epsilon hat" in Kingma & Ba, 2015), PyTorch afterwards, so that
-    the same number acts up to 32 times stronger in Keras at the first steps.
+    corrected ("epsilon hat" in Kingma & Ba, 2015), PyTorch afterwards, so the same
+    number is up to 32 times as effective in Keras during the first steps.
     """
 
     def update_step(
@@ -135,7 +130,7 @@ class Adam(keras.optimizers.Adam):
         )
         index = self._get_variable_index(variable)
         first, second = self._momentums[index], self._velocities[index]
-        # Casting a Python number goes by way of float32, conversion does not.
+        # Casting a Python number goes through float32; conversion doesn't.
         beta_1, beta_2 = (
             ops.convert_to_tensor(beta, dtype) for beta in (self.beta_1, self.beta_2)
         )

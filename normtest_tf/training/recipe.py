@@ -19,7 +19,7 @@ class Recipe:
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images in a batch; the last batch of an epoch may be shorter.
-        learning_rate: Of the first epoch; it falls to 0 along a cosine.
+        learning_rate: The first epoch's; it decays to 0 along a cosine.
 
     Raises:
         UsageError: If a value is not positive.
@@ -79,24 +79,24 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
 def compile_for_training(
     model: keras.Model, recipe: Recipe, training_examples: int
 ) -> EpochCosine:
-    """Compiles a model that gives logits, as the recipe has it.
+    """Compiles a model that outputs logits according to the recipe.
 
     Args:
-        model: From images to logits.
+        model: Maps images to logits.
         recipe: How to train it.
         training_examples: The number of images in an epoch.
 
     Returns:
-        The learning rate's schedule.
+        The learning-rate schedule.
     """
     steps = recipe.steps_per_epoch(training_examples)
     schedule = EpochCosine(recipe.learning_rate, steps, recipe.epochs)
     model.compile(
-        # Keras wraps it with loss scaling where the model computes in float16.
+        # Keras wraps it with loss scaling if the model computes in float16.
         optimizer=pytorch_semantics.Adam(schedule, epsilon=1e-8),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
-    # Variables made while the step is traced would outlive it, and its graph too.
+    # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
     return schedule

@@ -12,8 +12,8 @@ class Seeds:
     """The seeds of one run.
 
     Attributes:
-        data: Decides the order of examples and their augmentation; below 2**31.
-        model: Decides initial weights; below 2**31.
+        data: Determines the order of examples and their augmentation; below 2**31.
+        model: Determines initial weights; below 2**31.
     """
 
     data: int

@@ -7,7 +7,7 @@ import pytest
 
 from normtest_tf import backbones
 
-# With 10 and with 100 classes; the published study reports those of its four networks.
+# With 10 and with 100 classes; the PyTorch study reports those of its four networks.
 PARAMETERS = {
     "resnet18": (11_181_642, 11_227_812),
     "resnet34": (21_289_802, 21_335_972),
@@ -23,7 +23,7 @@ OWN = [entry for entry in backbones.ARCHITECTURES.values() if entry.is_own]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_number_of_parameters(name):
+def test_networks_have_as_many_parameters_as_their_pytorch_twins(name):
     ten, hundred = PARAMETERS[name]
     model = backbones.get(name).build(weights=None, classes=10, input_shape=(32, 32, 3))
     assert sum(np.prod(v.shape) for v in model.trainable_variables) == ten
@@ -46,7 +46,7 @@ def test_functions_have_the_signature_of_keras_applications(architecture):
     }
 
 
-def test_tops():
+def test_a_network_ends_in_a_classifier_pooling_or_a_feature_map():
     options = {"weights": None, "input_shape": (64, 64, 3)}
     resnet = backbones.ResNet18
     assert resnet(include_top=False, **options).output_shape == (None, 2, 2, 512)
@@ -66,7 +66,7 @@ def test_tops():
         ({"input_shape": (32, 32)}, "height, width, channels"),
     ],
 )
-def test_arguments_that_are_not_allowed(arguments, message):
+def test_arguments_that_are_not_allowed_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         backbones.ResNet18(weights=None, **arguments)
 

@@ -57,7 +57,7 @@ def test_tags_of_timm_have_their_own_preprocessing_and_licence():
         ("densenet161", "tv_in1k"),
     ],
 )
-def test_default_weights_are_those_of_the_published_study(name, default):
+def test_default_weights_are_those_of_the_pytorch_study(name, default):
     entry = backbones.get(name)
     assert entry.default_tag == default
     assert entry.tags[default].origin == f"hf:timm/{name}.{default}"

@@ -65,6 +65,6 @@ def test_embedded_weights_load_into_every_top():
     np.testing.assert_array_equal(
         ten.get_layer("conv1").kernel, features.get_layer("conv1").kernel
     )
-    with pytest.warns(UserWarning, match="left out the classifier of 10 classes"):
+    with pytest.warns(UserWarning, match="skipped the classifier of 10 classes"):
         other = backbones.CifarResNet8(classes=4)
     assert other.output_shape == (None, 4)

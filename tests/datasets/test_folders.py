@@ -255,7 +255,7 @@ def test_pipes_directories_and_dangling_links_are_refused(tmp_path):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def test_loops_of_links_end(tmp_path):
+def test_links_that_form_a_loop_are_not_followed_for_ever(tmp_path):
     helpers.write_folder(tmp_path)
     (tmp_path / "train" / "self").symlink_to("self")
     (tmp_path / "loop").symlink_to(tmp_path)

@@ -101,7 +101,7 @@ def test_a_validation_split_is_stratified_and_loses_nothing():
 
 
 @pytest.mark.parametrize("examples", [1, 2, 5, 33, 99])
-def test_a_validation_split_has_exactly_the_size_asked_for(examples):
+def test_a_validation_split_has_exactly_the_requested_size(examples):
     dataset = helpers.make_dataset([0] * 33 + [1] * 67)
     rest, _, labels = datasets.split_validation(dataset, examples, seed=0)
     assert len(labels) == examples

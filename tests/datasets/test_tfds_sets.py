@@ -103,7 +103,7 @@ def test_a_file_is_no_data_dir(tmp_path):
         datasets.load("cifar10", data_dir=str(tmp_path / "file"))
 
 
-def test_a_missing_network_is_reported_within_seconds(tmp_path, unreachable):
+def test_being_offline_is_reported_within_seconds(tmp_path, unreachable):
     start = time.monotonic()
     with helpers.usage_error(
         "cifar10 is not prepared",

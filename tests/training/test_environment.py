@@ -1,4 +1,4 @@
-"""What a run depends on besides its flags."""
+"""The device, precision and determinism of a run."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_determinism_needs_the_tensorflow_backend(monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_a_precision_that_is_asked_for_is_used(precision):
+def test_a_requested_precision_is_used(precision):
     assert environment.resolve_precision(precision) == precision
 
 

@@ -7,7 +7,7 @@ from normtest_tf.training import recipe
 from tests.training.helpers import linear_model
 
 
-def test_epoch_cosine_equals_the_formula_and_ends_near_0():
+def test_the_epoch_cosine_equals_its_formula_and_ends_near_0():
     schedule = recipe.EpochCosine(1e-3, steps_per_epoch=3, epochs=50)
     for step in range(150):
         epoch = step // 3
@@ -39,6 +39,6 @@ def test_the_defaults_are_those_of_the_pytorch_study():
 @pytest.mark.parametrize(
     "values", [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": math.nan}]
 )
-def test_recipes_that_make_no_sense(values):
+def test_recipes_that_make_no_sense_are_refused(values):
     with pytest.raises(errors.UsageError, match=f"--{next(iter(values))}"):
         recipe.Recipe(**values)

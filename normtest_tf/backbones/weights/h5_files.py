@@ -1,8 +1,7 @@
 """Weights in Keras's two HDF5 layouts: Keras 3's `.weights.h5` and Keras 2's `.h5`.
 
-Where it can, Keras loads both by position and without a warning. Here the names and
-shapes in the file are first compared with the model's, so that an error names what does
-not fit.
+Keras silently loads both by position when it can. Here names and shapes are compared
+with the model's first, so errors name the mismatch.
 """
 
 from __future__ import annotations
@@ -16,20 +15,21 @@ import keras
 
 from normtest_tf import errors
 from normtest_tf.backbones.weights import mismatch
+from normtest_tf.text import Notify
 
 Shapes = dict[str, tuple[int, ...]]
 
 
-def load(model: keras.Model, path: pathlib.Path) -> list[str]:
+def load(
+    model: keras.Model, path: pathlib.Path, notify: Notify = warnings.warn
+) -> None:
     """Loads an HDF5 weights file.
 
     Args:
         model: The model; its variables are overwritten.
         path: The file, in either layout.
-
-    Returns:
-        Sentences on what was left out: a classifier of another size, or one
-        that the model does not have.
+        notify: Called with a message if the file's classifier was skipped, because
+            its size is different or the model has none.
 
     Raises:
         UsageError: If the file is not an HDF5 weights file, or if anything but the
@@ -37,16 +37,15 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
     """
     is_keras_2, received = _read_shapes(path)
     expected = _keras_2_shapes(model) if is_keras_2 else _keras_3_shapes(model)
-    classifier = _left_out_classifier(expected, received)
+    classifier = _skipped_classifier(expected, received)
     _check(path, _without(received, classifier), _without(expected, classifier))
     with warnings.catch_warnings():
-        # Keras warns of the classifier that it skips; the caller is told below.
+        # Keras warns about the classifier that it skips; `notify` says it below.
         warnings.simplefilter("ignore")
         options = {"by_name": True} if is_keras_2 else {}
         model.load_weights(path, skip_mismatch=True, **options)
-    if classifier is None:
-        return []
-    return [f"left out the classifier {classifier!r} in {path.name}"]
+    if classifier is not None:
+        notify(f"skipped the classifier {classifier!r} in {path.name}")
 
 
 def _read_shapes(path: pathlib.Path) -> tuple[bool, Shapes]:
@@ -116,11 +115,11 @@ def _keras_2_shapes(model: keras.Model) -> Shapes:
     }
 
 
-def _left_out_classifier(expected: Shapes, received: Shapes) -> str | None:
-    """Returns the layer in the file that is a classifier the model can't take.
+def _skipped_classifier(expected: Shapes, received: Shapes) -> str | None:
+    """Returns the file's classifier layer if the model can't take it.
 
-    That is the only layer that differs, if its weights are those of a dense
-    layer or of the 1x1 convolution that some networks classify with.
+    It is the only layer that differs, provided its weights are those of a dense layer
+    or of the 1x1 convolution that some networks classify with.
     """
     differing = {
         name.partition("/vars")[0] if "/vars" in name else name.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""Errors that name the first difference between a file of weights and a model."""
+"""Errors that name the first difference between a weights file and a model."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def check_names(
         expected: The names that the model needs.
 
     Raises:
-        UsageError: If a name is missing or unknown; the first in the alphabet is
-            quoted.
+        UsageError: If a name is missing or unknown; it quotes the alphabetically
+            first one.
     """
     for problem, names in (
         ("lacks", set(expected) - set(received)),

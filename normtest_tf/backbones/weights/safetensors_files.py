@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import warnings
 
 import keras
 import ml_dtypes  # noqa: F401  (adds the dtype bfloat16 to NumPy)
@@ -16,6 +17,7 @@ import safetensors
 
 from normtest_tf import errors
 from normtest_tf.backbones.weights import mismatch, safetensors_header
+from normtest_tf.text import Notify
 
 CLASSIFIERS = ("fc", "classifier")
 FLOATS = ("F16", "BF16", "F32", "F64")
@@ -26,17 +28,17 @@ IGNORED_SUFFIX = ".num_batches_tracked"
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
-def load(model: keras.Model, path: pathlib.Path) -> list[str]:
+def load(
+    model: keras.Model, path: pathlib.Path, notify: Notify = warnings.warn
+) -> None:
     """Loads a `.safetensors` file in timm's layout.
 
     Args:
         model: A functional model whose layers are named after PyTorch's modules.
         path: The file, of floats of 16, 32 or 64 bits, with or without
             `num_batches_tracked`.
-
-    Returns:
-        Sentences on what was left out: a classifier of another size, or one
-        that the model does not have.
+        notify: Called with a message if the file's classifier was skipped, because
+            its size is different or the model has none.
 
     Raises:
         UsageError: If the file is not a valid safetensors file, or if any other
@@ -49,9 +51,9 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
         with safetensors.safe_open(path, framework="numpy") as file:
             keys = _keys_by_name(file, path)
             shapes = {k: tuple(file.get_slice(v).get_shape()) for k, v in keys.items()}
-            left_out = _left_out_classifier(variables, shapes)
-            wanted = {k: v for k, v in variables.items() if k not in left_out}
-            mismatch.check_names(path, "tensor", shapes.keys() - left_out, wanted)
+            skipped = _skipped_classifier(variables, shapes)
+            wanted = {k: v for k, v in variables.items() if k not in skipped}
+            mismatch.check_names(path, "tensor", shapes.keys() - skipped, wanted)
             values = [_read(file, keys[name], v, path) for name, v in wanted.items()]
     except safetensors.SafetensorError as error:
         problem = safetensors_header.fault(path) or errors.one_line(error)
@@ -60,10 +62,9 @@ def load(model: keras.Model, path: pathlib.Path) -> list[str]:
         raise _incomplete(path, errors.one_line(error)) from error
     for variable, value in zip(wanted.values(), values, strict=True):
         variable.assign(value)
-    if not left_out:
-        return []
-    classes = next(shapes[name][0] for name in left_out)
-    return [f"left out the classifier of {classes} classes in {path.name}"]
+    if skipped:
+        classes = next(shapes[name][0] for name in skipped)
+        notify(f"skipped the classifier of {classes} classes in {path.name}")
 
 
 def save(model: keras.Model, path: pathlib.Path, dtype: str = "float32") -> None:
@@ -72,7 +73,7 @@ def save(model: keras.Model, path: pathlib.Path, dtype: str = "float32") -> None
     Args:
         model: A functional model whose layers are named after PyTorch's modules.
         path: The file to write.
-        dtype: NumPy's name of the type of the floats in it.
+        dtype: NumPy's name for the type of its floats.
     """
     from safetensors.numpy import save_file
 
@@ -151,7 +152,7 @@ def _incomplete(path: pathlib.Path, problem: str) -> errors.UsageError:
 
 
 def _keys_by_name(file: safetensors.safe_open, path: pathlib.Path) -> dict[str, str]:
-    """Returns the file's own names of its tensors, by timm's names of them."""
+    """Returns the names that the file gives its tensors, by timm's names."""
     if problem := safetensors_header.repeated_name(path):
         raise _incomplete(path, problem)
     keys: dict[str, str] = {}
@@ -168,7 +169,7 @@ def _keys_by_name(file: safetensors.safe_open, path: pathlib.Path) -> dict[str, 
     return keys
 
 
-def _left_out_classifier(
+def _skipped_classifier(
     variables: dict[str, keras.Variable], shapes: dict[str, tuple[int, ...]]
 ) -> set[str]:
     """Returns the file's classifier tensors if the model can't take them."""

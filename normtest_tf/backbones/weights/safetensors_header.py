@@ -1,6 +1,6 @@
 """Explains what is wrong with a safetensors file, from its header alone.
 
-The safetensors library rejects a file that it can't read, often without naming a
+The safetensors library refuses a file that it can't read, often without naming a
 tensor, and accepts a name that occurs twice. A file consists of the header's length in
 eight bytes, the header in JSON, and the tensors' bytes without gaps:
 
@@ -52,7 +52,7 @@ def fault(path: pathlib.Path) -> str | None:
     """Finds the first fault of a file.
 
     Args:
-        path: A safetensors file that the library rejects.
+        path: A safetensors file that the library refuses.
 
     Returns:
         One line, which names the tensor concerned if there is one; None if neither
@@ -94,8 +94,8 @@ def _read(path: pathlib.Path) -> tuple[Pairs, int, int]:
         header_end = LENGTH_BYTES + length
         if length > MAX_HEADER_BYTES:
             raise HeaderError(
-                f"its header claims to have {length} bytes, at most "
-                f"{MAX_HEADER_BYTES} are allowed"
+                f"its header claims {length} bytes; at most {MAX_HEADER_BYTES} are "
+                "allowed"
             )
         if header_end > size:
             raise HeaderError(
@@ -135,7 +135,7 @@ def _tensors(header: Pairs) -> Pairs:
 
 
 def _entry(name: str, value: object) -> Entry:
-    """Returns what the header says about one tensor, checked by itself."""
+    """Returns what the header says about one tensor, checked on its own."""
     tensor = f"tensor {_quoted(name)}"
     if not isinstance(value, tuple):
         raise HeaderError(f"{tensor} is not described by a JSON object")

@@ -1,4 +1,4 @@
-"""Where files of weights come from, and which module reads them.
+"""Where weights files come from, and which module reads them.
 
 Tags are downloaded once and cached, by huggingface_hub or by Keras.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from normtest_tf import errors
 from normtest_tf.system import hosts
+from normtest_tf.text import Notify
 
 if TYPE_CHECKING:
     import keras
@@ -20,15 +22,16 @@ SUFFIXES = (".safetensors", ".weights.h5", ".h5")
 PACKAGE = pathlib.Path(__file__).parent.parent  # Holds the embedded weights.
 
 
-def load_file(model: keras.Model, path: pathlib.Path) -> list[str]:
-    """Loads a file of weights in the format that its name ends with.
+def load_file(
+    model: keras.Model, path: pathlib.Path, notify: Notify = warnings.warn
+) -> None:
+    """Loads a weights file in the format of its suffix.
 
     Args:
         model: The model; its variables are overwritten.
         path: A `.safetensors`, `.weights.h5` or `.h5` file.
-
-    Returns:
-        Sentences on what was left out of the file.
+        notify: Called with a message if the file's classifier was skipped, because
+            its size is different or the model has none.
 
     Raises:
         UsageError: If the file can't be read or holds another network's weights. The
@@ -37,8 +40,9 @@ def load_file(model: keras.Model, path: pathlib.Path) -> list[str]:
     from normtest_tf.backbones.weights import h5_files, safetensors_files
 
     if path.name.endswith(".safetensors"):
-        return safetensors_files.load(model, path)
-    return h5_files.load(model, path)
+        safetensors_files.load(model, path, notify)
+    else:
+        h5_files.load(model, path, notify)
 
 
 def fetch(origin: str, name: str) -> pathlib.Path:
@@ -78,7 +82,7 @@ def _from_hub(repository: str, name: str) -> pathlib.Path:
     try:
         return pathlib.Path(hf_hub_download(repository, file))
     except (OSError, ValueError, RuntimeError) as error:
-        # The errors of the hub and of its transport derive from these.
+        # The Hub's errors and its transport's derive from these.
         raise _no_download(name, repository, errors.first_cause(error)) from error
 
 
@@ -102,6 +106,6 @@ def keras_download(name: str) -> Iterator[None]:
 def _no_download(name: str, location: str, reason: str) -> errors.UsageError:
     return errors.UsageError(
         f"can't download the weights {name} from {location} ({reason}) and they are "
-        "not cached; connect to the network, name a local file with --weights=PATH, or "
-        "start from random weights with --weights=none"
+        "not cached; connect to the internet, name a local file with --weights=PATH, "
+        "or start from random weights with --weights=none"
     )

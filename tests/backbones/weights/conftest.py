@@ -1,4 +1,4 @@
-"""A weights file that everything is right with."""
+"""A valid weights file."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Small networks with weights, and what must hold of a refused file."""
+"""Small networks with weights, and checks for a refused file."""
 
 import numpy as np
 import pytest
@@ -27,6 +27,13 @@ def same_weights(one, other):
     )
 
 
+def load(model, path):
+    """Loads a weights file and returns the notes."""
+    notes = []
+    weights.load_file(model, path, notes.append)
+    return notes
+
+
 def rewrite(path, change):
     """Applies `change` to the tensors in a file."""
     tensors = load_file(path)
@@ -38,7 +45,7 @@ def refused(path, *words, model=None):
     model = model or small()
     before = model.get_weights()
     with pytest.raises(errors.UsageError) as caught:
-        weights.load_file(model, path)
+        load(model, path)
     for word in (str(path), *words):
         assert word in str(caught.value)
     after = model.get_weights()

@@ -4,23 +4,37 @@ import h5py
 import keras
 import numpy as np
 
-from normtest_tf.backbones import weights
-from tests.backbones.weights.helpers import randomise, refused, same_weights, small
+from tests.backbones.weights.helpers import (
+    load,
+    randomise,
+    refused,
+    same_weights,
+    small,
+)
 
 
-def test_keras_3_file(tmp_path, donor):
+def test_a_keras_3_file_is_read_whole(tmp_path, donor):
     path = tmp_path / "donor.weights.h5"
     donor.save_weights(path)
     model = small()
-    assert weights.load_file(model, path) == []
+    assert load(model, path) == []
     assert same_weights(model, donor)
+
+
+def test_another_classifier_in_a_keras_3_file_is_skipped_with_a_note(tmp_path, donor):
+    path = tmp_path / "donor.weights.h5"
+    donor.save_weights(path)
     for other in (small(include_top=False), small(classes=4)):
-        (left_out,) = weights.load_file(other, path)
-        assert "left out the classifier" in left_out
+        (note,) = load(other, path)
+        assert note.startswith("skipped the classifier")
         np.testing.assert_array_equal(
             other.get_layer("layer3_0_conv2").kernel,
             donor.get_layer("layer3_0_conv2").kernel,
         )
+
+
+def test_a_keras_3_file_of_another_network_is_refused(tmp_path):
+    path = tmp_path / "donor.weights.h5"
     wrong = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     wrong.save_weights(path)
     refused(path, "another network")
@@ -46,28 +60,27 @@ def save_keras_2(model, path, skip=()):
                 group.create_dataset(name, data=np.array(variable))
 
 
-def test_keras_2_file(tmp_path):
+def test_a_keras_2_file_is_read_whole(tmp_path):
     donor = randomise(mobilenet(include_top=False, pooling="avg"))
     path = tmp_path / "mobilenet.h5"
     save_keras_2(donor, path)
     model = mobilenet(include_top=False, pooling="avg")
-    assert weights.load_file(model, path) == []
+    assert load(model, path) == []
     assert same_weights(model, donor)
 
 
-def test_keras_2_file_with_a_classifier(tmp_path):
+def test_a_classifier_in_a_keras_2_file_is_skipped_with_a_note(tmp_path):
     donor = randomise(mobilenet(include_top=True, classes=5))
     path = tmp_path / "mobilenet.h5"
     save_keras_2(donor, path)
     model = mobilenet(include_top=False, pooling="avg")
-    (left_out,) = weights.load_file(model, path)
-    assert "left out the classifier 'conv_preds'" in left_out
+    assert load(model, path) == ["skipped the classifier 'conv_preds' in mobilenet.h5"]
     np.testing.assert_array_equal(
         model.get_layer("conv_pw_13").kernel, donor.get_layer("conv_pw_13").kernel
     )
 
 
-def test_wrong_keras_2_files(tmp_path):
+def test_a_keras_2_file_of_another_network_is_refused(tmp_path):
     model = mobilenet(include_top=False, pooling="avg")
     path = tmp_path / "mobilenet.h5"
     save_keras_2(model, path, skip=["conv_dw_3_bn"])
@@ -81,7 +94,7 @@ def test_wrong_keras_2_files(tmp_path):
     )
 
 
-def test_a_keras_2_file_under_the_name_of_keras_3(tmp_path):
+def test_a_keras_2_file_named_like_one_of_keras_3_is_refused(tmp_path):
     model = mobilenet(include_top=False, pooling="avg")
     path = tmp_path / "mobilenet.weights.h5"
     save_keras_2(model, path)

@@ -8,9 +8,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from normtest_tf import backbones
-from normtest_tf.backbones import weights
 from normtest_tf.backbones.weights import safetensors_files
 from tests.backbones.weights.helpers import (
+    load,
     randomise,
     refused,
     rewrite,
@@ -19,13 +19,13 @@ from tests.backbones.weights.helpers import (
 )
 
 
-def test_safetensors_round_trip_in_pytorchs_layout(path, donor):
+def test_a_saved_file_has_pytorchs_layout_and_loads_unchanged(path, donor):
     tensors = load_file(path)
     assert tensors["layer2.0.conv1.weight"].shape == (64, 32, 3, 3)
     assert tensors["fc.weight"].shape == (10, 128)
     assert tensors["layer2.0.downsample.1.running_var"].shape == (64,)
     model = small()
-    assert weights.load_file(model, path) == []
+    assert load(model, path) == []
     assert same_weights(model, donor)
 
 
@@ -33,7 +33,7 @@ def test_safetensors_round_trip_in_pytorchs_layout(path, donor):
 def test_other_floats_are_converted(path, donor, dtype):
     rewrite(path, lambda t: t.update({k: v.astype(dtype) for k, v in t.items()}))
     model = small()
-    weights.load_file(model, path)
+    load(model, path)
     expected = np.array(donor.get_layer("conv1").kernel).astype(dtype)
     np.testing.assert_array_equal(
         model.get_layer("conv1").kernel, expected.astype("float32")
@@ -43,7 +43,7 @@ def test_other_floats_are_converted(path, donor, dtype):
 def test_num_batches_tracked_is_ignored(path, donor):
     rewrite(path, lambda t: t.update({"bn1.num_batches_tracked": np.array(7)}))
     model = small()
-    weights.load_file(model, path)
+    load(model, path)
     assert same_weights(model, donor)
 
 
@@ -59,18 +59,17 @@ def test_old_names_of_densenets_are_understood(tmp_path):
     assert "features.denseblock4.denselayer16.conv.2.weight" in old
     save_file(old, path)
     model = backbones.DenseNet121(**options)
-    assert weights.load_file(model, path) == []
+    assert load(model, path) == []
     assert same_weights(model, donor)
 
 
-def test_classifier_of_another_size_is_left_out_and_said(path):
+def test_a_classifier_of_another_size_is_skipped_with_a_note(path):
     model = small(classes=3)
     before = np.array(model.get_layer("fc").kernel)
-    assert weights.load_file(model, path) == [
-        "left out the classifier of 10 classes in donor.safetensors"
-    ]
+    note = "skipped the classifier of 10 classes in donor.safetensors"
+    assert load(model, path) == [note]
     np.testing.assert_array_equal(model.get_layer("fc").kernel, before)
-    assert len(weights.load_file(small(include_top=False), path)) == 1
+    assert load(small(include_top=False), path) == [note]
 
 
 @pytest.mark.parametrize(
@@ -115,13 +114,13 @@ def test_another_network_is_refused(path):
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".weights.h5", ".h5"])
 @pytest.mark.parametrize("content", [b"", b"not weights at all", b"\xff" * 64])
-def test_not_a_weights_file(tmp_path, suffix, content):
+def test_a_file_that_holds_no_weights_is_refused(tmp_path, suffix, content):
     path = tmp_path / f"broken{suffix}"
     path.write_bytes(content)
     refused(path, "not a complete")
 
 
-def test_truncated_files(path, donor, tmp_path):
+def test_truncated_files_are_refused(path, donor, tmp_path):
     h5_path = tmp_path / "donor.weights.h5"
     donor.save_weights(h5_path)
     for file in (path, h5_path):

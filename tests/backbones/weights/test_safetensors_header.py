@@ -8,9 +8,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from normtest_tf import errors
-from normtest_tf.backbones import weights
 from normtest_tf.backbones.weights import safetensors_files, safetensors_header
-from tests.backbones.weights.helpers import refused, rewrite, small
+from tests.backbones.weights.helpers import load, refused, rewrite, small
 
 
 def parts(path):
@@ -52,7 +51,7 @@ FC = "fc.weight"  # 10 x 128 floats, 5120 bytes.
         ({"dtype": None}, ["unknown dtype None"]),
     ],
 )
-def test_a_header_that_is_wrong_about_a_tensor(path, changes, words):
+def test_a_header_that_is_wrong_about_a_tensor_is_refused(path, changes, words):
     header, data = parts(path)
     header[FC].update(changes)
     write_file(path, header, data)
@@ -69,7 +68,7 @@ def test_a_header_that_is_wrong_about_a_tensor(path, changes, words):
         ({"dtype": "F8_E4M3", "shape": [10, 512]}, ["[10, 512]"]),
     ],
 )
-def test_a_wrong_header_that_the_library_accepts(path, changes, words):
+def test_a_wrong_header_that_the_library_accepts_is_refused(path, changes, words):
     header, data = parts(path)
     header[FC].update(changes)
     write_file(path, header, data)
@@ -77,7 +76,7 @@ def test_a_wrong_header_that_the_library_accepts(path, changes, words):
 
 
 @pytest.mark.parametrize("key", ["dtype", "shape", "data_offsets"])
-def test_a_header_that_lacks_or_repeats_a_key(path, key):
+def test_a_header_that_lacks_or_repeats_a_key_is_refused(path, key):
     header, data = parts(path)
     value = header[FC].pop(key)
     write_file(path, header, data)
@@ -90,7 +89,7 @@ def test_a_header_that_lacks_or_repeats_a_key(path, key):
 @pytest.mark.parametrize(
     "entry", [7, [], [["dtype", "F32"]], json.loads("[" * 500 + "]" * 500)]
 )
-def test_a_tensor_that_is_no_object(path, entry):
+def test_a_tensor_that_is_no_object_is_refused(path, entry):
     header, data = parts(path)
     header[FC] = entry
     write_file(path, header, data)
@@ -98,7 +97,7 @@ def test_a_tensor_that_is_no_object(path, entry):
 
 
 @pytest.mark.parametrize("same_place", [True, False])
-def test_two_tensors_of_one_name(path, same_place):
+def test_two_tensors_of_one_name_are_refused(path, same_place):
     """The library uses the later one if all bytes still belong to some tensor."""
     header, data = parts(path)
     first = dict(header[FC], shape=[128, 10])
@@ -110,7 +109,7 @@ def test_two_tensors_of_one_name(path, same_place):
     refused(path, f"'{FC}' 2 times")
 
 
-def test_one_tensor_under_an_old_and_a_new_name(tmp_path):
+def test_one_tensor_under_an_old_and_a_new_name_is_refused(tmp_path):
     name = "features.denseblock1.denselayer1.norm"
     path = tmp_path / "both.safetensors"
     save_file({f"{name}{dot}1.bias": np.zeros(4, "f4") for dot in (".", "")}, path)
@@ -131,12 +130,12 @@ def test_one_tensor_under_an_old_and_a_new_name(tmp_path):
         (b"{}", None, "no tensors"),
     ],
 )
-def test_bytes_that_are_not_a_header(path, header, claimed, word):
+def test_bytes_that_are_not_a_header_are_refused(path, header, claimed, word):
     write_file(path, header, b"some bytes", claimed)
     refused(path, "not a complete", word)
 
 
-def test_bytes_that_belong_to_no_tensor(path):
+def test_bytes_that_belong_to_no_tensor_are_refused(path):
     header, data = parts(path)
     last = max(header, key=lambda name: header[name]["data_offsets"][1])
     write_file(path, header, data + b"more")
@@ -151,7 +150,7 @@ def test_bytes_that_belong_to_no_tensor(path):
 def test_a_long_name_in_a_header_is_cut_short(path):
     write_file(path, {"n\n" * 10**6: {}}, b"")
     with pytest.raises(errors.UsageError, match="lacks the key 'dtype'") as caught:
-        weights.load_file(small(), path)
+        load(small(), path)
     assert len(str(caught.value)) < len(str(path)) + 300
     assert "\n" not in str(caught.value)
 
@@ -179,7 +178,7 @@ def test_a_truncated_file_names_the_first_incomplete_tensor(path):
         refused(path, f"its header ends at byte {start} of", "the file is truncated")
 
 
-def test_absurd_float64_values_are_not_finite_as_float32(path):
+def test_float64_values_that_overflow_float32_are_refused(path):
     rewrite(path, lambda t: t.update({"bn1.bias": np.full(32, 1e300)}))
     refused(path, "bn1.bias", "not finite")
 
@@ -223,7 +222,7 @@ def test_a_single_wrong_byte_is_refused_or_changes_one_number(path):
         mutated[position] ^= int(rng.integers(1, 256))
         path.write_bytes(mutated)
         try:
-            weights.load_file(model, path)
+            load(model, path)
         except errors.UsageError as error:
             refusals.append((owner, str(error)))
         else:

@@ -7,7 +7,7 @@ from normtest_tf.backbones import weights
 from normtest_tf.system import hosts
 
 
-def test_a_tag_that_can_not_be_downloaded_is_one_clear_error(monkeypatch, tmp_path):
+def test_a_tag_that_cannot_be_downloaded_is_one_clear_error(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(hosts, "host_problem", lambda url: "no answer")
@@ -25,7 +25,7 @@ def test_offline_a_tag_that_is_not_cached_is_refused_at_once(monkeypatch, tmp_pa
         weights.fetch("hf:timm/resnet18.tv_in1k", "resnet18.tv_in1k")
 
 
-def test_a_cached_tag_needs_no_network(monkeypatch):
+def test_a_cached_tag_is_used_offline(monkeypatch):
     def hub(repository, name, *, local_files_only):
         assert (repository, name) == ("timm/resnet18.a1_in1k", "model.safetensors")
         assert local_files_only
