@@ -35,5 +35,8 @@ def draw_curves(ax: Axes, accuracies: Mapping[str, np.ndarray]) -> Axes:
         )
     ax.set_xlabel("epoch")
     ax.set_ylabel("test accuracy (%)")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    if len(ax.lines) and len(ax.lines[0].get_xdata()) == 1:
+        ax.set_xticks([1])  # Otherwise its ticks are fractions of an epoch.
+    else:
+        ax.xaxis.get_major_locator().set_params(integer=True)
     return style.decorate(ax)

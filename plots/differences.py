@@ -10,7 +10,7 @@ from plots import style
 
 
 def draw_differences(ax: Axes, comparison: Comparison, cell: Cell) -> Axes:
-    """Draws each seed's difference as a dot, their mean and interval beside them.
+    """Draws each seed's difference as a dot, then their mean and interval.
 
     Args:
         ax: Where to draw.
@@ -44,7 +44,7 @@ def draw_differences(ax: Axes, comparison: Comparison, cell: Cell) -> Axes:
 
 
 def _name_sides(ax: Axes, comparison: Comparison) -> None:
-    """Says above and below which setting is better."""
+    """Labels which side favours which setting."""
     for height, align, setting, arrow in (
         (0.98, "top", comparison.treatment, "↑"),
         (0.02, "bottom", comparison.control, "↓"),

@@ -18,8 +18,8 @@ from normtest_tf.analysis.effects import Estimate
 from plots import style
 
 SMALL = 8.5  # Points.
-MAX_BOTH_NAMES = 18  # Letters of two settings' names that fit beside each other.
-_SEEDS_BELOW = 0.24  # The seeds' dots are that much below their mean, in rows.
+MAX_BOTH_NAMES = 18  # Combined length of two setting names that fits on one line.
+_SEEDS_BELOW = 0.24  # Offset of the seeds' dots below their mean, in rows.
 _MARGIN_COLOR = "#e6e6e6"
 
 
@@ -97,7 +97,7 @@ def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
 def _interval(
     ax: Axes, row: float, effect: Estimate, color: str, marker: str = "o"
 ) -> None:
-    """Draws a mean with its interval, or alone where there is none."""
+    """Draws a mean with its interval, if it has one."""
     ax.errorbar(
         effect.mean,
         row,
@@ -111,7 +111,7 @@ def _interval(
 
 
 def _decorate(ax: Axes, comparison: Comparison) -> Axes:
-    """Says which side is whose, and removes what a forest plot does not need."""
+    """Labels which side favours which setting, and hides the y axis's lines."""
     style.decorate(ax)
     ax.spines["left"].set_visible(False)
     ax.grid(visible=False, axis="y")
@@ -144,7 +144,7 @@ def note_scale(ax: Axes) -> None:
     ax.annotate(
         "scale differs",
         (1, 1),
-        xytext=(0, 5 if fits else 20),  # Beside the title or above it.
+        xytext=(0, 5 if fits else 20),  # Next to the title or above it.
         xycoords="axes fraction",
         textcoords="offset points",
         ha="right",
@@ -156,10 +156,10 @@ def note_scale(ax: Axes) -> None:
 
 
 def legend_handles(panels: Sequence[Panel]) -> list[Artist]:
-    """Returns what explains the marks of forest plots, with labels.
+    """Returns the legend entries of forest plots.
 
     Args:
-        panels: Plots that are shown together, with one margin.
+        panels: Plots shown together, with the same margin.
     """
     margin = panels[0].comparison.margin
     handles: list[Artist] = [

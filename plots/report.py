@@ -8,27 +8,29 @@ from matplotlib.figure import Figure
 
 from normtest_tf.report import document
 from normtest_tf.report.content import Content
-from plots import forest, study, style
+from plots import forest, report_figures, style
 
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
-    """Writes a report's files, `report.html` last.
+    """Writes a report's files, the page last.
 
     Args:
         content: What the report states, from `normtest_tf.report.content.gather`.
         out_dir: The folder to write to.
-        command: The command that makes this report again.
+        command: The command that regenerates this report.
 
     Returns:
         The answer, in a paragraph of Markdown.
     """
-    _save(study.accuracy_figure(content.results), out_dir, document.ACCURACY_FIGURE)
+    accuracies = report_figures.accuracy_figure(content.results)
+    _save(accuracies, out_dir, document.ACCURACY_FIGURE)
     if content.comparisons:
         panels = [
-            forest.Panel(comparison, content.published_beside(comparison))
+            forest.Panel(comparison, content.published_for(comparison))
             for comparison in content.comparisons
         ]
-        _save(study.effects_figure(panels), out_dir, document.EFFECTS_FIGURE)
+        effects = report_figures.effects_figure(panels)
+        _save(effects, out_dir, document.EFFECTS_FIGURE)
     return document.write(content, out_dir, command)
 
 

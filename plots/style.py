@@ -1,4 +1,4 @@
-"""What all figures have in common."""
+"""What all figures share: colours, axes and files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from normtest_tf.system import files
 
 matplotlib.rcParams["svg.hashsalt"] = "normtest_tf"
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; without black,
-# which is for what belongs to no setting.
+# Okabe and Ito's palette, which colour-blind readers can tell apart; black is left for
+# what belongs to no setting.
 PALETTE = (
     "#0072B2",  # Blue.
     "#D55E00",  # Vermilion.
@@ -39,7 +39,7 @@ def color(setting: str) -> str:
 
 
 def decorate(ax: Axes) -> Axes:
-    """Removes the frame's upper right and adds a faint grid."""
+    """Removes the top and right spines and adds a faint grid."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", alpha=0.25)
     return ax
@@ -48,7 +48,14 @@ def decorate(ax: Axes) -> Axes:
 def new_grid(
     rows: int, columns: int, width: float, height: float
 ) -> tuple[Figure, np.ndarray]:
-    """Returns a figure and its axes `[rows, columns]`; inches are a panel's."""
+    """Returns a figure and its axes `[rows, columns]`.
+
+    Args:
+        rows: The number of rows of panels.
+        columns: The number of columns.
+        width: Of a panel, in inches.
+        height: Of a panel, in inches.
+    """
     return plt.subplots(
         rows,
         columns,
@@ -61,7 +68,7 @@ def new_grid(
 def save(figure: Figure, *paths: pathlib.Path) -> None:
     """Writes a figure to files, in the formats of their suffixes, and closes it.
 
-    The same figure gives the same bytes, so that repeating a report changes nothing.
+    The same figure gives the same bytes, so regenerating a report changes nothing.
     """
     for path in paths:
         dated = {"Date": None} if path.suffix == ".svg" else None

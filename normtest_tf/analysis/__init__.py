@@ -1,17 +1,18 @@
 """What finished runs show: effects, their uncertainty, and verdicts.
 
-    results        a results folder read back: finished runs, and what is missing
+    results        a results folder read back: finished and missing runs
     effects        means and their intervals
     significance   p-values of paired differences, and Holm's correction
     power          how many pairs detect a difference
-    verdicts       what the differences of a cell amount to, in words
+    verdicts       the verdict on each cell's differences, in words
     comparisons    one setting against another, over all cells
 
 `effects`, `significance`, `power` and `verdicts` are functions of numbers: they know
-nothing of settings, files or Keras. Importing this package is light; scipy comes in
+nothing about settings, files or Keras. Importing this package is light; scipy comes in
 with the modules that need it.
 """
 
-from normtest_tf.analysis.results import Cell, Results, Run
+from normtest_tf.analysis.results import Results, Run
+from normtest_tf.runs import Cell
 
 __all__ = ["Cell", "Results", "Run"]

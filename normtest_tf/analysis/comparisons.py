@@ -8,9 +8,9 @@ import math
 import numpy as np
 
 from normtest_tf.analysis import effects, verdicts
-from normtest_tf.analysis.results import Cell, Results
+from normtest_tf.analysis.results import Results
 from normtest_tf.normalization import CONTROL
-from normtest_tf.runs import Rule
+from normtest_tf.runs import Cell, Rule
 from normtest_tf.runs.history import FINAL
 
 
@@ -19,12 +19,12 @@ class Comparison:
     """One setting against another, over all cells that have both.
 
     Attributes:
-        treatment: The setting that is better where differences are positive.
-        control: The other one.
+        treatment: The setting that positive differences favour.
+        control: The setting it is compared with.
         rule: How epochs were chosen.
         margin: The smallest difference that matters, in percentage points.
         seed_differences: Paired differences in points, by cell and seed.
-        judgements: What they show, by cell.
+        judgements: The judgement of each cell's differences.
         pooled: The mean over cells, bootstrapped over cells and seeds.
         over_cells: The same mean with the t interval of the cells' means.
     """

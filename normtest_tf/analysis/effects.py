@@ -134,8 +134,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Returns the bias-corrected and accelerated bootstrap interval of the mean.
 
-    It does not assume normality but needs pairs: with fewer than about ten it is too
-    narrow, and Student's t is the one to trust (Efron, 1987).
+    It does not assume normality but needs enough pairs: with fewer than about ten it
+    is too narrow; rely on Student's t (Efron, 1987).
 
     Args:
         differences: float `[n]`, one per pair.
@@ -169,12 +169,12 @@ def pooled_effect(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> PooledEffect:
-    """Averages the effect over cells, such as pairs of a data set and a model.
+    """Averages the effect over cells, each a data set with a model.
 
     The interval is a percentile interval of the hierarchical bootstrap (Davison and
     Hinkley, 1997, section 3.8): cells are drawn with replacement, then pairs within
     each drawn cell. rliable (Agarwal et al., 2021) draws pairs within fixed cells;
-    drawing cells as well extends the interval to new data sets and models.
+    drawing cells as well generalises the interval to new data sets and models.
 
     Cells are assumed independent, and so are the pairs of a cell. Cells may share
     seeds as long as a seed that favours a setting in one cell says nothing about
@@ -183,10 +183,10 @@ def pooled_effect(
     With few cells it is too narrow. In 2,000 simulated studies (5 pairs a cell, normal
     with an sd of 0.44) the 95% interval covered the truth in 83%, 90% and 93% of
     cases with 4, 8 and 16 cells whose true means had an sd of 1; in 90%, 94% and 96%
-    at an sd of 0.3; in 96% to 99% where all cells shared one mean. Below about 15
-    cells trust `mean_over_cells`, which covered 94% to 96% throughout. A single cell
-    is drawn every time: its interval is the bootstrap of its pairs and says nothing
-    about other cells.
+    at an sd of 0.3; in 96% to 99% where all cells shared one mean. With fewer
+    than about 15 cells, rely on `mean_over_cells`, which covered 94% to 96%
+    throughout. A single cell is drawn every time: its interval is the bootstrap of
+    its pairs and says nothing about other cells.
 
     Args:
         cells: The differences of each cell, at least one; lengths may differ.
@@ -232,9 +232,9 @@ def mean_over_cells(
     """Averages the effect over cells, with the t interval of the cells' means.
 
     A cell counts as one observation, whatever the spread of its pairs. Like that of
-    `pooled_effect`, this interval extends to new data sets and models, and with few
-    cells it is the one to trust: its coverage is right from two cells on if the
-    cells' means are about normal.
+    `pooled_effect`, this interval generalises to new data sets and models. With few
+    cells, rely on it: its coverage is right from two cells on if the cells' means
+    are about normal.
 
     Args:
         cells: The differences of each cell, at least one; lengths may differ.

@@ -1,4 +1,4 @@
-"""A results folder read back: its finished runs, and what is missing."""
+"""A results folder read back: its finished and its missing runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from normtest_tf.backbones.registry import ARCHITECTURES, LIST_MODELS
 from normtest_tf.datasets import DATASETS
 from normtest_tf.normalization import SETTINGS, Setting
 from normtest_tf.runs import (
+    Cell,
     ConfigRecord,
+    FailureRecord,
     ResultRecord,
     Rule,
     RunFolder,
@@ -24,23 +26,10 @@ from normtest_tf.runs import (
     history,
     plan,
 )
-from normtest_tf.system import files
 from normtest_tf.training.epochs import EpochRow
 
 # Runs of a cell may differ in these and still be compared.
 _FREE = ("normalization", "seed", "keep")
-
-
-class Cell(NamedTuple):
-    """A data set and a model: the unit in which settings are compared.
-
-    Attributes:
-        dataset: The data set's name in paths of results.
-        model: The network's name.
-    """
-
-    dataset: str
-    model: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +51,7 @@ class Run:
     @property
     def cell(self) -> Cell:
         """The data set and the model."""
-        return Cell(self.name.dataset, self.name.model)
+        return self.name.cell
 
     @property
     def setting(self) -> Setting:
@@ -76,8 +65,8 @@ class Results:
 
     Attributes:
         runs: The finished ones, sorted by data set, model, setting and seed.
-        missing: Why each other run is not there, by its path within the results
-            folder: `not run`, `interrupted`, or `failed: ` and the error.
+        missing: Why each other run is missing, by its path within the results folder:
+            `not run`, `interrupted`, or `failed: ` and the error.
     """
 
     runs: list[Run]
@@ -146,11 +135,11 @@ def read(
 
     Args:
         results_dir: As `--results_dir` of a run or a sweep.
-        names: The runs to read, as if there were no others. Default: all of them,
-            and what was planned or would complete the grid counts as missing.
+        names: The runs to read, as if there were no others. Default: all of them;
+            those that were planned or would complete the grid count as missing.
 
     Returns:
-        The finished runs and what is missing.
+        The finished and the missing runs.
 
     Raises:
         UsageError: If there is no finished run, if a file can't be read, or if runs
@@ -158,7 +147,8 @@ def read(
     """
     if not os.path.isdir(results_dir):  # The method raises for overlong names.
         raise errors.UsageError(
-            f"--results_dir={results_dir} is not a folder; experiments.sweep makes one"
+            f"--results_dir={results_dir} is not a folder; experiments.sweep creates "
+            "one"
         )
     folders = _folders(results_dir, names)
     finished = [found for found in folders if found.is_finished()]
@@ -287,13 +277,12 @@ def _whole_grid(runs: Sequence[Run]) -> set[str]:
 def _why(run_folder: RunFolder, is_begun: bool) -> str:
     """Says why a run is not finished."""
     if run_folder.failure.exists():
-        failure = files.read_json(run_folder.failure)
-        return f"failed: {failure.get('error', 'no reason given')}"
+        return f"failed: {FailureRecord.read(run_folder).error}"
     return "interrupted" if is_begun else "not run"
 
 
 def check_rule(results: Results, rule: Rule) -> None:
-    """Checks that a rule of choosing an epoch can be applied to all runs.
+    """Checks that a rule for choosing an epoch can be applied to all runs.
 
     Raises:
         UsageError: If it can't; the message names the first such run.

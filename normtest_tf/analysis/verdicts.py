@@ -1,7 +1,7 @@
 """What paired differences show, in plain words.
 
 Differences are in percentage points; those of a *cell* come from runs of one data
-set and model, one pair per seed. Settings are known by the names they are given as.
+set and model, one pair per seed. Settings are just names here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Verdict:
     Attributes:
         kind: `better(setting)` for one of the two settings, `NO_DIFFERENCE`,
             `UNDECIDED` or `SINGLE_RUN`.
-        text: The same in words, with numbers.
+        text: The verdict as a sentence, with numbers.
     """
 
     kind: str
@@ -45,8 +45,8 @@ class FamilyTest:
     """One cell's p-value of a test that is made in every cell of a family.
 
     Attributes:
-        p_value: Of the test on its own; NaN for a single pair.
-        adjusted: The same by Holm's method, over the family's cells.
+        p_value: The unadjusted p-value; NaN for a single pair.
+        adjusted: The p-value adjusted by Holm's method over the family's cells.
     """
 
     p_value: float
@@ -64,12 +64,12 @@ class Judgement:
         t_test: The paired t test.
         equivalence_test: The two one-sided t tests against the margin.
         sign_flip_p_value: Of the sign-flip test. With 5 pairs it can't fall below
-            0.0625, so it stands beside the t test and decides nothing.
-        seeds_needed: How many pairs detect a true difference as large as the margin
+            0.0625, so it is reported but not used for verdicts.
+        pairs_needed: How many pairs detect a true difference as large as the margin
             with 80% power, given the measured spread and the level of Holm's first
-            step, whatever the family's other cells show. A spread measured on few
-            pairs is a rough guide. None for a single pair.
-        verdict: What they amount to.
+            step, whatever the family's other cells show. A spread estimated from few
+            pairs is only a rough guide. None for a single pair.
+        verdict: What the numbers amount to.
     """
 
     effect: effects.Estimate
@@ -77,17 +77,17 @@ class Judgement:
     t_test: FamilyTest
     equivalence_test: FamilyTest
     sign_flip_p_value: float
-    seeds_needed: int | None
+    pairs_needed: int | None
     verdict: Verdict
 
 
 @dataclasses.dataclass(frozen=True)
 class _Family:
-    """What the verdicts of a family have in common.
+    """What the cells of a family share.
 
     Attributes:
-        treatment: The setting that is better where differences are positive.
-        control: The other one.
+        treatment: The setting that positive differences favour.
+        control: The setting it is compared with.
         margin: The smallest difference that matters, in points.
         level: The significance level of the family's tests.
         tests: The number of cells with two pairs or more.
@@ -110,16 +110,15 @@ def judge_family(
 ) -> dict[Key, Judgement]:
     """Judges cells together, so that more cells don't mean more false findings.
 
-    In at most a share `level` of families is any cell called better, one way or the
-    other, where there is no difference; and in at most that share is any difference
-    of `margin` or more called smaller (Holm, 1979, on t tests and on equivalence
-    tests). Cells of one pair are not tested and are not part of the family.
+    At most a share `level` of families call either setting better in a cell without
+    a difference, and at most that share call a difference smaller than `margin` when
+    it isn't (Holm, 1979, on t tests and on equivalence tests). Cells of one pair are
+    not tested and are not part of the family.
 
     Args:
         cells: Differences `treatment - control` in points, one per pair, by cell.
-        treatment: The name of the setting that is better where differences are
-            positive.
-        control: The name of the other one.
+        treatment: The name of the setting that positive differences favour.
+        control: The name of the setting it is compared with.
         margin: The smallest difference that matters, in points.
         level: The significance level of the family's tests. The intervals are each
             cell's own and have a confidence of `1 - level`.
@@ -165,22 +164,22 @@ def _judge(
 ) -> Judgement:
     """Judges one cell, given the family's tests."""
     effect = effects.estimate_mean(differences, 1 - family.level)
-    seeds_needed = None
+    pairs_needed = None
     verdict = Verdict(
         SINGLE_RUN, "a single pair of runs can't separate a difference from chance"
     )
     if effect.n > 1:
-        seeds_needed = power.pairs_needed(
+        pairs_needed = power.pairs_needed(
             effect.sd, family.margin, level=family.level / family.tests
         )
-        verdict = _verdict(effect, t_test, equivalence_test, seeds_needed, family)
+        verdict = _verdict(effect, t_test, equivalence_test, pairs_needed, family)
     return Judgement(
         effect=effect,
         bootstrap=effects.bootstrap_interval(differences, 1 - family.level),
         t_test=t_test,
         equivalence_test=equivalence_test,
         sign_flip_p_value=significance.sign_flip_p_value(differences),
-        seeds_needed=seeds_needed,
+        pairs_needed=pairs_needed,
         verdict=verdict,
     )
 
@@ -189,10 +188,10 @@ def _verdict(
     effect: effects.Estimate,
     t_test: FamilyTest,
     equivalence_test: FamilyTest,
-    seeds_needed: int,
+    pairs_needed: int,
     family: _Family,
 ) -> Verdict:
-    """Puts the numbers of a cell with two pairs or more in words."""
+    """Words the verdict of a cell with at least two pairs."""
     is_small = equivalence_test.adjusted < family.level
     if t_test.adjusted < family.level:
         kind = better(family.treatment if effect.mean > 0 else family.control)
@@ -203,18 +202,18 @@ def _verdict(
     if is_small:
         text = f"no difference larger than {family.margin:g} points"
         return Verdict(NO_DIFFERENCE, f"{text} (difference {difference})")
-    # The interval is the cell's own and may settle what the family's tests don't.
+    # The cell's own interval may be conclusive where the family's tests are not.
     seems_small = max(-effect.low, effect.high) < family.margin
     seems_decided = effect.is_decided or seems_small
     among = f" among {family.tests} cells" if seems_decided else ""
-    lacking = _what_is_lacking(effect, seeds_needed, family.margin)
-    return Verdict(UNDECIDED, f"undecided{among}: {difference} points; {lacking}")
+    missing = _what_is_missing(effect, pairs_needed, family.margin)
+    return Verdict(UNDECIDED, f"undecided{among}: {difference} points; {missing}")
 
 
-def _what_is_lacking(effect: effects.Estimate, seeds_needed: int, margin: float) -> str:
-    """Says what an undecided cell would need for a verdict."""
+def _what_is_missing(effect: effects.Estimate, pairs_needed: int, margin: float) -> str:
+    """Returns what an undecided cell would need for a verdict."""
     detected = f"detect {margin:g} points with 80% power"
-    more = seeds_needed - effect.n
+    more = pairs_needed - effect.n
     if more > 0:
         return f"{more} more seed{'s' if more > 1 else ''} would {detected}"
     # With that many pairs a mean beyond the margin passes the t test.
@@ -228,12 +227,12 @@ def _what_is_lacking(effect: effects.Estimate, seeds_needed: int, margin: float)
 def single_run_text(
     treatment_accuracy: float, control_accuracy: float, examples: int
 ) -> str:
-    """Sets the difference of two single runs beside the test set's standard error.
+    """Compares the difference of two single runs with its test-set error.
 
     The standard error takes the two accuracies as independent. For two models that
     were tested on the same images this is an upper bound, since they tend to
     misclassify the same ones. Variation from seed to seed comes on top and can't be
-    seen in single runs.
+    estimated from single runs.
 
     Args:
         treatment_accuracy: From 0 to 1.

@@ -1,10 +1,10 @@
-"""A run's model elsewhere: in other formats, verified, and classifying image files.
+"""Using a run's model elsewhere: verified exports and image classification.
 
     formats        the file formats, and where an export may be written
     writers        the model that is exported, and how each format is written
     runtimes       loads an export with its own runtime; run in a fresh process
     verification   writes an export and keeps it only if it matches the run's model
-    images         what the two are compared on
+    images         images for the comparison
     metadata       what an export says about itself: classes, statistics, origin
     prediction     loads a model, and classifies image files
 

@@ -1,7 +1,6 @@
 """The file formats that a run's model can be exported to.
 
-A new format takes an entry in `FORMATS` here, a writer in `writers.WRITERS` and a
-loader in `runtimes.LOADERS`, all under the same name.
+`writers.WRITERS` and `runtimes.LOADERS` have an entry for each, under the same name.
 """
 
 from __future__ import annotations
@@ -14,7 +13,11 @@ from normtest_tf import errors
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files
 
-OUTPUTS = ("logits", "probabilities", "features")
+# What an exported model can compute from an image.
+LOGITS = "logits"
+PROBABILITIES = "probabilities"
+FEATURES = "features"
+OUTPUTS = (LOGITS, PROBABILITIES, FEATURES)
 
 
 class ExportError(RuntimeError):
@@ -29,8 +32,8 @@ class Format:
         name: Its name on the command line.
         suffix: The suffix of its files; "" for a format that is a folder.
         marker: The file that identifies a folder of this format.
-        modules: The modules that it needs besides TensorFlow, by the names of
-            their packages on PyPI.
+        modules: The modules it needs in addition to TensorFlow, by the names of their
+            packages on PyPI.
         any_backend: Whether it can be written with every Keras backend.
     """
 
@@ -83,7 +86,7 @@ class Format:
             For example `<folder>/export/model-features.onnx`.
         """
         stem = "model" if self.suffix else self.name
-        if output != "logits":
+        if output != LOGITS:
             stem += f"-{output}"
         return folder.exports / f"{stem}{self.suffix}"
 
@@ -106,8 +109,8 @@ class Format:
         if path.exists():
             if not self._is_export(path):
                 raise errors.UsageError(
-                    f"{path} exists and is not an export to {self.name}; choose "
-                    "--output"
+                    f"{path} exists and is not an export with --format={self.name}; "
+                    "choose another --output"
                 )
             if not overwrite:
                 raise errors.UsageError(

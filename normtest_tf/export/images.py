@@ -36,7 +36,7 @@ def first_test_images(
     Args:
         folder: The run's folder.
         count: The number of images; fewer are returned if there are fewer.
-        dataset: The data set again, needed if it is a folder of images.
+        dataset: The data set's name again, required if it is a folder of images.
         data_dir: Where data sets are; see `datasets.load`.
 
     Returns:
@@ -46,7 +46,7 @@ def first_test_images(
         UsageError: If the data set is another one, or can't be loaded.
     """
     requested = ConfigRecord.read(folder).requested
-    name = dataset_name(requested.get("dataset", ""), dataset)
+    name = dataset_name(requested["dataset"], dataset)
     loaded = datasets.load(name, data_dir, requested.get("image_size"))
     return loaded.test_images[:count]
 

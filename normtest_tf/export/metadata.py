@@ -1,6 +1,6 @@
 """What an export says about itself: class names, statistics, origin.
 
-A run's folder says it in `config.json` and `result.json`. An export carries it as
+In a run's folder this is in `config.json` and `result.json`; an export stores it as
 `normtest_tf.json`:
 
     keras         a member of the zip archive that a `.keras` file is
@@ -18,6 +18,7 @@ import zipfile
 from typing import Any
 
 from normtest_tf import __version__, errors
+from normtest_tf.export.formats import LOGITS
 from normtest_tf.runs import ConfigRecord, ResultRecord, RunFolder
 from normtest_tf.runs.folder import LAYOUT
 
@@ -33,14 +34,14 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
         output: What the model computes from an image; one of `formats.OUTPUTS`.
 
     Returns:
-        Values ready for JSON. They contain no paths.
+        Values that can be written as JSON. They contain no paths.
 
     Raises:
         UsageError: If the folder does not hold a finished run.
     """
     _check_is_finished(folder)
     record, result = ConfigRecord.read(folder), ResultRecord.read(folder)
-    resolved = record.resolved.to_json()
+    requested, resolved = record.requested, record.resolved.to_json()
     return {
         "format": METADATA_FORMAT,
         "written_by": f"normtest_tf {__version__}",
@@ -51,13 +52,13 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
             "dtype": "uint8",
             "channels": "red, green, blue",
         },
-        "normalization": _requested(record, "normalization", folder),
+        "normalization": requested["normalization"],
         "statistics": resolved["statistics"],
         "run": {
-            "dataset": _requested(record, "dataset", folder),
-            "model": _requested(record, "model", folder),
+            "dataset": requested["dataset"],
+            "model": requested["model"],
             "weights": resolved["weights"],
-            "seed": _requested(record, "seed", folder),
+            "seed": requested["seed"],
             "precision": resolved["precision"],
             "kept_epoch": result.kept_epoch,
             "data_fingerprint": record.data_fingerprint,
@@ -72,13 +73,13 @@ def find(path: pathlib.Path) -> dict[str, Any]:
         path: A finished run's folder, its `model.keras`, or a `.keras` export.
 
     Returns:
-        As from `describe_run`; empty if there are none.
+        As from `describe_run`; empty if there is none.
 
     Raises:
         UsageError: If the path or the metadata can't be read.
     """
     if path.is_dir():
-        return describe_run(RunFolder(path), "logits")
+        return describe_run(RunFolder(path), LOGITS)
     if not path.is_file():
         raise errors.UsageError(f"--model={path} does not exist")
     if path.suffix != ".keras":
@@ -87,7 +88,7 @@ def find(path: pathlib.Path) -> dict[str, Any]:
         )
     inside = read_from_archive(path)
     if inside is None and RunFolder(path.parent).is_finished():
-        return describe_run(RunFolder(path.parent), "logits")
+        return describe_run(RunFolder(path.parent), LOGITS)
     return inside or {}
 
 
@@ -103,16 +104,6 @@ def _check_is_finished(folder: RunFolder) -> None:
         )
 
 
-def _requested(record: ConfigRecord, name: str, folder: RunFolder) -> object:
-    """Returns the value of a run's flag."""
-    if name not in record.requested:
-        raise errors.UsageError(
-            f"{folder.config} lacks {name}; was it edited? Run it again with "
-            "--overwrite"
-        )
-    return record.requested[name]
-
-
 def append_to_archive(path: pathlib.Path, metadata: dict[str, Any]) -> None:
     """Adds the metadata to a zip archive, or appends an archive to another file."""
     with zipfile.ZipFile(path, "a") as archive:
@@ -123,7 +114,7 @@ def read_from_archive(path: pathlib.Path) -> dict[str, Any] | None:
     """Returns the metadata inside a `.keras` or `.tflite` file, None if it has none.
 
     Raises:
-        UsageError: If the file is not an archive, or its metadata are corrupt.
+        UsageError: If the file is not an archive, or its metadata is corrupt.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -131,9 +122,7 @@ def read_from_archive(path: pathlib.Path) -> dict[str, Any] | None:
                 return None
             metadata = json.loads(archive.read(FILE_NAME))
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise errors.UsageError(
-            f"can't read {path}: {errors.one_line(error)}"
-        ) from error
+        raise errors.unreadable(path, error) from error
     if not isinstance(metadata, dict) or metadata.get("format") != METADATA_FORMAT:
         raise errors.UsageError(
             f"{FILE_NAME} in {path} is not metadata of format {METADATA_FORMAT}, the "

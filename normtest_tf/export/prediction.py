@@ -12,6 +12,7 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.datasets import decoding
 from normtest_tf.export import metadata
+from normtest_tf.export.formats import FEATURES, PROBABILITIES
 from normtest_tf.runs import RunFolder
 
 BATCH_SIZE = 64
@@ -25,7 +26,7 @@ class Classifier:
         model: From uint8 images `[n, height, width, 3]` to logits or probabilities
             `[n, classes]`.
         class_names: The names of the classes.
-        has_softmax: Whether the model's outputs are probabilities already.
+        has_softmax: Whether the model already outputs probabilities.
     """
 
     model: keras.Model
@@ -74,7 +75,7 @@ class Classifier:
         return softmax(outputs.astype("float64"))
 
     def top(self, probabilities: np.ndarray, count: int) -> str:
-        """Formats the likeliest classes of an image, as `cat 93.1%, dog 4.0%`.
+        """Formats the most likely classes of an image, as `cat 93.1%, dog 4.0%`.
 
         Args:
             probabilities: The image's row of `probabilities`, `[classes]`.
@@ -85,7 +86,7 @@ class Classifier:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Returns the probabilities that belong to logits `[n, classes]`."""
+    """Converts logits `[n, classes]` to probabilities."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -95,7 +96,7 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
 
     Args:
         path: A finished run's folder, its `model.keras`, or a `.keras` export.
-        description: Its metadata. Default: those from `metadata.find`.
+        description: Its metadata. Default: found by `metadata.find`.
 
     Returns:
         The classifier. Without metadata, classes are named by their numbers.
@@ -115,7 +116,7 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
         description = metadata.find(path)
     file = RunFolder(path).model if path.is_dir() else path
     output = description.get("output")
-    if output == "features":
+    if output == FEATURES:
         raise errors.UsageError(
             f"{path} computes features, not classes; export it without --features"
         )
@@ -125,9 +126,9 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
     names = description.get("class_names") or list(map(str, range(classes)))
     if len(names) != classes:
         raise errors.UsageError(
-            f"{file} has {classes} outputs, but its metadata name {len(names)} classes"
+            f"{file} has {classes} outputs, but its metadata names {len(names)} classes"
         )
-    return Classifier(model, names, has_softmax=output == "probabilities")
+    return Classifier(model, names, has_softmax=output == PROBABILITIES)
 
 
 def load_model(path: pathlib.Path) -> keras.Model:
@@ -157,5 +158,5 @@ def _check_classifies_images(model: keras.Model, file: pathlib.Path) -> None:
 
 
 def _has_fixed_shape(shape: object, rank: int) -> bool:
-    """Tells whether a model's shape has that rank, and only its batch size is free."""
+    """Tells whether a shape has this rank and only the batch size varies."""
     return isinstance(shape, tuple) and len(shape) == rank and None not in shape[1:]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-Run = Callable[["np.ndarray"], "np.ndarray"]  # From images to outputs.
+Predict = Callable[["np.ndarray"], "np.ndarray"]  # From images to outputs.
 
-BATCH_SIZE = 32  # The last batch is smaller, so two sizes are tried.
+BATCH_SIZE = 32  # The last batch may be smaller, so two sizes are tried.
 
 
-def load_keras(path: str) -> Run:
+def load_keras(path: str) -> Predict:
     """Loads a .keras file with Keras."""
     import keras
 
@@ -27,7 +27,7 @@ def load_keras(path: str) -> Run:
     return lambda images: keras.ops.convert_to_numpy(model(images, training=False))
 
 
-def load_saved_model(path: str) -> Run:
+def load_saved_model(path: str) -> Predict:
     """Loads a SavedModel with TensorFlow."""
     import tensorflow as tf
 
@@ -35,7 +35,7 @@ def load_saved_model(path: str) -> Run:
     return lambda images: model.serve(images).numpy()
 
 
-def load_onnx(path: str) -> Run:
+def load_onnx(path: str) -> Predict:
     """Loads an ONNX file with onnxruntime; images must be its only input."""
     import onnxruntime
 
@@ -43,7 +43,7 @@ def load_onnx(path: str) -> Run:
     return lambda images: session.run(None, {"image": images})[0]
 
 
-def load_litert(path: str) -> Run:
+def load_litert(path: str) -> Predict:
     """Loads a .tflite file with LiteRT's interpreter."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -51,17 +51,17 @@ def load_litert(path: str) -> Run:
     (image,) = interpreter.get_input_details()
     (output,) = interpreter.get_output_details()
 
-    def run(images: np.ndarray) -> np.ndarray:
+    def predict(images: np.ndarray) -> np.ndarray:
         interpreter.resize_tensor_input(image["index"], images.shape)
         interpreter.allocate_tensors()
         interpreter.set_tensor(image["index"], images)
         interpreter.invoke()
         return interpreter.get_tensor(output["index"])
 
-    return run
+    return predict
 
 
-LOADERS: dict[str, Callable[[str], Run]] = {
+LOADERS: dict[str, Callable[[str], Predict]] = {
     "keras": load_keras,
     "saved_model": load_saved_model,
     "onnx": load_onnx,
@@ -71,17 +71,17 @@ LOADERS: dict[str, Callable[[str], Run]] = {
 
 def main(format_name: str, model: str, images: str, outputs: str) -> None:
     """Runs a model on the images of one file, and writes its outputs to another."""
-    # Python puts this file's folder first, where its neighbours would shadow
-    # other people's modules of the same name.
+    # Python puts this file's folder first on the path, where its neighbours would
+    # shadow other modules of the same name.
     sys.path.pop(0)
     # Importing the package now raises ImportError.
     sys.modules["normtest_tf"] = None  # type: ignore[assignment]
     import numpy as np
 
     pixels = np.load(images)
-    run = LOADERS[format_name](model)
+    predict = LOADERS[format_name](model)
     batches = [
-        run(pixels[start : start + BATCH_SIZE])
+        predict(pixels[start : start + BATCH_SIZE])
         for start in range(0, len(pixels), BATCH_SIZE)
     ]
     np.save(outputs, np.concatenate(batches))

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from normtest_tf.export import prediction, runtimes, writers
-from normtest_tf.export.formats import FORMATS, ExportError
+from normtest_tf.export.formats import FEATURES, FORMATS, PROBABILITIES, ExportError
 from normtest_tf.system import files
 
 # Relative to the largest output. Runtimes sum a convolution's products in different
@@ -29,7 +29,7 @@ class Deviation:
         images: The number of images compared on.
         difference: The largest absolute difference of any output.
         largest: The largest absolute output of the run's model.
-        disagreements: The number of images whose largest output is a different one.
+        disagreements: The number of images with a different top output.
     """
 
     images: int
@@ -51,7 +51,7 @@ class Deviation:
         return (
             f"largest difference {self.difference:.2g} ({self.relative:.2g} of the "
             f"largest output, {self.largest:.3g}) on {self.images:,} images; "
-            f"{self.disagreements} of them with a different largest output"
+            f"{self.disagreements} of them with a different top output"
         )
 
 
@@ -68,8 +68,8 @@ def export(
         model: The run's model.
         path: The file, or the folder of a SavedModel; an earlier one is replaced.
         format_name: A key of `formats.FORMATS`.
-        description: The metadata, from `metadata.describe_run`; its `output` decides
-            what the export computes.
+        description: The metadata, from `metadata.describe_run`; its `output`
+            determines what the export computes.
         images: uint8 `[n, height, width, 3]` to compare on.
 
     Returns:
@@ -116,7 +116,7 @@ def expected(
 
     Args:
         model: The run's model.
-        output: `logits`, `probabilities` or `features`.
+        output: One of `formats.OUTPUTS`.
         precision: The Keras dtype policy that the run trained in. Unless it is
             float32, the outputs are those of the same weights in float32.
         images: uint8 `[n, height, width, 3]`.
@@ -126,10 +126,10 @@ def expected(
     """
     if precision != "float32":
         model = writers.in_float32(model)
-    if output == "features":
+    if output == FEATURES:
         model = keras.Model(model.input, model.get_layer("head").input)
     values = model.predict(images, batch_size=100, verbose=0).astype("float64")
-    return prediction.softmax(values) if output == "probabilities" else values
+    return prediction.softmax(values) if output == PROBABILITIES else values
 
 
 def reload(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The model that is exported, and how each format is written.
 
-An export takes raw uint8 RGB images `[n, height, width, 3]`, n free, normalises them
-itself, and returns float32. It computes in float32, whatever the precision that the
-run trained in.
+An export takes raw uint8 RGB images `[n, height, width, 3]`, any n, normalises them
+itself, and returns float32. It computes in float32, whatever precision the run
+trained in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from normtest_tf.export import metadata
-from normtest_tf.export.formats import ExportError
+from normtest_tf.export.formats import LOGITS, PROBABILITIES, ExportError
 
 if TYPE_CHECKING:
     import onnx
@@ -33,15 +33,15 @@ def build(model: keras.Model, output: str) -> keras.Model:
     Args:
         model: A run's model, from raw images to logits, whose last layer is the
             head.
-        output: `logits`, `probabilities`, or `features` for the head's inputs.
+        output: One of `formats.OUTPUTS`; features are the head's inputs.
 
     Returns:
         A model of stock Keras layers from `image` to that output.
     """
     model = in_float32(model)
-    if output == "logits":
+    if output == LOGITS:
         return model
-    if output == "probabilities":
+    if output == PROBABILITIES:
         softmax = keras.layers.Softmax(dtype="float32", name="probabilities")
         return keras.Model(model.input, softmax(model.output), name="classifier")
     features = model.get_layer("head").input
@@ -98,7 +98,7 @@ def _write_saved_model(
     model: keras.Model, path: pathlib.Path, description: dict[str, Any]
 ) -> None:
     model.export(str(path), format="tf_saved_model", verbose=False)
-    # TensorFlow's folder for files that belong to a model, but that it does not read.
+    # TensorFlow's folder for files that accompany a model and that it does not read.
     extra = path / "assets.extra"
     extra.mkdir()
     text = metadata.to_json(description)
@@ -112,7 +112,8 @@ def _write_litert(
 
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, format="tf_saved_model", verbose=False)
-        # By default, it uses only operations that every LiteRT interpreter has.
+        # The converter's default uses only operations that every LiteRT interpreter
+        # has.
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         path.write_bytes(converter.convert())
     metadata.append_to_archive(path, description)

@@ -1,10 +1,10 @@
-"""Published accuracies to set ours beside: those of the PyTorch study, and others.
+"""Published accuracies to compare with: the PyTorch study's and others.
 
     load(name_or_path)   a `PublishedTable`, from one of the study's two editions, from
-                         the folders that its code writes, or from results of ours
+                         the folders that its code writes, or from our own results
     EDITIONS             the two tables that the study published
 
-    tables            PublishedTable, and the runs and conditions that it consists of
+    tables            PublishedTable, with its runs and their conditions
     editions          what was published, with its known weaknesses
     pytorch_folders   the folders that the PyTorch study's code writes
 

@@ -2,13 +2,13 @@
 
 The PyTorch study is what this project reimplements. It published two tables, an
 edition each; `EDITIONS` describes them. All of their runs started from timm 0.6's
-default weights (`WEIGHTS`) and followed the recipe of `experiments.train`. What to
-know before comparing with them:
+default weights (`WEIGHTS`) and followed the recipe of `experiments.train`. Before
+comparing with them, note:
 
-- There is one run per data set, model and setting, all with seed 223, so nothing
-  shows how far chance reaches.
+- There is one run per data set, model and setting, all with seed 223, so chance
+  variation can't be estimated.
 - An accuracy is that of the best epoch on the test set, which biases it upwards: a
-  rule that does not look at the test set would find a lower one.
+  rule that ignores the test set would give a lower value.
 - The setting `instance` can't be run as published, since a branch of the code is
   misspelt. The provenance of its column is unknown.
 """
@@ -27,8 +27,8 @@ from normtest_tf.published.tables import Condition, PublishedRun, PublishedTable
 from normtest_tf.runs.folder import LAYOUT
 
 DATA = pathlib.Path(__file__).parent
-# The settings of which the study asks which one is better.
-TREATMENT, CONTROL = "finetune", "pretrain"
+# The setting that the study compares with `normalization.CONTROL`.
+TREATMENT = "finetune"
 WEIGHTS = {
     "resnet18": "tv_in1k",
     "resnet50": "a1_in1k",
@@ -53,7 +53,7 @@ class Edition:
         seeds: The seeds of the runs of each condition.
         contents: What was run.
         file: The name of its file in this package.
-        weaknesses: What is known to be weak in it.
+        weaknesses: Its known weaknesses.
     """
 
     name: str

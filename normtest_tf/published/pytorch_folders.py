@@ -1,7 +1,7 @@
 """The folders that the PyTorch study's code writes.
 
-The names of the folders around a file say which run it belongs to. Links to folders
-are not followed, so that none can lead in a circle.
+The names of the folders around a file say which run it belongs to. Symbolic
+links to folders are not followed, to avoid cycles.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import NoReturn
 from normtest_tf import datasets, errors, normalization
 from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.published.tables import Condition, PublishedRun
-from normtest_tf.runs.record import is_accuracy
 from normtest_tf.system import files
+from normtest_tf.system.json_values import is_accuracy
 
 FILE = "best_results.json"
 EXAMPLE = '{"best_epoch": 41, "best_acc": 0.8847}, best_acc from 0 to 1'
@@ -33,7 +33,7 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
         folder: It need not exist.
 
     Returns:
-        The paths of files named `FILE`, sorted; without those above `MAX_BYTES`.
+        The paths of files named `FILE`, sorted, without those above `MAX_BYTES`.
 
     Raises:
         UsageError: If a folder or such a file can't be read.
@@ -66,7 +66,7 @@ def read(folder: pathlib.Path, paths: list[pathlib.Path]) -> list[PublishedRun]:
     """Reads the results of the PyTorch study's code.
 
     Args:
-        folder: The folder of all runs; its own name says nothing about them.
+        folder: The folder of all runs; its own name is ignored.
         paths: From `find(folder)`.
 
     Returns:
@@ -97,7 +97,7 @@ def _only_name(kind: str, names: list[str], text: str, path: pathlib.Path) -> st
     what = f"names several ({', '.join(sorted(found))})" if found else "names none"
     raise errors.UsageError(
         f"{path}: its folders should name one {kind}, but the path {text!r} {what}. "
-        f"Allowed: {', '.join(names)}, between any of / - _ and spaces"
+        f"Allowed: {', '.join(names)}, separated by /, -, _ or spaces"
     )
 
 
@@ -107,10 +107,10 @@ def names_in(text: str, names: list[str]) -> set[str]:
     Args:
         text: Words separated by `/`, `-`, `_` or spaces.
         names: What to look for. A separator inside a name may be missing or
-            another one, and there may be one before a number: `CIFAR-10` is cifar10.
+            different, and one may precede a number: `CIFAR-10` is cifar10.
 
     Returns:
-        The names that occur. Of names inside one another the longest counts:
+        The names that occur. Where names overlap, only the longest counts:
         `keras_resnet50` is not also resnet50.
     """
     by_letters = {_letters(name): name for name in names}

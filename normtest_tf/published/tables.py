@@ -1,18 +1,18 @@
-"""Published accuracies as a table: what they are of, and their values."""
+"""Published accuracies as a table: runs and their conditions."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import NamedTuple
 
-from normtest_tf.analysis import Cell
+from normtest_tf.runs import Cell
 
 
 class Condition(NamedTuple):
-    """What the runs that differ in nothing but chance have in common.
+    """What runs share that differ only by chance.
 
     Attributes:
-        dataset: The data set's name in paths of results.
+        dataset: The data set's name in result paths.
         model: A key of `backbones.ARCHITECTURES`.
         normalization: A key of `normalization.SETTINGS`.
     """

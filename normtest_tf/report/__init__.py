@@ -1,10 +1,10 @@
-"""A report's tables and words, as Markdown, HTML and CSV.
+"""A report's tables and text, as Markdown, HTML and CSV.
 
     content     everything that a report states, computed once
     rows        its tables as data
-    csv_files   these as CSV, in the words of version 0.1.0
+    csv_files   these as CSV, in the wording of version 0.1.0
     sections    pieces of Markdown made from the rows
-    document    report.md and the tables, put together and written
+    document    report.md and the tables, composed and written; the report's file names
     html_page   report.md as one self-contained page
     summary     one cell in a few lines, for a terminal
 

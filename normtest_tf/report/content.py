@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from normtest_tf.analysis import Cell, Results
 from normtest_tf.analysis.comparisons import Comparison, compare_all
+from normtest_tf.normalization import CONTROL
 from normtest_tf.published import PublishedTable
-from normtest_tf.published.editions import CONTROL, TREATMENT
+from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report import rows
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import Rule
@@ -22,7 +23,7 @@ class Content:
         results: The runs.
         rule: How to choose the epoch that the verdicts use.
         comparisons: Each setting against the control; empty if there are no pairs.
-        published: Published accuracies to set ours beside.
+        published: Published accuracies to compare with.
         accuracies: From `rows.accuracy_rows`.
         data_sets: From `rows.data_set_rows`.
         published_differences: From `rows.published_rows`.
@@ -36,15 +37,15 @@ class Content:
     data_sets: list[Row]
     published_differences: list[Row]
 
-    def published_beside(self, comparison: Comparison) -> dict[Cell, float]:
-        """Returns the published differences that belong beside a comparison.
+    def published_for(self, comparison: Comparison) -> dict[Cell, float]:
+        """Returns the published differences to show with a comparison.
 
         Args:
             comparison: One of `comparisons`.
 
         Returns:
-            Percentage points, for cells of the comparison; of several tables that
-            have a cell, the first counts. Empty for settings that the published
+            Percentage points, for cells of the comparison; if several tables have a
+            cell, the first wins. Empty for settings that the published
             runs don't compare.
         """
         if (comparison.treatment, comparison.control) != (TREATMENT, CONTROL):
@@ -69,7 +70,7 @@ def gather(
         results: The runs.
         rule: How to choose the epoch that the verdicts use.
         margin: The smallest difference that matters, in percentage points.
-        published: Published accuracies to set ours beside.
+        published: Published accuracies to compare with.
 
     Returns:
         What `document` writes down and the figures show.

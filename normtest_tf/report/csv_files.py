@@ -1,7 +1,7 @@
-"""The report's CSV files, in the words of version 0.1.0.
+"""The report's CSV files, in the wording of version 0.1.0.
 
-Programs read them. Their column names and the wording of their cells therefore stay
-what version 0.1.0 wrote, while what people read moves on: this module translates.
+Scripts read them, so their column names and wording are frozen as of 0.1.0; this
+module translates the current wording back.
 """
 
 from __future__ import annotations

@@ -1,43 +1,48 @@
-"""A report put together: tables in files of their own, and the text around them."""
+"""A report composed: its tables in files of their own, and the text around them."""
 
 from __future__ import annotations
 
 import pathlib
 
 from normtest_tf.normalization import CONTROL
-from normtest_tf.published.editions import CONTROL as PUBLISHED_CONTROL
-from normtest_tf.published.editions import TREATMENT as PUBLISHED_TREATMENT
+from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report import csv_files, rows, sections
 from normtest_tf.report.content import Content
 from normtest_tf.report.html_page import to_html
 from normtest_tf.system import files
 
+TEXT = "report.md"
+PAGE = "report.html"
+TABLE1 = "table1.md"
+TABLE1_CSV = "table1.csv"
+DATA_SETS_CSV = "data_sets.csv"
+EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
 # The figures that the text shows, each as .png and as .svg; `plots.report` draws them.
 ACCURACY_FIGURE = "figure1"
 EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
 
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
-    """Writes a report's tables and text, `report.html` last.
+    """Writes a report's tables and text, `PAGE` last.
 
     Args:
         content: What the report states.
         out_dir: The folder to write to; the figures are there already.
-        command: The command that makes this report again.
+        command: The command that regenerates this report.
 
     Returns:
         The answer, in a paragraph of Markdown.
     """
-    csv_files.write(out_dir / "table1.csv", content.accuracies)
-    csv_files.write(out_dir / "data_sets.csv", content.data_sets)
+    csv_files.write(out_dir / TABLE1_CSV, content.accuracies)
+    csv_files.write(out_dir / DATA_SETS_CSV, content.data_sets)
     if content.comparisons:
         effects = rows.effect_rows(content.comparisons)
-        csv_files.write(out_dir / "effects.csv", effects)
+        csv_files.write(out_dir / EFFECTS_CSV, effects)
     table1 = sections.table1(content.accuracies, content.rule)
-    files.write_text(out_dir / "table1.md", f"{table1}\n")
+    files.write_text(out_dir / TABLE1, f"{table1}\n")
     text = to_markdown(content, command)
-    files.write_text(out_dir / "report.md", text)
-    files.write_text(out_dir / "report.html", to_html(text, out_dir))
+    files.write_text(out_dir / TEXT, text)
+    files.write_text(out_dir / PAGE, to_html(text, out_dir))
     return answer(content)
 
 
@@ -56,10 +61,10 @@ def to_markdown(content: Content, command: str) -> str:
 
     Args:
         content: What the report states.
-        command: The command that makes this report again.
+        command: The command that regenerates this report.
 
     Returns:
-        Markdown that refers to the figures beside it.
+        Markdown that refers to the figures in the same folder.
     """
     parts = [
         "# Which statistics should normalise the inputs?",
@@ -110,7 +115,7 @@ def _accuracies(content: Content) -> list[str]:
         "test epoch, so they are compared with the mean of our best test epochs. "
         "Compare recipes (below) first: where they differ, the published values are "
         "for orientation only.",
-        "### By rule of choosing the epoch",
+        "### By rule for choosing the epoch",
         sections.rules_table(content.accuracies),
         "The best epoch on the test images is the published rule; choosing on the "
         "test set biases it upwards.",
@@ -123,11 +128,12 @@ def _accuracies(content: Content) -> list[str]:
 def _data_sets(content: Content) -> list[str]:
     """Returns the section on data sets."""
     return [
-        "## Data sets, and what the networks see of them",
+        "## Data sets and their statistics after normalization",
         sections.data_table(content.data_sets),
         "Mean and standard deviation of the training images' channels (red, green, "
         "blue) after normalization, pooled over pixels; a dash where a setting has no "
-        "constants or the images were not measured. A pixel x, from 0 to 1, becomes",
+        "constants or no run measured the images. Each setting maps a pixel x in "
+        "[0, 1] to:",
         sections.settings_list(content.data_sets),
     ]
 
@@ -140,7 +146,7 @@ def _published(content: Content) -> list[str]:
     return [
         "## What the published single runs show",
         sections.published_table(content.published_differences),
-        f"Differences {PUBLISHED_TREATMENT} - {PUBLISHED_CONTROL} in percentage "
-        "points, at the best test epoch.",
+        f"Differences {TREATMENT} - {CONTROL} in percentage points, at the best test "
+        "epoch.",
         "\n".join(sources),
     ]

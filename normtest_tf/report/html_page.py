@@ -1,4 +1,4 @@
-"""A report as one self-contained page."""
+"""A report as a self-contained page."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ code { background: #f3f3f3; padding: 0 0.2em; }
 
 
 def to_html(text: str, folder: pathlib.Path) -> str:
-    """Turns a report into one self-contained page.
+    """Turns a report into a self-contained page.
 
     Args:
         text: Markdown. Its images name PNG files in `folder`; each has an SVG file
-            of the same name beside it, which the page shows.
+            of the same name next to it, which the page shows.
         folder: Where the images are.
 
     Returns:

@@ -1,7 +1,7 @@
 """The tables of a report as data: accuracies, effects, data sets, published numbers.
 
 Each is a list of dicts, one per row, with accuracies in percent and differences in
-percentage points. Both the CSV files and what people read are made from these rows.
+percentage points. The CSV files and the Markdown tables are both made from these rows.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from normtest_tf.analysis import Cell, Results, Run, effects, verdicts
 from normtest_tf.analysis.comparisons import Comparison, test_set_error
 from normtest_tf.datasets import DATASETS
-from normtest_tf.normalization import Setting
+from normtest_tf.normalization import CONTROL, Setting
 from normtest_tf.published import Condition, PublishedTable
-from normtest_tf.published.editions import CONTROL, TREATMENT
+from normtest_tf.published.editions import TREATMENT
 from normtest_tf.runs import RULES, Rule
 from normtest_tf.runs.history import BEST_TEST
 
@@ -36,13 +36,13 @@ def accuracy_rows(
 
     Args:
         results: The runs.
-        rule: The rule that decides which setting is `best` in its cell.
-        published: Published accuracies; the first table that has a condition counts.
+        rule: The rule that determines which setting is `best` in its cell.
+        published: Published accuracies; the first table with a condition wins.
 
     Returns:
         Rows with `n` and, by each rule, mean, sd and the ends of the 95% t interval;
-        where there is a published accuracy, also the difference between our mean by
-        the same rule, the best test epoch, and that.
+        where there is a published accuracy, also our mean at the best test epoch, the
+        published rule, minus that.
     """
     rows = []
     for cell in results.cells:
@@ -152,7 +152,7 @@ def _effect_row(cell: Cell, judgement: verdicts.Judgement) -> Row:
         "sign_flip_p": judgement.sign_flip_p_value,
         "equivalence_p": judgement.equivalence_test.p_value,
         "equivalence_p_holm": judgement.equivalence_test.adjusted,
-        "pairs_needed": judgement.seeds_needed,
+        "pairs_needed": judgement.pairs_needed,
         "verdict": judgement.verdict.kind,
         "in_words": judgement.verdict.text,
     }
@@ -168,7 +168,7 @@ def _ends(name: str, low: float, high: float) -> Row:
 
 
 def data_set_rows(results: Results) -> list[Row]:
-    """Returns what each data set is, and what a network sees of it.
+    """Describes each data set, with its channel statistics after normalization.
 
     Args:
         results: The runs.
@@ -258,11 +258,11 @@ def published_rows(published: Sequence[PublishedTable], results: Results) -> lis
 
     Args:
         published: Published accuracies.
-        results: Our runs, to set our difference beside the published one.
+        results: Our runs, for our difference next to the published one.
 
     Returns:
         Rows with the published difference in points, the same in words with its
-        test-set error, and ours by the same rule, the best test epoch.
+        test-set error, and ours at the best test epoch, the published rule.
     """
     rows = []
     for table in published:
@@ -286,7 +286,7 @@ def published_rows(published: Sequence[PublishedTable], results: Results) -> lis
 
 
 def _in_words(dataset: str, treated: Sequence[float], control: Sequence[float]) -> str:
-    """Returns what a pair of single runs on a whole test set shows, else nothing."""
+    """Words the difference of two single runs on a whole test set; else empty."""
     if len(treated) != 1 or len(control) != 1 or dataset not in DATASETS:
         return ""
     examples = DATASETS[dataset].test_examples

@@ -1,4 +1,4 @@
-"""Pieces of a report, each a piece of Markdown made from results or rows."""
+"""Sections of a report: Markdown made from results or rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from normtest_tf.text import duration, markdown_table, signed
 
 
 def answer(comparison: Comparison) -> str:
-    """Sums a comparison up in a paragraph.
+    """Summarises a comparison in a paragraph.
 
     Args:
         comparison: Of two settings over all cells.
@@ -27,7 +27,7 @@ def answer(comparison: Comparison) -> str:
             f" on average over {over.n} cells (data set and model). The 95% interval "
             f"over cells is {signed(over.low)} to {signed(over.high)}; the bootstrap "
             f"over cells and seeds gives {signed(pooled.low)} to {signed(pooled.high)} "
-            "(too narrow for fewer than about 15 cells)"
+            "(too narrow with fewer than about 15 cells)"
         )
     return f"{text}. Verdicts by cell: {_verdict_counts(comparison)}."
 
@@ -73,7 +73,7 @@ def verdict_table(comparison: Comparison) -> str:
 
 
 def table1(rows: Sequence[Row], rule: Rule) -> str:
-    """Lays accuracies out as the PyTorch study does: settings down, models across.
+    """Lays out accuracies as the PyTorch study does: settings down, models across.
 
     Args:
         rows: From `rows.accuracy_rows`.
@@ -124,7 +124,7 @@ def _mean(row: Row, rule: Rule) -> str:
 
 
 def rules_table(rows: Sequence[Row]) -> str:
-    """Sets the rules of choosing an epoch side by side, setting by setting."""
+    """Compares the rules for choosing an epoch, setting by setting."""
     header = ("data set", "model", "setting", *(rule.title for rule in RULES.values()))
     body = [
         (
@@ -139,7 +139,7 @@ def rules_table(rows: Sequence[Row]) -> str:
 
 
 def data_table(rows: Sequence[Row]) -> str:
-    """Shows what the data sets are and what the networks see of them."""
+    """Lists the data sets with their channel statistics after normalization."""
     header = ("data set", "images", "classes", "size", "setting", "models")
     body = []
     for row in rows:
@@ -179,7 +179,7 @@ def settings_list(rows: Sequence[Row]) -> str:
 
 
 def published_table(rows: Sequence[Row]) -> str:
-    """Lists the published differences with what a single run leaves open."""
+    """Lists the published differences with their test-set error."""
     header = ("published in", "data set", "model", "published difference", "ours")
     body = []
     for row in rows:
@@ -221,7 +221,7 @@ def how(results: Results) -> str:
 
 
 def _recipes(results: Results) -> list[str]:
-    """Returns a line for each distinct recipe, with the models that it holds for."""
+    """Returns a line for each distinct recipe, with the models it applies to."""
     groups: dict[str, list[str]] = {}
     for run in results.runs:
         requested, resolved = run.config.requested, run.config.resolved

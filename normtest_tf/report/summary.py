@@ -1,4 +1,4 @@
-"""One cell in a few lines of text: every pair, and what they show."""
+"""One cell in a few lines of text: its pairs and their verdict."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pair_table(results: Results, comparison: Comparison, cell: Cell) -> str:
 
 
 def sentence(comparison: Comparison, cell: Cell) -> str:
-    """Says what a cell's pairs show, in two lines: mean and interval, then verdict.
+    """Summarises a cell's pairs in two lines: mean and interval, then verdict.
 
     Args:
         comparison: Of two settings.

@@ -50,7 +50,7 @@ def test_every_setting_is_compared_with_the_control(tmp_path):
     ]
 
 
-def test_rules_differ(tmp_path):
+def test_each_rule_compares_its_own_epochs(tmp_path):
     for seed in range(3):
         for setting, best, best_validation in (
             ("finetune", 0.9, 0.85),

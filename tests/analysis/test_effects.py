@@ -12,7 +12,7 @@ def three_errors(probability, trials):
     return 3 * math.sqrt(probability * (1 - probability) / trials)
 
 
-def test_estimate_by_hand():
+def test_an_estimate_equals_one_computed_by_hand():
     # Differences 1, 2, 3: mean 2, sd 1, t(0.975, 2) = 4.30265.
     effect = effects.estimate_mean([1, 2, 3])
     assert (effect.n, effect.mean, effect.sd) == (3, 2, 1)
@@ -23,7 +23,7 @@ def test_estimate_by_hand():
     assert not effect.is_decided
 
 
-def test_estimate_equals_scipys_paired_t_interval():
+def test_an_estimate_equals_scipys_paired_t_interval():
     rng = np.random.default_rng(0)
     treatment, control = rng.normal(size=(2, 9))
     expected = stats.ttest_rel(treatment, control).confidence_interval(0.9)
@@ -52,11 +52,11 @@ def test_intervals_cover_the_truth_as_often_as_they_say(pairs):
     assert covered / 2000 == pytest.approx(0.95, abs=three_errors(0.95, 2000))
 
 
-def test_binomial_standard_error():
+def test_the_binomial_standard_error_equals_one_computed_by_hand():
     assert effects.binomial_standard_error(0.9, 10_000) == pytest.approx(0.003)
 
 
-def test_bootstrap_interval_comes_near_the_t_interval():
+def test_the_bootstrap_interval_is_close_to_the_t_interval():
     values = np.random.default_rng(3).normal(1, 2, 200)
     effect = effects.estimate_mean(values)
     low, high = effects.bootstrap_interval(values)
@@ -65,7 +65,7 @@ def test_bootstrap_interval_comes_near_the_t_interval():
     assert effects.bootstrap_interval([1.0, 1.0]) == (1.0, 1.0)
 
 
-def test_pooled_effect_by_hand():
+def test_a_pooled_effect_equals_one_computed_by_hand():
     # Means of cells 1 and 4; two draws of two cells: 1, 2.5 (twice as often) or 4.
     pooled = effects.pooled_effect([[1, 1, 1], [4]], confidence=0.2)
     assert (pooled.mean, pooled.cells, pooled.pairs) == (2.5, 2, 4)
@@ -74,7 +74,7 @@ def test_pooled_effect_by_hand():
     assert (wide.low, wide.high) == (1, 4)
 
 
-def test_pooled_effect_equals_a_bootstrap_in_plain_loops():
+def test_a_pooled_effect_equals_a_bootstrap_in_plain_loops():
     rng = np.random.default_rng(8)
     cells = [np.array([-1, 1]), rng.normal(0.1, 0.4, 9), rng.normal(0.2, 0.4, 5)]
     means = []
@@ -111,7 +111,7 @@ def test_cells_must_hold_pairs(function, cells):
 
 
 @pytest.mark.parametrize("number", [4, 8, 16])
-def test_coverage_of_the_two_intervals_over_cells(number):
+def test_intervals_over_cells_cover_the_truth_as_often_as_documented(number):
     studies = 600
     rng = np.random.default_rng(10)
     bootstrap = student = 0

@@ -8,7 +8,7 @@ from normtest_tf.analysis import power, significance
 
 
 @pytest.mark.parametrize("difference", [0.5, 0.3, 0.2])
-def test_pairs_needed_by_simulation(difference):
+def test_the_pairs_needed_have_the_power_in_simulations(difference):
     needed = power.pairs_needed(sd=0.44, difference=difference)
 
     def detected(pairs):
@@ -19,7 +19,7 @@ def test_pairs_needed_by_simulation(difference):
     assert detected(needed - 1) < 0.82
 
 
-def test_pairs_needed_where_the_noncentral_t_of_scipy_is_nan():
+def test_pairs_needed_are_found_where_scipys_noncentral_t_is_nan():
     # scipy.stats.nct.cdf(-12.7, 1, 8) is NaN. The power at 2 pairs is 0.47.
     assert power.pairs_needed(sd=1, difference=8 / math.sqrt(2)) == 3
 

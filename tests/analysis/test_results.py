@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.analysis import results
+from normtest_tf.analysis import Cell, results
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.runs import RULES, RunName
 from normtest_tf.runs.history import BEST_VALIDATION, FINAL
@@ -19,7 +19,7 @@ def test_runs_are_sorted_and_paired_by_seed(tmp_path):
     write_run(tmp_path, normalization="finetune", seed=3, final=0.9)
     found = results.read(tmp_path)
     (cell,) = found.cells
-    assert cell == results.Cell(dataset="cifar10", model="resnet18")
+    assert cell == Cell(dataset="cifar10", model="resnet18")
     assert found.settings == ["finetune", "pretrain"]
     assert [run.name.seed for run in found.runs_of(cell, "pretrain")] == [2, 10]
     differences = found.paired_differences(cell, "finetune", "pretrain", FINAL)
@@ -30,7 +30,7 @@ def test_runs_are_sorted_and_paired_by_seed(tmp_path):
     )
 
 
-def test_what_is_missing_is_reported_with_the_reason(tmp_path):
+def test_missing_runs_are_reported_with_the_reason(tmp_path):
     write_run(tmp_path, normalization="pretrain", seed=1)
     write_run(tmp_path, normalization="finetune", seed=2)
     broken = write_run(tmp_path, normalization="finetune", seed=1)
@@ -59,7 +59,7 @@ def test_runs_of_different_recipes_are_not_pooled(tmp_path, changed):
     assert len(results.read(tmp_path / "other").cells) == 2
 
 
-def test_unusable_folders(tmp_path):
+def test_folders_without_readable_results_are_refused(tmp_path):
     for name in ("missing", "x" * 5000):
         with pytest.raises(errors.UsageError, match="is not a folder"):
             results.read(tmp_path / name)
@@ -74,7 +74,7 @@ def test_unusable_folders(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "epoch\n", "epoch,test_accuracy\n1,many\n"])
-def test_unusable_history(tmp_path, text):
+def test_a_history_without_test_accuracies_is_refused(tmp_path, text):
     (write_run(tmp_path) / "history.csv").write_text(text)
     with pytest.raises(errors.UsageError, match=r"history\.csv"):
         results.read(tmp_path)
@@ -95,7 +95,7 @@ def test_old_and_new_runs_of_one_recipe_are_compared(tmp_path):
     assert len(results.read(tmp_path).runs) == 2
 
 
-def test_rules_need_their_accuracy(tmp_path):
+def test_a_rule_needs_runs_with_its_accuracy(tmp_path):
     write_run(tmp_path)
     found = results.read(tmp_path)
     results.check_rule(found, FINAL)

@@ -12,7 +12,7 @@ def three_errors(probability, trials):
     return 3 * math.sqrt(probability * (1 - probability) / trials)
 
 
-def test_t_p_value_by_hand():
+def test_the_t_test_equals_one_computed_by_hand():
     # Differences 1, 2, 3: t = 2 sqrt(3); two degrees of freedom have a closed form.
     t = 2 * math.sqrt(3)
     expected = 1 - t / math.sqrt(2 + t**2)
@@ -39,7 +39,7 @@ def test_tests_hold_their_level():
     )
 
 
-def test_sign_flips_by_hand():
+def test_sign_flips_equal_patterns_counted_by_hand():
     # Of the 8 sign patterns only +++ and --- have a mean of 2 or more in size.
     assert significance.sign_flip_p_value([1, 2, 3]) == pytest.approx(2 / 8)
     # -1 + 2 + 3: also reached or passed by +++ and the two mirror images.
@@ -47,7 +47,7 @@ def test_sign_flips_by_hand():
 
 
 @pytest.mark.parametrize("pairs", [2, 5, 13])
-def test_sign_flips_equal_scipys(pairs):
+def test_sign_flips_equal_scipys_permutation_test(pairs):
     # Rounded, so that many patterns tie with the observed one.
     values = np.random.default_rng(2).normal(0.2, 0.4, pairs).round(1)
     expected = stats.permutation_test(
@@ -68,7 +68,7 @@ def test_sign_flips_of_signs_are_the_binomial_test():
     assert drawn == significance.sign_flip_p_value(signs)
 
 
-def test_holm_by_hand():
+def test_holm_equals_an_adjustment_by_hand():
     # Sorted 0.01, 0.02, 0.04: times 3, 2, 1, never decreasing.
     np.testing.assert_allclose(
         significance.holm([0.04, 0.01, 0.02]), [0.04, 0.03, 0.04]
@@ -119,7 +119,7 @@ def test_one_pair_has_no_p_value_and_no_bootstrap():
         lambda differences: significance.equivalence_p_value(differences, 0.5),
     ],
 )
-def test_no_pairs(function):
+def test_no_pairs_are_refused(function):
     with pytest.raises(ValueError, match="at least one pair"):
         function([])
 
@@ -136,7 +136,7 @@ def test_equal_differences_leave_no_doubt(values):
     assert significance.sign_flip_p_value(values) == 2 / 2 ** len(values)
 
 
-def test_no_difference_in_any_pair():
+def test_pairs_without_a_difference_leave_no_doubt():
     assert significance.paired_t_p_value([0, 0]) == 1
     assert significance.sign_flip_p_value([0, 0]) == 1
     assert significance.equivalence_p_value([0, 0], 0.5) == 0

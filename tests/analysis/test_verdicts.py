@@ -38,14 +38,14 @@ def test_the_better_setting_is_named():
     assert verdict == verdicts.Verdict("b better", "b better by 0.80 ± 0.21 points")
 
 
-def test_better_but_by_less_than_the_margin():
+def test_a_setting_can_be_better_by_less_than_the_margin():
     [verdict] = judge(normal_scores(-0.12, 0.1, 20))
     assert verdict.kind == "pretrain better"
     expected = "pretrain better by 0.12 ± 0.05 points, which is less than 0.5"
     assert verdict.text == expected
 
 
-def test_no_difference():
+def test_differences_within_the_margin_count_as_none():
     [verdict] = judge(normal_scores(0.05, 0.44, 20))
     assert verdict.kind == verdicts.NO_DIFFERENCE
     expected = "no difference larger than 0.5 points (difference +0.05 ± 0.21)"
@@ -54,7 +54,7 @@ def test_no_difference():
     assert verdict.text.endswith("larger than 0.4 points (difference +0.00 ± 0.21)")
 
 
-def test_undecided_says_how_many_more_seeds():
+def test_an_undecided_verdict_says_how_many_more_seeds_it_takes():
     needed = power.pairs_needed(0.44, 0.5)
     [verdict] = judge(normal_scores(0.3, 0.44, 5))
     assert verdict.kind == verdicts.UNDECIDED
@@ -66,7 +66,7 @@ def test_undecided_says_how_many_more_seeds():
     assert "; 1 more seed would detect" in verdict.text
 
 
-def test_undecided_with_seeds_enough():
+def test_an_undecided_verdict_says_when_the_seeds_were_enough():
     [verdict] = judge(normal_scores(-0.28, 0.6, 15))
     assert verdict == verdicts.Verdict(
         verdicts.UNDECIDED,
@@ -76,7 +76,7 @@ def test_undecided_with_seeds_enough():
 
 
 @pytest.mark.parametrize(("mean", "kind"), [(0.45, "finetune better"), (0, None)])
-def test_undecided_only_because_of_the_family(mean, kind):
+def test_a_large_family_leaves_a_conclusive_cell_undecided(mean, kind):
     cell = normal_scores(mean, SD, 8)
     noise = normal_scores(0.25, 1, 5)
     [alone] = judge(cell)
@@ -95,7 +95,7 @@ def test_single_runs_are_not_tested_and_do_not_count_in_the_family():
         verdicts.SINGLE_RUN,
         "a single pair of runs can't separate a difference from chance",
     )
-    assert one.seeds_needed is None
+    assert one.pairs_needed is None
     assert math.isnan(one.t_test.adjusted)
     assert judgements["a", "b"] == judge_family({0: cell})[0]
 
@@ -107,7 +107,7 @@ def test_a_judgement_holds_the_numbers():
     assert judged["a"].bootstrap == effects.bootstrap_interval(cells["a"], 0.9)
     assert judged["a"].sign_flip_p_value == 2 / 16
     sd = np.std(cells["a"], ddof=1)
-    assert judged["a"].seeds_needed == power.pairs_needed(sd, 0.7, level=0.1 / 3)
+    assert judged["a"].pairs_needed == power.pairs_needed(sd, 0.7, level=0.1 / 3)
     t = [stats.ttest_1samp(cells[key], 0).pvalue for key in "ab"]
     assert [judged[key].t_test.p_value for key in "abc"] == pytest.approx([*t, 0])
     adjusted = [2 * t[0], max(2 * t[0], t[1]), 0]
@@ -115,7 +115,7 @@ def test_a_judgement_holds_the_numbers():
     assert judged["c"].equivalence_test.adjusted == 0
 
 
-def test_equal_differences():
+def test_equal_differences_are_judged():
     zero, same = judge([0.0, 0.0], [-0.1] * 3)
     expected = "no difference larger than 0.5 points (difference +0.00 ± 0.00)"
     assert zero.text == expected
@@ -123,7 +123,7 @@ def test_equal_differences():
     assert same.text == expected
 
 
-def test_families_that_cannot_be_judged():
+def test_families_without_pairs_or_margin_are_refused():
     assert judge_family({}) == {}
     with pytest.raises(ValueError, match="at least one pair"):
         judge_family({"a": []})
@@ -131,7 +131,7 @@ def test_families_that_cannot_be_judged():
         judge_family({"a": [1.0, 2.0]}, margin=0)
 
 
-def test_single_runs_are_set_beside_the_error_of_the_test_set():
+def test_single_runs_are_compared_with_the_test_set_error():
     # 0.9: 0.3 points on 10,000 images; 0.8: 0.4 points; together 0.5.
     assert verdicts.single_run_text(0.9, 0.8, 10_000) == (
         "+10.00 points; the test set alone gives a standard error of up to 0.50"
@@ -159,7 +159,7 @@ def simulate(planted, pairs, seed):
 
 @pytest.fixture
 def verdicts_only(monkeypatch):
-    """Skips what is slow and must not influence verdicts."""
+    """Skips slow computations that must not influence verdicts."""
     monkeypatch.setattr(effects, "bootstrap_interval", lambda *_: (math.nan,) * 2)
     monkeypatch.setattr(significance, "sign_flip_p_value", lambda _: math.nan)
 

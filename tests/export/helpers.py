@@ -38,7 +38,7 @@ def build(normalization, precision="float32", shape=SHAPE, classes=4):
         classifier.Task(shape, classes),
         seed=5,
         precision=precision,
-        notify=lambda sentence: None,  # The classifier of the weights is left out.
+        notify=lambda sentence: None,  # The weights' own head is left out.
     )
 
 
@@ -53,7 +53,7 @@ def outputs(model, images=IMAGES):
 
 
 def description(output="logits", precision="float32"):
-    """Returns the metadata of an export, as far as writing it depends on them."""
+    """Returns the parts of an export's metadata that its writers use."""
     return {
         "format": metadata.METADATA_FORMAT,
         "output": output,

@@ -1,4 +1,4 @@
-"""Formats: what they need, and where they may be written."""
+"""Formats: the packages they need, and where they may be written."""
 
 import dataclasses
 import pathlib
@@ -48,14 +48,16 @@ def test_a_file_is_replaced_only_when_asked_to(tmp_path):
         FORMATS["onnx"].check_path(path, overwrite=False)
     path.unlink()
     path.mkdir()
-    with pytest.raises(errors.UsageError, match="not an export to onnx"):
+    with pytest.raises(errors.UsageError, match="not an export with --format=onnx"):
         FORMATS["onnx"].check_path(path, overwrite=True)
 
 
 def test_a_folder_that_is_not_a_saved_model_is_never_replaced(tmp_path):
     entry = FORMATS["saved_model"]
     (tmp_path / "holidays.jpg").touch()
-    with pytest.raises(errors.UsageError, match="not an export to saved_model"):
+    with pytest.raises(
+        errors.UsageError, match="not an export with --format=saved_model"
+    ):
         entry.check_path(tmp_path, overwrite=True)
     (tmp_path / "saved_model.pb").touch()
     entry.check_path(tmp_path, overwrite=True)

@@ -80,7 +80,7 @@ def test_a_run_on_a_folder_is_described_without_its_path(folder_run):
         ("resolved", "class_names"),
     ],
 )
-def test_a_record_that_lacks_something_is_refused(part, name, tmp_path):
+def test_a_record_that_lacks_a_value_is_refused(part, name, tmp_path):
     folder = write_run(tmp_path)
     config = files.read_json(folder.config)
     del config[part][name]
@@ -106,7 +106,7 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path):
         ('{"format": 2}', "not metadata of format 1"),
     ],
 )
-def test_corrupt_metadata_are_refused(text, words, tmp_path):
+def test_corrupt_metadata_is_refused(text, words, tmp_path):
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(metadata.FILE_NAME, text)

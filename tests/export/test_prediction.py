@@ -50,7 +50,7 @@ def test_a_model_without_names_has_numbers(tmp_path):
     assert prediction.load(tmp_path / "model.keras").class_names == list("0123")
 
 
-def test_the_likeliest_classes_come_first():
+def test_the_most_likely_classes_come_first():
     classifier = prediction.Classifier(None, NAMES, has_softmax=True)
     row = np.array([0.125, 0.5, 0.0625, 0.3125])
     assert classifier.top(row, 2) == "bee 50.0%, dög 31.2%"
@@ -74,7 +74,7 @@ def test_models_that_do_not_classify_images_are_refused(tmp_path):
     with pytest.raises(errors.UsageError, match="computes features"):
         prediction.load(path)
     path = save_with_metadata(tmp_path / "n.keras", class_names=["one"])
-    with pytest.raises(errors.UsageError, match=r"4 outputs, .* name 1 classes"):
+    with pytest.raises(errors.UsageError, match=r"4 outputs, .* names 1 classes"):
         prediction.load(path)
     inputs = keras.Input((7,))
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "dense.keras")

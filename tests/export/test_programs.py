@@ -54,14 +54,17 @@ def test_export_writes_compares_and_does_not_replace(digits_run):
         (["--format=tflite"], "keras|saved_model|onnx|litert"),
         (["--probabilities", "--features"], "probabilities"),
         (["--output=model.h5"], "must end in .keras"),
-        (["--format=saved_model", "--output=."], "not an export to saved_model"),
+        (
+            ["--format=saved_model", "--output=."],
+            "not an export with --format=saved_model",
+        ),
         (["--output=/proc/x/y.keras"], "can't write"),
         (["--check_images=0"], "check_images"),
         (["--run_dir=missing"], "missing is not a folder"),
         (["--run_dir=."], "no finished run"),
     ],
 )
-def test_export_with_bad_flags(flags, words, digits_run, tmp_path):
+def test_export_refuses_bad_flags(flags, words, digits_run, tmp_path):
     result = run("export", f"--run_dir={digits_run}", *flags, cwd=tmp_path)
     assert_refused(result, words)
     assert list(tmp_path.iterdir()) == []
@@ -70,7 +73,7 @@ def test_export_with_bad_flags(flags, words, digits_run, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"), [(None, "is missing"), (b"half", "can't load")]
 )
-def test_export_of_a_missing_or_corrupt_model(content, words, tmp_path):
+def test_export_refuses_a_missing_or_corrupt_model(content, words, tmp_path):
     folder = write_run(tmp_path)
     if content:
         folder.model.write_bytes(content)
@@ -147,7 +150,7 @@ def test_predict_names_each_bad_file_and_classifies_the_others(small_run, images
         (["--model=text.keras", "--top=0", "image.png"], "top"),
     ],
 )
-def test_predict_with_bad_input(flags, words, tmp_path):
+def test_predict_refuses_bad_input(flags, words, tmp_path):
     (tmp_path / "text.keras").write_text("no model")
     (tmp_path / "text.h5").write_text("no model")
     with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:

@@ -88,7 +88,7 @@ def test_a_deviation_counts_and_measures():
     )
     assert deviation.relative == 0.25
     assert not deviation.is_tolerable
-    assert "on 3 images; 1 of them with a different largest output" in str(deviation)
+    assert "on 3 images; 1 of them with a different top output" in str(deviation)
 
 
 def test_nan_is_not_tolerable():

@@ -132,7 +132,7 @@ def test_every_setting_agrees_on_pixels_alone(written, models, tmp_path):
     assert_close(logits, outputs(small_model()))
 
 
-def test_metadata_are_in_the_export_and_readable_without_this_package(written):
+def test_the_metadata_is_in_the_export_and_readable_without_this_package(written):
     format_name, paths = written
     for path, output in [(paths["finetune"], "logits"), (paths[FEATURES], FEATURES)]:
         assert READERS[format_name](path) == description(output)
@@ -167,7 +167,7 @@ READERS = {
 }
 
 
-def test_the_metadata_of_a_file_are_read_back(tmp_path):
+def test_the_metadata_of_a_file_is_read_back(tmp_path):
     path = tmp_path / "model.keras"
     writers.write(small_model(), path, "keras", description())
     assert metadata.read_from_archive(path)["class_names"] == NAMES

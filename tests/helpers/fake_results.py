@@ -1,10 +1,10 @@
-"""Results folders as runs leave them, with accuracies that a test chooses."""
+"""Results folders like those of real runs, with accuracies chosen by a test."""
 
 import json
 
 import numpy as np
 
-from normtest_tf.analysis import Cell
+from normtest_tf.runs import Cell
 from tests.helpers.records import ENVIRONMENT
 
 EPOCHS = 3
@@ -25,7 +25,7 @@ HISTORY = (
 
 
 def statistics(setting):
-    """Returns what `config.json` holds of a setting's constants."""
+    """Returns a setting's constants as `config.json` holds them."""
     if setting not in MEAN_AND_STD:
         return None
     mean, std = MEAN_AND_STD[setting]
@@ -47,13 +47,16 @@ def write_run(
     """Writes one finished run; returns its folder.
 
     Args:
-        results_dir: Where.
-        dataset: The data set's name in paths; model, normalization and seed likewise.
+        results_dir: Where to write it.
+        dataset: The data set's name in paths.
+        model: The network's name.
+        normalization: The setting's name.
+        seed: The seed.
         final: The test accuracy after the last epoch.
         best: The best test accuracy. Default: 0.01 more.
         best_validation: The test accuracy of the best validation epoch, if any.
-        former: Whether the run is one of version 0.1.0.
-        **requested: Further values of the configuration.
+        former: Whether version 0.1.0 wrote the run.
+        **requested: Further configuration values.
     """
     folder = results_dir / dataset / f"{model}-{normalization}" / f"seed-{seed}"
     folder.mkdir(parents=True)
@@ -78,52 +81,52 @@ def write_json(path, values):
     path.write_text(json.dumps(values, indent=2) + "\n")
 
 
+REQUESTED = {
+    "weights": None,
+    "image_size": None,
+    "train_examples": None,
+    "test_examples": None,
+    "validation_examples": 0,
+    "pretrain_mean": None,
+    "pretrain_std": None,
+    "epochs": EPOCHS,
+    "batch_size": 256,
+    "learning_rate": 0.001,
+    "precision": "auto",
+    "keep": "final",
+}
+RESOLVED = {
+    "weights": "tv_in1k",
+    "weights_sha256": None,
+    "pretraining": {
+        "origin": "timm",
+        "trained_on": "ImageNet-1k",
+        "statistics": statistics("pretrain"),
+        "channel_order": "rgb",
+        "licence": "unknown",
+        "url": "",
+        "input_size": 224,
+    },
+    "precision": "float32",
+    "data_seed": 1,
+    "model_seed": 2,
+    "train_examples": 50_000,
+    "test_examples": 10_000,
+    "validation_examples": 0,
+    "image_shape": [32, 32, 3],
+    "class_names": [str(number) for number in range(10)],
+    "parameters": 11_181_642,
+    "jit_compile": False,
+}
+
+
 def config(asked, former):
-    """Returns a complete `config.json`; the earliest runs were without a flag."""
-    requested = {
-        "weights": None,
-        "image_size": None,
-        "train_examples": None,
-        "test_examples": None,
-        "validation_examples": 0,
-        "pretrain_mean": None,
-        "pretrain_std": None,
-        "epochs": EPOCHS,
-        "batch_size": 256,
-        "learning_rate": 0.001,
-        "precision": "auto",
-        "keep": "final",
-        **({} if former else {"deterministic": False}),
-        **asked,
-    }
-    resolved = {
-        "weights": "tv_in1k",
-        "weights_sha256": None,
-        "pretraining": {
-            "origin": "timm",
-            "trained_on": "ImageNet-1k",
-            "statistics": statistics("pretrain"),
-            "channel_order": "rgb",
-            "licence": "unknown",
-            "url": "",
-            "input_size": 224,
-        },
-        "statistics": statistics(asked["normalization"]),
-        "precision": "float32",
-        "data_seed": 1,
-        "model_seed": 2,
-        "train_examples": 50_000,
-        "test_examples": 10_000,
-        "validation_examples": 0,
-        "image_shape": [32, 32, 3],
-        "class_names": [str(number) for number in range(10)],
-        "parameters": 11_181_642,
-        "jit_compile": False,
-    }
+    """Returns a complete `config.json`; the earliest runs lacked a flag."""
+    flag = {} if former else {"deterministic": False}
     return {
         "format": 1,
-        "requested": requested,
-        "resolved": resolved,
+        "requested": REQUESTED | flag | asked,
+        "resolved": RESOLVED | {"statistics": statistics(asked["normalization"])},
         "data_fingerprint": "abc",
         "environment": ENVIRONMENT,
     }

@@ -32,7 +32,7 @@ def published_differences(name):
 @pytest.mark.parametrize(
     ("edition", "dataset", "model", "setting", "value"), ACCURACIES
 )
-def test_published_accuracies(edition, dataset, model, setting, value):
+def test_accuracies_equal_the_published_ones(edition, dataset, model, setting, value):
     assert published.load(edition).accuracies[dataset, model, setting] == [value]
 
 
@@ -58,7 +58,7 @@ def test_editions_name_their_weaknesses():
 
 
 def test_no_published_difference_stands_out():
-    """The later table's 16 differences are no further from 0 than chance takes them."""
+    """The later table's 16 differences are no further from 0 than chance explains."""
     found = np.array(list(published_differences("extended_table3").values()))
     assert len(found) == 16
     mean, sd = found.mean(), found.std(ddof=1)
@@ -68,7 +68,7 @@ def test_no_published_difference_stands_out():
     assert np.sum(found > 0) == 9
 
 
-def test_differences_of_the_first_edition():
+def test_the_first_edition_has_the_published_differences():
     found = published_differences("seed_table1")
     assert len(found) == 8
     assert found["cifar10", "resnet18"] == pytest.approx(0.50)
@@ -84,7 +84,7 @@ def test_cells_without_control_have_no_difference(tmp_path):
     }
 
 
-def test_results_of_this_package(tmp_path):
+def test_results_of_this_package_are_read(tmp_path):
     for seed, best in ((10, 0.75), (2, 0.625)):
         write_run(tmp_path, seed=seed, best=best, final=best - 0.25)
     write_run(tmp_path, "folder-cats", "keras_resnet50", "pretrain", best=0.5)
@@ -102,7 +102,7 @@ def test_results_of_this_package(tmp_path):
         (("cifar10", "resnet18", "finetuned"), "'finetuned'. Did you mean"),
     ],
 )
-def test_results_under_unknown_names(tmp_path, names, word):
+def test_results_under_unknown_names_are_refused(tmp_path, names, word):
     folder = write_run(tmp_path, *names)
     with pytest.raises(errors.UsageError) as caught:
         published.load(tmp_path)
@@ -110,7 +110,7 @@ def test_results_under_unknown_names(tmp_path, names, word):
     assert str(folder) in str(caught.value)
 
 
-def test_neither_an_edition_nor_results(tmp_path):
+def test_anything_but_an_edition_or_results_is_refused(tmp_path):
     write_run(tmp_path / "deeper" / "and" / "deeper")
     (tmp_path / "file").touch()
     for name in ("seed_table2", tmp_path, tmp_path / "file", "~nobody/x", "x" * 5000):
@@ -120,7 +120,7 @@ def test_neither_an_edition_nor_results(tmp_path):
             assert word in str(caught.value)
 
 
-def test_both_kinds_of_results(tmp_path):
+def test_a_folder_with_both_kinds_of_results_is_refused(tmp_path):
     write_pytorch_result(tmp_path, "cifar10/resnet18/finetune")
     write_run(tmp_path)
     with pytest.raises(errors.UsageError, match="two kinds"):

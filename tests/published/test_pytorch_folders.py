@@ -30,13 +30,13 @@ from tests.published.helpers import write, write_pytorch_result
         ),
     ],
 )
-def test_a_tree_of_the_write_pytorch_result(tmp_path, folder, cell):
+def test_a_folder_names_its_data_set_model_and_setting(tmp_path, folder, cell):
     write_pytorch_result(tmp_path / "saved_model", folder, 0.875)
     table = published.load(str(tmp_path / "saved_model"))
     assert table.accuracies == {cell: [0.875]}
 
 
-def test_several_runs_of_a_condition(tmp_path):
+def test_several_runs_of_a_condition_are_read(tmp_path):
     for seed, accuracy in ((1, 0.1), (2, 0.2), (3, 1)):
         write_pytorch_result(
             tmp_path, f"cifar10/resnet18/finetune/seed{seed}", accuracy
@@ -63,7 +63,7 @@ def test_names_are_whole_words(text, found):
     assert pytorch_folders.names_in(text, names) == found
 
 
-def test_of_names_inside_one_another_the_longest_counts():
+def test_only_the_longest_of_overlapping_names_counts():
     names = ["svhn", "svhn_cropped", "cropped"]
     assert pytorch_folders.names_in("svhn-cropped/x", names) == {"svhn_cropped"}
     assert pytorch_folders.names_in("svhn-crop", names) == {"svhn"}
@@ -80,7 +80,7 @@ def test_of_names_inside_one_another_the_longest_counts():
         ("cifar10/resnet18/minmax-instance", ["setting", "(instance, minmax)"]),
     ],
 )
-def test_a_path_that_names_no_condition_or_two(tmp_path, folder, words):
+def test_a_path_that_names_no_condition_or_two_is_refused(tmp_path, folder, words):
     write_pytorch_result(tmp_path, folder)
     with pytest.raises(errors.UsageError) as caught:
         published.load(tmp_path)
@@ -105,7 +105,7 @@ def test_a_path_that_names_no_condition_or_two(tmp_path, folder, words):
         ('{"best_acc": null}', "None"),
     ],
 )
-def test_a_file_without_an_accuracy(tmp_path, content, word):
+def test_a_file_without_an_accuracy_is_refused(tmp_path, content, word):
     write_pytorch_result(tmp_path, "cifar10/resnet18/pretrain")
     path = tmp_path / "cifar10/resnet18/finetune/best_results.json"
     write(path, content)
@@ -116,7 +116,7 @@ def test_a_file_without_an_accuracy(tmp_path, content, word):
         assert expected in str(caught.value)
 
 
-def test_links_and_large_files(tmp_path):
+def test_links_large_files_and_pipes_are_ignored(tmp_path):
     write_pytorch_result(tmp_path, "cifar10/resnet18/finetune")
     (tmp_path / "cifar10/resnet18/pretrain").symlink_to(tmp_path)
     large = '{"best_acc": 0.5}' + " " * 1_000_000
@@ -125,8 +125,11 @@ def test_links_and_large_files(tmp_path):
     os.mkfifo(tmp_path / "svhn/resnet18/pretrain/best_results.json")
     cells = published.load(tmp_path).accuracies
     assert cells == {("cifar10", "resnet18", "finetune"): [0.5]}
+
+
+def test_a_file_that_links_to_itself_is_refused(tmp_path):
     circle = tmp_path / "svhn/resnet18/minmax/best_results.json"
-    circle.parent.mkdir()
+    circle.parent.mkdir(parents=True)
     circle.symlink_to(circle)
     with pytest.raises(errors.UsageError, match=r"can't read .*minmax"):
         published.load(tmp_path)

@@ -9,7 +9,7 @@ from normtest_tf.runs.history import BEST_TEST, FINAL
 from tests.helpers.fake_results import CELLS, write_run
 
 
-def test_effects_equal_scipy_s(study, gathered):
+def test_effects_equal_scipys_paired_t_test(study, gathered):
     found = rows.effect_rows(gathered.comparisons)
     finetune = [row for row in found if row["treatment"] == "finetune"]
     assert [(row["dataset"], row["model"]) for row in finetune] == [
@@ -42,7 +42,7 @@ def test_the_last_row_of_a_comparison_is_its_mean_over_cells(gathered):
         assert row["t_p"] is None
 
 
-def test_accuracies_are_our_means_beside_the_published_values(study, gathered):
+def test_accuracies_are_our_means_with_the_published_values(study, gathered):
     found = {
         (row["dataset"], row["model"], row["normalization"]): row
         for row in gathered.accuracies
@@ -60,14 +60,14 @@ def test_accuracies_are_our_means_beside_the_published_values(study, gathered):
     assert found["cifar10", "resnet18", "pretrain"]["best"] == 0
 
 
-def test_the_first_table_that_has_a_condition_counts(study):
+def test_the_first_table_with_a_condition_wins(study):
     tables = [published.load("extended_table3"), published.load("seed_table1")]
     found = rows.accuracy_rows(study, FINAL, tables)
     assert found[0]["published"] == pytest.approx(87.88)
     assert found[0]["published_in"] == "PyTorch study, later edition"
 
 
-def test_data_sets_show_what_the_networks_see(gathered):
+def test_data_sets_have_statistics_after_normalization(gathered):
     found = {(row["dataset"], row["normalization"]): row for row in gathered.data_sets}
     row = found["cifar10", "pretrain"]
     assert row["mean_red"] == pytest.approx((0.5 - 0.485) / 0.229)
@@ -96,7 +96,7 @@ def test_published_single_runs_have_their_test_set_error(gathered):
     assert "up to 0.46" in row["in_words"]
 
 
-def test_ours_stands_beside_the_published_difference_by_its_rule(tmp_path):
+def test_our_difference_follows_the_published_rule(tmp_path):
     for seed, best in ((1, 0.91), (2, 0.93)):
         write_run(tmp_path, normalization="finetune", seed=seed, best=best)
         write_run(tmp_path, normalization="pretrain", seed=seed, best=0.9)

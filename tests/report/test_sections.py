@@ -24,7 +24,7 @@ def test_the_answer_for_a_single_pair_has_no_interval(tmp_path):
     )
 
 
-def test_verdicts_stand_beside_their_intervals(gathered):
+def test_verdicts_follow_their_intervals(gathered):
     header, _, *lines = sections.verdict_table(gathered.comparisons[0]).splitlines()
     assert header.startswith("| data set | model | pairs |")
     assert len(lines) == 3
@@ -48,7 +48,7 @@ def test_a_rule_that_cannot_be_applied_has_no_mean(gathered):
     assert "| none |" in table
 
 
-def test_what_networks_see_of_the_images(gathered):
+def test_data_sets_show_their_statistics_after_normalization(gathered):
     table = sections.data_table(gathered.data_sets).splitlines()
     (pretrain,) = (
         line for line in table if "| cifar10 " in line and "pretrain" in line
@@ -67,7 +67,7 @@ def test_every_setting_is_explained_from_the_registry(gathered):
         assert f"- `{setting.name}`: {setting.formula}." in text
 
 
-def test_published_differences_stand_beside_ours(gathered):
+def test_published_differences_are_listed_with_ours(gathered):
     table = sections.published_table(gathered.published_differences)
     assert "+0.50 points; the test set alone" in table
     assert "(n = 5) |" in table
@@ -84,7 +84,7 @@ def test_missing_runs_are_listed(tmp_path, study):
     assert "| cifar10/resnet18-finetune/seed-2 | `not run` |" in text
 
 
-def test_recipe_hardware_and_versions(study):
+def test_recipe_hardware_and_versions_are_listed(study):
     assert sections.how(study).splitlines() == [
         "- 60 runs, 60 min in total.",
         "- 3 epochs on 50,000 images, batches of 256, learning rate 0.001, float32: "

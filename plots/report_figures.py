@@ -10,10 +10,8 @@ from matplotlib.figure import Figure
 from normtest_tf.analysis import Cell, Results
 from plots import curves, forest, style
 
-MAX_COLUMNS = 3  # Of forest plots, so that a page of 900 pixels shows them well.
-# How many times as wide as another's the values of a forest plot may be for the two
-# to share a scale.
-MAX_RATIO = 2.0
+MAX_COLUMNS = 3  # Of forest plots, to fit a page 900 pixels wide.
+MAX_RATIO = 2.0  # Panels share a scale if their ranges differ by at most this factor.
 
 
 def accuracy_figure(results: Results) -> Figure:
@@ -49,7 +47,7 @@ def effects_figure(panels: Sequence[forest.Panel]) -> Figure:
     """Returns a forest plot for each comparison, side by side, with one legend.
 
     Args:
-        panels: At least one. All of them show the cells that any of them has.
+        panels: At least one. Each shows the cells that any of them has.
     """
     cells = list(dict.fromkeys(c for p in panels for c in p.comparison.judgements))
     columns = min(len(panels), MAX_COLUMNS)
@@ -86,7 +84,7 @@ def effects_figure(panels: Sequence[forest.Panel]) -> Figure:
 
 
 def _sharing_a_scale(panels: Sequence[forest.Panel]) -> list[forest.Panel]:
-    """Returns as many panels as possible that are about as wide as one another."""
+    """Returns the largest group of panels with similar ranges."""
     widths = [high - low for low, high in (panel.extent for panel in panels)]
     groups = [
         [

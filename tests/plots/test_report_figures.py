@@ -4,7 +4,7 @@ from matplotlib import pyplot as plt
 from normtest_tf.analysis import comparisons
 from normtest_tf.runs.history import FINAL
 from plots import forest
-from plots import study as figures
+from plots import report_figures as figures
 from tests.helpers.fake_results import CELLS
 
 
@@ -61,7 +61,7 @@ def test_as_many_panels_as_possible_share_a_scale(comparison):
     assert axes[0].get_xlim() != axes[1].get_xlim() == axes[2].get_xlim()
 
 
-def test_many_comparisons_go_on_in_a_second_row(comparison):
+def test_many_comparisons_wrap_to_a_second_row(comparison):
     figure = figures.effects_figure([forest.Panel(comparison)] * 4)
     assert [ax.axison for ax in figure.axes] == [True] * 4 + [False] * 2
     labelled = [bool(ax.get_yticklabels()[0].get_text()) for ax in figure.axes[:4]]
