@@ -1,1 +1,18 @@
-"""Programs; run them as `python -m experiments.NAME`."""
+"""Programs; run them from the repository's root as `python -m experiments.NAME`.
+
+    train        fine-tunes one network on one data set, in one normalization setting
+    sweep        runs a grid of data sets, models, settings and seeds
+    report       compares finished runs: tables, figures and a verdict
+    quickstart   the whole experiment in miniature, offline
+    export       a run's model in another format, verified
+    predict      classifies image files with a run's model
+    pretrain     trains one of our own networks from scratch
+    benchmark    training speed compared with PyTorch's
+    parity       numerical agreement with PyTorch; writes docs/parity.md
+    networks     writes the other generated pages of docs/
+    faults       kills runs, corrupts files, fills disks, and counts what survives
+
+    support      what these programs share
+
+`presets/` has flagfiles of whole studies.
+"""

@@ -4,15 +4,16 @@
     python -m experiments.benchmark --dataset=cifar10 --data_dir=DIR
 
 Both sides train the same network from scratch on the same images, input pipeline
-included: this project as experiments.train does, PyTorch eagerly with the reference
-code's DataLoader on PIL images. Each measurement has a process of its own and an
-unmeasured first epoch; the two sides take turns. The ratio is what to quote: rates
-depend on the machine.
+included: this project as experiments.train does, PyTorch eagerly with the PyTorch
+study's DataLoader on PIL images. Each measurement runs in its own process, after an
+unmeasured first epoch; the two sides alternate. Quote the ratio: absolute rates depend
+on the machine.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import multiprocessing
 import pathlib
 import statistics
@@ -23,6 +24,7 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program, pytorch, speed
+from experiments.support.speed import Measurement
 from normtest_tf import backbones, datasets, errors, text
 from normtest_tf.system import files, quiet
 
@@ -31,7 +33,7 @@ TRAIN_EXAMPLES = 5120  # Unless the flag says otherwise: 20 steps of the default
 
 shared.define("dataset", *shared.DATA, "batch_size")
 flags.DEFINE_string(
-    "model", "resnet18", "Network to train: a ResNet or DenseNet that timm has, too."
+    "model", "resnet18", "Network to train: a ResNet or DenseNet that timm also has."
 )
 flags.DEFINE_integer("rounds", 3, "Measurements of each side.", lower_bound=1)
 flags.DEFINE_integer(
@@ -42,7 +44,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_string("output", None, "JSON file for the measurements. Default: none.")
 
-Measurements = dict[str, list[dict[str, float]]]  # By side, one for each round.
+Measurements = dict[str, list[Measurement]]  # By side, one per round.
 
 
 def check_model(name: str) -> None:
@@ -57,7 +59,7 @@ def check_model(name: str) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Lets the two sides take turns and prints rates, memory and the ratio."""
+    """Alternates between the two sides and prints rates, memory and the ratio."""
     del argv
     check_model(FLAGS.model)
     pytorch.check_installed()
@@ -70,14 +72,18 @@ def main(argv: Sequence[str]) -> None:
             pathlib.Path(name), FLAGS.model, dataset.num_classes, FLAGS.batch_size
         )
         work.write_images(dataset)
-        measured = take_turns(work)
+        measured = alternate(work)
     print(report(measured))
     if FLAGS.output:
-        files.write_json(pathlib.Path(FLAGS.output), measured)
+        values = {
+            side: [dataclasses.asdict(result) for result in results]
+            for side, results in measured.items()
+        }
+        files.write_json(pathlib.Path(FLAGS.output), values)
 
 
-def take_turns(work: speed.Work) -> Measurements:
-    """Lets each side do the work in every round; returns what was measured."""
+def alternate(work: speed.Work) -> Measurements:
+    """Measures each side once per round."""
     measured: Measurements = {"keras": [], "pytorch": []}
     for number in range(1, FLAGS.rounds + 1):
         print(f"round {number}/{FLAGS.rounds}", flush=True)
@@ -86,31 +92,42 @@ def take_turns(work: speed.Work) -> Measurements:
     return measured
 
 
-def measure(side: Callable[..., dict[str, float]], *args: object) -> dict[str, float]:
-    """Runs one measurement in a process of its own, so that peaks are its own."""
+def measure(side: Callable[..., Measurement], *args: object) -> Measurement:
+    """Runs one measurement in its own process, so that peak memory is its own."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(side, *args).result()
 
 
 def report(measured: Measurements) -> str:
-    """Returns a table of medians over rounds, and the ratio of the rates."""
+    """Returns a table of medians over rounds, and the ratio of the rates.
+
+    Args:
+        measured: The measurements of the sides `keras` and `pytorch`; a peak that
+            the system does not report is None.
+    """
     rows = [("", "images/s (median)", "images/s (range)", "peak memory")]
     medians = {}
     for side, results in measured.items():
-        rates = [result["images_per_second"] for result in results]
+        rates = [result.images_per_second for result in results]
         medians[side] = statistics.median(rates)
-        peak = max(result["peak_memory_mib"] for result in results)
         rows.append(
             (
                 side,
                 f"{medians[side]:,.0f}",
                 f"{min(rates):,.0f} to {max(rates):,.0f}",
-                f"{peak:,.0f} MiB",
+                peak_memory(results),
             )
         )
     ratio = medians["keras"] / medians["pytorch"]
     return f"{text.text_table(rows)}\nkeras / pytorch: {ratio:.2f}"
+
+
+def peak_memory(results: Sequence[Measurement]) -> str:
+    """Returns the highest peak as text."""
+    peaks = [result.peak_memory_mib for result in results]
+    known = [peak for peak in peaks if peak is not None]
+    return f"{max(known):,.0f} MiB" if known else "unknown"
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ import numpy as np
 from absl import flags
 
 from experiments.support import program
-from normtest_tf.export import FORMATS, ExportError, describe_run, images
+from normtest_tf.export import FORMATS, ExportError, describe_run, formats, images
 from normtest_tf.runs import RunFolder
+from normtest_tf.runs.folder import LAYOUT
 from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
@@ -30,8 +31,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "run_dir",
     None,
-    "A finished run's folder: <results_dir>/<dataset>/<model>-<normalization>/"
-    "seed-<seed>.",
+    f"A finished run's folder: {LAYOUT}.",
     required=True,
 )
 flags.DEFINE_enum(
@@ -45,7 +45,7 @@ flags.DEFINE_string(
     "output",
     None,
     "Where to write the export. Default: model.keras, model.onnx, model.tflite or "
-    "saved_model in export/ of the run's folder.",
+    "saved_model in the run folder's export/.",
 )
 flags.DEFINE_bool(
     "probabilities", False, "Export a model that returns probabilities, not logits."
@@ -73,8 +73,8 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "dataset",
     None,
-    "The data set for --check_on=test. Default: the run's; if that was folder:PATH, "
-    "name it again.",
+    "The data set for --check_on=test. Default: the run's; if it was folder:PATH, "
+    "pass that again.",
 )
 flags.DEFINE_string(
     "data_dir", None, "Where --check_on=test finds the data set, as in training."
@@ -109,12 +109,12 @@ def main(argv: Sequence[str]) -> None:
 def _output() -> str:
     """Returns what the exported model should compute."""
     if FLAGS.probabilities:
-        return "probabilities"
-    return "features" if FLAGS.features else "logits"
+        return formats.PROBABILITIES
+    return formats.FEATURES if FLAGS.features else formats.LOGITS
 
 
 def _checked_path(folder: RunFolder) -> pathlib.Path:
-    """Returns where to write, once it is clear that the format can be written there."""
+    """Returns where to write, after checking that the format can be written there."""
     entry = FORMATS[FLAGS.format]
     path = entry.default_path(folder, _output())
     if FLAGS.output:

@@ -3,12 +3,12 @@
     python -m experiments.faults --kills=30 --sweep_kills=10
 
 Runs of cifar_resnet8 on digits, and sweeps of them, are killed (SIGKILL) at random
-moments and started again, until as many kills as asked for have hit. Their histories,
-weights and chosen epochs must then equal, bit by bit, those of runs that nobody killed.
-Checkpoints and weights files get random bytes or are cut short: a checkpoint must be
-refused; a weights file must be refused in one line or, where only values of weights
+moments and started again, until the requested number of kills has landed. Their
+histories, weights and chosen epochs must then equal, bit by bit, those of uninterrupted
+runs. Checkpoints and weights files are corrupted or truncated: a checkpoint must be
+refused; a weights file must be refused in one line or, if only values of weights
 changed, be read as it is. Where a small disk can be mounted, runs fill it at random
-moments, and must resume once there is room.
+moments, and must resume once there is space.
 """
 
 from __future__ import annotations
@@ -27,24 +27,28 @@ from normtest_tf.system import quiet
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_integer("kills", 30, "How often runs are killed.", lower_bound=0)
-flags.DEFINE_integer("sweep_kills", 10, "How often sweeps are killed.", lower_bound=0)
+flags.DEFINE_integer("kills", 30, "How many times to kill a run.", lower_bound=0)
 flags.DEFINE_integer(
-    "checkpoints", 200, "How many checkpoints are corrupted.", lower_bound=0
+    "sweep_kills", 10, "How many times to kill a sweep.", lower_bound=0
 )
 flags.DEFINE_integer(
-    "weights_files", 1000, "How many weights files are corrupted.", lower_bound=0
+    "checkpoints", 200, "How many checkpoints to corrupt.", lower_bound=0
 )
-flags.DEFINE_integer("full_disks", 10, "How often a disk is filled.", lower_bound=0)
-flags.DEFINE_integer("seed", 223, "Decides moments and bytes.", lower_bound=0)
+flags.DEFINE_integer(
+    "weights_files", 1000, "How many weights files to corrupt.", lower_bound=0
+)
+flags.DEFINE_integer("full_disks", 10, "How many times to fill a disk.", lower_bound=0)
+flags.DEFINE_integer(
+    "seed", 223, "Seeds the moments and the corrupted bytes.", lower_bound=0
+)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs the campaign and prints its table; a loss is an error."""
+    """Runs the campaign, prints its table, and fails if anything was lost."""
     del argv
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     quiet.import_tensorflow()
-    from experiments.support import damage, fault_campaign
+    from experiments.support import corruption, fault_campaign
 
     generator = random.Random(FLAGS.seed)
     with tempfile.TemporaryDirectory() as name:
@@ -52,8 +56,8 @@ def main(argv: Sequence[str]) -> None:
         runs, sweeps, disks = (folder / part for part in ("runs", "sweeps", "disks"))
         disks.mkdir()
         counts = [
-            damage.damaged_checkpoints(FLAGS.checkpoints, generator),
-            damage.damaged_weights(folder, FLAGS.weights_files, generator),
+            corruption.corrupt_checkpoints(FLAGS.checkpoints, generator),
+            corruption.corrupt_weights_files(folder, FLAGS.weights_files, generator),
             fault_campaign.full_disks(disks, FLAGS.full_disks, generator),
             fault_campaign.killed_runs(runs, FLAGS.kills, generator),
             fault_campaign.killed_sweeps(sweeps, FLAGS.sweep_kills, generator),

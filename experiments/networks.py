@@ -4,8 +4,8 @@
     python -m experiments.networks
 
 The first command updates the package's list of tags from the installed timm (pip
-install torch timm torchvision), the second writes all weights by tag, how Keras's
-networks differ, and beside that the settings and the flags of a run.
+install torch timm torchvision). The second writes all weights by tag, how Keras's
+networks differ, and the pages on settings and flags.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ flags.DEFINE_bool(
 flags.DEFINE_string(
     "output",
     "docs/networks.md",
-    "Markdown file to write; settings.md and flags.md are written beside it.",
+    "Markdown file to write; settings.md and flags.md are written next to it.",
 )
 flags.DEFINE_bool("dry_run", False, "Print the page on networks and write nothing.")
 
-HEAD = """# Networks and their weights
+HEAD = f"""# Networks and their weights
 
-Written by `python -m experiments.networks`.
+{pages.GENERATED}
 
 ## Weights by tag
 
 Select them with `--model=MODEL --weights=TAG`; a network's first tag is its default.
 "Inputs" says how images were normalised in pre-training, which
-`--normalization=pretrain` repeats: `ImageNet` is mean (0.485, 0.456, 0.406) and std
+`--normalization=pretrain` reproduces: `ImageNet` is mean (0.485, 0.456, 0.406) and std
 (0.229, 0.224, 0.225), the latter being the mean of per-image stds; `CIFAR10` is mean
 (0.4914, 0.4822, 0.4465) and std (0.247, 0.2435, 0.2616), over all its training images;
 `[-1, 1]` is mean and std 0.5; `Caffe` is BGR with the mean (123.68, 116.779, 103.939)
@@ -55,13 +55,13 @@ subtracted from pixels of 0 to 255. "Size" is the image side in pre-training.
 KERAS_HEAD = """
 ## How the networks of Keras Applications differ
 
-Read off the layers of the models. The first two rows are networks of the published
-study, as defined in this package. "Padding" is that of strided windows of 3x3 and
-larger, in pixels before/after, for an image side of 224; TensorFlow's `same` makes them
-unequal. BN momentum is in Keras's sense (PyTorch's is one minus it). "Stride" is the
-window of the convolution that halves the resolution inside a ResNet's stages. Keras
-does not document where all of its weights were trained; those with Caffe's inputs go
-back to the models that the authors published for Caffe.
+Read from the models' layers. The first two rows are networks of the PyTorch study, as
+defined in this package. "Padding" is that of strided windows of 3x3 and larger, in
+pixels before/after, for an image side of 224; TensorFlow's `same` makes them unequal.
+BN momentum is in Keras's sense (PyTorch's is one minus it). "Stride" is the window of
+the convolution that halves the resolution inside a ResNet's stages. Keras does not
+document where all of its weights were trained; those with Caffe preprocessing come from
+the authors' original Caffe models.
 """
 
 
@@ -126,7 +126,7 @@ def _origin(weights: Pretraining) -> str:
     kind, _, place = weights.origin.partition(":")
     if kind == "hf":
         place = f"[{place}](https://huggingface.co/{place})"
-        return f"{place}, of {weights.url}" if weights.url else place
+        return f"{place}, from {weights.url}" if weights.url else place
     return "this package" if kind == "package" else "Keras Applications"
 
 
@@ -149,7 +149,7 @@ def keras_table() -> str:
 
 
 def lineage(weights: Pretraining) -> str:
-    """Returns whose training the weights go back to, as far as is known."""
+    """Returns where the weights come from, if known."""
     if weights.origin.startswith("hf:"):
         return "timm's files"
     if weights.statistics == architecture.CAFFE:
@@ -185,7 +185,7 @@ def _values(values: Iterable[str]) -> str:
 
 
 def _is_strided(layer: keras.layers.Layer) -> bool:
-    """Tells whether a layer moves a window larger than 2x2 by 2 pixels."""
+    """Tells whether a layer has a window larger than 2x2 with stride 2."""
     window = _window(layer)
     return window > 2 and tuple(layer.strides) == (2, 2)
 
@@ -201,7 +201,7 @@ def _padding(layer: keras.layers.Layer) -> str:
     import keras
 
     if layer.padding == "same":
-        # For an even side, TensorFlow puts the smaller half before.
+        # With an even image side, TensorFlow puts the smaller half before.
         total = _window(layer) - 2
         return f"{total // 2}/{total - total // 2}"
     before = layer.input._keras_history.operation

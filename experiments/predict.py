@@ -3,8 +3,8 @@ r"""Classifies image files with a run's model.
     python -m experiments.predict --model=results/cifar10/resnet18-finetune/seed-223 \
         cat.png dog.jpg
 
-prints the likeliest classes of each file, with their probabilities. Images that are not
-of the model's size are resized, and their lines say so.
+This prints the most likely classes of each image with their probabilities. Images of a
+different size are resized, and the output says so.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ flags.DEFINE_string(
     "experiments.export.",
     required=True,
 )
-flags.DEFINE_integer("top", 3, "Show the N likeliest classes.", lower_bound=1)
+flags.DEFINE_integer("top", 3, "Show the N most likely classes.", lower_bound=1)
 
 
 class Image(NamedTuple):
-    """A file that was read: its pixels, and a note if they were resized."""
+    """An image file: its pixels, and a note if they were resized."""
 
     path: pathlib.Path
     pixels: np.ndarray
@@ -79,7 +79,7 @@ def _read(
 
 
 def _classify(images: list[Image], classifier: Classifier) -> None:
-    """Prints the likeliest classes of each image."""
+    """Prints the most likely classes of each image."""
     rows = classifier.probabilities(np.stack([image.pixels for image in images]))
     for image, row in zip(images, rows, strict=True):
         line = classifier.top(row, FLAGS.top)

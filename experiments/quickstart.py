@@ -1,11 +1,11 @@
-"""Shows the whole experiment in two minutes, offline, on a CPU.
+"""Runs the whole experiment in miniature: offline, two to three minutes on a CPU.
 
     python -m experiments.quickstart
 
-A small ResNet that was pre-trained on CIFAR10 (in this package) is fine-tuned on
-scikit-learn's handwritten digits, with inputs normalised by the statistics of the
-pre-training set and of the fine-tuning set, three seeds each. The runs are
-ordinary runs of experiments.train; finished ones are not run again.
+A small ResNet, pre-trained on CIFAR10 (its weights come with the package), is
+fine-tuned on scikit-learn's handwritten digits, with inputs normalised by the
+statistics of the pre-training set and of the fine-tuning set, three seeds each. The
+runs are ordinary runs of experiments.train; finished ones are not run again.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from absl import flags
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import runs
+from normtest_tf.normalization import CONTROL
 from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
-CONTROL, TREATMENT = "pretrain", "finetune"
+TREATMENT = "finetune"
 
-flags.DEFINE_integer("epochs", 8, "Passes over the 1,297 digits.", lower_bound=1)
 shared.define_seeds([1, 2, 3])
-flags.DEFINE_integer("batch_size", 64, "Digits in a training batch.", lower_bound=1)
-shared.define("overwrite", results_dir="quickstart_results")
+shared.define("overwrite", epochs=8, batch_size=64, results_dir="quickstart_results")
 
 
 def configurations() -> list[runs.RunConfig]:
@@ -57,7 +56,9 @@ def main(argv: Sequence[str]) -> None:
             f"\nrun {number}/{len(configs)}: {config.model} on {config.dataset}, "
             f"{config.normalization} statistics, seed {config.seed}"
         )
-        result = finetuning.run(config, dataset, notify=program.note, show=program.show)
+        result = finetuning.run(
+            config, dataset, notify=program.note, show_epoch=program.show
+        )
         print(result.describe())
     figure = summarise(configs)
     print(f"figure:  {figure}")
@@ -67,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def summarise(configs: Sequence[runs.RunConfig]) -> pathlib.Path:
-    """Prints what the pairs show, draws it, and returns the figure's path."""
+    """Prints and draws what the pairs show; returns the figure's path."""
     from normtest_tf.analysis import comparisons, results
     from normtest_tf.report import summary
     from plots import quickstart
@@ -91,7 +92,7 @@ What to run next:
   python -m experiments.train --dataset=cifar10 --model=resnet18 \\
       --normalization=finetune          one run of the study (downloads data, weights)
   python -m experiments.train --dataset=folder:PATH       the same on your own images
-  python -m experiments.sweep --dry_run                   many runs; what they'd take
+  python -m experiments.sweep --dry_run                   what a sweep would take
   python -m experiments.train --list_models               what else can be fine-tuned"""
 
 

@@ -1,10 +1,10 @@
-r"""Reports what a results folder shows: how large the differences are, how certain.
+r"""Reports how large the differences in a results folder are, and how certain.
 
     python -m experiments.report --results_dir=results --out_dir=report
 
-writes tables (table1.md, table1.csv, effects.csv, data_sets.csv), figures
-(figure1.png, effects.png, and as .svg) and the text around them (report.md, and
-report.html, which is self-contained). Published accuracies stand beside ours.
+This writes tables (table1.md, table1.csv, effects.csv, data_sets.csv), figures
+(figure1.png, effects.png, and as .svg) and a report (report.md, and report.html, which
+is self-contained). Published accuracies are shown next to ours.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ FLAGS = flags.FLAGS
 
 
 class _RuleFlag(flags.EnumFlag):
-    """Takes the names of rules, and those that version 0.1.0 gave them."""
+    """Accepts the names of rules, including those of version 0.1.0."""
 
     def parse(self, argument: str) -> None:
         """Sets the flag."""
         super().parse(FORMER_NAMES.get(argument, argument))
 
 
-flags.DEFINE_string("results_dir", "results", "Folder with the results of runs.")
+flags.DEFINE_string("results_dir", "results", "Folder with the runs' results.")
 flags.DEFINE_string("out_dir", "report", "Folder for the report.")
 flags.DEFINE_float(
     "margin", 0.5, "The smallest difference that matters, in percentage points."
@@ -44,18 +44,18 @@ flags.DEFINE_flag(
     _RuleFlag(
         "rule",
         "final",
-        "The epoch whose test accuracy the verdicts use: the final one, the best on "
-        "the test images (as in the PyTorch study), or the best on the validation "
-        "images.",
+        "The epoch whose test accuracy the verdicts use. "
+        + "; ".join(f"{rule.name}: {rule.title}" for rule in RULES.values())
+        + ". The PyTorch study used best_test.",
         list(RULES),
     )
 )
 flags.DEFINE_list(
     "compare_with",
     list(published.EDITIONS),
-    "Accuracies to set ours beside; of several that have a condition, the first "
-    f"counts. Editions of the published tables ({', '.join(published.EDITIONS)}), the "
-    "PyTorch study's saved_model folder, or another results folder. Empty for none.",
+    "Accuracies to compare with; if several cover a condition, the first wins. "
+    f"Editions of the published tables ({', '.join(published.EDITIONS)}), the PyTorch "
+    "study's saved_model folder, or another results folder. Empty for none.",
 )
 
 
@@ -66,24 +66,28 @@ def main(argv: Sequence[str]) -> None:
     files.check_writable(out_dir)
     found = results.read(files.expand(FLAGS.results_dir))
     results.check_rule(found, rule)
-    tables = [published.load(name) for name in FLAGS.compare_with if name]
-    from normtest_tf.report import content
+    editions = [published.load(name) for name in FLAGS.compare_with if name]
+    from normtest_tf.report import content, document
     from plots import report
 
-    gathered = content.gather(found, rule=rule, margin=FLAGS.margin, published=tables)
+    gathered = content.gather(found, rule=rule, margin=FLAGS.margin, published=editions)
     answer = report.write(gathered, out_dir, _command())
     print(answer.replace("**", ""))
     if found.missing:
         print(
             f"{len(found.missing)} runs of the grid are missing; the report lists them"
         )
-    print(f"\nreport:  {out_dir / 'report.html'}")
-    print(f"tables:  {out_dir / 'table1.md'}, {out_dir / 'effects.csv'}")
-    print(f"figures: {out_dir / 'figure1.png'}, {out_dir / 'effects.png'}")
+    tables, figures = [document.TABLE1], [f"{document.ACCURACY_FIGURE}.png"]
+    if gathered.comparisons:
+        tables.append(document.EFFECTS_CSV)
+        figures.append(f"{document.EFFECTS_FIGURE}.png")
+    print(f"\nreport:  {out_dir / document.PAGE}")
+    print(f"tables:  {', '.join(str(out_dir / name) for name in tables)}")
+    print(f"figures: {', '.join(str(out_dir / name) for name in figures)}")
 
 
 def _command() -> str:
-    """Returns the command that makes this report again."""
+    """Returns the command that regenerates this report."""
     given = [
         f"--{name}={shlex.quote(FLAGS[name].serialize().partition('=')[2])}"
         for name in ("results_dir", "out_dir", "margin", "rule", "compare_with")

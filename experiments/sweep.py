@@ -1,4 +1,4 @@
-r"""Runs a grid of data sets, models, settings and seeds; finished runs are skipped.
+r"""Runs a grid of data sets, models, settings and seeds.
 
     python -m experiments.sweep --datasets=cifar10,cifar100 --data_dir=DIR \
         --models=resnet18,densenet121 --normalizations=pretrain,finetune --seeds=1,2,3
@@ -48,7 +48,9 @@ flags.DEFINE_list(
 shared.define_seeds([1, 2, 3, 4, 5])
 shared.define(*shared.DATA, *shared.PRETRAINING, *shared.RECIPE)
 shared.define(*shared.FINETUNING, *shared.OUTPUT)
-flags.DEFINE_bool("dry_run", False, "Print the plan and how long it takes, and stop.")
+flags.DEFINE_bool(
+    "dry_run", False, "Print the plan and how long it would take, and stop."
+)
 
 
 def weights_by_model(
@@ -57,11 +59,11 @@ def weights_by_model(
     """Returns the weights of each model.
 
     Args:
-        values: Of `--weights`: nothing, one value for all, or MODEL=WEIGHTS.
-        models: Names of models.
+        values: The values of `--weights`: none, one for all, or MODEL=WEIGHTS.
+        models: The models' names.
 
     Raises:
-        UsageError: If it can't be told which model a value is for.
+        UsageError: If a value can't be assigned to a model.
     """
     if len(values) == 1 and values[0].partition("=")[0] not in ARCHITECTURES:
         return dict.fromkeys(models, values[0])
@@ -70,15 +72,15 @@ def weights_by_model(
         model, _, name = value.partition("=")
         if model not in models or not name or weights[model] is not None:
             raise errors.UsageError(
-                "--weights takes one value for all models, or MODEL=WEIGHTS once for "
-                f"a model of --models={','.join(models)}. Received: {value!r}"
+                "--weights takes one value for all models, or MODEL=WEIGHTS at most "
+                f"once for each of --models={','.join(models)}. Received: {value!r}"
             )
         weights[model] = name
     return weights
 
 
 def configurations() -> list[RunConfig]:
-    """Returns the runs that the flags ask for, checked."""
+    """Returns the requested runs, checked."""
     for name in FLAGS.normalizations:
         normalization.get(name)
     axes = grid.Axes(
@@ -94,7 +96,7 @@ def configurations() -> list[RunConfig]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs what is not done yet and says what to do with it."""
+    """Runs what remains and prints where the results are."""
     del argv
     configs = configurations()
     if FLAGS.dry_run:
@@ -105,12 +107,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _print_plan(configs: Sequence[RunConfig]) -> None:
-    """Prints what would be run and how long it would take."""
+    """Prints the runs and how long they would take."""
     from normtest_tf.sweeps import probe
 
     seconds = estimates.measured_seconds(FLAGS.results_dir)
     for config in configs:
-        cell = estimates.cell(config)
+        cell = config.name.cell
         if cell not in seconds:
             seconds[cell] = probe.probe_seconds(config)
     print(text.text_table(estimates.plan_table(configs, seconds)))
@@ -124,20 +126,20 @@ def _print_plan(configs: Sequence[RunConfig]) -> None:
 
 
 def _print_summary(tally: runner.Tally) -> None:
-    """Prints what was done and what is next; failed runs are an error."""
+    """Prints what was done and what to do next; failed runs are an error."""
     print(
         f"\n{tally.done} runs done, {tally.skipped} finished before, "
         f"{tally.failed} failed"
     )
     if tally.elsewhere:
-        print(f"{tally.elsewhere} runs were left to another process, which runs them")
+        print(f"{tally.elsewhere} runs were skipped: another process is running them")
     folder = shlex.quote(FLAGS.results_dir)
     print(f"results: {FLAGS.results_dir}")
     print(f"report:  python -m experiments.report --results_dir={folder}")
     if tally.failed:
         raise errors.UsageError(
-            f"{tally.failed} runs failed; failed.json in each one's folder says why. "
-            "The same command tries them again"
+            f"{tally.failed} runs failed; see failed.json in their folders. Run the "
+            "same command to retry"
         )
 
 

@@ -3,10 +3,10 @@ r"""Fine-tunes one pre-trained network on one data set, in one normalization set
     python -m experiments.train --dataset=cifar10 --data_dir=DIR \
         --model=resnet18 --normalization=finetune
 
-The recipe is that of the PyTorch study: Adam, learning rate 1e-3 along a cosine,
-batches of 256, 50 epochs, padded random crops and flips, every layer trained. The run
-is written to <results_dir>/<dataset>/<model>-<normalization>/seed-<seed>/; a finished
-run is not run again.
+The recipe is the PyTorch study's: Adam, learning rate 1e-3 decaying along a cosine,
+batches of 256, 50 epochs, padded random crops and flips, all layers trained. The run is
+written to <results_dir>/<dataset>/<model>-<normalization>/seed-<seed>; a finished run
+is not run again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def list_datasets() -> str:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs what the flags say."""
+    """Executes the run, or prints the requested list."""
     del argv
     if FLAGS.list_models or FLAGS.list_datasets:
         print(list_models() if FLAGS.list_models else list_datasets())
@@ -79,9 +79,9 @@ def main(argv: Sequence[str]) -> None:
     if FLAGS.dry_run:
         print(finetuning.dry_run(config))
         return
-    result = finetuning.run(config, notify=program.note, show=program.show)
+    result = finetuning.run(config, notify=program.note, show_epoch=program.show)
     if was_finished:
-        print("finished before; --overwrite would run it again")
+        print("already finished; pass --overwrite to run it again")
     print(result.describe())
     print(f"results: {config.folder}")
     print(f"curves:  tensorboard --logdir {config.results_dir}")

@@ -1,4 +1,4 @@
-"""Shared set-up: TensorFlow on the CPU without its log, PyTorch if it is installed.
+"""Shared set-up: TensorFlow on the CPU without its log; PyTorch tests if installed.
 
 Fixtures import our modules late, once the environment is set.
 """
@@ -38,7 +38,7 @@ def digits():
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Makes every run fine-tune a tiny network, whatever its configuration says."""
+    """Makes every run fine-tune a tiny network, regardless of its configuration."""
     from normtest_tf.training import classifier
     from tests.helpers import tiny_runs
 
@@ -55,7 +55,7 @@ def config(tmp_path, tiny):
 
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory, digits):
-    """The outcome of that run when nothing interrupts it."""
+    """The outcome of that run without interruptions."""
     from normtest_tf.runs import finetuning
     from normtest_tf.training import classifier
     from tests.helpers import tiny_runs

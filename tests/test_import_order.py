@@ -5,12 +5,11 @@ import dataclasses
 import functools
 import graphlib
 import json
-import pathlib
 import re
 
 from tests.helpers import ROOT, programs
 
-# Each level may import the ones above it; the members of one level are independent.
+# Each level may import the ones above it; members of one level don't import each other.
 LEVELS = (
     ("normtest_tf",),  # Its version; it imports nothing.
     ("normtest_tf.errors", "normtest_tf.text"),
@@ -35,7 +34,7 @@ MAX_MODULES = 12
 
 @dataclasses.dataclass(frozen=True)
 class Import:
-    """A module that another one imports; `late` if not when that one is imported."""
+    """An imported module; `late` if its importer loads it later, or only for types."""
 
     name: str
     line: int
@@ -64,7 +63,7 @@ def is_ours(name):
 
 @functools.cache
 def imports(name):
-    """Returns a module's imports of our modules, in functions, too."""
+    """Returns a module's imports of our modules, including those in functions."""
     return tuple(
         Import(target, node.lineno, late)
         for node, late in import_statements(syntax(name))
@@ -135,7 +134,7 @@ def test_nothing_but_tests_imports_tests():
         for found in imports(name)
         if unit(found.name) == "tests"
     )
-    # Nor do the small programs that are passed to other processes as text.
+    # Nor do programs that are passed to other processes as text.
     assert_none(
         place(name, node.lineno)
         for name in own
@@ -150,7 +149,7 @@ def test_modules_do_not_import_each_other_in_a_cycle():
     graph = {}
     for name in modules():
         early = [found.name for found in imports(name) if not found.late]
-        # A module's packages are imported before it, unless they are ours already.
+        # A module's packages are imported first, except those of the importer.
         packages = {parent for target in early for parent in parents(target)}
         graph[name] = {*early, *packages} - {name, *parents(name)}
         graph[name] |= set(early) & set(parents(name))
@@ -186,6 +185,22 @@ def test_importing_a_package_imports_no_heavy_library():
     )
 
 
+def test_a_packages_docstring_names_all_of_its_modules():
+    assert_none(
+        f"{modules()[package].relative_to(ROOT)} does not name {child}"
+        for package, path in modules().items()
+        if path.name == "__init__.py" and unit(package) != "tests"
+        for child in children(package)
+        if not re.search(rf"\b{child}\b", ast.get_docstring(syntax(package)) or "")
+    )
+
+
+def children(package):
+    """Returns the names of a package's modules and subpackages."""
+    own = [name for name in modules() if name.rpartition(".")[0] == package]
+    return [name.rpartition(".")[2] for name in own]
+
+
 def test_no_file_is_too_long():
     lengths = {
         path.relative_to(ROOT): len(path.read_text(encoding="utf-8").splitlines())
@@ -196,9 +211,7 @@ def test_no_file_is_too_long():
 
 def test_no_folder_has_too_many_modules():
     folders = [
-        folder
-        for tree in TREES[:-1]
-        for folder in (ROOT / tree, *(ROOT / tree).rglob("*/"))
+        folder for tree in TREES for folder in (ROOT / tree, *(ROOT / tree).rglob("*/"))
     ]
     assert_none(
         f"{folder.relative_to(ROOT)}: {number} modules"
@@ -207,7 +220,7 @@ def test_no_folder_has_too_many_modules():
     )
 
 
-def number_of_modules(folder: pathlib.Path):
+def number_of_modules(folder):
     return sum(path.stem != "__init__" for path in folder.glob("*.py"))
 
 

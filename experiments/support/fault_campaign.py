@@ -1,7 +1,7 @@
-"""Faults that hit whole processes: kills at random moments, and full disks.
+"""Faults of whole processes: kills at random moments, and full disks.
 
-A fault is survived if the run, started again, ends as one that nothing has happened
-to: with the same history, weights and chosen epochs, bit by bit.
+A run survives a fault if, started again, it ends like an uninterrupted one: with the
+same history, weights and chosen epochs, bit by bit.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ CLOCKS = ("seconds", "images_per_second")
 
 @dataclasses.dataclass
 class Count:
-    """How often a fault was tried, and how often nothing was lost by it.
+    """How many times a fault was tried, and how many times nothing was lost.
 
     Attributes:
         fault: What was done.
-        tried: How often.
-        survived: After how many of these nothing was lost.
-        notes: What is worth knowing about the others.
+        tried: How many times.
+        survived: How many times nothing was lost.
+        notes: What happened to the others.
     """
 
     fault: str
@@ -48,7 +48,7 @@ class Count:
 
 
 def configurations(folder: pathlib.Path) -> list[runs.RunConfig]:
-    """Returns the runs of the sweep; the first one is also killed on its own."""
+    """Returns the runs of the sweep; the first is also killed on its own."""
     base = runs.RunConfig(
         epochs=8,
         train_examples=256,
@@ -81,7 +81,7 @@ def outcome(config: runs.RunConfig) -> tuple[object, ...]:
 
 
 def _equal(found: Sequence[runs.RunConfig], expected: Sequence[runs.RunConfig]) -> bool:
-    """Tells whether all runs are finished and have the expected outcome."""
+    """Tells whether all runs are finished with the expected outcome."""
     return all(
         one.folder.is_finished() and outcome(one) == outcome(other)
         for one, other in zip(found, expected, strict=True)
@@ -89,7 +89,7 @@ def _equal(found: Sequence[runs.RunConfig], expected: Sequence[runs.RunConfig]) 
 
 
 class ForkedRun:
-    """A run in a new process that has imported TensorFlow already; like a `Popen`.
+    """A run in a new process that has already imported TensorFlow; like a `Popen`.
 
     Args:
         config: The run.
@@ -104,12 +104,12 @@ class ForkedRun:
         self._process.start()
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Waits for its end, at most `timeout` seconds; returns the exit status."""
+        """Waits at most `timeout` seconds for its end; returns the exit status."""
         self._process.join(timeout)
         return self._process.exitcode
 
     def poll(self) -> int | None:
-        """Returns the exit status, None while it runs."""
+        """Returns the exit status, or None while it runs."""
         return self._process.exitcode
 
     def kill(self) -> None:
@@ -155,22 +155,22 @@ def _kill_until_done(
     moments: Iterator[float],
     most: int,
 ) -> int:
-    """Starts something again and again until it ends by itself.
+    """Restarts a process until it finishes on its own.
 
     Args:
         start: Starts the process.
         moments: When to kill it, in seconds from its start.
-        most: How many kills at most.
+        most: The maximum number of kills.
 
     Returns:
-        How many kills have hit.
+        How many kills landed.
     """
-    for hit in range(most):
+    for landed in range(most):
         process = start()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=next(moments))
         if process.poll() is not None:
-            return hit
+            return landed
         process.kill()
         process.wait()
     start().wait()
@@ -179,12 +179,12 @@ def _kill_until_done(
 
 @dataclasses.dataclass(frozen=True)
 class _Target:
-    """What is killed.
+    """A run or a sweep to kill.
 
     Attributes:
         start: Starts it, with a folder for its results.
         configs: Returns its runs in such a folder.
-        earliest: The first moment to kill it, as a share of its duration.
+        earliest: The earliest moment to kill it, as a fraction of its duration.
     """
 
     start: Callable[[pathlib.Path], subprocess.Popen | ForkedRun]
@@ -196,9 +196,9 @@ def killed_runs(folder: pathlib.Path, kills: int, generator: random.Random) -> C
     """Kills runs at random moments.
 
     Args:
-        folder: For their results.
-        kills: How many kills have to hit.
-        generator: Decides the moments.
+        folder: Where to write their results.
+        kills: How many kills must land.
+        generator: Determines the moments.
     """
     target = _Target(
         start=lambda results: ForkedRun(configurations(results)[0]),
@@ -214,9 +214,9 @@ def killed_sweeps(folder: pathlib.Path, kills: int, generator: random.Random) ->
     """Kills sweeps at random moments.
 
     Args:
-        folder: For their results.
-        kills: How many kills have to hit.
-        generator: Decides the moments.
+        folder: Where to write their results.
+        kills: How many kills must land.
+        generator: Determines the moments.
     """
     target = _Target(start_sweep, configurations, earliest=0.2)
     return _killed("sweep killed (SIGKILL)", target, folder, kills, generator)
@@ -229,7 +229,7 @@ def _killed(
     kills: int,
     generator: random.Random,
 ) -> Count:
-    """Kills a target until enough kills have hit, and compares what it ends with."""
+    """Kills a target until enough kills have landed, and compares the outcomes."""
     count = Count(fault)
     if not kills:
         return count
@@ -240,24 +240,24 @@ def _killed(
     moments = iter(lambda: generator.uniform(target.earliest, 1.0) * seconds, None)
     for number in range(10 * kills):  # Some may end before their first kill.
         killed = folder / str(number)
-        hit = _kill_until_done(
+        landed = _kill_until_done(
             lambda results=killed: target.start(results), moments, kills - count.tried
         )
-        count.tried += hit
+        count.tried += landed
         if _equal(target.configs(killed), target.configs(whole)):
-            count.survived += hit
+            count.survived += landed
         if count.tried == kills:
             break
     return count
 
 
 def full_disks(folder: pathlib.Path, number: int, generator: random.Random) -> Count:
-    """Lets runs fill a disk; they have to stop in order, and to resume with room.
+    """Lets runs fill a disk; they must stop cleanly and resume once there is space.
 
     Args:
         folder: Where to mount the disk.
-        number: How often.
-        generator: Decides how much room there is.
+        number: How many times.
+        generator: Determines how much space there is.
 
     Returns:
         The count; nothing is tried where no disk can be mounted.
@@ -265,15 +265,15 @@ def full_disks(folder: pathlib.Path, number: int, generator: random.Random) -> C
     count = Count("disk full")
     if not number:
         return count
-    with _small_disk(folder / "disk") as disk:
+    with small_disk(folder / "disk", DISK_BYTES) as disk:
         if disk is None:
-            count.notes.append("no tmpfs can be mounted here; that takes root")
+            count.notes.append("no tmpfs can be mounted here; that requires root")
             return count
         whole = configurations(folder / "whole")[0]
         ForkedRun(whole).wait()
         config = configurations(disk)[0]
         for _ in range(number):
-            stopped = _fill_disk(disk, config, room=generator.randrange(RUN_BYTES))
+            stopped = _fill_disk(disk, config, generator.randrange(RUN_BYTES))
             ForkedRun(config).wait()
             count.tried += stopped
             count.survived += stopped and _equal([config], [whole])
@@ -281,21 +281,34 @@ def full_disks(folder: pathlib.Path, number: int, generator: random.Random) -> C
     return count
 
 
-def _fill_disk(disk: pathlib.Path, config: runs.RunConfig, room: int) -> bool:
-    """Starts a run with little room; tells whether that has stopped it, in order."""
+def _fill_disk(disk: pathlib.Path, config: runs.RunConfig, free_bytes: int) -> bool:
+    """Starts a run with little free space; tells whether it stopped cleanly."""
     filler = disk / "filler"
-    filler.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - room)))
+    filler.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - free_bytes)))
     status = ForkedRun(config).wait()
     filler.unlink()
     return status == program.USAGE_STATUS
 
 
 @contextlib.contextmanager
-def _small_disk(folder: pathlib.Path) -> Iterator[pathlib.Path | None]:
-    """Mounts a disk in memory; yields its folder, None where that is impossible."""
+def small_disk(folder: pathlib.Path, size: int) -> Iterator[pathlib.Path | None]:
+    """Mounts a small disk in memory while its `with` block runs.
+
+    Args:
+        folder: Where to mount it; it is created.
+        size: In bytes.
+
+    Yields:
+        The folder, or None where no tmpfs can be mounted; that requires root.
+    """
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+        mounted = not done.returncode
+    except OSError:  # There is no such command.
+        mounted = False
+    if not mounted:
         yield None
         return
     try:

@@ -1,4 +1,4 @@
-"""The flags that programs share: those of a run are made from `RunConfig`'s fields."""
+"""The flags that programs share; a run's flags are made from `RunConfig`'s fields."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def define(*names: str, **defaults: object) -> None:
     """Defines the flags of some fields of `RunConfig`.
 
     Args:
-        *names: Fields whose default and help are those of `RunConfig`.
+        *names: Fields with the defaults of `RunConfig`.
         **defaults: Further fields, with the program's own defaults.
     """
     for name in names:
@@ -44,7 +44,7 @@ def define(*names: str, **defaults: object) -> None:
 
 
 def _define(name: str, default: Any, help: str) -> None:  # noqa: ANN401
-    """Defines one flag, of the field's type and with its option's limits."""
+    """Defines one flag with the field's type and its option's limits."""
     about = options.get(_FIELDS[name])
     kinds = {kind for kind in _kinds(name) if kind is not type(None)}
     if bool in kinds:
@@ -74,7 +74,7 @@ def _kinds(name: str) -> tuple[type, ...]:
 
 
 def run_config(**values: object) -> RunConfig:
-    """Returns the configuration that the flags of this program make up.
+    """Builds the configuration from the program's flags.
 
     Args:
         **values: Values of `RunConfig` that take precedence over flags.
@@ -88,15 +88,15 @@ def define_seeds(seeds: Sequence[int]) -> None:
     flags.DEFINE_list(
         "seeds",
         [str(seed) for seed in seeds],
-        "Seeds, one run for each; runs of a seed form a pair.",
+        "Seeds, one run per setting each; runs with the same seed form a pair.",
     )
 
 
 def parse_seeds(values: Sequence[str]) -> list[int]:
-    """Returns the seeds that a list flag names.
+    """Returns the seeds in the values of a list flag.
 
     Raises:
-        UsageError: If one is not a seed or is named twice.
+        UsageError: If a value is not a seed or is repeated.
     """
     received = ",".join(values)
     try:
@@ -108,7 +108,6 @@ def parse_seeds(values: Sequence[str]) -> list[int]:
     in_range = seeds and min(seeds) >= 0 and max(seeds) <= MAX_SEED
     if not in_range or len(set(seeds)) < len(seeds):
         raise errors.UsageError(
-            f"--seeds takes different numbers from 0 to {MAX_SEED}. "
-            f"Received: {received}"
+            f"--seeds takes distinct numbers from 0 to {MAX_SEED}. Received: {received}"
         )
     return seeds

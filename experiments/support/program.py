@@ -1,4 +1,4 @@
-"""How every program runs: flags parsed, bad input ended with one line."""
+"""How every program runs: flags parsed, unusable input reported in one line."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ def note(text: str) -> None:
 
 
 def show(text: str) -> None:
-    """Prints a line at once, also where the output is a file."""
+    """Prints a line at once, even when output is redirected."""
     print(text, flush=True)
 
 
 def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> None:
-    """Runs a program: `main` gets the flags parsed, errors become one line.
+    """Runs a program: parses its flags and turns errors into one line.
 
     Args:
-        main: The program, called with what is left of the command line.
-        arguments: Whether anything but flags may be on the command line.
+        main: The program, called with the rest of the command line.
+        arguments: Whether the command line may have more than flags.
 
     Raises:
-        SystemExit: Always; status 0 when done, 2 for input that can't be used, 130
-            after Ctrl-C, 143 after SIGTERM.
+        SystemExit: Always. Its status is 0 when done, 1 if a comparison or an
+            export failed, 2 for flags or input that can't be used, 130 after Ctrl-C,
+            141 if nothing reads the output any more, 143 after SIGTERM.
     """
     # TensorFlow logs its start-up on stderr, where errors should stand out.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    # Otherwise TensorFlow takes all memory of a GPU that others may share.
+    # Otherwise TensorFlow takes all memory of a GPU that may be shared.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     logging.set_verbosity(logging.WARNING)
     if {"--help", "--helpshort", "-help", "--helpfull"} & set(sys.argv[1:]):
@@ -63,7 +64,7 @@ def _print_help(argv: Sequence[str]) -> None:
 
 
 def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
-    """Parses the command line; one that can't be parsed ends the program."""
+    """Parses the command line; exits if it can't be parsed."""
     try:
         rest = FLAGS(argv)
         if len(rest) > 1 and not arguments:
@@ -76,7 +77,7 @@ def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
 
 
 def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:
-    """Runs `main`; unusable input ends the program with one line on stderr."""
+    """Runs `main`; on unusable input, exits with one line on stderr."""
     try:
         main(argv)
         sys.stdout.flush()

@@ -10,13 +10,13 @@ import types
 from normtest_tf import errors
 
 PACKAGES = ("torch", "timm", "torchvision")
-# Declares torchvision's compiled operators, and fails where those don't load
+# Declares torchvision's compiled operators. Importing it fails if they can't be loaded
 # because PyTorch was built for another device. Nothing here uses them.
 OPERATORS = "torchvision._meta_registrations"
 
 
 def check_installed() -> None:
-    """Checks that all packages are there, without the seconds that imports take.
+    """Checks that all packages are installed, without the slow imports.
 
     Raises:
         UsageError: If one is not installed.
@@ -27,7 +27,7 @@ def check_installed() -> None:
 
 
 def import_module(name: str) -> types.ModuleType:
-    """Imports `timm`, `torchvision` or a module of theirs.
+    """Imports `timm`, `torchvision` or one of their modules.
 
     Args:
         name: The full name of the module.
@@ -39,7 +39,7 @@ def import_module(name: str) -> types.ModuleType:
         UsageError: If it is not installed.
     """
     try:
-        import torch  # noqa: F401  (a failure should show here)
+        import torch  # noqa: F401  (fails here if missing)
         import torchvision  # noqa: F401  (likewise)
     except RuntimeError:
         for module in [key for key in sys.modules if key.startswith("torchvision")]:

@@ -1,4 +1,4 @@
-"""The two sides of experiments.benchmark; each runs in a process of its own."""
+"""The two sides of experiments.benchmark; each runs in its own process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,31 @@ EPOCHS = 2  # The first one compiles and warms up, the second is measured.
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """What both sides have to do.
+class Measurement:
+    """What one side achieved.
 
     Attributes:
-        folder: Holds the images.
+        images_per_second: The training rate in the last epoch.
+        peak_memory_mib: The peak memory of the process; None if unknown.
+    """
+
+    images_per_second: float
+    peak_memory_mib: float | None
+
+    @classmethod
+    def of_this_process(cls, images_per_second: float) -> Measurement:
+        """Returns a rate with the peak memory of this process so far."""
+        from normtest_tf.system import memory
+
+        return cls(images_per_second, memory.peak_mebibytes())
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """The task of both sides.
+
+    Attributes:
+        folder: The folder with the images.
         model: The network's name, here and in timm.
         classes: The number of classes.
         batch_size: Images in a batch.
@@ -44,7 +64,7 @@ class Work:
         return np.load(self.folder / "images.npy"), np.load(self.folder / "labels.npy")
 
 
-def train_keras(work: Work) -> dict[str, float]:
+def train_keras(work: Work) -> Measurement:
     """Trains as `experiments.train` does; returns rate and peak memory."""
     from normtest_tf.system import quiet
 
@@ -69,11 +89,11 @@ def train_keras(work: Work) -> dict[str, float]:
         loop.TrainingData(loop.Split(images, labels), {}, seed=0),
         rows.append,
     )
-    return _measurement(rows[-1]["images_per_second"])
+    return Measurement.of_this_process(rows[-1]["images_per_second"])
 
 
-def train_pytorch(work: Work, workers: int) -> dict[str, float]:
-    """Trains as the reference code does; returns rate and peak memory."""
+def train_pytorch(work: Work, workers: int) -> Measurement:
+    """Trains as the PyTorch study does; returns rate and peak memory."""
     import torch
 
     from experiments.support import pytorch
@@ -84,7 +104,7 @@ def train_pytorch(work: Work, workers: int) -> dict[str, float]:
     network = timm.create_model(work.model, num_classes=work.classes)
     network = network.to(device).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    loader = _reference_loader(images, labels, work.batch_size, workers)
+    loader = _pytorch_study_loader(images, labels, work.batch_size, workers)
     seconds = 0.0
     for _ in range(EPOCHS):
         started = time.perf_counter()
@@ -96,22 +116,13 @@ def train_pytorch(work: Work, workers: int) -> dict[str, float]:
             optimizer.step()
             loss.item()
         seconds = time.perf_counter() - started
-    return _measurement(len(images) / seconds)
+    return Measurement.of_this_process(len(images) / seconds)
 
 
-def _measurement(images_per_second: float) -> dict[str, float]:
-    from normtest_tf.system import memory
-
-    return {
-        "images_per_second": images_per_second,
-        "peak_memory_mib": memory.peak_mebibytes(),
-    }
-
-
-def _reference_loader(
+def _pytorch_study_loader(
     images: np.ndarray, labels: np.ndarray, batch_size: int, workers: int
 ) -> torch.utils.data.DataLoader:
-    """Returns the reference code's loader: PIL images, one by one, in workers."""
+    """Returns the PyTorch study's loader: PIL images, one by one, in workers."""
     import torch
     from torchvision import transforms
 

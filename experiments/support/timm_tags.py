@@ -11,7 +11,7 @@ from normtest_tf import text
 if TYPE_CHECKING:
     import timm.models
 
-# A new network is listed here first: the registry refers to the tags found by this.
+# List a new network here first: the registry needs its tags.
 NETWORKS = (
     "resnet18",
     "resnet34",
@@ -41,7 +41,7 @@ def rows() -> list[dict[str, str]]:
 
     Raises:
         UsageError: If timm is not installed.
-        KeyError: If a tag's name does not tell what it was trained on.
+        KeyError: If a tag's name doesn't say what it was trained on.
     """
     models = pytorch.import_module("timm.models")
     return [
@@ -65,7 +65,7 @@ def _row(name: str, config: timm.models.PretrainedCfg) -> dict[str, str]:
     return {
         "model": name,
         "tag": tag,
-        # An identifier that ends in a slash is that of the owner alone.
+        # An identifier that ends in a slash names only the owner.
         "repository": (
             f"{config.hf_hub_id}{name}.{tag}"
             if config.hf_hub_id.endswith("/")

@@ -1,4 +1,4 @@
-"""Whatever a file or a flag holds, it is read or refused in one line."""
+"""Whatever files and flags contain, they are read or refused in one line."""
 
 import contextlib
 import functools
@@ -22,13 +22,15 @@ from normtest_tf.backbones import weights
 from normtest_tf.datasets import decoding
 from normtest_tf.export import prediction
 from normtest_tf.runs import history, plan
+from normtest_tf.runs.folder import PLAN
+from normtest_tf.text import ignore
 from tests.datasets import helpers
 from tests.helpers.fake_results import write_run
 
 few = settings(
     max_examples=100,
     deadline=None,
-    derandomize=True,  # The same code gets the same examples.
+    derandomize=True,  # The same examples every time.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 JSON = st.recursive(
@@ -43,7 +45,7 @@ JSON = st.recursive(
 
 @contextlib.contextmanager
 def refused_in_one_line():
-    """Lets one kind of error pass, and only if it is fit to be shown."""
+    """Suppresses `UsageError`, after checking that its message is presentable."""
     message = ""
     try:
         yield
@@ -54,8 +56,8 @@ def refused_in_one_line():
 
 
 @st.composite
-def damages(draw):
-    """Returns a function from bytes to other bytes."""
+def corruptions(draw):
+    """Draws a function that changes some bytes or truncates them."""
     cut = draw(st.none() | st.floats(0, 1))
     changes = draw(
         st.lists(
@@ -63,7 +65,7 @@ def damages(draw):
         )
     )
 
-    def damage(data):
+    def corrupt(data):
         changed = bytearray(data)
         if not data:
             return data
@@ -72,12 +74,12 @@ def damages(draw):
             changed[int(place * (length - 1))] ^= value
         return bytes(changed if cut is None else changed[: int(cut * len(changed))])
 
-    return damage
+    return corrupt
 
 
 @few
 @given(st.lists(st.text(max_size=12), max_size=4))
-def test_lists_in_flags(values):
+def test_a_list_in_a_flag_is_parsed_or_refused(values):
     with refused_in_one_line():
         seeds = flags.parse_seeds(values)
         assert seeds == [int(value) for value in values]
@@ -89,7 +91,7 @@ def test_lists_in_flags(values):
 
 @few
 @given(st.text(max_size=300))
-def test_names_in_flags(name):
+def test_a_name_in_a_flag_is_known_or_refused(name):
     for field in ("dataset", "model", "weights", "normalization", "keep"):
         with refused_in_one_line():
             assert runs.RunConfig(**{field: name}).resolved
@@ -101,7 +103,7 @@ def test_names_in_flags(name):
     | st.text(max_size=200).map(str.encode)
     | st.text('0123456789.,epoch\n"-+einfa', max_size=200).map(str.encode)
 )
-def test_history_files(tmp_path, content):
+def test_a_history_is_read_or_refused(tmp_path, content):
     path = tmp_path / "history.csv"
     path.write_bytes(content)
     with refused_in_one_line():
@@ -110,11 +112,11 @@ def test_history_files(tmp_path, content):
 
 
 @few
-@given(damages(), st.sampled_from(["history.csv", "config.json", "result.json"]))
-def test_corrupt_results(tmp_path_factory, damage, name):
+@given(corruptions(), st.sampled_from(["history.csv", "config.json", "result.json"]))
+def test_a_corrupt_result_is_read_or_refused(tmp_path_factory, corrupt, name):
     folder = write_run(tmp_path_factory.mktemp("results"))
     path = folder / name
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(corrupt(path.read_bytes()))
     with refused_in_one_line():
         (run,) = results.read(folder.parent.parent.parent).runs
         assert 0 <= run.result.final_test_accuracy <= 1
@@ -122,7 +124,7 @@ def test_corrupt_results(tmp_path_factory, damage, name):
 
 @few
 @given(JSON, st.sampled_from(["config.json", "result.json", "failed.json"]))
-def test_other_json_in_results(tmp_path_factory, value, name):
+def test_any_json_among_results_is_read_or_refused(tmp_path_factory, value, name):
     folder = write_run(tmp_path_factory.mktemp("results"))
     write_run(folder.parent.parent.parent, seed=2)
     path = folder / name
@@ -135,16 +137,16 @@ def test_other_json_in_results(tmp_path_factory, value, name):
 
 @few
 @given(JSON)
-def test_plans(tmp_path, value):
+def test_a_plan_is_read_or_refused(tmp_path, value):
     for content in (value, {"runs": value}):
-        (tmp_path / plan.FILE).write_text(json.dumps(content))
+        (tmp_path / PLAN).write_text(json.dumps(content))
         with refused_in_one_line():
             assert all(isinstance(name, str) for name in plan.read(tmp_path))
 
 
 @few
 @given(JSON | st.fixed_dictionaries({"best_acc": JSON}))
-def test_folders_of_the_pytorch_study(tmp_path, value):
+def test_a_folder_of_the_pytorch_study_is_read_or_refused(tmp_path, value):
     folder = tmp_path / "saved_model" / "resnet18_cifar10_finetune"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "best_results.json").write_text(json.dumps(value))
@@ -173,11 +175,11 @@ IMAGES = {
 
 
 @few
-@given(st.sampled_from(list(IMAGES)), damages())
-def test_images(kind, damage):
+@given(st.sampled_from(list(IMAGES)), corruptions())
+def test_a_corrupt_image_is_decoded_or_refused(kind, corrupt):
     with refused_in_one_line(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, on odd but readable files.
-        image = decoding.decode(damage(IMAGES[kind]), "a.png", image_size=None)
+        image = decoding.decode(corrupt(IMAGES[kind]), "a.png", image_size=None)
         assert image.dtype == np.uint8
         assert image.ndim == 3
         assert image.shape[-1] == 3
@@ -188,7 +190,7 @@ def test_images(kind, damage):
     ("kind", "reason"),
     [("16-bit", "more than 8 bits"), ("gif", "unknown"), ("empty", "0 bytes")],
 )
-def test_images_that_are_refused(kind, reason):
+def test_an_unsupported_image_is_refused(kind, reason):
     with pytest.raises(errors.UsageError, match=reason):
         decoding.decode(IMAGES[kind], "a.png", image_size=None)
 
@@ -200,7 +202,7 @@ NAMES = st.text(
 
 @few
 @given(st.lists(st.tuples(NAMES, NAMES, st.booleans()), max_size=4))
-def test_folder_trees(tmp_path_factory, entries):
+def test_a_folder_tree_is_read_or_refused(tmp_path_factory, entries):
     root = tmp_path_factory.mktemp("tree")
     for split in ("train", "test"):
         for folder, name, link in entries:
@@ -223,19 +225,19 @@ def small_h5(path):
 
 
 @few
-@given(damages())
-def test_h5_files(tmp_path, damage):
+@given(corruptions())
+def test_a_corrupt_h5_file_is_loaded_or_refused(tmp_path, corrupt):
     path = tmp_path / "a.weights.h5"
     model = small_h5(path)
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(corrupt(path.read_bytes()))
     with refused_in_one_line():
-        weights.load_file(model, path)
+        weights.load_file(model, path, ignore)
         assert all(np.shape(value) for value in model.get_weights())
 
 
 @few
 @given(JSON, st.binary(max_size=64), st.integers(-9, 9))
-def test_safetensors_files(tmp_path, header, content, lie):
+def test_a_random_safetensors_file_is_refused(tmp_path, header, content, lie):
     text = json.dumps(header).encode()
     path = tmp_path / "a.safetensors"
     length = max(0, len(text) + lie).to_bytes(8, "little")
@@ -256,16 +258,16 @@ def keras_file(tmp_path_factory):
 
 
 @settings(few, max_examples=40)
-@given(damages())
-def test_keras_files(tmp_path, keras_file, damage):
+@given(corruptions())
+def test_a_corrupt_keras_file_is_loaded_or_refused(tmp_path, keras_file, corrupt):
     path = tmp_path / "model.keras"
-    path.write_bytes(damage(keras_file))
+    path.write_bytes(corrupt(keras_file))
     with refused_in_one_line(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prediction.load(path)
 
 
-def test_a_model_that_brings_code_is_refused(tmp_path):
+def test_a_model_that_contains_code_is_refused(tmp_path):
     ran = os.fspath(tmp_path / "ran")
 
     def leaves_a_trace(pixels, ran=ran):
@@ -283,7 +285,7 @@ def test_a_model_that_brings_code_is_refused(tmp_path):
 
 @functools.cache
 def network():
-    """Returns one network for all examples; making it takes a second."""
+    """Returns one network for all examples; building it takes a second."""
     return backbones.CifarResNet8(weights=None)
 
 

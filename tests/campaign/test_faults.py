@@ -1,4 +1,4 @@
-"""The fault campaign: random kills, damage and full disks, and nothing is lost."""
+"""The fault campaign: kills, corrupt files and full disks, and nothing is lost."""
 
 import re
 

@@ -13,7 +13,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
 
 @pytest.fixture
 def values(monkeypatch):
-    """Flags of their own, so that other tests keep theirs."""
+    """A separate set of flags, so that other tests keep theirs."""
     own = flags.FlagValues()
     monkeypatch.setattr(shared, "FLAGS", own)
     for kind in ("string", "integer", "float", "bool", "enum", "list"):
@@ -41,7 +41,7 @@ def test_every_field_is_a_flag_with_its_default_and_help(values):
     assert shared.run_config() == RunConfig()
 
 
-def test_a_program_may_have_defaults_of_its_own(values):
+def test_a_program_may_have_its_own_defaults(values):
     shared.define("seed", epochs=8, results_dir="elsewhere")
     values(["program", "--seed=7"])
     assert shared.run_config(model="vgg16") == RunConfig(
@@ -67,7 +67,7 @@ def test_a_program_may_have_defaults_of_its_own(values):
         "--keep=best",
     ],
 )
-def test_a_value_beyond_its_options_limits_is_refused(argument, values):
+def test_a_value_outside_its_options_limits_is_refused(argument, values):
     shared.define(*FIELDS)
     with pytest.raises(flags.IllegalFlagValueError):
         values(["program", argument])

@@ -11,7 +11,7 @@ DOCUMENT = ROOT / "docs" / "networks.md"
 SHAPE = (64, 64, 3)
 
 
-def test_document_has_the_current_tags():
+def test_the_page_on_networks_has_the_current_tags():
     assert networks.tags_table() in DOCUMENT.read_text(encoding="utf-8")
 
 
@@ -22,13 +22,13 @@ def test_the_pages_on_settings_and_flags_are_current():
     assert (docs / "flags.md").read_text(encoding="utf-8") == pages.flags_page()
 
 
-def test_document_has_every_network_of_keras():
+def test_the_page_on_networks_has_every_tag_of_every_network():
     text = DOCUMENT.read_text(encoding="utf-8")
     for entry in backbones.ARCHITECTURES.values():
         assert text.count(f"| {entry.name} |") >= len(entry.tags)
 
 
-def test_properties_are_read_off_the_layers():
+def test_properties_are_read_from_the_layers():
     ours = backbones.ResNet50(weights=None, include_top=False, input_shape=SHAPE)
     assert networks.properties(ours) == ("1e-05", "0.9", "none", "3/3, 1/1", "3x3")
     theirs = keras.applications.ResNet50(

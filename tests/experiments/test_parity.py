@@ -1,5 +1,9 @@
+import json
+
 from experiments.support.parity import checks
-from tests.helpers import programs
+from tests.helpers import ROOT, programs
+
+PAGE = ROOT / "docs" / "parity.md"
 
 
 def test_a_dry_run_names_the_checks_of_a_network():
@@ -14,3 +18,28 @@ def test_a_dry_run_names_the_checks_of_a_network():
 def test_networks_without_checks_are_refused():
     done = programs.run("parity", "--models=resnet34")
     programs.assert_refused(done, "Allowed: resnet18, resnet50")
+
+
+FIXED_TEXT = """
+import json
+from experiments import parity
+print(json.dumps([parity.HEAD, parity.COLUMNS]))
+"""
+
+
+def test_the_page_is_what_the_program_writes_but_for_numbers():
+    # If this fails: python -m experiments.parity (needs PyTorch)
+    head, columns = json.loads(programs.run_code(FIXED_TEXT).stdout)
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.startswith(f"{head}\nVersions: tensorflow ")
+    _, dashes, *rows = [
+        line.strip("| ").split(" | ") for line in page.splitlines() if line[:1] == "|"
+    ]
+    assert dashes == ["---"] * 5
+    expected = [
+        [check.title, columns[group], f"{allowed:.0e}"]
+        for check in checks.CHECKS.values()
+        for group, allowed in check.tolerances.items()
+    ]
+    assert [[title, of, allowed] for _, title, of, _, allowed in rows] == expected
+    assert all(float(error) <= float(allowed) for *_, error, allowed in rows)

@@ -31,6 +31,6 @@ def test_it_writes_weights_that_a_network_loads(tmp_path):
         (["--output=folder.safetensors", "--overwrite"], "is a folder"),
     ],
 )
-def test_bad_flags(flags, words, tmp_path):
+def test_unusable_flags_are_refused(flags, words, tmp_path):
     (tmp_path / "folder.safetensors").mkdir()
     programs.assert_refused(programs.run("pretrain", *flags, cwd=tmp_path), words)

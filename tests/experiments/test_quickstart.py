@@ -3,7 +3,7 @@ import pytest
 from tests.helpers import programs
 
 
-def test_it_gives_a_table_and_a_figure(tmp_path):
+def test_it_prints_a_table_and_draws_a_figure(tmp_path):
     done = programs.run("quickstart", "--epochs=1", "--seeds=1,2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "finetune - pretrain" in done.stdout
@@ -12,5 +12,5 @@ def test_it_gives_a_table_and_a_figure(tmp_path):
 
 
 @pytest.mark.parametrize("seeds", ["", "1,1", "one", "-1"])
-def test_bad_seeds(seeds):
+def test_unusable_seeds_are_refused(seeds):
     programs.assert_refused(programs.run("quickstart", f"--seeds={seeds}"), "--seeds")

@@ -1,4 +1,4 @@
-"""experiments.sweep: flags, presets, and what survives signals."""
+"""experiments.sweep: flags, presets, and sweeps that are stopped or killed."""
 
 import signal
 import time
@@ -20,7 +20,7 @@ FLAGS = (
 
 
 def wait_for(pattern, folder, process, *, more_than=0):
-    """Waits until a running process has written more than so many such files."""
+    """Waits until a running process has written more than `more_than` such files."""
     while len(list(folder.glob(pattern))) <= more_than:
         assert process.poll() is None
         time.sleep(0.05)
@@ -36,11 +36,11 @@ def test_sigterm_stops_a_sweep_between_two_steps(tmp_path):
     assert "stopped by SIGTERM; " in complaints
     assert "the same command resumes there" in complaints
     (lock,) = tmp_path.glob("stopped/*/*/*/.lock")
-    with locks.only_writer(lock.parent):  # The worker process has ended, too.
+    with locks.only_writer(lock.parent):  # The worker process has also exited.
         assert list((lock.parent / "checkpoints").iterdir())
 
 
-def test_a_killed_sweep_ends_with_the_same_tables(tmp_path):
+def test_a_killed_sweep_resumes_to_the_same_tables(tmp_path):
     whole = programs.run("sweep", *FLAGS, "--results_dir=whole", cwd=tmp_path)
     assert "4 runs done, 0 finished before, 0 failed" in whole.stdout
     flags = [*FLAGS, "--results_dir=killed"]
@@ -66,9 +66,9 @@ def test_a_killed_sweep_ends_with_the_same_tables(tmp_path):
         (["--models=resnet19"], "Did you mean 'resnet18'"),
         (["--normalizations=fintune"], "Did you mean 'finetune'"),
         (["--seeds=1,one"], "--seeds takes whole numbers"),
-        (["--seeds=1,1"], "different numbers"),
+        (["--seeds=1,1"], "distinct numbers"),
         (["--weights=resnet50=none"], "Received: 'resnet50=none'"),
-        (["--weights=none,none"], "MODEL=WEIGHTS once"),
+        (["--weights=none,none"], "MODEL=WEIGHTS at most once"),
         (["--datasets=digits,folder:missing"], "does not exist"),
     ],
 )
@@ -96,7 +96,7 @@ print(len(sweep.configurations()))
 @pytest.mark.parametrize(
     "preset", sorted((ROOT / "experiments" / "presets").glob("*.flags"))
 )
-def test_presets_name_what_exists(preset, tmp_path):
+def test_presets_are_grids_of_known_names(preset, tmp_path):
     done = programs.run_code(COUNT_RUNS, f"--flagfile={preset}", cwd=tmp_path)
     expected = {"cpu_study": 80, "reference_table1": 16, "reference_extended": 64}
     assert int(done.stdout) == expected[preset.stem]

@@ -1,4 +1,4 @@
-"""experiments.train: flags, one run, and what it says about it."""
+"""experiments.train: flags, one run, and its output."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def test_every_field_of_a_configuration_is_a_flag():
         assert f"--{field.name}:" in shown or f"--[no]{field.name}:" in shown
 
 
-def test_lists():
+def test_the_lists_name_every_model_and_data_set():
     models = programs.run("train", "--list_models")
     assert models.returncode == 0
     assert set(backbones.ARCHITECTURES) <= set(models.stdout.split())
@@ -70,7 +70,7 @@ def test_a_finished_run_is_neither_repeated_nor_replaced(tmp_path):
 
     again = programs.run("train", *flags, cwd=tmp_path)
     assert again.returncode == 0
-    assert "finished before" in again.stdout
+    assert "already finished" in again.stdout
     assert "epoch 1/1" not in again.stdout
 
     other = programs.run("train", *flags, "--batch_size=8", cwd=tmp_path)

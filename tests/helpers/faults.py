@@ -1,7 +1,7 @@
-"""Named points of a run at which something happens: by default, it is killed.
+"""Named points of a run at which a fault strikes: by default, the run is killed.
 
-Each function returns a context manager. A run that reaches the point within its `with`
-block meets the fault:
+Each function returns a context manager. The fault strikes when a run reaches the point
+inside the `with` block:
 
     with faults.while_writing_checkpoint(3), pytest.raises(faults.Killed):
         finetuning.run(config)
@@ -20,7 +20,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from normtest_tf.runs import checkpoints, history, record, recorder
+from normtest_tf.runs import checkpoints, folder, history, record, recorder
 from normtest_tf.runs.folder import RunFolder
 from normtest_tf.training import loop
 
@@ -83,7 +83,7 @@ def after_writing_history(epoch, then=kill):
     return _after(history, "write", then, _has_last_row(epoch))
 
 
-def while_writing_curves(epoch, then):
+def while_writing_tensorboard(epoch, then):
     """While an epoch's row is written for TensorBoard."""
 
     def is_last_scalar(name, value):
@@ -115,13 +115,13 @@ def while_writing_checkpoint(epoch, then=kill):
 
 
 def before_renaming_checkpoint(epoch, then=kill):
-    """When an epoch's checkpoint is on disk, but not under its name yet."""
+    """When an epoch's checkpoint is on disk, but does not have its name yet."""
     name = checkpoint_name(epoch)
     return _before(os, "replace", then, lambda _, path: path.name == name)
 
 
 def after_epoch(epoch, then=kill):
-    """When all that is to be recorded of an epoch is on disk."""
+    """After an epoch has been recorded completely."""
     return _after(recorder.Recorder, "add", then, lambda _, row: row["epoch"] == epoch)
 
 
@@ -131,7 +131,7 @@ def before_saving_model(then=kill):
 
 
 def after_saving_model(then=kill):
-    """When the model is on disk, but not under its name yet."""
+    """When the model is on disk, but does not have its name yet."""
     return _after(keras.Model, "save", then)
 
 
@@ -141,12 +141,12 @@ def before_writing_result(then=kill):
 
 
 def before_removing_checkpoints(then=kill):
-    """When the run has its `result.json`, and its checkpoints are still there."""
+    """When the run has its `result.json`, but still has its checkpoints."""
     return _before(checkpoints.Store, "remove", then)
 
 
 def checkpoint_name(epoch):
-    return f"epoch-{epoch:05}.ckpt"
+    return folder.checkpoint_name(epoch)
 
 
 def _is_checkpoint(epoch):
@@ -162,7 +162,7 @@ def _always(*_, **__):
 
 
 def _before(owner, name, then, hits=_always):
-    """Calls `then` before each call of a function whose arguments it `hits`."""
+    """Calls `then` before each call of a function that `hits` is true of."""
     return _replaced(owner, name, then, hits, after=False)
 
 
@@ -170,11 +170,11 @@ def _after(owner, name, then, hits=_always):
     return _replaced(owner, name, then, hits, after=True)
 
 
-def _watching(owner, name, tell):
-    """Calls `tell` with the first argument of each call of a method."""
+def _watching(owner, name, report):
+    """Calls `report` with the first argument of each call of a method."""
 
     def never(self, first, *_, **__):
-        tell(first)
+        report(first)
         return False
 
     return _replaced(owner, name, kill, never, after=False)

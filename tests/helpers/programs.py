@@ -1,4 +1,4 @@
-"""Runs programs as a user does: each in a process of its own, from any folder."""
+"""Runs programs as a user does: each in its own process, from any folder."""
 
 import os
 import subprocess
@@ -10,21 +10,21 @@ TIMEOUT = 600  # Seconds; the slowest program takes a tenth of that.
 
 
 def run(program, *flags, cwd=ROOT, env=None, timeout=TIMEOUT):
-    """Runs `python -m experiments.PROGRAM`; returns what it printed and its status."""
+    """Runs `python -m experiments.PROGRAM`; returns its output and status."""
     return run_python(
         "-m", f"experiments.{program}", *flags, cwd=cwd, env=env, timeout=timeout
     )
 
 
 def run_code(code, *arguments, cwd=ROOT, env=None, timeout=TIMEOUT):
-    """Runs Python code in a new process; fails, showing its stderr, if that fails."""
+    """Runs Python code in a new process and asserts that it succeeds."""
     done = run_python("-c", code, *arguments, cwd=cwd, env=env, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return done
 
 
 def run_python(*arguments, cwd=ROOT, env=None, timeout=TIMEOUT):
-    """Runs Python with any arguments, to its end."""
+    """Runs Python with any arguments and waits for its end."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         capture_output=True,
@@ -54,12 +54,12 @@ def start_python(*arguments, cwd=ROOT, env=None):
 
 
 def environment(changes=None):
-    """Returns variables with which programs find the checkout from any folder."""
+    """Returns environment variables that let programs run from any folder."""
     return {**os.environ, "PYTHONPATH": str(ROOT)} | (changes or {})
 
 
 def assert_refused(done, words):
-    """Asserts that a program ended with status 2 and one line that says why."""
+    """Asserts that a program exited with status 2 and one line that says why."""
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")

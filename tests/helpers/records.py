@@ -1,4 +1,4 @@
-"""Records of a run, complete, with values that a test can tell apart."""
+"""Complete records of a run, with distinct values."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Runs of a tiny network in this process, and what must not depend on how they went."""
+"""Runs of a tiny network in this process, and the outcome that faults must keep."""
 
 import keras
 

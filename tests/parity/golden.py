@@ -4,7 +4,7 @@
     python -m tests.parity.golden
 
 Renew them only when `experiments.support.parity` changes what is computed; then
-`git diff --stat tests/parity/golden` should name the checks that were meant, no others.
+`git diff --stat tests/parity/golden` should list the intended checks and no others.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def load(name: str) -> checks.Arrays:
 
 
 def main() -> None:
-    """Writes the files of all checks that run without PyTorch too."""
+    """Writes the files of all checks that also run without PyTorch."""
     from experiments.support.parity import theirs
 
     FOLDER.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Ours equals PyTorch: by its golden numbers anywhere, live where it is installed."""
+"""Agreement with PyTorch: with golden numbers anywhere, live where it is installed."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def assert_within(found, tolerances):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_equals_pytorchs_golden_numbers(name):
+def test_our_numbers_equal_pytorchs_golden_numbers(name):
     check = checks.CHECKS[name]
     found = checks.errors(checks.digest(check.run(ours)), golden.load(name))
     assert_within(found, check.tolerances)
@@ -25,7 +25,7 @@ def test_equals_pytorchs_golden_numbers(name):
 
 @pytest.mark.torch
 @pytest.mark.parametrize("name", checks.CHECKS)
-def test_equals_pytorch(name):
+def test_our_numbers_equal_pytorchs_live_numbers(name):
     from experiments.support.parity import theirs
 
     check = checks.CHECKS[name]
@@ -55,11 +55,11 @@ def test_a_fresh_head_has_pytorchs_distribution(network):
             continue
         test = scipy.stats.ks_2samp(mine[part].ravel(), other[part].ravel())
         assert test.pvalue > 1e-3
-        # To the same ends: 1,000 values reach within 1% of the bound.
+        # The same bounds: the largest of 1,000 values is within 1% of the bound.
         assert abs(mine[part]).max() == pytest.approx(abs(other[part]).max(), rel=0.01)
 
 
-def test_checks_see_small_differences():
+def test_checks_notice_small_differences():
     values = {"logits": np.arange(1.0, 1000)}
     changed = {"logits": values["logits"] * (1 + 1e-7)}
     assert checks.errors(changed, values)["logits"] == pytest.approx(1e-7, rel=1e-3)

@@ -16,14 +16,14 @@ STD = (0.229, 0.224, 0.225)
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """Twenty steps in four epochs, each with a short last batch.
+class TwentySteps:
+    """Twenty training steps: four epochs, each with a smaller last batch.
 
     Attributes:
-        examples: In an epoch.
-        batch_size: Of all batches but the last.
-        epochs: Of the cosine, all of which are trained.
-        learning_rate: Of the first epoch.
+        examples: Images in an epoch.
+        batch_size: Images in all batches but the last of an epoch.
+        epochs: Epochs of the cosine, all of which are trained.
+        learning_rate: The first epoch's.
     """
 
     examples: int = 38
@@ -32,7 +32,7 @@ class Recipe:
     learning_rate: float = 1e-3
 
     def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Returns images and labels of all steps; every epoch has its own order."""
+        """Returns the images and labels of each step; every epoch has its own order."""
         images, labels = batch(32, self.examples, seed=7)
         random = np.random.RandomState(8)
         found = []
@@ -57,24 +57,24 @@ def step_images(size: int) -> int:
 
 
 def tensors(
-    shapes: dict[str, tuple[int, ...]], *, calm: bool = False
+    shapes: dict[str, tuple[int, ...]], *, damped: bool = False
 ) -> dict[str, np.ndarray]:
     """Returns weights in PyTorch's layout, each seeded by its tensor's name.
 
-    None has its initial value, so a scale that is left out shows.
+    No tensor has its initial value, so a forgotten scale is noticed.
 
     Args:
         shapes: The shapes of all tensors by timm's names.
-        calm: Whether to scale what bottlenecks add to their inputs to a quarter;
-            in trained networks it is small. At full strength training is chaotic:
-            with the weights of resnet50 changed by 1e-13, PyTorch's own losses
-            differed by 60% after 12 steps.
+        damped: Whether to scale the residual branches of bottlenecks by 1/4; trained
+            networks have small ones. At full strength, training is chaotic: changing
+            resnet50's weights by 1e-13 changed PyTorch's own loss by 60% after 12
+            steps.
 
     Returns:
-        float64 arrays that are exact in float32, by the same names.
+        float64 arrays that are exact in float32, by timm's names.
     """
     found = {name: _tensor(name, shape) for name, shape in shapes.items()}
-    if calm:
+    if damped:
         found |= {k: v / 4 for k, v in found.items() if k.endswith(".bn3.weight")}
     return found
 

@@ -11,7 +11,7 @@ import numpy as np
 from experiments.support.parity import cases
 
 Arrays = dict[str, np.ndarray]
-SMALL = 64  # Arrays of up to this many values are kept whole in a golden file.
+SMALL = 64  # Golden files store arrays of up to this many values whole.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Check:
         title: What is compared, for the table.
         function: Its name in `ours` and `theirs`.
         network: The function's first argument, or None.
-        options: Its further arguments.
+        options: The function's other arguments.
         tolerances: The largest error allowed, by the first part of an array's name.
-        in_golden: Whether it is quick enough for every run of the tests.
+        in_golden: Whether it is quick enough to run with every test run.
     """
 
     title: str
@@ -116,7 +116,7 @@ def errors(ours: Arrays, theirs: Arrays) -> dict[str, float]:
 
 
 def digest(arrays: Arrays) -> Arrays:
-    """Returns a few numbers that change with any value of the arrays.
+    """Returns a few numbers per array that change with any of its values.
 
     A large array becomes its norm and two sums with random signs, so their errors
     stay relative to the size of the whole array.

@@ -20,11 +20,11 @@ def shapes(name: str) -> dict[str, tuple[int, ...]]:
 
 
 def network(
-    name: str, dtype: torch.dtype = torch.float64, *, calm: bool = False
+    name: str, dtype: torch.dtype = torch.float64, *, damped: bool = False
 ) -> torch.nn.Module:
     """Returns one of timm's networks with the seeded weights."""
     model = timm.create_model(name, num_classes=cases.CLASSES).to(dtype)
-    weights = cases.tensors(shapes(name), calm=calm)
+    weights = cases.tensors(shapes(name), damped=damped)
     state = {k: torch.tensor(v, dtype=dtype) for k, v in weights.items()}
     missing = model.load_state_dict(state, strict=False).missing_keys
     assert all(key.endswith("num_batches_tracked") for key in missing)
@@ -59,12 +59,12 @@ def training_step(name: str, size: int) -> Arrays:
 
 def training(name: str) -> Arrays:
     """Returns the loss of every step and all weights after the last."""
-    recipe = cases.Recipe()
-    model = network(name, calm=True).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs)
-    batches = recipe.batches()
-    steps = len(batches) // recipe.epochs
+    case = cases.TwentySteps()
+    model = network(name, damped=True).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=case.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, case.epochs)
+    batches = case.batches()
+    steps = len(batches) // case.epochs
     losses = []
     for step, (images, labels) in enumerate(batches, start=1):
         optimizer.zero_grad()
@@ -98,12 +98,12 @@ def pixels() -> Arrays:
 
 
 def heads(name: str) -> Arrays:
-    """Returns kernel and bias of freshly made classifiers of 1,000 classes."""
+    """Returns kernel and bias of a new head with 1,000 classes."""
     torch.manual_seed(0)
     head = timm.create_model(name, num_classes=1000).get_classifier()
     return {"kernel": head.weight.detach().numpy(), "bias": head.bias.detach().numpy()}
 
 
 def _images(images: np.ndarray) -> torch.Tensor:
-    """Turns channels last into PyTorch's channels first."""
+    """Returns images in PyTorch's layout, channels first."""
     return torch.tensor(images.transpose(0, 3, 1, 2))

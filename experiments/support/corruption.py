@@ -1,4 +1,4 @@
-"""Faults that hit files: bytes of checkpoints and weights that change or get lost."""
+"""Faults in files: changed or missing bytes in checkpoints and weights files."""
 
 from __future__ import annotations
 
@@ -11,25 +11,33 @@ from experiments.support.fault_campaign import Count
 from normtest_tf import errors, text
 
 
-def mutated(data: bytes, generator: random.Random) -> bytes:
-    """Returns other bytes: 30% are cut short, the rest has one to eight changed.
+def corrupt(data: bytes, generator: random.Random) -> bytes:
+    """Truncates bytes in 30% of cases; otherwise changes one to eight of them.
 
     Args:
-        data: The content of a file, at least a byte.
-        generator: Decides what changes.
+        data: The content of a file, at least one byte.
+        generator: Determines what changes.
+
+    Returns:
+        Different bytes.
     """
     if generator.random() < 0.3:
         return data[: generator.randrange(len(data))]
     changed = bytearray(data)
-    # Half of the changes are near the start, where a file says what it holds.
+    # Half of the changes are near the start, where files describe their content.
     end = len(data) if generator.random() < 0.5 else min(len(data), 4096)
     for _ in range(generator.randint(1, 8)):
         changed[generator.randrange(end)] ^= generator.randint(1, 255)
     return bytes(changed) if changed != data else data[:-1]
 
 
-def damaged_checkpoints(number: int, generator: random.Random) -> Count:
-    """Corrupts checkpoints, each of which has to be refused."""
+def corrupt_checkpoints(number: int, generator: random.Random) -> Count:
+    """Corrupts checkpoints, each of which must be refused.
+
+    Args:
+        number: How many.
+        generator: Determines what changes.
+    """
     import numpy as np
 
     from normtest_tf.runs import checkpoints
@@ -39,24 +47,24 @@ def damaged_checkpoints(number: int, generator: random.Random) -> Count:
     data = checkpoints.encode(checkpoints.Checkpoint(1, {"rows": []}, tensors))
     for _ in range(number):
         try:
-            checkpoints.decode(mutated(data, generator))
+            checkpoints.decode(corrupt(data, generator))
         except checkpoints.UnreadableError:
             count.survived += 1
     return count
 
 
-def damaged_weights(
+def corrupt_weights_files(
     folder: pathlib.Path, number: int, generator: random.Random
 ) -> Count:
-    """Corrupts weights files, which have to be refused in one line, or be harmless.
+    """Corrupts weights files, which must be refused in one line, or be harmless.
 
-    Without a checksum in the file, a changed number can't be told from the right one:
-    a file is harmless if it still describes the same tensors.
+    The files have no checksum, so a changed number can't be detected: a file is
+    harmless if it still describes the same tensors.
 
     Args:
-        folder: For the files.
+        folder: Where to write the files.
         number: How many.
-        generator: Decides what changes.
+        generator: Determines what changes.
     """
     from normtest_tf import backbones
 
@@ -67,8 +75,8 @@ def damaged_weights(
     from_file = dataclasses.replace(network, tag=None, path=path)
     model = backbones.CifarResNet8(weights=None)
     for _ in range(number):
-        damaged = mutated(data, generator)
-        path.write_bytes(damaged)
+        changed = corrupt(data, generator)
+        path.write_bytes(changed)
         try:
             from_file.load_weights(model, text.ignore)
         except errors.UsageError as error:
@@ -77,16 +85,17 @@ def damaged_weights(
             message = errors.one_line(error)[:200]
             count.notes.append(f"{type(error).__name__}: {message}")
         else:
-            count.survived += _is_harmless(data, damaged)
+            count.survived += _is_harmless(data, changed)
     return count
 
 
-def _is_harmless(data: bytes, damaged: bytes) -> bool:
+def _is_harmless(data: bytes, changed: bytes) -> bool:
     """Tells whether two safetensors files describe the same tensors."""
-    return len(damaged) == len(data) and _tensors(data) == _tensors(damaged)
+    return len(changed) == len(data) and _tensors(data) == _tensors(changed)
 
 
 def _tensors(data: bytes) -> dict[str, object]:
+    """Returns the header of a safetensors file, without the metadata."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     header.pop("__metadata__", None)
