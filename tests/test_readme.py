@@ -77,7 +77,7 @@ def with_python(page):
     return page.name not in NOT_RUN and "```python" in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.filterwarnings("ignore:left out the classifier")
+@pytest.mark.filterwarnings("ignore:skipped the classifier")
 @pytest.mark.parametrize(
     "page", list(filter(with_python, PAGES[1:])), ids=lambda page: page.name
 )
