@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.support import program
-from normtest_tf import published
+from normtest_tf import published, text
 from normtest_tf.analysis import results
 from normtest_tf.runs import RULES
 from normtest_tf.runs.history import FORMER_NAMES
@@ -75,7 +75,8 @@ def main(argv: Sequence[str]) -> None:
     print(answer.replace("**", ""))
     if found.missing:
         print(
-            f"{len(found.missing)} runs of the grid are missing; the report lists them"
+            f"missing from the grid: {text.counted(len(found.missing), 'run')}, "
+            "which the report lists"
         )
     tables, figures = [document.TABLE1], [f"{document.ACCURACY_FIGURE}.png"]
     if gathered.comparisons:

@@ -128,18 +128,18 @@ def _print_plan(configs: Sequence[RunConfig]) -> None:
 def _print_summary(tally: runner.Tally) -> None:
     """Prints what was done and what to do next; failed runs are an error."""
     print(
-        f"\n{tally.done} runs done, {tally.skipped} finished before, "
+        f"\n{text.counted(tally.done, 'run')} done, {tally.skipped} finished before, "
         f"{tally.failed} failed"
     )
     if tally.elsewhere:
-        print(f"{tally.elsewhere} runs were skipped: another process is running them")
+        print(f"left to another process: {text.counted(tally.elsewhere, 'run')}")
     folder = shlex.quote(FLAGS.results_dir)
     print(f"results: {FLAGS.results_dir}")
     print(f"report:  python -m experiments.report --results_dir={folder}")
     if tally.failed:
         raise errors.UsageError(
-            f"{tally.failed} runs failed; see failed.json in their folders. Run the "
-            "same command to retry"
+            f"{text.counted(tally.failed, 'run')} failed; see failed.json in the run's "
+            "folder. Run the same command to retry"
         )
 
 

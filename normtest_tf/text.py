@@ -72,6 +72,16 @@ def _csv_cell(value: object) -> object:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
+def counted(number: int, noun: str) -> str:
+    """Writes a number of things: `1 run`, `2 runs`.
+
+    Args:
+        number: How many there are.
+        noun: Its singular; the plural is made with an s.
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Formats a duration for people to read.
 

@@ -53,3 +53,8 @@ def test_a_duration_has_the_unit_that_people_would_use(seconds, expected):
 )
 def test_points_have_a_sign_and_zero_is_never_negative(points, expected):
     assert text.signed(points) == expected
+
+
+def test_a_number_of_things_is_singular_or_plural():
+    counts = [text.counted(number, "run") for number in (0, 1, 2)]
+    assert counts == ["0 runs", "1 run", "2 runs"]

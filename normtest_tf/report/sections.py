@@ -11,7 +11,7 @@ from normtest_tf.analysis.comparisons import Comparison
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import RULES, Rule
-from normtest_tf.text import duration, markdown_table, signed
+from normtest_tf.text import counted, duration, markdown_table, signed
 
 
 def answer(comparison: Comparison) -> str:
@@ -213,7 +213,7 @@ def how(results: Results) -> str:
     """Describes recipe, weights, time, hardware and versions."""
     seconds = sum(run.result.total_seconds for run in results.runs)
     lines = [
-        f"- {len(results.runs)} runs, {duration(seconds)} in total.",
+        f"- {counted(len(results.runs), 'run')}, {duration(seconds)} in total.",
         *(f"- {line}" for line in _recipes(results)),
         *(f"- {line}" for line in _environments(results)),
     ]
@@ -240,7 +240,7 @@ def _recipes(results: Results) -> list[str]:
 def _environments(results: Results) -> list[str]:
     """Returns a line for each distinct machine and set of versions."""
     found = Counter(_environment(run.config.environment) for run in results.runs)
-    return [f"{count} runs on {text}." for text, count in found.items()]
+    return [f"{counted(count, 'run')} on {text}." for text, count in found.items()]
 
 
 def _environment(record: Mapping[str, Any]) -> str:

@@ -50,7 +50,7 @@ def test_a_killed_sweep_resumes_to_the_same_tables(tmp_path):
             wait_for(pattern, tmp_path, process, more_than=wanted)
             process.send_signal(signal.SIGKILL)
     rest = programs.run("sweep", *flags, cwd=tmp_path)
-    assert "1 runs done, 3 finished before" in rest.stdout
+    assert "1 run done, 3 finished before" in rest.stdout
     for name in ("whole", "killed"):
         flags = [f"--results_dir={name}", f"--out_dir=report-{name}"]
         assert programs.run("report", *flags, cwd=tmp_path).returncode == 0
