@@ -43,7 +43,7 @@ def define(*names: str, **defaults: object) -> None:
         _define(name, default, options.get(_FIELDS[name]).help)
 
 
-def _define(name: str, default: Any, help: str) -> None:  # noqa: ANN401
+def _define(name: str, default: Any, help: str) -> None:  # noqa: ANN401  (any flag)
     """Defines one flag with the field's type and its option's limits."""
     about = options.get(_FIELDS[name])
     kinds = {kind for kind in _kinds(name) if kind is not type(None)}

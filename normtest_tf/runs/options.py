@@ -49,7 +49,7 @@ class Option:
         return f"must be {low}{high}"
 
 
-def option(default: Any, help: str, **limits: Any) -> Any:  # noqa: ANN401
+def option(default: Any, help: str, **limits: Any) -> Any:  # noqa: ANN401  (any type)
     """Returns a dataclass field with a default and an `Option`; see `get`."""
     return dataclasses.field(default=default, metadata={_KEY: Option(help, **limits)})
 

@@ -30,7 +30,7 @@ class JsonReader:
         self._values = values
         self._path = path
 
-    def __call__(self, name: str, *types: type, default: Any = REQUIRED) -> Any:  # noqa: ANN401
+    def __call__(self, name: str, *types: type, default: Any = REQUIRED) -> Any:  # noqa: ANN401  (any JSON)
         """Returns a value.
 
         Args:
@@ -52,21 +52,21 @@ class JsonReader:
             return value
         raise self._unusable(f"holds {name}={str(value)[:80]!r}")
 
-    def accuracy(self, name: str, default: Any = REQUIRED) -> Any:  # noqa: ANN401
+    def accuracy(self, name: str, default: Any = REQUIRED) -> Any:  # noqa: ANN401  (any JSON)
         """Returns a number from 0 to 1, or raises `UsageError`."""
         value = self(name, int, float, default=default)
         if value is not default and not is_accuracy(value):
             raise self._unusable(f"holds {name}={value}, not a number from 0 to 1")
         return value
 
-    def three(self, name: str, *types: type) -> Any:  # noqa: ANN401
+    def three(self, name: str, *types: type) -> Any:  # noqa: ANN401  (any JSON)
         """Returns three numbers as a tuple, or raises `UsageError`."""
         values = self(name, list)
         if len(values) != 3 or not all(type(value) in types for value in values):
             raise self._unusable(f"holds {name}={str(values)[:80]}, not three numbers")
         return tuple(values)
 
-    def mapping(self, name: str, types: Mapping[str, tuple[type, ...]]) -> Any:  # noqa: ANN401
+    def mapping(self, name: str, types: Mapping[str, tuple[type, ...]]) -> Any:  # noqa: ANN401  (any JSON)
         """Returns an object with values of given types, or raises `UsageError`."""
         values = self(name, dict)
         read = JsonReader(values, self._path)
