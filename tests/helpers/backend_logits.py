@@ -49,7 +49,7 @@ def network_logits(name):
     )
     load(model)
     inputs, _ = cases.batch(32, 2)
-    return model(inputs.astype("float32"), training=False)
+    return model.predict(inputs.astype("float32"), verbose=0)
 
 
 def classifier_logits(setting, statistics):
