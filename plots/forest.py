@@ -180,5 +180,5 @@ def legend_handles(panels: Sequence[Panel]) -> list[Artist]:
     return handles
 
 
-def _mark(label: str, **values: Any) -> Line2D:  # noqa: ANN401
+def _mark(label: str, **values: Any) -> Line2D:  # noqa: ANN401  (any style)
     return Line2D([], [], label=label, **({"color": style.GREY} | values))
