@@ -107,14 +107,19 @@ def first_cause(error: BaseException) -> str:
     return one_line(error)[:200]
 
 
-def unreadable(path: pathlib.Path, error: BaseException) -> UsageError:
+def unreadable(
+    path: pathlib.Path, error: BaseException, advice: str = ""
+) -> UsageError:
     """Returns the error for a file or folder that can't be read.
 
     Args:
         path: The file or folder.
         error: What went wrong.
+        advice: What to do next, without a trailing full stop.
     """
-    return UsageError(f"can't read {path}: {one_line(error)}")
+    # The system's own text would repeat the path.
+    reason = (isinstance(error, OSError) and error.strerror) or one_line(error)
+    return UsageError(f"can't read {path}: {reason}" + (advice and f"; {advice}"))
 
 
 def unwritable(folder: pathlib.Path, error: BaseException) -> UsageError:

@@ -50,6 +50,10 @@ def test_files_that_cant_be_used_are_named_with_the_reason():
     reason = OSError("no\nspace")
     folder = pathlib.Path("runs")
     assert str(errors.unreadable(folder, reason)) == "can't read runs: no space"
+    missing = FileNotFoundError(2, "No such file or directory", "runs")
+    assert str(errors.unreadable(folder, missing, "make it")) == (
+        "can't read runs: No such file or directory; make it"
+    )
     assert str(errors.unwritable(folder, reason)) == (
         "can't write to runs: no space; choose another folder"
     )

@@ -1,6 +1,7 @@
 """What finished runs show: effects, their uncertainty, and verdicts.
 
     results        a results folder read back: finished and missing runs
+    consistency    whether a run's files belong together and to their folder
     effects        means and their intervals
     significance   p-values of paired differences, and Holm's correction
     power          how many pairs detect a difference

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.backbones.registry import ARCHITECTURES, LIST_MODELS
-from normtest_tf.datasets import DATASETS
+from normtest_tf.analysis import consistency
 from normtest_tf.normalization import SETTINGS, Setting
 from normtest_tf.runs import (
     Cell,
@@ -142,8 +141,9 @@ def read(
         The finished and the missing runs.
 
     Raises:
-        UsageError: If there is no finished run, if a file can't be read, or if runs
-            of a cell differ in more than setting and seed.
+        UsageError: If there is no finished run, if a file can't be read, if a run's
+            files contradict each other or the folder's name, if one is a copy of
+            another, or if runs of a cell differ in more than setting and seed.
     """
     if not os.path.isdir(results_dir):  # The method raises for overlong names.
         raise errors.UsageError(
@@ -151,13 +151,17 @@ def read(
             "one"
         )
     folders = _folders(results_dir, names)
+    if names is None:
+        _check_folder_names(results_dir)
     finished = [found for found in folders if found.is_finished()]
     if not finished:
         raise errors.UsageError(
             f"{results_dir} holds no finished run; experiments.sweep and "
             "experiments.train write them"
         )
-    runs = sorted((_read_run(found) for found in finished), key=_order)
+    by_folder = {found: _read_run(found) for found in finished}
+    consistency.check_no_copies({k: run.history for k, run in by_folder.items()})
+    runs = sorted(by_folder.values(), key=_order)
     _check_comparable(runs)
     if names is None:
         expected = {*plan.read(results_dir), *_whole_grid(runs)}
@@ -167,10 +171,20 @@ def read(
 
 
 def has_finished_run(results_dir: pathlib.Path) -> bool:
-    """Tells whether a folder holds a finished run, laid out as `runs` writes it."""
-    return os.path.isdir(results_dir) and any(
-        found.is_finished() for found in folder.find(results_dir)
+    """Tells whether a folder holds a finished run, its own folder renamed or not."""
+    return os.path.isdir(results_dir) and (
+        any(found.is_finished() for found in folder.find(results_dir))
+        or bool(folder.find_misnamed(results_dir))
     )
+
+
+def _check_folder_names(results_dir: pathlib.Path) -> None:
+    """Raises `UsageError` if a run's folder has another name than runs have."""
+    for path in folder.find_misnamed(results_dir):
+        raise errors.UsageError(
+            f"{path} holds a run, but is not named seed-NUMBER: is it a copy? Restore "
+            "its name, delete it, or move it out of the results folder"
+        )
 
 
 def _folders(
@@ -184,29 +198,14 @@ def _folders(
 
 
 def _read_run(run_folder: RunFolder) -> Run:
-    """Reads a finished run's three files."""
+    """Reads a finished run's three files, which must agree."""
     name = RunName.parse(run_folder.path)
-    _check_names(run_folder, name)
+    config = ConfigRecord.read(run_folder)
+    consistency.check_names(run_folder, name, config)
+    result = ResultRecord.read(run_folder)
     rows = history.read(run_folder.history)
-    if not rows or "test_accuracy" not in rows[0]:
-        raise errors.UsageError(f"{run_folder.history} lacks test_accuracy")
-    config, result = ConfigRecord.read(run_folder), ResultRecord.read(run_folder)
+    consistency.check_history(run_folder, config, result, rows)
     return Run(name, config, result, rows)
-
-
-def _check_names(run_folder: RunFolder, name: RunName) -> None:
-    """Raises `UsageError` if a run's path names something that doesn't exist."""
-    if not name.dataset.startswith("folder-") and name.dataset not in DATASETS:
-        allowed = [*DATASETS, "folder-NAME"]
-        raise errors.unknown_name(f"data set in {run_folder}:", name.dataset, allowed)
-    if name.model not in ARCHITECTURES:
-        raise errors.unknown_name(
-            f"model in {run_folder}:", name.model, list(ARCHITECTURES), LIST_MODELS
-        )
-    if name.normalization not in SETTINGS:
-        raise errors.unknown_name(
-            f"setting in {run_folder}:", name.normalization, list(SETTINGS)
-        )
 
 
 def _order(run: Run) -> tuple[Cell, int, int]:

@@ -16,7 +16,7 @@ from normtest_tf import datasets, errors, normalization
 from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.published.tables import Condition, PublishedRun
 from normtest_tf.system import files
-from normtest_tf.system.json_values import is_accuracy
+from normtest_tf.system.json_values import is_accuracy, not_an_accuracy
 
 FILE = "best_results.json"
 EXAMPLE = '{"best_epoch": 41, "best_acc": 0.8847}, best_acc from 0 to 1'
@@ -132,14 +132,13 @@ def _pattern(name: str) -> str:
 
 def _accuracy(path: pathlib.Path) -> float:
     """Returns the accuracy in a file, checked."""
-    hint = f"expected {EXAMPLE}"
-    try:
-        values = files.read_json(path)
-    except errors.UsageError as error:
-        raise errors.UsageError(f"{error}; {hint}") from error
+    hint = f"expected {EXAMPLE}; repair or remove it"
+    values = files.read_json(path, hint)
     if "best_acc" not in values:
         raise errors.UsageError(f"{path} lacks 'best_acc'; {hint}")
     accuracy = values["best_acc"]
-    if not is_accuracy(accuracy):
-        raise errors.UsageError(f"{path}: 'best_acc' is {str(accuracy)[:80]!r}; {hint}")
-    return float(accuracy)
+    if is_accuracy(accuracy):
+        return float(accuracy)
+    is_number = isinstance(accuracy, int | float) and not isinstance(accuracy, bool)
+    what = not_an_accuracy(accuracy) if is_number else repr(accuracy)[:80]
+    raise errors.UsageError(f"{path}: 'best_acc' is {what}; {hint}")

@@ -14,7 +14,9 @@ failed.json   of a run that failed: why
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
+import re
 import shutil
 from typing import NamedTuple
 
@@ -24,7 +26,9 @@ LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
 FORMAT = 1  # The version of the folder's layout and files.
 PLAN = "plan.json"  # In a results folder: the requested runs.
 CHECKPOINTS = "epoch-*.ckpt"  # In the folder of checkpoints.
+REPAIR = "restore the file from a copy, or run again with --overwrite"
 _SEED_PREFIX = "seed-"
+_SEED = re.compile(_SEED_PREFIX + "(0|[1-9][0-9]*)")  # Each seed has one name.
 
 
 def checkpoint_name(epoch: int) -> str:
@@ -77,14 +81,15 @@ class RunName:
         """Returns the name that a run's path ends in.
 
         Raises:
-            UsageError: If the last folder is not named `seed-NUMBER`.
+            UsageError: If the last folder is not named `seed-NUMBER`, as `str` writes
+                it: `seed-02` is refused.
         """
-        try:
-            dataset, setting, seed = path.parts[-3:]
-            number = int(seed.removeprefix(_SEED_PREFIX))
-        except ValueError as error:
-            raise errors.UsageError(f"{path} is not named seed-NUMBER") from error
+        *_, seed = path.parts or ("",)
+        if len(path.parts) < 3 or _SEED.fullmatch(seed) is None:
+            raise errors.UsageError(f"{path} is not named seed-NUMBER")
+        dataset, setting, _ = path.parts[-3:]
         model, _, normalization = setting.rpartition("-")
+        number = int(seed.removeprefix(_SEED_PREFIX))
         return cls(dataset, model, normalization, number)
 
 
@@ -145,12 +150,20 @@ class RunFolder:
         """Tells whether it holds a complete run.
 
         Raises:
-            UsageError: If the folder can't be read.
+            UsageError: If the folder can't be read, or `result.json` is no file.
         """
         try:
-            return self.result.is_file()
+            if self.result.is_file():
+                return True
         except OSError as error:
-            raise errors.unreadable(self.path, error) from error
+            advice = "make it readable, or choose another --results_dir"
+            raise errors.unreadable(self.path, error, advice) from error
+        if os.path.lexists(self.result):
+            raise errors.UsageError(
+                f"{self.result} is a folder or a broken link, not a file; remove it, "
+                "and run again"
+            )
+        return False
 
     def is_started(self) -> bool:
         """Tells whether a run was started here, finished or not."""
@@ -171,6 +184,35 @@ class RunFolder:
 
 
 def find(results_dir: pathlib.Path) -> list[RunFolder]:
-    """Returns the folders of all runs in a results folder, finished or not, sorted."""
+    """Returns the folders of all runs in a results folder, finished or not, sorted.
+
+    Folders with another name than a run's are left out; see `find_misnamed`.
+    """
     found = results_dir.glob(f"*/*/{_SEED_PREFIX}*")
-    return [RunFolder(path) for path in sorted(found) if path.is_dir()]
+    return [
+        RunFolder(path)
+        for path in sorted(found)
+        if _SEED.fullmatch(path.name) and path.is_dir()
+    ]
+
+
+def find_misnamed(results_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders that hold a run, but are not named as a run's, sorted.
+
+    Among them are `seed-02`, `seed-2 (copy)` and `seed-2.bak`. Hidden folders, and
+    those without the files of a run, are left out.
+    """
+    others = (
+        path
+        for path in results_dir.glob("*/*/*")
+        if not path.name.startswith(".") and _SEED.fullmatch(path.name) is None
+    )
+    return sorted(path for path in others if _holds_run(path))
+
+
+def _holds_run(path: pathlib.Path) -> bool:
+    """Tells whether a folder of any name holds the files of a run."""
+    run = RunFolder(path)
+    found = [os.path.isfile(file) for file in (run.config, run.result, run.history)]
+    # Other programs write files of these names, too.
+    return any(found[:2]) if "seed" in path.name.casefold() else all(found)

@@ -9,8 +9,10 @@ import pathlib
 from collections.abc import Sequence
 
 from normtest_tf import errors
-from normtest_tf.runs.folder import FORMAT, PLAN, RunName
+from normtest_tf.runs.folder import FORMAT, LAYOUT, PLAN, RunName
 from normtest_tf.system import files, locks
+
+_ADVICE = "remove it, and the next sweep writes it again"
 
 
 def add(results_dir: pathlib.Path, names: Sequence[RunName]) -> None:
@@ -32,9 +34,22 @@ def read(results_dir: pathlib.Path) -> list[str]:
     path = results_dir / PLAN
     if not path.exists():
         return []
-    planned = files.read_json(path).get("runs")
+    planned = files.read_json(path, _ADVICE).get("runs")
     if not isinstance(planned, list) or not all(isinstance(p, str) for p in planned):
-        raise errors.UsageError(
-            f"{path} does not list runs; remove it, and the next sweep writes it again"
-        )
+        raise errors.UsageError(f"{path} does not list runs; {_ADVICE}")
+    for entry in planned:
+        if not _is_run(entry):
+            raise errors.UsageError(
+                f"{path} lists {entry[:200]!r}, which is not a run's path within the "
+                f"results folder, {LAYOUT.partition('/')[2]}; {_ADVICE}"
+            )
     return planned
+
+
+def _is_run(entry: str) -> bool:
+    """Tells whether an entry is a run's path as `RunName` writes it."""
+    try:
+        name = RunName.parse(pathlib.PurePosixPath(entry))
+    except errors.UsageError:
+        return False
+    return str(name) == entry and name.dataset not in (".", "..")

@@ -6,6 +6,7 @@ keys, are still read.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import FORMAT, RunFolder
+from normtest_tf.runs.folder import FORMAT, REPAIR, RunFolder
 from normtest_tf.runs.history import Rule
 from normtest_tf.system import files
 from normtest_tf.system.json_values import REQUIRED, JsonReader
@@ -149,12 +150,11 @@ class ConfigRecord:
             UsageError: If it is missing, of another format or incomplete.
         """
         path = folder.config
-        values = files.read_json(path)
+        values = files.read_json(path, REPAIR)
         _check_format(values, path)
         read = JsonReader(values, path)
         return cls(
-            # The earliest runs predate this flag.
-            requested={"deterministic": False} | read.mapping("requested", _REQUESTED),
+            requested=_requested(read.mapping("requested", _REQUESTED)),
             resolved=ResolvedValues.from_json(read("resolved", dict), path),
             data_fingerprint=read("data_fingerprint", str),
             environment=read.mapping("environment", _ENVIRONMENT),
@@ -218,7 +218,7 @@ class ResultRecord:
             UsageError: If it is missing, of another format or incomplete.
         """
         path = folder.result
-        stored = files.read_json(path)
+        stored = files.read_json(path, REPAIR)
         _check_format(stored, path)
         values = {_FORMER_KEYS.get(key, key): value for key, value in stored.items()}
         read = JsonReader(values, path)
@@ -284,7 +284,7 @@ class FailureRecord:
         Raises:
             UsageError: If it is missing or of another format.
         """
-        values = files.read_json(folder.failure)
+        values = files.read_json(folder.failure, "remove it")
         _check_format(values, folder.failure)
         values.pop("format", None)
         return cls(str(values.pop("error", "no reason given")), values)
@@ -298,6 +298,17 @@ def _check_format(values: Mapping[str, Any], path: pathlib.Path) -> None:
             f"of normtest_tf reads format {FORMAT}. Choose another --results_dir, or "
             "pass --overwrite to replace the run"
         )
+
+
+def _requested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the requested values as this version records them."""
+    # The earliest runs predate this flag.
+    requested = {"deterministic": False, **values}
+    for name in ("pretrain_mean", "pretrain_std"):  # Once recorded as text.
+        if isinstance(requested.get(name), list):
+            with contextlib.suppress(ValueError, TypeError):
+                requested[name] = [float(value) for value in requested[name]]
+    return requested
 
 
 def _statistics(values: Mapping[str, Any], path: pathlib.Path) -> ChannelStatistics:

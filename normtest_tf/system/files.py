@@ -7,15 +7,19 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 from normtest_tf import errors
+from normtest_tf.system import contents, json_values
 
 TEMPORARY = ".writing-"  # Prefix of the folders that hold unfinished files.
-MAX_JSON_BYTES = 10_000_000  # No JSON file of ours comes near this size.
+MAX_TEXT_BYTES = 10_000_000  # No JSON or CSV file of ours comes near this size.
+RESTORE = "restore the file from a copy"
 
 
 @contextlib.contextmanager
@@ -100,9 +104,9 @@ def remove_leftovers(folder: pathlib.Path) -> None:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes `text` to `path` as UTF-8, atomically."""
+    """Writes `text` to `path` as UTF-8, atomically; bytes in names are escaped."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: pathlib.Path, value: object) -> None:
@@ -114,27 +118,85 @@ def write_json(path: pathlib.Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
+def read_json(path: pathlib.Path, advice: str = RESTORE) -> dict[str, Any]:
     """Reads a file that holds a JSON object.
 
     Args:
-        path: A UTF-8 file of at most `MAX_JSON_BYTES`.
+        path: A text file, as for `read_text`.
+        advice: What to do about an unusable file, without a trailing full stop.
 
     Returns:
         The object, as a dict.
 
     Raises:
-        UsageError: If the file is missing, too large, or not a JSON object.
+        UsageError: If the file can't be read, or is not a JSON object: NaN,
+            infinity and repeated names are refused.
+    """
+    text = read_text(path, advice)
+    try:
+        value = json_values.parse(text)
+    except ValueError as error:
+        raise errors.unreadable(path, error, advice) from error
+    if not isinstance(value, dict):
+        raise errors.UsageError(f"{path} does not hold a JSON object; {advice}")
+    return value
+
+
+def read_text(path: pathlib.Path, advice: str = RESTORE) -> str:
+    """Reads a text file that editors or tools may have changed.
+
+    Args:
+        path: A UTF-8 file of at most `MAX_TEXT_BYTES`; it may begin with a byte order
+            mark.
+        advice: What to do about an unusable file, without a trailing full stop.
+
+    Returns:
+        The text, without a byte order mark.
+
+    Raises:
+        UsageError: If the file is missing, too large, not UTF-8 text, or what some
+            tool left in its place.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ValueError(f"it is larger than {MAX_JSON_BYTES:,} bytes")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise errors.unreadable(path, error) from error
-    if not isinstance(value, dict):
-        raise errors.UsageError(f"{path} does not hold a JSON object")
-    return value
+        data = _small_file(path)
+        _check_is_text(data)
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        reason = ValueError(f"it is not UTF-8 text (byte {error.start + 1})")
+        raise errors.unreadable(path, reason, advice) from error
+    except (OSError, ValueError) as error:
+        # Some reasons say what to do.
+        own_advice = isinstance(error, _AdvisedError)
+        raise errors.unreadable(path, error, "" if own_advice else advice) from error
+
+
+class _AdvisedError(ValueError):
+    """A reason that ends in advice."""
+
+
+def _small_file(path: pathlib.Path) -> bytes:
+    """Reads a file, but no pipe and nothing huge."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "pipe or a device"
+        raise ValueError(f"it is a {kind}, not a file")
+    if status.st_size > MAX_TEXT_BYTES:
+        raise ValueError(f"it is larger than {MAX_TEXT_BYTES:,} bytes")
+    return path.read_bytes()
+
+
+def _check_is_text(data: bytes) -> None:
+    """Raises `ValueError`, with what some tool left in place of UTF-8 text."""
+    kind = contents.unusable_kind(data[: contents.HEAD_BYTES])
+    if kind is not None:
+        reason = _AdvisedError if ": " in kind else ValueError
+        raise reason(f"it is {kind}")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:2]:
+        raise _AdvisedError("it is UTF-16 text, not UTF-8: save it as UTF-8")
+    if b"\0" in data:
+        raise ValueError("it holds zero bytes (was the copy cut off?)")
+    if re.search(rb"^<<<<<<< ", data, re.MULTILINE):
+        raise _AdvisedError("it holds the marks of a merge conflict in Git: resolve it")
 
 
 def sha256(path: pathlib.Path) -> str:
@@ -146,8 +208,13 @@ def expand(name: str) -> pathlib.Path:
     """Returns the path for a name typed by the user, with `~` expanded.
 
     Raises:
-        UsageError: If the name starts with `~user` and there is no such user.
+        UsageError: If the name is empty, or starts with `~user` and there is no such
+            user.
     """
+    if not name.strip():
+        raise errors.UsageError(
+            "a path is empty; write . for the current folder, or omit the flag"
+        )
     try:
         return pathlib.Path(name).expanduser()
     except RuntimeError as error:

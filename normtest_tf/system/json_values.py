@@ -2,13 +2,79 @@
 
 from __future__ import annotations
 
+import json
+import math
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from normtest_tf import errors
 
 REQUIRED = object()  # In place of a default.
+
+
+def parse(text: str) -> Any:  # noqa: ANN401  (any JSON)
+    """Parses JSON strictly.
+
+    Args:
+        text: Without a byte order mark.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If it is not JSON, holds NaN, an infinity or a number too large
+            for a float, or names a value twice. The message begins with "it".
+
+    Example:
+    ```python
+    assert parse('{"epoch": 3}') == {"epoch": 3}
+    ```
+    """
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_without_repeats,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except json.JSONDecodeError as error:
+        raise ValueError(_what_is_wrong(text, error)) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object's values; of two with one name, Python would drop the first."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it holds {twice[:80]!r} twice (was it edited?)")
+    return values
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is no number in JSON (was it edited?)")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"it holds {text[:80]}, which is infinite (was it edited?)")
+    return value
+
+
+def _what_is_wrong(text: str, error: json.JSONDecodeError) -> str:
+    """Tells JSON that was cut off from JSON that was edited."""
+    end = text.rstrip()
+    is_cut = error.pos >= len(end) or not end.endswith(("}", "]"))
+    if is_cut and error.msg != "Extra data":
+        lines = end.count("\n") + 1
+        return (
+            f"it is not complete JSON, it ends in line {lines} (was the copy cut off?)"
+        )
+    return f"it is not JSON, line {error.lineno}: {error.msg} (was it edited?)"
 
 
 def is_accuracy(value: object) -> bool:
@@ -16,6 +82,13 @@ def is_accuracy(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return 0 <= value <= 1
+
+
+def not_an_accuracy(value: float) -> str:
+    """Says what is wrong with a number that `is_accuracy` refuses."""
+    if 1 < value <= 100:
+        return f"{value}, which looks like a percentage, not a number from 0 to 1"
+    return f"{str(value)[:80]}, not a number from 0 to 1"
 
 
 class JsonReader:
@@ -56,7 +129,7 @@ class JsonReader:
         """Returns a number from 0 to 1, or raises `UsageError`."""
         value = self(name, int, float, default=default)
         if value is not default and not is_accuracy(value):
-            raise self._unusable(f"holds {name}={value}, not a number from 0 to 1")
+            raise self._unusable(f"holds {name}={not_an_accuracy(value)}")
         return value
 
     def three(self, name: str, *types: type) -> Any:  # noqa: ANN401  (any JSON)

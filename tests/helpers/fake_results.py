@@ -1,10 +1,11 @@
 """Results folders like those of real runs, with accuracies chosen by a test."""
 
 import json
+import zlib
 
 import numpy as np
 
-from normtest_tf.runs import Cell
+from normtest_tf.runs import RULES, Cell, history
 from tests.helpers.records import ENVIRONMENT
 
 EPOCHS = 3
@@ -18,10 +19,12 @@ MEAN_AND_STD = {
     "pretrain": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     "minmax": ([0.0] * 3, [1.0] * 3),
 }
-HISTORY = (
-    "epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"
-    "seconds,images_per_second"
-)
+# What version 0.1.0 called the values in `result.json`.
+FORMER_KEYS = {
+    "best_validation_epoch": "selected_epoch",
+    "best_validation_accuracy": "selected_validation_accuracy",
+    "best_validation_test_accuracy": "selected_test_accuracy",
+}
 
 
 def statistics(setting):
@@ -53,14 +56,14 @@ def write_run(
         normalization: The setting's name.
         seed: The seed.
         final: The test accuracy after the last epoch.
-        best: The best test accuracy. Default: 0.01 more.
-        best_validation: The test accuracy of the best validation epoch, if any.
+        best: The best test accuracy, at least `final`. Default: 0.01 more.
+        best_validation: The test accuracy of the best validation epoch, at most
+            `best`; None for a run without validation images.
         former: Whether version 0.1.0 wrote the run.
         **requested: Further configuration values.
     """
     folder = results_dir / dataset / f"{model}-{normalization}" / f"seed-{seed}"
     folder.mkdir(parents=True)
-    best = final + 0.01 if best is None else best
     asked = {
         "dataset": dataset,
         "model": model,
@@ -68,12 +71,21 @@ def write_run(
         "seed": seed,
         **requested,
     }
-    write_json(folder / "config.json", config(asked, former))
-    result = result_by_rules(final, best, best_validation, former)
-    write_json(folder / "result.json", result)
-    rows = [(1, final / 2), (2, best), (EPOCHS, final)]
-    lines = [f"{epoch},0.001,1.0,0.5,1.0,{value},2.5,400.0" for epoch, value in rows]
-    (folder / "history.csv").write_text("\n".join([HISTORY, *lines]) + "\n")
+    if best_validation is not None:
+        asked = {"validation_examples": 500, **asked}
+    configuration = config(asked, former)
+    accuracies = [
+        final / 2 if best_validation is None else best_validation,
+        final + 0.01 if best is None else best,
+        *[final] * (configuration["requested"]["epochs"] - 2),
+    ]
+    # Losses of two runs are never equal.
+    loss = 1 + zlib.crc32(str(folder.relative_to(results_dir)).encode()) / 2**32
+    rows = history_rows(accuracies, loss, is_validated=best_validation is not None)
+    write_json(folder / "config.json", configuration)
+    rule = RULES[configuration["requested"]["keep"]]
+    write_json(folder / "result.json", result_of(rows, rule, former))
+    history.write(folder / "history.csv", rows)
     return folder
 
 
@@ -132,34 +144,43 @@ def config(asked, former):
     }
 
 
-def result_by_rules(final, best, best_validation, former):
-    """Returns a complete `result.json`, with the keys of 0.1.0 or today's."""
+def history_rows(test_accuracies, loss, *, is_validated):
+    """Returns a history; validation images prefer the first epoch."""
+    validation = [0.5] + [0.4] * (len(test_accuracies) - 1)
+    return [
+        {
+            "epoch": epoch,
+            "learning_rate": 0.001,
+            "train_loss": loss,
+            "train_accuracy": 0.9,
+            "test_loss": loss,
+            "test_accuracy": accuracy,
+            **(
+                {"validation_loss": loss, "validation_accuracy": validated}
+                if is_validated
+                else {}
+            ),
+            "seconds": 2.5,
+            "images_per_second": 400.0,
+        }
+        for epoch, (accuracy, validated) in enumerate(
+            zip(test_accuracies, validation, strict=True), 1
+        )
+    ]
+
+
+def result_of(rows, rule, former):
+    """Returns a history's complete `result.json`, with the keys of 0.1.0 or today's."""
     result = {
         "format": 1,
-        "best_epoch": 2,
-        "best_test_accuracy": best,
-        "final_epoch": EPOCHS,
-        "final_test_accuracy": final,
-        "final_train_accuracy": 0.9,
-        "kept_epoch": EPOCHS,
+        **history.summarise(rows),
+        "kept_epoch": rule.choose(rows)["epoch"],
         "train_seconds": 50.0,
         "total_seconds": 60.0,
         "peak_memory_mib": 1000.0,
     }
-    if best_validation is None:
-        return result
-    names = (
-        "selected_epoch",
-        "selected_validation_accuracy",
-        "selected_test_accuracy",
-    )
-    if not former:
-        names = (
-            "best_validation_epoch",
-            "best_validation_accuracy",
-            "best_validation_test_accuracy",
-        )
-    return result | dict(zip(names, (2, 0.5, best_validation), strict=True))
+    former_keys = FORMER_KEYS if former else {}
+    return {former_keys.get(name, name): value for name, value in result.items()}
 
 
 def write_study(results_dir, cells, seeds=5, effect=0.0, spread=0.003):

@@ -7,6 +7,7 @@ import pytest
 
 from normtest_tf import backbones, datasets, errors, normalization, published
 from normtest_tf.analysis import Results
+from normtest_tf.published import editions
 from normtest_tf.report import rows
 from tests.helpers import programs
 from tests.helpers.fake_results import write_run
@@ -87,7 +88,9 @@ def test_cells_without_control_have_no_difference(tmp_path):
 def test_results_of_this_package_are_read(tmp_path):
     for seed, best in ((10, 0.75), (2, 0.625)):
         write_run(tmp_path, seed=seed, best=best, final=best - 0.25)
-    write_run(tmp_path, "folder-cats", "keras_resnet50", "pretrain", best=0.5)
+    write_run(
+        tmp_path, "folder-cats", "keras_resnet50", "pretrain", final=0.5, best=0.5
+    )
     assert published.load(tmp_path).accuracies == {
         ("cifar10", "resnet18", "finetune"): [0.625, 0.75],  # Seeds 2 and 10.
         ("folder-cats", "keras_resnet50", "pretrain"): [0.5],
@@ -125,6 +128,48 @@ def test_a_folder_with_both_kinds_of_results_is_refused(tmp_path):
     write_run(tmp_path)
     with pytest.raises(errors.UsageError, match="two kinds"):
         published.load(tmp_path)
+
+
+EDITED = {
+    "percentages": (
+        lambda text: text.replace("0.8847", "88.47"),
+        "looks like a percentage",
+    ),
+    "nan": (lambda text: text.replace("0.8847", "nan"), "nan"),
+    "semicolons": (lambda text: text.replace(",", ";"), "accuracy"),
+    "words": (lambda text: text.replace("0.8847", "high"), "high"),
+    "cut off": (lambda text: text[:80], "float"),
+}
+
+
+@pytest.mark.parametrize("how", EDITED)
+def test_an_edited_table_is_refused_in_one_line(tmp_path, monkeypatch, how):
+    edit, word = EDITED[how]
+    text = (editions.DATA / "seed_table1.csv").read_text(encoding="utf-8")
+    (tmp_path / "seed_table1.csv").write_text(edit(text), encoding="utf-8")
+    monkeypatch.setattr(editions, "DATA", tmp_path)
+    with pytest.raises(errors.UsageError, match=word) as caught:
+        published.load("seed_table1")
+    assert str(tmp_path / "seed_table1.csv") in str(caught.value)
+    assert str(caught.value).endswith("install the package again")
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path, monkeypatch):
+    expected = published.load("seed_table1")
+    data = (editions.DATA / "seed_table1.csv").read_bytes()
+    (tmp_path / "seed_table1.csv").write_bytes(
+        b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n")
+    )
+    monkeypatch.setattr(editions, "DATA", tmp_path)
+    assert published.load("seed_table1") == expected
+
+
+def test_results_that_contradict_themselves_are_refused(tmp_path):
+    folder = write_run(tmp_path, seed=1)
+    for name in ("seed-2", "seed-01"):
+        folder = folder.rename(folder.with_name(name))
+        with pytest.raises(errors.UsageError, match=name):
+            published.load(tmp_path)
 
 
 def test_nothing_heavy_is_imported():

@@ -91,15 +91,16 @@ def test_a_path_that_names_no_condition_or_two_is_refused(tmp_path, folder, word
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        ("", "can't read"),
-        ("{", "can't read"),
-        ("[" * 100_000, "can't read"),
+        ("", "it is empty"),
+        ("{", "not complete JSON"),
+        ("[" * 100_000, "nested too deeply"),
         ("[0.5]", "JSON object"),
         ('{"best_epoch": 3}', "lacks 'best_acc'"),
-        ('{"best_acc": 88.47}', "88.47"),
+        ('{"best_acc": 88.47}', "88.47, which looks like a percentage"),
+        ('{"best_acc": 0.5, "best_acc": 0.6}', "'best_acc' twice"),
         ('{"best_acc": -0.1}', "-0.1"),
-        ('{"best_acc": NaN}', "nan"),
-        ('{"best_acc": 1e999}', "inf"),
+        ('{"best_acc": NaN}', "NaN"),
+        ('{"best_acc": 1e999}', "infinite"),
         ('{"best_acc": true}', "True"),
         ('{"best_acc": "0.5"}', "0.5"),
         ('{"best_acc": null}', "None"),
@@ -114,6 +115,13 @@ def test_a_file_without_an_accuracy_is_refused(tmp_path, content, word):
     assert "\n" not in str(caught.value)
     for expected in (str(path), word, '{"best_epoch": 41, "best_acc": 0.8847}'):
         assert expected in str(caught.value)
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_harmless(tmp_path):
+    path = tmp_path / "cifar10/resnet18/finetune/best_results.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'\xef\xbb\xbf{"best_epoch": 3,\r\n"best_acc": 0.5}\r\n')
+    assert list(published.load(tmp_path).accuracies.values()) == [[0.5]]
 
 
 def test_links_large_files_and_pipes_are_ignored(tmp_path):

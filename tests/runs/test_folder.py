@@ -31,7 +31,18 @@ def test_the_path_is_the_documented_one():
     assert str(name) == "folder-a/resnet18-minmax/seed-7"
 
 
-@pytest.mark.parametrize("path", ["a/b-c/seed-one", "a/b-c/seed-", "seed-1", "a/1"])
+# Each seed has one name; the last of these has digits of another alphabet.
+OTHER_NAMES = [
+    *("seed-one", "seed-", "seed-02", "seed-00", "seed-+1", "seed--1", "seed-1_0"),
+    *("seed-1.0", "seed- 1", "seed-1 ", "seed-1\n", "seed-1 (copy)", "seed-1.bak"),
+    *("seed-1-copy", "seed_1", "Seed-1", "seed1", "old seed-1", "seed-\uff11"),
+]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*(f"a/b-c/{name}" for name in OTHER_NAMES), "seed-1", "a/seed-1", "a/1", ""],
+)
 def test_other_paths_are_refused(path):
     with pytest.raises(errors.UsageError, match="is not"):
         RunName.parse(pathlib.PurePath(path))
@@ -82,3 +93,43 @@ def test_all_runs_of_a_results_folder_are_found(tmp_path):
     found = [str(run.path.relative_to(tmp_path)) for run in folder.find(tmp_path)]
     assert found == ["a/r-x/seed-10", "a/r-x/seed-9", "b/r-x/seed-1"]
     assert folder.find(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+@pytest.mark.parametrize("file", ["config.json", "result.json"])
+def test_runs_in_folders_of_other_names_are_told_from_runs(tmp_path, name, file):
+    path = tmp_path / "a" / "r-x" / name
+    path.mkdir(parents=True)
+    assert folder.find_misnamed(tmp_path) == []
+    (path / file).touch()
+    assert folder.find_misnamed(tmp_path) == [path]
+    assert folder.find(tmp_path) == []
+
+
+def test_any_folder_with_all_files_of_a_run_is_one_unless_hidden(tmp_path):
+    for name in ("2", "run-2", ".seed-2", "seed-2"):
+        path = tmp_path / "a" / "r-x" / name
+        path.mkdir(parents=True)
+        for file in ("config.json", "history.csv", "result.json"):
+            (path / file).touch()
+    tool = tmp_path / "node_modules" / "tool" / "x"
+    tool.mkdir(parents=True)
+    (tool / "config.json").touch()
+    (tool / "history.csv").touch()
+    found = [path.name for path in folder.find_misnamed(tmp_path)]
+    assert found == ["2", "run-2"]
+
+
+def test_a_result_that_is_no_file_is_refused(tmp_path):
+    run = RunFolder(tmp_path)
+    run.result.mkdir()
+    with pytest.raises(
+        errors.UsageError, match=r"result\.json is a folder or a broken"
+    ):
+        run.is_finished()
+    run.result.rmdir()
+    run.result.symlink_to(tmp_path / "missing")
+    with pytest.raises(
+        errors.UsageError, match=r"result\.json is a folder or a broken"
+    ):
+        run.is_finished()

@@ -1,5 +1,6 @@
 """Files: complete or absent, JSON in and out, and folders that can be written to."""
 
+import os
 import pathlib
 
 import pytest
@@ -66,10 +67,10 @@ def test_nan_is_not_written_to_json(tmp_path):
     ("content", "message"),
     [
         (None, "can't read .*No such file"),
-        (b"{", "can't read .*Expecting"),
-        (b"\xff", "can't read .*utf-8"),
-        (b"[" * 200_000, "can't read .*recursion"),
-        (b" " * (files.MAX_JSON_BYTES + 1), "larger than 10,000,000 bytes"),
+        (b"{", "not complete JSON, it ends in line 1 .was the copy cut off"),
+        (b"\xff", "not UTF-8 text .byte 1"),
+        (b"[" * 200_000, "can't read .*nested too deeply"),
+        (b" " * (files.MAX_TEXT_BYTES + 1), "larger than 10,000,000 bytes"),
         (b"[1]", "does not hold a JSON object"),
     ],
     ids=["missing", "cut", "binary", "deep", "large", "list"],
@@ -79,8 +80,43 @@ def test_json_that_is_not_an_object_is_refused(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(errors.UsageError, match=message) as caught:
-        files.read_json(path)
-    assert str(path) in str(caught.value)
+        files.read_json(path, "buy another")
+    assert str(caught.value).count(str(path)) == 1
+    assert str(caught.value).endswith("; buy another")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty; buy another"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "run `git lfs pull`"),
+        (b"\n<!DOCTYPE html><html>", "a web page, .* download it again"),
+        (b"\0" * 600, "zero bytes: copy or download it again"),
+        (b'{"a": 1}' + b"\0" * 8, "zero bytes .was the copy cut off..; buy another"),
+        ("{}".encode("utf-16"), "UTF-16 text, not UTF-8: save it as UTF-8"),
+        ("{}".encode("utf-16-be"), "UTF-16 text, not UTF-8: save it as UTF-8"),
+        (b"{\n<<<<<<< HEAD\n}\n=======\n", "merge conflict in Git: resolve it"),
+    ],
+)
+def test_what_tools_leave_in_place_of_text_is_named(tmp_path, content, message):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(errors.UsageError, match=f"can't read .*{message}$"):
+        files.read_text(path, "buy another")
+
+
+def test_folders_and_pipes_are_no_text(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(errors.UsageError, match=f"it is a {name}"):
+            files.read_text(tmp_path / name)
+
+
+def test_a_byte_order_mark_is_left_out(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_bytes(b'\xef\xbb\xbf{"a": "\xc3\xa9"}\r\n')
+    assert files.read_json(path) == {"a": "é"}
 
 
 def test_checking_whether_a_folder_is_writable_leaves_no_trace(tmp_path):

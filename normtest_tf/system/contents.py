@@ -1,0 +1,40 @@
+"""What files really hold, whatever their names say."""
+
+from __future__ import annotations
+
+HEAD_BYTES = 512  # Enough for `unusable_kind`.
+_LFS = b"version https://git-lfs.github.com/spec/"
+_HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
+
+
+def unusable_kind(head: bytes) -> str | None:
+    """Says what a file is that some tool left in place of the real one.
+
+    Args:
+        head: The file's first `HEAD_BYTES` bytes, or all of them.
+
+    Returns:
+        A phrase that completes "it is ...", with advice where there is some, or None
+        for anything else.
+
+    Example:
+    ```python
+    assert unusable_kind(b"") == "empty"
+    ```
+    """
+    if not head:
+        return "empty"
+    if head.startswith(_LFS):
+        return "a Git LFS pointer, not the file itself: run `git lfs pull`"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_HTML):
+        return "a web page, not the file itself: download it again"
+    if not any(head):
+        return "nothing but zero bytes: copy or download it again"
+    return None
+
+
+def is_pytorch_pickle(data: bytes) -> bool:
+    """Tells whether data begin like a file of `torch.save`, in either format."""
+    if data.startswith(b"PK\x03\x04"):
+        return b"data.pkl" in data[:HEAD_BYTES]
+    return data.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))
