@@ -1,6 +1,7 @@
 """A network and the weights it starts from: what `--model` and `--weights` mean.
 
-`--weights` is, in this order: a tag of the network; `none`; the path of a file.
+`--weights` is, in this order: a tag of the network; `none`; the path of a file, or of
+a folder that holds one.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from normtest_tf import errors
-from normtest_tf.backbones import registry, weights
+from normtest_tf.backbones import former_run, registry, weights
 from normtest_tf.backbones.architecture import Architecture, Pretraining
-from normtest_tf.system import files
+from normtest_tf.system import files, keras_settings
 from normtest_tf.text import Notify, ignore
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class PretrainedNetwork:
     Attributes:
         architecture: The network.
         tag: The tag of its weights, or None for a file or random weights.
-        path: The file of its weights, or None for a tag or random weights.
+        path: The file of its weights (of several, their index), or None for a tag or
+            random weights.
         pretraining: What the inputs looked like in pre-training. For a file or random
             weights, those of the network's default tag are assumed.
     """
@@ -42,6 +44,7 @@ class PretrainedNetwork:
         """How results name the weights: a tag, a file's name, or `none`."""
         return self.tag or (self.path.name if self.path else "none")
 
+    @keras_settings.pinned(dtypes=False)
     def build(
         self, input_shape: tuple[int, int, int], notify: Notify = warnings.warn
     ) -> keras.Model:
@@ -49,8 +52,8 @@ class PretrainedNetwork:
 
         Args:
             input_shape: Height, width and 3.
-            notify: Called with a message if the classifier in a file that the user
-                named was skipped; a tag's classifier is skipped silently.
+            notify: Called with messages about a file that the user named; see
+                `load_weights`. A tag's classifier is skipped silently.
 
         Returns:
             A model that maps float images `[n, height, width, 3]`, normalised as in
@@ -87,21 +90,28 @@ class PretrainedNetwork:
         Args:
             model: With or without a classifier; its variables are overwritten, but
                 not if the weights are random.
-            notify: Called with a message if the file's classifier was skipped.
+            notify: Called with a message if the file's classifier was skipped or a
+                prefix was taken off its names, and if it is a run's model that was
+                trained on other channel statistics than assumed.
 
         Raises:
             UsageError: If the weights can't be downloaded, or the file does not hold
                 this network's weights.
         """
         path = self.fetch()
-        if path is not None:
-            weights.load_file(model, path, notify)
+        if path is None:
+            return
+        weights.load_file(model, path, notify)
+        if self.path is not None:
+            assumed = self.pretraining.statistics
+            if note := former_run.statistics_note(self.path, assumed):
+                notify(note)
 
     def fetch(self) -> pathlib.Path | None:
         """Finds the local file of the weights, and downloads it if necessary.
 
         Returns:
-            The path of a `.safetensors` or HDF5 file, or None for random weights.
+            The path of a weights file, or None for random weights.
 
         Raises:
             UsageError: If the file is not cached and can't be downloaded.
@@ -110,6 +120,18 @@ class PretrainedNetwork:
         if self.tag is None:
             return self.path
         return weights.fetch(self.pretraining.origin, self._full_name)
+
+    def sha256(self) -> str | None:
+        """Returns the digest of the user's weights file.
+
+        Returns:
+            The SHA-256 of the file in hexadecimal, or one of all files that an index
+            lists; None for a tag or random weights. A process reads a file only once.
+
+        Raises:
+            UsageError: If the file can't be read any more.
+        """
+        return None if self.path is None else weights.sha256(self.path)
 
     @property
     def _full_name(self) -> str:
@@ -133,7 +155,8 @@ def resolve(model: str, weights: str | None = None) -> PretrainedNetwork:
 
     Args:
         model: A key of `registry.ARCHITECTURES`.
-        weights: A tag, `none`, the path of a file, or None for the default tag.
+        weights: A tag, `none`, the path of a file, the folder of a finished run or of
+            weights in several files, or None for the default tag.
 
     Returns:
         The network and its weights.
@@ -166,21 +189,18 @@ def resolve(model: str, weights: str | None = None) -> PretrainedNetwork:
 
 def _weights_file(architecture: Architecture, value: str) -> pathlib.Path:
     """Returns the path of a file that could hold this network's weights."""
-    path = files.expand(value)
-    suffixes = ", ".join(weights.SUFFIXES)
-    if not path.is_file():
+    path = weights.locate(files.expand(value))
+    if path is None:
+        tags = ", ".join(architecture.tags)
         raise errors.UsageError(
-            f"no weights {value!r} for {architecture.name}: neither a file nor a tag. "
-            f"Allowed: a tag ({', '.join(architecture.tags)}), none, or the path of a "
-            f"file ({suffixes})"
+            f"no weights {value[:200]!r} for {architecture.name}: neither a file nor a "
+            f"tag. Allowed: a tag ({tags}), none, the path of a file "
+            f"({', '.join(weights.SUFFIXES)}), or the folder of a finished run"
         )
-    if not path.name.endswith(weights.SUFFIXES):
-        raise errors.UsageError(
-            f"{path} does not look like a weights file. Allowed: {suffixes}"
-        )
-    if path.suffix == ".safetensors" and not architecture.is_own:
+    kind = weights.identify(path)
+    if kind not in (weights.HDF5, weights.KERAS) and not architecture.is_own:
         raise errors.UsageError(
             f"{path} can't hold weights of {architecture.name}: .safetensors files are "
-            "for networks in timm's layout. Allowed: .weights.h5, .h5"
+            "for networks in timm's layout. Allowed: .weights.h5, .h5, .keras"
         )
     return path

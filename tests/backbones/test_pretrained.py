@@ -1,3 +1,6 @@
+import hashlib
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -69,11 +72,11 @@ def test_weights_are_a_tag_none_or_a_file(tmp_path):
     assert backbones.resolve("resnet18", "a1_in1k").label == "a1_in1k"
     assert backbones.resolve("resnet18", "none").label == "none"
     path = tmp_path / "mine.safetensors"
-    path.touch()
+    path.write_text("some weights")
     network = backbones.resolve("resnet18", str(path))
     assert (network.path, network.label) == (path, "mine.safetensors")
     keras_path = tmp_path / "mine.h5"
-    keras_path.touch()
+    keras_path.write_text("some weights")
     network = backbones.resolve("keras_resnet50", str(keras_path))
     assert network.pretraining.channel_order == "bgr"
 
@@ -81,8 +84,12 @@ def test_weights_are_a_tag_none_or_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("model", "weights", "message"),
     [
-        ("resnet18", "weights.pt", "does not look like a weights file"),
-        ("resnet18", ".", "neither a file nor a tag"),
+        ("resnet18", "weights.onnx", "does not look like a weights file"),
+        ("resnet18", "weights.pt", "convert it"),
+        ("resnet18", "empty.h5", "is empty"),
+        ("resnet18", "folder", "folder is a folder without weights"),
+        ("resnet18", "/dev/null", "neither a file nor a tag"),
+        ("resnet18", "x" * 5000, "neither a file nor a tag"),
         ("resnet18", "tv_in2k", "Allowed: a tag .tv_in1k"),
         ("keras_resnet50", "mine.safetensors", "networks in timm's layout"),
         ("resnet19", None, "Did you mean 'resnet18'"),
@@ -90,18 +97,46 @@ def test_weights_are_a_tag_none_or_a_file(tmp_path):
 )
 def test_other_weights_are_refused(tmp_path, monkeypatch, model, weights, message):
     monkeypatch.chdir(tmp_path)
-    for name in ("weights.pt", "mine.safetensors"):
-        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.h5").touch()
+    for name in ("weights.pt", "weights.onnx", "mine.safetensors"):
+        (tmp_path / name).write_text("some weights")
     with pytest.raises(errors.UsageError, match=message):
         backbones.resolve(model, weights)
 
 
 def test_nothing_is_claimed_about_weights_without_a_tag(tmp_path):
     path = tmp_path / "mine.safetensors"
-    path.touch()
+    path.write_text("some weights")
     default = backbones.resolve("resnet18").pretraining
     for weights, origin in [(str(path), "file"), ("none", "none")]:
         pretraining = backbones.resolve("resnet18", weights).pretraining
         assert pretraining.origin == origin
         assert pretraining.trained_on == pretraining.licence == "unknown"
         assert pretraining.statistics == default.statistics
+
+
+def test_only_files_have_a_digest(tmp_path):
+    path = tmp_path / "mine.h5"
+    path.write_bytes(b"some weights")
+    digest = hashlib.sha256(b"some weights").hexdigest()
+    assert backbones.resolve("resnet18", str(path)).sha256() == digest
+    assert backbones.resolve("resnet18").sha256() is None
+    assert backbones.resolve("resnet18", "none").sha256() is None
+
+
+def test_a_run_without_its_flags_is_told_how_the_former_run_normalised(tmp_path):
+    donor = backbones.resolve("cifar_resnet8").build(SHAPE)
+    donor.save(tmp_path / "model.keras")
+    statistics = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    (tmp_path / "config.json").write_text(
+        json.dumps({"resolved": {"statistics": statistics}}), encoding="utf-8"
+    )
+    network = backbones.resolve("cifar_resnet8", str(tmp_path))
+    assert network.path == tmp_path / "model.keras"
+    notes = []
+    model = network.build(SHAPE, notes.append)
+    (note,) = notes
+    assert "--pretrain_mean=0.1,0.2,0.3 --pretrain_std=0.4,0.5,0.6" in note
+    for ours, theirs in zip(model.get_weights(), donor.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -14,7 +14,7 @@ import h5py
 import keras
 
 from normtest_tf import errors
-from normtest_tf.backbones.weights import mismatch
+from normtest_tf.backbones.weights import local_files, mismatch
 from normtest_tf.text import Notify
 
 Shapes = dict[str, tuple[int, ...]]
@@ -43,7 +43,9 @@ def load(
         # Keras warns about the classifier that it skips; `notify` says it below.
         warnings.simplefilter("ignore")
         options = {"by_name": True} if is_keras_2 else {}
-        model.load_weights(path, skip_mismatch=True, **options)
+        suffix = ".h5" if is_keras_2 else ".weights.h5"
+        with local_files.with_suffix(path, suffix) as file:
+            model.load_weights(file, skip_mismatch=True, **options)
     if classifier is not None:
         notify(f"skipped the classifier {classifier!r} in {path.name}")
 
@@ -56,9 +58,10 @@ def _read_shapes(path: pathlib.Path) -> tuple[bool, Shapes]:
             shapes = _shapes_by_position(file) if is_keras_2 else _shapes_by_path(file)
     except (OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise errors.UsageError(
-            f"{path} is not a complete HDF5 weights file: {errors.one_line(error)}"
+            f"{path} is not a complete HDF5 weights file: {errors.one_line(error)}; "
+            "download or write it again"
         ) from error
-    if is_keras_2 and path.name.endswith(".weights.h5"):
+    if is_keras_2 and path.name.lower().endswith(".weights.h5"):
         raise errors.UsageError(
             f"{path} is in Keras 2's layout; rename it to end in .h5 instead of "
             ".weights.h5"

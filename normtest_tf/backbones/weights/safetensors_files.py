@@ -9,15 +9,17 @@ from __future__ import annotations
 import pathlib
 import re
 import warnings
+from collections.abc import Collection, Iterable, Mapping
 
 import keras
-import ml_dtypes  # noqa: F401  (adds the dtype bfloat16 to NumPy)
 import numpy as np
-import safetensors
 
 from normtest_tf import errors
-from normtest_tf.backbones.weights import mismatch, safetensors_header
+from normtest_tf.backbones.weights import mismatch, prefixes, tensor_files
+from normtest_tf.backbones.weights.tensor_files import Tensors
 from normtest_tf.text import Notify
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 CLASSIFIERS = ("fc", "classifier")
 FLOATS = ("F16", "BF16", "F32", "F64")
@@ -36,34 +38,41 @@ def load(
     Args:
         model: A functional model whose layers are named after PyTorch's modules.
         path: The file, of floats of 16, 32 or 64 bits, with or without
-            `num_batches_tracked`.
-        notify: Called with a message if the file's classifier was skipped, because
-            its size is different or the model has none.
+            `num_batches_tracked`; or the index of several such files. All names may
+            have a prefix.
+        notify: Called with a message if a prefix was taken off the names, and if the
+            file's classifier was skipped, because its size is different, the model
+            has none, or it is no part of the network.
 
     Raises:
-        UsageError: If the file is not a valid safetensors file, or if any other
-            tensor is missing, unknown, of another shape, not of floats or not
-            finite. Other finite values, or a transposition that keeps the shape,
-            can't be detected without a checksum.
+        UsageError: If the file is not a valid safetensors file, if it holds the
+            network under several prefixes, or if any other tensor is missing,
+            unknown, of another shape, not of floats or not finite. Other finite
+            values, or a transposition that keeps the shape, can't be detected
+            without a checksum.
     """
     variables = variables_by_tensor(model)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            keys = _keys_by_name(file, path)
-            shapes = {k: tuple(file.get_slice(v).get_shape()) for k, v in keys.items()}
-            skipped = _skipped_classifier(variables, shapes)
-            wanted = {k: v for k, v in variables.items() if k not in skipped}
-            mismatch.check_names(path, "tensor", shapes.keys() - skipped, wanted)
-            values = [_read(file, keys[name], v, path) for name, v in wanted.items()]
-    except safetensors.SafetensorError as error:
-        problem = safetensors_header.fault(path) or errors.one_line(error)
-        raise _incomplete(path, problem) from error
-    except OSError as error:
-        raise _incomplete(path, errors.one_line(error)) from error
+    with tensor_files.open_tensors(path) as tensors:
+        keys = _keys_by_name(tensors, path)
+        shapes = {name: tensors.shape(key) for name, key in keys.items()}
+        prefix = prefixes.find(path, keys, _without_classifier(variables))
+        variables = {prefix + name: value for name, value in variables.items()}
+        skipped = _skipped_classifier(variables, shapes, prefix)
+        skipped |= _separate_classifier(shapes.keys() - skipped, variables, shapes)
+        wanted = {k: v for k, v in variables.items() if k not in skipped}
+        mismatch.check_names(path, "tensor", shapes.keys() - skipped, wanted)
+        values = [
+            _read(tensors, keys[name], variable, path)
+            for name, variable in wanted.items()
+        ]
     for variable, value in zip(wanted.values(), values, strict=True):
         variable.assign(value)
+    if prefix:
+        notify(
+            f"took the prefix {prefix!r} off the names of the tensors in {path.name}"
+        )
     if skipped:
-        classes = next(shapes[name][0] for name in skipped)
+        classes = shapes[min(skipped)][0]
         notify(f"skipped the classifier of {classes} classes in {path.name}")
 
 
@@ -144,19 +153,10 @@ def pytorch_shape(variable: keras.Variable) -> tuple[int, ...]:
     return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
 
-def _incomplete(path: pathlib.Path, problem: str) -> errors.UsageError:
-    return errors.UsageError(
-        f"{path} is not a complete safetensors file: {problem}; download or write it "
-        "again"
-    )
-
-
-def _keys_by_name(file: safetensors.safe_open, path: pathlib.Path) -> dict[str, str]:
+def _keys_by_name(tensors: Tensors, path: pathlib.Path) -> dict[str, str]:
     """Returns the names that the file gives its tensors, by timm's names."""
-    if problem := safetensors_header.repeated_name(path):
-        raise _incomplete(path, problem)
     keys: dict[str, str] = {}
-    for key in file.keys():  # noqa: SIM118  (not a dict)
+    for key in tensors.names():
         if key.endswith(IGNORED_SUFFIX):
             continue
         name = OLD_DENSENET.sub(r"\1\2", key)
@@ -169,15 +169,19 @@ def _keys_by_name(file: safetensors.safe_open, path: pathlib.Path) -> dict[str, 
     return keys
 
 
+def _without_classifier(names: Iterable[str]) -> set[str]:
+    return {name for name in names if name.partition(".")[0] not in CLASSIFIERS}
+
+
 def _skipped_classifier(
-    variables: dict[str, keras.Variable], shapes: dict[str, tuple[int, ...]]
+    variables: Mapping[str, keras.Variable], shapes: Shapes, prefix: str
 ) -> set[str]:
     """Returns the file's classifier tensors if the model can't take them."""
     for classifier in CLASSIFIERS:
-        names = {f"{classifier}.weight", f"{classifier}.bias"}
+        weight = f"{prefix}{classifier}.weight"
+        names = {weight, f"{prefix}{classifier}.bias"}
         if not names <= shapes.keys():
             continue
-        weight = f"{classifier}.weight"
         if weight not in variables:
             return names
         expected = pytorch_shape(variables[weight])
@@ -188,19 +192,34 @@ def _skipped_classifier(
     return set()
 
 
+def _separate_classifier(
+    names: Collection[str], variables: Mapping[str, keras.Variable], shapes: Shapes
+) -> set[str]:
+    """Returns the tensors of a classifier that is no part of the network.
+
+    They are all tensors that the network lacks, provided that they are the weight
+    `[classes, features]` and the bias `[classes]` of one linear layer.
+    """
+    extra = set(names) - variables.keys()
+    weight = next((name for name in extra if name.endswith(".weight")), "")
+    bias = weight.removesuffix("weight") + "bias"
+    if extra != {weight, bias} or len(shapes[weight]) != 2:
+        return set()
+    return extra if shapes[bias] == shapes[weight][:1] else set()
+
+
 def _read(
-    file: safetensors.safe_open, name: str, variable: keras.Variable, path: pathlib.Path
+    tensors: Tensors, name: str, variable: keras.Variable, path: pathlib.Path
 ) -> np.ndarray:
     """Reads and checks one tensor; returns it in Keras's order of axes."""
-    view = file.get_slice(name)
     expected = pytorch_shape(variable)
-    mismatch.check_shape(path, f"tensor {name!r}", view.get_shape(), expected)
-    if view.get_dtype() not in FLOATS:
+    mismatch.check_shape(path, f"tensor {name!r}", tensors.shape(name), expected)
+    dtype = tensors.dtype(name)
+    if dtype not in FLOATS:
         raise errors.UsageError(
-            f"{path}: tensor {name!r} has dtype {view.get_dtype()}. "
-            f"Allowed: {', '.join(FLOATS)}"
+            f"{path}: tensor {name!r} has dtype {dtype}. Allowed: {', '.join(FLOATS)}"
         )
-    value = file.get_tensor(name)
+    value = tensors.read(name)
     with np.errstate(over="ignore", invalid="ignore"):  # Checked below.
         value = value.astype(np.promote_types(np.float32, variable.dtype))
     if not np.isfinite(value).all():

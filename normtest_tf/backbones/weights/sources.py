@@ -12,37 +12,37 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from normtest_tf import errors
+from normtest_tf.backbones.weights import formats
 from normtest_tf.system import hosts
 from normtest_tf.text import Notify
 
 if TYPE_CHECKING:
     import keras
 
-SUFFIXES = (".safetensors", ".weights.h5", ".h5")
 PACKAGE = pathlib.Path(__file__).parent.parent  # Holds the embedded weights.
 
 
 def load_file(
     model: keras.Model, path: pathlib.Path, notify: Notify = warnings.warn
 ) -> None:
-    """Loads a weights file in the format of its suffix.
+    """Loads a weights file in the format that its name and content say.
 
     Args:
         model: The model; its variables are overwritten.
-        path: A `.safetensors`, `.weights.h5` or `.h5` file.
+        path: A file of one of `formats.SUFFIXES`.
         notify: Called with a message if the file's classifier was skipped, because
-            its size is different or the model has none.
+            its size is different or the model has none, and if a prefix was taken off
+            the names in it.
 
     Raises:
         UsageError: If the file can't be read or holds another network's weights. The
             model is then unchanged.
     """
-    from normtest_tf.backbones.weights import h5_files, safetensors_files
+    from normtest_tf.backbones.weights import h5_files, keras_files, safetensors_files
 
-    if path.name.endswith(".safetensors"):
-        safetensors_files.load(model, path, notify)
-    else:
-        h5_files.load(model, path, notify)
+    loaders = {formats.HDF5: h5_files.load, formats.KERAS: keras_files.load}
+    load = loaders.get(formats.identify(path), safetensors_files.load)
+    load(model, path, notify)
 
 
 def fetch(origin: str, name: str) -> pathlib.Path:

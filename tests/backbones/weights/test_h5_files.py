@@ -3,6 +3,7 @@
 import h5py
 import keras
 import numpy as np
+import pytest
 
 from tests.backbones.weights.helpers import (
     load,
@@ -98,4 +99,25 @@ def test_a_keras_2_file_named_like_one_of_keras_3_is_refused(tmp_path):
     model = mobilenet(include_top=False, pooling="avg")
     path = tmp_path / "mobilenet.weights.h5"
     save_keras_2(model, path)
+    refused(path, "Keras 2's layout", model=model)
+
+
+@pytest.mark.parametrize("name", ["DONOR.WEIGHTS.H5", "donor.H5", "donor.hdf5"])
+def test_any_letter_case_and_suffix_of_hdf5_is_read(tmp_path, donor, name):
+    """Keras itself chooses the layout by the suffix."""
+    donor.save_weights(tmp_path / "donor.weights.h5")
+    path = (tmp_path / "donor.weights.h5").rename(tmp_path / name)
+    model = small()
+    assert load(model, path) == []
+    assert same_weights(model, donor)
+
+
+def test_a_keras_2_file_is_read_under_any_letter_case(tmp_path):
+    donor = randomise(mobilenet(include_top=False, pooling="avg"))
+    path = tmp_path / "mobilenet.H5"
+    save_keras_2(donor, path)
+    model = mobilenet(include_top=False, pooling="avg")
+    assert load(model, path) == []
+    assert same_weights(model, donor)
+    path = path.rename(tmp_path / "mobilenet.Weights.H5")
     refused(path, "Keras 2's layout", model=model)

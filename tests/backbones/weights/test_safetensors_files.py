@@ -112,17 +112,18 @@ def test_another_network_is_refused(path):
     refused(path, "another network", model=model)
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".weights.h5", ".h5"])
-@pytest.mark.parametrize("content", [b"", b"not weights at all", b"\xff" * 64])
+@pytest.mark.parametrize("suffix", [".safetensors", ".weights.h5", ".h5", ".keras"])
+@pytest.mark.parametrize("content", [b"not weights at all", b"\xff" * 64])
 def test_a_file_that_holds_no_weights_is_refused(tmp_path, suffix, content):
     path = tmp_path / f"broken{suffix}"
     path.write_bytes(content)
-    refused(path, "not a complete")
+    refused(path, "not a complete", "again")
 
 
 def test_truncated_files_are_refused(path, donor, tmp_path):
-    h5_path = tmp_path / "donor.weights.h5"
+    h5_path, keras_path = tmp_path / "donor.weights.h5", tmp_path / "donor.keras"
     donor.save_weights(h5_path)
-    for file in (path, h5_path):
+    donor.save(keras_path)
+    for file in (path, h5_path, keras_path):
         file.write_bytes(file.read_bytes()[:-1000])
         refused(file, "not a complete")

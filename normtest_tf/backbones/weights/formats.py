@@ -1,0 +1,161 @@
+"""The format of a weights file, by its name and by its content.
+
+Nothing is loaded here, least of all a pickle, which can run code.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import zipfile
+
+from normtest_tf import errors
+from normtest_tf.system import contents
+
+SAFETENSORS = "safetensors file"
+INDEX = "index of safetensors files"
+HDF5 = "HDF5 file"
+KERAS = "Keras model"
+PYTORCH = "PyTorch pickle"
+ZIP = "zip archive"
+
+# By the last part of a file's name, in lower case; the first that fits counts.
+_BY_SUFFIX = {
+    ".safetensors": SAFETENSORS,
+    ".safetensors.index.json": INDEX,
+    ".weights.h5": HDF5,
+    ".h5": HDF5,
+    ".hdf5": HDF5,
+    ".keras": KERAS,
+    **dict.fromkeys((".pth", ".pt", ".bin", ".ckpt", ".pth.tar"), PYTORCH),
+    **dict.fromkeys((".pt.tar", ".bin.index.json", ".th", ".pkl"), PYTORCH),
+}
+SUFFIXES = (".safetensors", ".safetensors.index.json", ".weights.h5", ".h5", ".keras")
+_MAGIC = {
+    b"\x89HDF\r\n\x1a\n": HDF5,
+    b"PK\x03\x04": ZIP,
+    b"PK\x05\x06": ZIP,  # An empty one.
+    b"\x1f\x8b": "gzip archive",
+}
+_RENAME = {SAFETENSORS: ".safetensors", HDF5: ".h5", KERAS: ".keras"}
+_MAX_HEADER_BYTES = 100_000_000  # Of a safetensors file.
+_KERAS_MEMBERS = {"config.json", "metadata.json"}
+# What a pasted command must not contain within its two kinds of quotes.
+_UNQUOTABLE = re.compile(r"[\"'$`\\!\n]")
+
+
+def identify(path: pathlib.Path) -> str:
+    """Returns the format of a weights file that can be loaded.
+
+    Args:
+        path: A file. Its suffix may be in any letter case.
+
+    Returns:
+        `SAFETENSORS`, `INDEX`, `HDF5` or `KERAS`. The file may still be corrupt.
+
+    Raises:
+        UsageError: If it can't be read, or is a file of another kind, by its name or
+            by its content; the message names the kind and says what to do.
+    """
+    head = _read_head(path)
+    if problem := contents.unusable_kind(head):
+        advice = "" if ":" in problem else "; download or write it again"
+        raise errors.UsageError(f"{path} is {problem}{advice}")
+    named, found = _named(path), _found(path, head)
+    if found == PYTORCH or (named == PYTORCH and found in (None, ZIP)):
+        what = "is" if found == PYTORCH else "is named like"
+        raise errors.UsageError(f"{path} {what} a {PYTORCH}, {_conversion(path)}")
+    if found is None or found == named or (found, named) == (ZIP, KERAS):
+        if named is None:
+            raise errors.UsageError(
+                f"{path} does not look like a weights file. Allowed: "
+                + ", ".join(SUFFIXES)
+            )
+        return named
+    advice = (
+        f"rename it to end in {_RENAME[found]}"
+        if found in _RENAME
+        else f"unpack it. Allowed: {', '.join(SUFFIXES)}"
+    )
+    article = "an" if found == HDF5 else "a"
+    wrong_name = f", not the {named} that its name promises" if named else ""
+    raise errors.UsageError(f"{path} is {article} {found}{wrong_name}; {advice}")
+
+
+def is_named_pickle(name: str) -> bool:
+    """Tells whether a file's name is one that PyTorch's pickles have."""
+    return _named(pathlib.Path(name)) == PYTORCH
+
+
+def _read_head(path: pathlib.Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(contents.HEAD_BYTES)
+    except (OSError, ValueError) as error:
+        raise errors.unreadable(path, error) from error
+
+
+def _named(path: pathlib.Path) -> str | None:
+    """Returns the format that a file's name promises."""
+    name = path.name.lower()
+    return next((kind for end, kind in _BY_SUFFIX.items() if name.endswith(end)), None)
+
+
+def _found(path: pathlib.Path, head: bytes) -> str | None:
+    """Returns the format that a file's content shows, None if it shows none."""
+    length = int.from_bytes(head[:8], "little")
+    # First: a header of 640 bytes begins like a pickle.
+    if head[8:9] == b"{" and length <= _MAX_HEADER_BYTES:
+        return SAFETENSORS
+    kind = next((k for magic, k in _MAGIC.items() if head.startswith(magic)), None)
+    if kind == ZIP:
+        return _zip_kind(path, head)
+    if contents.is_pytorch_pickle(head) and length > _MAX_HEADER_BYTES:
+        return PYTORCH
+    return "tar archive" if head[257:262] == b"ustar" else kind
+
+
+def _zip_kind(path: pathlib.Path, head: bytes) -> str:
+    """Tells what a zip archive is; one that is damaged may be anything."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return PYTORCH if contents.is_pytorch_pickle(head) else ZIP
+    if any(name.endswith("data.pkl") for name in names):
+        return PYTORCH
+    return KERAS if names >= _KERAS_MEMBERS else ZIP
+
+
+def _stem(name: str) -> str:
+    """Returns a file's name without the longest suffix that is known."""
+    ends = [end for end in _BY_SUFFIX if name.lower().endswith(end)]
+    return name[: len(name) - max(map(len, ends), default=0)]
+
+
+def _conversion(path: pathlib.Path) -> str:
+    """Says how to convert a PyTorch pickle."""
+    if path.name.lower().endswith(".index.json"):
+        return (
+            "or lists several, which can run code and are never opened here. Choose a "
+            "download in .safetensors files"
+        )
+    stem = _stem(path.name)
+    old, new = path.as_posix(), path.with_name(f"{stem}.safetensors").as_posix()
+    rename = ""
+    if _named(path) == SAFETENSORS:  # PyTorch takes the suffix at its word.
+        old = path.with_name(f"{stem}.pth").as_posix()
+        rename = f"rename it to {stem}.pth and "
+    if _UNQUOTABLE.search(old):
+        old, new = "model.pth", "model.safetensors"
+    return (
+        f"which can run code and is never opened here; {rename}convert it where "
+        'PyTorch is installed: python -c "import torch, safetensors.torch as s; '
+        f"d = torch.load('{old}', weights_only=True, map_location='cpu'); "
+        "d = d.get('state_dict', d.get('model', d)); "
+        "s.save_file({k: v.contiguous().clone() for k, v in d.items() "
+        f"if torch.is_tensor(v)}}, '{new}')\" "
+        "(if its weights lie under another key than state_dict or model, such as "
+        "d['net'], name that one; of a whole module, or of TorchScript, save the "
+        "state_dict() first)"
+    )
