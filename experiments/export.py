@@ -21,10 +21,18 @@ import numpy as np
 from absl import flags
 
 from experiments.support import program
-from normtest_tf.export import FORMATS, ExportError, describe_run, formats, images
+from normtest_tf import datasets
+from normtest_tf.export import (
+    FORMATS,
+    ExportError,
+    archives,
+    describe_run,
+    formats,
+    images,
+)
 from normtest_tf.runs import RunFolder
 from normtest_tf.runs.folder import LAYOUT
-from normtest_tf.system import files, quiet
+from normtest_tf.system import files, keras_settings, quiet
 
 FLAGS = flags.FLAGS
 
@@ -74,7 +82,7 @@ flags.DEFINE_string(
     "dataset",
     None,
     "The data set for --check_on=test. Default: the run's; if it was folder:PATH, "
-    "pass that again.",
+    "pass that again. Its content must be what it was.",
 )
 flags.DEFINE_string(
     "data_dir", None, "Where --check_on=test finds the data set, as in training."
@@ -88,13 +96,17 @@ def main(argv: Sequence[str]) -> None:
     folder = RunFolder(files.expand(FLAGS.run_dir))
     description = describe_run(folder, _output())
     path = _checked_path(folder)
+    archives.check(folder.model)
+    if FLAGS.check_on == "test":
+        name = images.dataset_name(description["run"]["dataset"], FLAGS.dataset)
+        datasets.check_available(name)
     # A GPU computes with fewer digits than the runtimes that it is compared with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     quiet.import_tensorflow()
     from normtest_tf.export import prediction, verification
 
-    model = prediction.load_model(folder.model)
     compared_on = _images(folder, description)
+    model = prediction.load_model(folder.model)
     try:
         with quiet.silent_stderr():
             deviation = verification.export(
@@ -121,6 +133,9 @@ def _checked_path(folder: RunFolder) -> pathlib.Path:
         path = files.expand(FLAGS.output)
     entry.check_path(path, overwrite=FLAGS.overwrite)
     entry.check_installed()
+    keras_settings.check_backend()
+    backend = os.environ.get(keras_settings.BACKEND_VARIABLE)
+    entry.check_backend(backend or keras_settings.DEFAULT_BACKEND)
     return path
 
 
@@ -130,7 +145,11 @@ def _images(folder: RunFolder, description: dict[str, Any]) -> np.ndarray:
     if FLAGS.check_on == "random":
         return images.random_images(description["image"]["shape"], count)
     return images.first_test_images(
-        folder, count, dataset=FLAGS.dataset, data_dir=FLAGS.data_dir
+        folder,
+        count,
+        dataset=FLAGS.dataset,
+        data_dir=FLAGS.data_dir,
+        notify=program.note,
     )
 
 

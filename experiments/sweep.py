@@ -17,28 +17,30 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from experiments.support import commas, program
 from experiments.support import flags as shared
-from experiments.support import program
 from normtest_tf import errors, normalization, text
 from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.runs import RunConfig
 from normtest_tf.runs.config import DATASETS_HELP, WEIGHTS_HELP
 from normtest_tf.sweeps import estimates, grid, runner
-from normtest_tf.system import quiet
+from normtest_tf.system import keras_settings, quiet
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_list(
     "datasets",
     ["cifar10"],
-    f"Data sets to fine-tune on, each one of: {DATASETS_HELP}",
+    f"Data sets to fine-tune on, each one of: {DATASETS_HELP} A path with a comma is "
+    "put in double quotes: --datasets='\"folder:/data/a,b\",digits'.",
 )
 flags.DEFINE_list("models", ["resnet18"], "Networks to fine-tune.")
 flags.DEFINE_list(
     "weights",
     [],
     f"Pre-trained weights of all models: {WEIGHTS_HELP} Or for some of them: "
-    "MODEL=WEIGHTS,MODEL=WEIGHTS.",
+    "MODEL=WEIGHTS,MODEL=WEIGHTS. A path with a comma is put in double quotes: "
+    "--weights='\"resnet18=/data/a,b.safetensors\"'.",
 )
 flags.DEFINE_list(
     "normalizations",
@@ -81,6 +83,8 @@ def weights_by_model(
 
 def configurations() -> list[RunConfig]:
     """Returns the requested runs, checked."""
+    commas.check_datasets(FLAGS.datasets)
+    commas.check_weights(FLAGS.weights)
     for name in FLAGS.normalizations:
         normalization.get(name)
     axes = grid.Axes(
@@ -98,6 +102,7 @@ def configurations() -> list[RunConfig]:
 def main(argv: Sequence[str]) -> None:
     """Runs what remains and prints where the results are."""
     del argv
+    keras_settings.check_backend()
     configs = configurations()
     if FLAGS.dry_run:
         quiet.import_tensorflow()

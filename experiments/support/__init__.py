@@ -1,6 +1,7 @@
 """What the programs share; nothing here is run by users.
 
     program          how every program runs: flags, errors, exit status
+    commas           paths with commas, in flags that are split at commas
     flags            flags made from the fields of `RunConfig`
     pages            docs/settings.md and docs/flags.md
     speed            the two sides of experiments.benchmark

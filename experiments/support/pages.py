@@ -52,7 +52,8 @@ def flags_page() -> str:
 `experiments.train` has all of these. `experiments.sweep` has all but `--dataset`,
 `--model`, `--normalization` and `--seed`, which it takes as lists: `--datasets`,
 `--models`, `--normalizations` and `--seeds`; its `--weights` may name the weights of
-some models: `MODEL=WEIGHTS,MODEL=WEIGHTS`. Both have `--dry_run`.
+some models: `MODEL=WEIGHTS,MODEL=WEIGHTS`. In lists, a path with a comma is put in
+double quotes: `--datasets='"folder:/data/a,b",digits'`. Both have `--dry_run`.
 
 {markdown_table(rows)}
 """

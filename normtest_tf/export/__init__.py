@@ -5,6 +5,7 @@
     runtimes       loads an export with its own runtime; run in a fresh process
     verification   writes an export and keeps it only if it matches the run's model
     images         images for the comparison
+    archives       whether a .keras file is whole
     metadata       what an export says about itself: classes, statistics, origin
     prediction     loads a model, and classifies image files
 

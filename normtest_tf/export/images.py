@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from normtest_tf import datasets, errors
-from normtest_tf.runs import ConfigRecord, RunFolder
+from normtest_tf import datasets, errors, text
+from normtest_tf.runs import ConfigRecord, RunFolder, identity
+from normtest_tf.text import Notify
 
 SEED = 223
 
@@ -30,6 +31,7 @@ def first_test_images(
     *,
     dataset: str | None = None,
     data_dir: str | None = None,
+    notify: Notify = text.ignore,
 ) -> np.ndarray:
     """Loads the first test images of a run's data set.
 
@@ -38,17 +40,42 @@ def first_test_images(
         count: The number of images; fewer are returned if there are fewer.
         dataset: The data set's name again, required if it is a folder of images.
         data_dir: Where data sets are; see `datasets.load`.
+        notify: Called with messages about the images.
 
     Returns:
         uint8 `[n, height, width, 3]`.
 
     Raises:
-        UsageError: If the data set is another one, or can't be loaded.
+        UsageError: If the data set is another one, or has other content than it had
+            for the run, or can't be loaded.
     """
-    requested = ConfigRecord.read(folder).requested
+    record = ConfigRecord.read(folder)
+    requested = record.requested
     name = dataset_name(requested["dataset"], dataset)
-    loaded = datasets.load(name, data_dir, requested.get("image_size"))
+    loaded = datasets.load(name, data_dir, requested.get("image_size"), notify)
+    _check_is_the_runs(record, loaded, name)
     return loaded.test_images[:count]
+
+
+def _check_is_the_runs(
+    record: ConfigRecord, dataset: datasets.ImageDataset, name: str
+) -> None:
+    """Raises `UsageError` if a run used other images, labels or classes."""
+    requested = record.requested
+    counts = requested.get("train_examples"), requested.get("test_examples")
+    try:
+        used = dataset.take(*counts)
+    except errors.UsageError as error:
+        changes = [errors.one_line(error)]
+    else:
+        if used.fingerprint() == record.data_fingerprint:
+            return
+        changes = identity.data_changes(record, used)
+    raise errors.UsageError(
+        f"{name} is not what it was for this run: {'; '.join(changes)}. Pass the run's "
+        "own data with --dataset or --data_dir, or omit --check_on=test to compare on "
+        "random pixels"
+    )
 
 
 def dataset_name(recorded: str, given: str | None) -> str:
@@ -60,15 +87,25 @@ def dataset_name(recorded: str, given: str | None) -> str:
 
     Raises:
         UsageError: If the record is not enough to load it, or `given` is another
-            data set.
+            data set; the message says what to pass.
     """
-    if given is None and recorded not in datasets.DATASETS:
+    is_folder = recorded not in datasets.DATASETS
+    needed = f"--dataset={'folder:PATH' if is_folder else recorded}"
+    if given is None:
+        if not is_folder:
+            return recorded
         raise errors.UsageError(
-            f"--check_on=test needs --dataset=folder:PATH: the run's data set was "
-            f"{recorded!r}, and records contain no paths"
+            f"--check_on=test needs {needed}: the run's data set was {recorded!r}, and "
+            "records contain no paths"
         )
-    if given is not None and datasets.slug(given) != recorded:
-        raise errors.UsageError(
-            f"--dataset={given} is not the run's data set, which was {recorded!r}"
-        )
-    return given or recorded
+    # Other names are not looked up: errors would suggest yet other data sets.
+    if given.startswith(datasets.FOLDER_PREFIX):
+        if datasets.slug(given) == recorded:
+            return given
+    elif given == recorded and not is_folder:
+        return given
+    where = ", where PATH is that folder" if is_folder else ""
+    raise errors.UsageError(
+        f"--dataset={given} is not the run's data set, which was {recorded!r}; pass "
+        f"{needed}{where}"
+    )

@@ -18,6 +18,7 @@ import zipfile
 from typing import Any
 
 from normtest_tf import __version__, errors
+from normtest_tf.export import archives
 from normtest_tf.export.formats import LOGITS
 from normtest_tf.runs import ConfigRecord, ResultRecord, RunFolder
 from normtest_tf.runs.folder import LAYOUT
@@ -86,6 +87,7 @@ def find(path: pathlib.Path) -> dict[str, Any]:
         raise errors.UsageError(
             f"--model takes a .keras file or a run's folder. Received: {path}"
         )
+    archives.check(path)
     inside = read_from_archive(path)
     if inside is None and RunFolder(path.parent).is_finished():
         return describe_run(RunFolder(path.parent), LOGITS)
@@ -122,7 +124,7 @@ def read_from_archive(path: pathlib.Path) -> dict[str, Any] | None:
                 return None
             metadata = json.loads(archive.read(FILE_NAME))
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise errors.unreadable(path, error) from error
+        raise errors.unreadable(path, error, "export or train it again") from error
     if not isinstance(metadata, dict) or metadata.get("format") != METADATA_FORMAT:
         raise errors.UsageError(
             f"{FILE_NAME} in {path} is not metadata of format {METADATA_FORMAT}, the "

@@ -11,9 +11,10 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.datasets import decoding
-from normtest_tf.export import metadata
+from normtest_tf.export import archives, metadata
 from normtest_tf.export.formats import FEATURES, PROBABILITIES
 from normtest_tf.runs import RunFolder
+from normtest_tf.system import keras_settings
 
 BATCH_SIZE = 64
 
@@ -42,10 +43,11 @@ class Classifier:
         """Reads an image file at the size that the model takes.
 
         Args:
-            path: A PNG or JPEG file.
+            path: A file of any format that `decoding.decode` takes.
 
         Returns:
-            uint8 `[height, width, 3]`; and a note if the image was resized, else "".
+            uint8 `[height, width, 3]`, the right way up; and a note if the image was
+            resized, else "".
 
         Raises:
             UsageError: If the file can't be read or decoded; the message names it.
@@ -60,6 +62,7 @@ class Classifier:
         note = f"resized from {image.width}x{image.height} to {width}x{height}"
         return np.asarray(resized), note
 
+    @keras_settings.pinned()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Computes the probability of every class.
 
@@ -131,19 +134,19 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
     return Classifier(model, names, has_softmax=output == PROBABILITIES)
 
 
+@keras_settings.pinned()
 def load_model(path: pathlib.Path) -> keras.Model:
     """Loads a `.keras` file.
 
     Raises:
-        UsageError: If it is missing or can't be loaded.
+        UsageError: If it is missing, cut off, or can't be loaded.
     """
-    if not path.is_file():
-        raise errors.UsageError(f"{path} is missing or not a file")
+    archives.check(path)
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, h5py and zipfile raise a dozen types.
         raise errors.UsageError(
-            f"can't load {path}: {errors.first_cause(error)}"
+            f"can't load {path}: {errors.first_cause(error)}; {archives.REMEDY}"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 
 from normtest_tf.export import prediction, runtimes, writers
 from normtest_tf.export.formats import FEATURES, FORMATS, PROBABILITIES, ExportError
-from normtest_tf.system import files
+from normtest_tf.system import files, keras_settings
 
 # Relative to the largest output. Runtimes sum a convolution's products in different
 # orders.
@@ -55,6 +56,7 @@ class Deviation:
         )
 
 
+@keras_settings.pinned()
 def export(
     model: keras.Model,
     path: pathlib.Path,
@@ -109,6 +111,7 @@ def export(
     return deviation
 
 
+@keras_settings.pinned()
 def expected(
     model: keras.Model, output: str, precision: str, images: np.ndarray
 ) -> np.ndarray:
@@ -160,6 +163,8 @@ def reload(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarr
             capture_output=True,
             text=True,
             errors="replace",
+            # Without the user's keras.json.
+            env={**os.environ, "KERAS_HOME": os.devnull},
             check=False,
         )
         if process.returncode:

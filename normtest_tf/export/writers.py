@@ -19,14 +19,17 @@ import numpy as np
 
 from normtest_tf.export import metadata
 from normtest_tf.export.formats import LOGITS, PROBABILITIES, ExportError
+from normtest_tf.system import keras_settings
 
 if TYPE_CHECKING:
     import onnx
+    import tensorflow as tf
 
 # (model from `build`, path, metadata)
 Writer = Callable[[keras.Model, pathlib.Path, dict[str, Any]], None]
 
 
+@keras_settings.pinned()
 def build(model: keras.Model, output: str) -> keras.Model:
     """Returns the model to export: the same weights, float32 throughout.
 
@@ -48,6 +51,7 @@ def build(model: keras.Model, output: str) -> keras.Model:
     return keras.Model(model.input, features, name="features")
 
 
+@keras_settings.pinned()
 def in_float32(model: keras.Model) -> keras.Model:
     """Returns a copy of a model, weights included, that computes in float32."""
     return _rebuilt(model, _float32)
@@ -67,6 +71,7 @@ def _float32(layer: keras.layers.Layer) -> keras.layers.Layer:
     return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
 
 
+@keras_settings.pinned()
 def write(
     model: keras.Model,
     path: pathlib.Path,
@@ -97,12 +102,42 @@ def _write_keras(
 def _write_saved_model(
     model: keras.Model, path: pathlib.Path, description: dict[str, Any]
 ) -> None:
-    model.export(str(path), format="tf_saved_model", verbose=False)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", _serving_function(model))
+    archive.write_out(str(path), verbose=False)
     # TensorFlow's folder for files that accompany a model and that it does not read.
     extra = path / "assets.extra"
     extra.mkdir()
     text = metadata.to_json(description)
     (extra / metadata.FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def _serving_function(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a traced function of integer images that refuses any others.
+
+    With an input signature, as `model.export` gives it, TensorFlow would cast what it
+    is called with: images divided by 255 would become black.
+    """
+    import tensorflow as tf
+
+    shape = model.inputs[0].shape
+
+    def spec(dtype: str) -> tf.TensorSpec:
+        return tf.TensorSpec(shape, dtype, name="image")
+
+    @tf.function(autograph=False, input_signature=[spec("uint8")])
+    def compute(image: tf.Tensor) -> tf.Tensor:
+        return model(image, training=False)
+
+    @tf.function(autograph=False)
+    def serve(image: tf.Tensor) -> tf.Tensor:
+        return compute(tf.cast(image, "uint8"))
+
+    # The first is the signature; NumPy's integers are often one of the others.
+    for dtype in ("uint8", "int32", "int64"):
+        serve.get_concrete_function(spec(dtype))
+    return serve
 
 
 def _write_litert(

@@ -2,6 +2,7 @@
 
     classifier          normalization + backbone + head, on raw pixels
     pipeline            tf.data: shuffle, batch, augment
+    batches             refuses batches too small for batch normalization
     recipe              Adam, the cosine stepped once per epoch, cross-entropy
     loop                epochs, evaluations, state to resume from
     progress            a bar with the time left, and a line per epoch

@@ -5,13 +5,15 @@ from __future__ import annotations
 import keras
 
 from normtest_tf import backbones, datasets, normalization
+from normtest_tf.system import keras_settings
 from normtest_tf.text import Notify
-from normtest_tf.training import loop, progress, pytorch_semantics
+from normtest_tf.training import batches, loop, progress, pytorch_semantics
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import Recipe
 from normtest_tf.training.seeds import Seeds
 
 
+@keras_settings.pinned()
 def pretrain(
     architecture: backbones.Architecture,
     dataset: datasets.ImageDataset,
@@ -31,6 +33,9 @@ def pretrain(
     Returns:
         The network, which maps normalised images to logits, and its history, one row
         per epoch.
+
+    Raises:
+        UsageError: If a batch would be too small for batch normalization.
     """
     statistics = normalization.channel_statistics(
         dataset.train_images, f"all training images of {dataset.name}", notify
@@ -46,6 +51,7 @@ def pretrain(
     inputs = keras.Input(dataset.image_shape, dtype="uint8")
     normalized = normalization.normalization_layer(statistics, dataset.image_shape)
     model = keras.Model(inputs, network(normalized(inputs)))
+    batches.check(model, len(dataset.train_images), recipe.batch_size)
     trained = pytorch_semantics.with_pytorch_batch_norm(model)
     data = loop.TrainingData(
         loop.Split(dataset.train_images, dataset.train_labels),

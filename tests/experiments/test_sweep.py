@@ -1,8 +1,10 @@
 """experiments.sweep: flags, presets, and sweeps that are stopped or killed."""
 
+import itertools
 import signal
 import time
 
+import PIL.Image
 import pytest
 
 from normtest_tf.system import locks
@@ -75,6 +77,20 @@ def test_a_killed_sweep_resumes_to_the_same_tables(tmp_path):
 def test_bad_input_is_one_line_and_status_2(flags, words, tmp_path):
     programs.assert_refused(programs.run("sweep", *FLAGS, *flags, cwd=tmp_path), words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_a_comma_in_its_name_is_put_in_quotes(tmp_path):
+    for split, name in itertools.product(("train", "test"), ("cat", "dog")):
+        path = tmp_path / "a,b" / split / name / "0.png"
+        path.parent.mkdir(parents=True)
+        PIL.Image.new("RGB", (32, 32), (9, 200, len(name + split))).save(path)
+    short = ["--models=cifar_resnet8", "--normalizations=minmax", "--seeds=1"]
+    flags = [*short, "--epochs=1", "--results_dir=r"]
+    split = programs.run("sweep", "--datasets=folder:a,b", *flags, cwd=tmp_path)
+    programs.assert_refused(split, "--datasets='\"folder:a,b\"'")
+    quoted = programs.run("sweep", '--datasets="folder:a,b"', *flags, cwd=tmp_path)
+    assert "1 run done, 0 finished before, 0 failed" in quoted.stdout, quoted.stderr
+    assert (tmp_path / "r/folder-a_b/cifar_resnet8-minmax/seed-1/model.keras").exists()
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path):

@@ -51,7 +51,7 @@ def test_export_writes_compares_and_does_not_replace(digits_run):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--format=tflite"], "keras|saved_model|onnx|litert"),
+        (["--format=tflite"], "keras, saved_model, onnx, litert"),
         (["--probabilities", "--features"], "probabilities"),
         (["--output=model.h5"], "must end in .keras"),
         (
@@ -62,6 +62,7 @@ def test_export_writes_compares_and_does_not_replace(digits_run):
         (["--check_images=0"], "check_images"),
         (["--run_dir=missing"], "missing is not a folder"),
         (["--run_dir=."], "no finished run"),
+        (["--check_on=test", "--dataset=cifar"], "pass --dataset=digits"),
     ],
 )
 def test_export_refuses_bad_flags(flags, words, digits_run, tmp_path):
@@ -70,15 +71,18 @@ def test_export_refuses_bad_flags(flags, words, digits_run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("content", "words"), [(None, "is missing"), (b"half", "can't load")]
-)
-def test_export_refuses_a_missing_or_corrupt_model(content, words, tmp_path):
+def test_export_refuses_a_missing_or_corrupt_model(digits_run, tmp_path):
     folder = write_run(tmp_path)
-    if content:
-        folder.model.write_bytes(content)
-    assert_refused(run("export", "--run_dir=.", cwd=tmp_path), words)
+    assert_refused(run("export", "--run_dir=.", cwd=tmp_path), "is missing")
+    folder.model.write_bytes(digits_run.model.read_bytes()[:-9])
+    assert_refused(run("export", "--run_dir=.", cwd=tmp_path), "it was cut off")
     assert not folder.exports.exists()
+
+
+def test_export_needs_tensorflow_for_most_formats(digits_run):
+    flags = [f"--run_dir={digits_run}", "--format=saved_model"]
+    refused = run("export", *flags, env={"KERAS_BACKEND": "numpy"})
+    assert_refused(refused, "can only be written with TensorFlow")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +106,12 @@ def images(tmp_path_factory):
         PIL.Image.fromarray(pixels).save(folder / name)
     (folder / "broken.png").write_bytes((folder / "right.png").read_bytes()[:300])
     (folder / "text.jpg").write_text("no image")
+    (folder / "notes.txt").write_text("no image")
+    (folder / "._right.png").write_bytes(b"\0\5\26\7")
+    turned = PIL.Image.open(folder / "right.png").transpose(PIL.Image.ROTATE_90)
+    exif = PIL.Image.Exif()
+    exif[0x112] = 6
+    turned.save(folder / "turned.webp", lossless=True, exif=exif)
     return folder
 
 
@@ -120,6 +130,23 @@ def test_predict_classifies_files_by_name(small_run, images):
     assert large.endswith("(resized from 30x40 to 24x16)")
     assert grey.startswith(files[2])
     assert "resized" not in grey
+
+
+def test_predict_reads_files_as_folders_of_images_do(small_run, images):
+    names = ["right.png", "turned.webp", "notes.txt", "._right.png"]
+    files = [str(images / name) for name in names]
+    result = run("predict", f"--model={small_run}", *files)
+    assert result.returncode == 0, result.stderr
+    right, turned = result.stdout.splitlines()
+    assert right.removeprefix(files[0]) == turned.removeprefix(files[1])
+    (note,) = result.stderr.splitlines()
+    assert note.startswith("note: left out hidden or system files")
+    assert note.endswith("notes.txt, ._right.png")
+
+
+def test_predict_refuses_to_classify_nothing(small_run, images):
+    result = run("predict", f"--model={small_run}", str(images / "notes.txt"))
+    assert_refused(result, "nothing to classify")
 
 
 def test_predict_names_each_bad_file_and_classifies_the_others(small_run, images):

@@ -132,6 +132,53 @@ def test_every_setting_agrees_on_pixels_alone(written, models, tmp_path):
     assert_close(logits, outputs(small_model()))
 
 
+FLOATS = """
+import sys
+sys.modules["normtest_tf"] = None
+import numpy as np
+import tensorflow as tf
+images = np.load("images.npy")
+model = tf.saved_model.load(sys.argv[1])
+signature = model.signatures["serving_default"]
+calls = [model.serve] + [
+    lambda images, name=name: model.signatures[name](image=images)["output_0"]
+    for name in ("serving_default", "serve")
+]
+assert list(signature.structured_input_signature[1]) == ["image"]
+assert signature.structured_input_signature[1]["image"].dtype == tf.uint8
+for call in calls:
+    same = [images, images.tolist(), tf.constant(images), images.astype("int64")]
+    outputs = [call(given).numpy() for given in same]
+    assert all(np.array_equal(outputs[0], other) for other in outputs), call
+    scaled = images / 255
+    tensors = [tf.constant(scaled, dtype) for dtype in ("float16", "float32")]
+    for given in [*tensors, scaled.tolist()]:
+        refused(call, given)
+for dtype in ("float16", "float32", "float64"):
+    # A signature would cast these before the graph sees them.
+    refused(model.serve, scaled.astype(dtype))
+    refused(model.serve, images.astype(dtype))
+refused(model.serve, images[:, 1:])
+"""
+REFUSED = """
+def refused(call, given):
+    try:
+        call(given)
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        assert "uint8" in str(error), error
+    else:
+        raise AssertionError((call, getattr(given, "dtype", list)))
+"""
+
+
+def test_a_saved_model_takes_integers_and_refuses_floats(tmp_path):
+    path = tmp_path / "model"
+    exported = writers.build(small_model(), "logits")
+    writers.write(exported, path, "saved_model", description())
+    np.save(tmp_path / "images.npy", IMAGES)
+    programs.run_code(REFUSED + FLOATS, path, cwd=tmp_path)
+
+
 def test_the_metadata_is_in_the_export_and_readable_without_this_package(written):
     format_name, paths = written
     for path, output in [(paths["finetune"], "logits"), (paths[FEATURES], FEATURES)]:

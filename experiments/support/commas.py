@@ -1,0 +1,76 @@
+"""Paths with commas in them, in flags that are split at commas."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+from collections.abc import Callable, Sequence
+
+from normtest_tf import datasets, errors
+from normtest_tf.backbones import ARCHITECTURES
+from normtest_tf.system import files
+
+
+def check_datasets(values: Sequence[str]) -> None:
+    """Checks that no folder of images was split at a comma in its path.
+
+    Args:
+        values: The values of `--datasets`.
+
+    Raises:
+        UsageError: If one was; the message shows how to write it.
+    """
+
+    def exists(value: str) -> bool:
+        path = value.removeprefix(datasets.FOLDER_PREFIX)
+        return path != value and _exists(path)
+
+    _check("datasets", values, exists, lambda v: v in datasets.DATASETS or exists(v))
+
+
+def check_weights(values: Sequence[str]) -> None:
+    """Checks that no weights file was split at a comma in its path.
+
+    Args:
+        values: The values of `--weights`: PATH or MODEL=PATH.
+
+    Raises:
+        UsageError: If one was; the message shows how to write it.
+    """
+
+    def is_for_a_model(value: str) -> bool:
+        return value.partition("=")[0] in ARCHITECTURES
+
+    def exists(value: str) -> bool:
+        path = value.partition("=")[2] if is_for_a_model(value) else value
+        return _exists(path)
+
+    _check("weights", values, exists, is_for_a_model)
+
+
+def _exists(path: str) -> bool:
+    """Tells whether there is such a file or folder; never raises `OSError`."""
+    return bool(path.strip()) and os.path.exists(files.expand(path))
+
+
+def _check(
+    flag: str,
+    values: Sequence[str],
+    exists: Callable[[str], bool],
+    makes_sense: Callable[[str], bool],
+) -> None:
+    """Raises `UsageError` if values that make no sense alone are a path together."""
+    for first, last in itertools.combinations(range(len(values)), 2):
+        parts = values[first : last + 1]
+        if all(map(makes_sense, parts)):
+            continue
+        for comma in (",", ", "):  # Space around values has been taken off.
+            whole = comma.join(parts)
+            if exists(whole):
+                entries = [*values[:first], f'"{whole}"', *values[last + 1 :]]
+                raise errors.UsageError(
+                    f"--{flag} is split at commas, but there is {whole}, with a comma "
+                    "in its path. Put it in double quotes: "
+                    f"--{flag}={shlex.quote(','.join(entries))}"
+                )

@@ -1,0 +1,42 @@
+"""Whether a file is a whole `.keras` archive, before Keras says "File not found"."""
+
+from __future__ import annotations
+
+import pathlib
+import zipfile
+
+from normtest_tf import errors
+from normtest_tf.system import contents
+
+REMEDY = "copy it again, or train or export again with --overwrite"
+
+
+def check(path: pathlib.Path) -> None:
+    """Checks that a `.keras` file is there and is a zip archive, without Keras.
+
+    An archive's directory is at its end, so that a file that was cut off has none.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: If it is missing, cut off, or something else; the message says
+            what it is.
+    """
+    if not path.is_file():
+        raise errors.UsageError(f"{path} is missing or not a file; {REMEDY}")
+    try:
+        with path.open("rb") as file:
+            head = file.read(contents.HEAD_BYTES)
+    except OSError as error:
+        raise errors.unreadable(path, error) from error
+    if kind := contents.unusable_kind(head):
+        advice = "" if ":" in kind else f"; {REMEDY}"
+        raise errors.UsageError(f"can't read {path}: it is {kind}{advice}")
+    if zipfile.is_zipfile(path):
+        return
+    if head.startswith(b"PK"):
+        what = "its end is missing: it was cut off while it was written or copied"
+    else:
+        what = "it is not the zip archive that a .keras file is"
+    raise errors.UsageError(f"can't read {path}: {what}; {REMEDY}")
