@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -111,3 +112,82 @@ def parse_seeds(values: Sequence[str]) -> list[int]:
             f"--seeds takes distinct numbers from 0 to {MAX_SEED}. Received: {received}"
         )
     return seeds
+
+
+def explain(error: Exception, argv: Sequence[str]) -> str:
+    """Says in our words why a command line can't be parsed.
+
+    Args:
+        error: What absl raised.
+        argv: The command line.
+
+    Returns:
+        One line.
+    """
+    message = errors.one_line(error)
+    if isinstance(error, flags.UnrecognizedFlagError):
+        return _unknown_flag(error.flagname)
+    if isinstance(error, flags.CantOpenFlagFileError):
+        return "can't open a flagfile: " + re.sub(r".*\[Errno \d+\] ", "", message)
+    if isinstance(error, UnicodeDecodeError):
+        named = [value for value in argv if value.lstrip("-").startswith("flagfile")]
+        return f"{' '.join(named)} does not name a text file of flags"
+    if found := re.match(r"flag --(\w+)=(.*)", message):
+        name, rest = found.groups()
+        return _illegal_value(name, rest) if name in FLAGS else message
+    if found := re.match(r"Missing value for flag -*(\w+)|--(flagfile) with", message):
+        name = found[1] or found[2]
+        return f"--{name} needs a value: --{name}=..."
+    if found := re.search(r"At most one of \((.*)\) must be True", message):
+        return f"give at most one of --{found[1].replace(', ', ', --')}"
+    return message
+
+
+def _unknown_flag(name: str) -> str:
+    """Suggests the nearest of the program's flags, without absl's own."""
+    known = [
+        f"--{flag.name}"
+        for module, defined in FLAGS.flags_by_module_dict().items()
+        for flag in defined
+        if not module.startswith("absl.")
+    ]
+    hint = "Flags are written --name=value"
+    return str(errors.unknown_name("flag", f"--{name}", known, hint))
+
+
+def _illegal_value(name: str, rest: str) -> str:
+    """Explains a flag's value; `rest` is the value, a colon, and absl's reason."""
+    flag = FLAGS[name]
+    if rest.endswith("must have a value other than None."):
+        return f"--{name} is required. It takes: {flag.help}"
+    parser = flag.parser
+    received = _received(parser, rest)
+    if received is None:  # It has the right type; a validator refused it.
+        received, _, reason = rest.partition(": ")
+        return f"--{name} {reason}. Received: {received}"
+    if isinstance(parser, flags.EnumParser):
+        kind = f"value of --{name}"
+        return str(errors.unknown_name(kind, received, list(parser.enum_values)))
+    return f"--{name} takes {_what_is_allowed(parser)}. Received: {received!r}"
+
+
+def _received(parser: flags.ArgumentParser, rest: str) -> str | None:
+    """Returns the value that a parser refuses for the reason in `rest`, or None."""
+    for colon in re.finditer(": ", rest):
+        try:
+            parser.parse(rest[: colon.start()])
+        except (TypeError, ValueError, OverflowError) as error:
+            if errors.one_line(error) == rest[colon.end() :]:
+                return rest[: colon.start()]
+    return None
+
+
+def _what_is_allowed(parser: flags.ArgumentParser) -> str:
+    """Returns what a parser of numbers or truth values takes."""
+    kinds = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+    allowed = kinds.get(parser.flag_type(), parser.syntactic_help)
+    low = getattr(parser, "lower_bound", None)
+    high = getattr(parser, "upper_bound", None)
+    limits = [f"at least {low}"] * (low is not None)
+    limits += [f"at most {high}"] * (high is not None)
+    return ", ".join(filter(None, [allowed, " and ".join(limits)]))

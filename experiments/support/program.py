@@ -11,10 +11,12 @@ from absl import app, flags, logging
 
 from experiments.support import flags as shared_flags
 from normtest_tf import errors
+from normtest_tf.system import signals, streams
 
 FLAGS = flags.FLAGS
 USAGE_STATUS = 2
-PIPE_STATUS = 141  # As shells report SIGPIPE.
+HELP = {"-h", "-?", "-help", "--help", "--helpshort", "--helpfull"}
+HELP_AS_XML = "--helpxml"
 
 
 def note(text: str) -> None:
@@ -39,24 +41,29 @@ def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> No
             export failed, 2 for flags or input that can't be used, 130 after Ctrl-C,
             141 if nothing reads the output any more, 143 after SIGTERM.
     """
+    streams.prepare()
+    signals.report_sigterm()
     # TensorFlow logs its start-up on stderr, where errors should stand out.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     # Otherwise TensorFlow takes all memory of a GPU that may be shared.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     logging.set_verbosity(logging.WARNING)
-    if {"--help", "--helpshort", "-help", "--helpfull"} & set(sys.argv[1:]):
-        _guarded(_print_help, sys.argv)
-        sys.exit()
-    app.run(
-        lambda argv: _guarded(main, argv),
-        flags_parser=lambda argv: _parse(argv, arguments),
-    )
+    _guarded(lambda: _run(main, arguments))
 
 
-def _print_help(argv: Sequence[str]) -> None:
+def _run(main: Callable[[Sequence[str]], None], arguments: bool) -> None:
+    """Runs a program, or prints its help."""
+    given = set(sys.argv[1:])
+    if given & HELP:
+        _print_help()
+    elif HELP_AS_XML in given:
+        FLAGS.write_help_in_xml_format(sys.stdout)
+    else:
+        app.run(main, flags_parser=lambda argv: _parse(argv, arguments))
+
+
+def _print_help() -> None:
     """Prints what the program does, and its flags."""
-    del argv
     main_module = sys.modules["__main__"]
     print((main_module.__doc__ or "").strip(), end="\n\n")
     print(FLAGS.main_module_help())
@@ -67,30 +74,40 @@ def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
     """Parses the command line; exits if it can't be parsed."""
     try:
         rest = FLAGS(argv)
-        if len(rest) > 1 and not arguments:
-            raise errors.UsageError(
-                f"unexpected argument {rest[1]!r}; flags are written --name=value"
-            )
-        return rest
-    except (flags.Error, errors.UsageError) as error:
-        _fail(f"{errors.one_line(error)} (--help lists the flags)")
+    except (flags.Error, ValueError) as error:
+        _fail(f"{shared_flags.explain(error, argv)} (--help lists the flags)")
+    if len(rest) > 1 and not arguments:
+        where = "" if rest[1] in argv else " in a flagfile"
+        _fail(
+            f"unexpected argument {rest[1]!r}{where}; flags are written --name=value "
+            "(--help lists the flags)"
+        )
+    return rest
 
 
-def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:
-    """Runs `main`; on unusable input, exits with one line on stderr."""
+def _guarded(program: Callable[[], None]) -> NoReturn:
+    """Runs a program and exits; on unusable input, with one line on stderr."""
     try:
-        main(argv)
-        sys.stdout.flush()
+        try:
+            program()
+        finally:
+            sys.stdout.flush()  # At exit, a failure could no longer be reported.
     except errors.UsageError as error:
         _fail(errors.one_line(error))
     except errors.Interrupted as interruption:
+        signals.ignore_sigterm()
+        if streams.pipe_was_closed(interruption):
+            sys.exit(interruption.status)
         _fail(errors.one_line(interruption), status=interruption.status)
     except KeyboardInterrupt:
         _fail("interrupted", status=130)
-    except BrokenPipeError:
-        # The reader of the output, `head` for example, has closed the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(PIPE_STATUS)
+    except UnicodeEncodeError as error:  # Some formats can only hold text.
+        near = error.object[max(0, error.start - 60) : error.end + 20]
+        _fail(
+            f"{near!a} is not text in UTF-8; rename the file or folder, or set "
+            "LC_ALL=C.UTF-8 if its name looks right"
+        )
+    sys.exit()
 
 
 def _fail(message: str, status: int = USAGE_STATUS) -> NoReturn:

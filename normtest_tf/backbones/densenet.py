@@ -50,7 +50,9 @@ def _transition(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Halves the channels and the resolution."""
     x = _norm_relu(x, f"{name}_norm")
     x = _convolution(x, x.shape[-1] // 2, 1, f"{name}_conv")
-    return keras.layers.AveragePooling2D(2, strides=2, name=f"{name}_pool")(x)
+    return keras.layers.AveragePooling2D(
+        2, strides=2, data_format=layers.CHANNELS_LAST, name=f"{name}_pool"
+    )(x)
 
 
 def _features(

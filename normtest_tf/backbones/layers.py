@@ -1,6 +1,7 @@
 """Layers with PyTorch's padding, constants and initial values.
 
-Our own networks are written in these and in `keras.layers`.
+Our own networks are written in these and in `keras.layers`. Layers say where their
+channels are, because Keras's default depends on the user's keras.json.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import math
 
 import keras
+
+CHANNELS_LAST = "channels_last"
 
 
 def convolution(
@@ -34,12 +37,13 @@ def convolution(
     """
     if size > 1 and strides > 1:
         # At stride 2, Keras's "same" would pad less before than after.
-        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+        x = _zero_padding(x, size // 2, f"{name}_pad")
     return keras.layers.Conv2D(
         filters,
         size,
         strides=strides,
         padding="same" if strides == 1 else "valid",
+        data_format=CHANNELS_LAST,
         use_bias=False,
         kernel_initializer=keras.initializers.VarianceScaling(
             scale=2.0, mode=fan, distribution="untruncated_normal"
@@ -62,7 +66,7 @@ def batch_norm(
         Feature map of the same shape.
     """
     return keras.layers.BatchNormalization(
-        epsilon=1e-5, momentum=0.9, gamma_initializer=gamma, name=name
+        axis=-1, epsilon=1e-5, momentum=0.9, gamma_initializer=gamma, name=name
     )(x)
 
 
@@ -77,8 +81,15 @@ def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         Feature map `[n, ceil(height / 2), ceil(width / 2), channels]`.
     """
     # PyTorch pads with -infinity; after a ReLU, 0 has the same effect.
-    x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-    return keras.layers.MaxPooling2D(3, strides=2, name=name)(x)
+    x = _zero_padding(x, 1, f"{name}_pad")
+    return keras.layers.MaxPooling2D(
+        3, strides=2, data_format=CHANNELS_LAST, name=name
+    )(x)
+
+
+def _zero_padding(x: keras.KerasTensor, pixels: int, name: str) -> keras.KerasTensor:
+    """Pads a feature map `[n, height, width, channels]` with zeros on every side."""
+    return keras.layers.ZeroPadding2D(pixels, data_format=CHANNELS_LAST, name=name)(x)
 
 
 def linear(

@@ -61,7 +61,8 @@ class Top:
         """
         pooling = "avg" if self.include_top else self.pooling
         if pooling:
-            x = POOLING[pooling](name="global_pool")(x)
+            pool = POOLING[pooling]
+            x = pool(data_format=layers.CHANNELS_LAST, name="global_pool")(x)
         if self.include_top:
             x = layers.linear(
                 x.shape[-1],

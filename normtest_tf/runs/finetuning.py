@@ -16,9 +16,15 @@ from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
 from normtest_tf.runs.recorder import Recorder
-from normtest_tf.system import files, locks, signals
+from normtest_tf.system import files, keras_settings, locks, signals
 from normtest_tf.text import Notify, ignore
-from normtest_tf.training import classifier, environment, loop, pytorch_semantics
+from normtest_tf.training import (
+    batches,
+    classifier,
+    environment,
+    loop,
+    pytorch_semantics,
+)
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.progress import Progress
 from normtest_tf.training.recipe import Recipe
@@ -41,6 +47,7 @@ class Prepared:
     record: ConfigRecord
 
 
+@keras_settings.pinned()
 def run(
     config: RunConfig,
     dataset: datasets.ImageDataset | None = None,
@@ -77,17 +84,19 @@ def run(
     """
     started = time.perf_counter()
     folder = config.folder
-    if (result := _finished(config)) is not None:
+    identity.check_request(config)
+    if not folder.is_finished():
+        files.check_writable(folder.path)
+    dataset = _images(config, dataset, notify)
+    if (result := identity.finished_result(config, dataset)) is not None:
         _remove_leftover_checkpoints(config)
         return result
     files.check_writable(folder.path)
     with locks.only_writer(folder.path):
-        # Another process may have finished it since.
-        if (result := _finished(config)) is not None:
+        # Another process may have begun or finished it since.
+        if (result := identity.finished_result(config, dataset)) is not None:
             return result
-        if folder.is_started() and not config.overwrite:
-            identity.check_same_request(folder, config.resolved.requested)
-        prepared = prepare(config, dataset, notify)
+        prepared = _prepare(config, dataset, notify)
         try:
             return _train(config, prepared, started, notify, show_epoch)
         except OSError as error:
@@ -95,15 +104,6 @@ def run(
                 f"can't write to {folder}: {errors.one_line(error)}. What is complete "
                 "there is kept; make room and run the same command again"
             ) from error
-
-
-def _finished(config: RunConfig) -> ResultRecord | None:
-    """Returns the result of a finished run, None if there is something to do."""
-    requested = config.resolved.requested
-    if config.overwrite or not config.folder.is_finished():
-        return None
-    identity.check_same_request(config.folder, requested)
-    return ResultRecord.read(config.folder)
 
 
 def _remove_leftover_checkpoints(config: RunConfig) -> None:
@@ -186,6 +186,7 @@ class _StopBetweenSteps(keras.callbacks.Callback):
             raise errors.Interrupted(self._recorder.resume_hint(), self._stop.received)
 
 
+@keras_settings.pinned()
 def prepare(
     config: RunConfig,
     dataset: datasets.ImageDataset | None = None,
@@ -204,12 +205,28 @@ def prepare(
     Raises:
         UsageError: If something can't be used.
     """
+    return _prepare(config, _images(config, dataset, notify), notify)
+
+
+def _images(
+    config: RunConfig, dataset: datasets.ImageDataset | None, notify: Notify
+) -> datasets.ImageDataset:
+    """Returns the images of a run, including those that it will hold out."""
+    if dataset is None:
+        dataset = datasets.load(
+            config.dataset, config.data_dir, config.image_size, notify
+        )
+    return dataset.take(config.train_examples, config.test_examples)
+
+
+def _prepare(
+    config: RunConfig, dataset: datasets.ImageDataset, notify: Notify
+) -> Prepared:
+    """Builds the model and everything else that training needs."""
     resolved = config.resolved
+    environment.check_backend(notify)
     environment.set_determinism(config.deterministic)
     recipe = Recipe(config.epochs, config.batch_size, config.learning_rate)
-    if dataset is None:
-        dataset = datasets.load(config.dataset, config.data_dir, config.image_size)
-    dataset = dataset.take(config.train_examples, config.test_examples)
     fingerprint = dataset.fingerprint()
     dataset, data = _split(config, dataset)
     pretraining = resolved.network.pretraining
@@ -227,6 +244,12 @@ def prepare(
         seed=resolved.seeds.model,
         precision=precision,
         notify=notify,
+    )
+    batches.check(
+        model,
+        len(dataset.train_images),
+        config.batch_size,
+        held_out=config.validation_examples,
     )
     record = ConfigRecord(
         resolved.requested,
@@ -248,7 +271,7 @@ def _resolved_values(
     network, seeds = config.resolved.network, config.resolved.seeds
     return ResolvedValues(
         weights=network.label,
-        weights_sha256=None if network.path is None else files.sha256(network.path),
+        weights_sha256=network.sha256(),
         pretraining=dataclasses.asdict(network.pretraining),
         statistics=statistics,
         precision=precision,
@@ -278,6 +301,7 @@ def _split(
     return dataset, loop.TrainingData(train, evaluations, seed)
 
 
+@keras_settings.pinned()
 def dry_run(config: RunConfig) -> str:
     """Describes a run without training: the resolved values and the model's summary.
 

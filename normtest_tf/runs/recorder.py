@@ -87,9 +87,10 @@ class Recorder:
         if changed:
             what = "configuration, data or weights"
             raise identity.holds_another_run(self._folder, what, changed)
-        elsewhere = identity.differences(
-            checkpoint.meta["environment"], self._record.environment
-        )
+        before = checkpoint.meta["environment"]
+        # Only what was recorded then; earlier versions recorded less.
+        now = {name: self._record.environment.get(name) for name in before}
+        elsewhere = identity.differences(before, now)
         if elsewhere:
             self._notify(
                 "the run was started in another environment, and may differ from an "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 
@@ -25,7 +26,8 @@ class Writer:
         # Otherwise TensorBoard would show two runs as one, or an epoch twice.
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            self._writer = tf.summary.create_file_writer(str(folder))
+            # As bytes: a name need not be text in any encoding.
+            self._writer = tf.summary.create_file_writer(os.fsencode(folder))
         except tf.errors.OpError as error:
             raise OSError(error.message) from error
         for row in rows:

@@ -10,6 +10,7 @@ import numpy as np
 from normtest_tf import backbones, datasets
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import RunConfig
+from normtest_tf.system import keras_settings
 from normtest_tf.training import classifier, environment, loop, pytorch_semantics
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import Recipe
@@ -20,6 +21,7 @@ BATCHES = 3
 BATCH_SIZE = 64
 
 
+@keras_settings.pinned()
 def probe_seconds(config: RunConfig) -> float:
     """Estimates a run's duration by training on a few random images.
 

@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
 from normtest_tf import errors
-from normtest_tf.system import quiet, signals
+from normtest_tf.system import keras_settings, quiet, signals, streams
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -95,6 +95,7 @@ class Worker:
         return result
 
     def _start(self) -> concurrent.futures.ProcessPoolExecutor:
+        keras_settings.check_backend()  # An error in `_initialise` would be lost.
         self._executor = concurrent.futures.ProcessPoolExecutor(
             max_workers=1,
             # Forking a process that runs TensorFlow's threads can deadlock.
@@ -119,6 +120,7 @@ class Worker:
 def _initialise() -> None:
     """Prepares the new process."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    streams.prepare()
     quiet.import_tensorflow()
     import tensorflow as tf
 

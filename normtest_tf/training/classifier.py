@@ -9,6 +9,7 @@ import keras
 
 from normtest_tf import backbones
 from normtest_tf.backbones import layers
+from normtest_tf.system import keras_settings
 from normtest_tf.text import Notify
 
 
@@ -25,6 +26,7 @@ class Task:
     num_classes: int
 
 
+@keras_settings.pinned()
 def build_classifier(
     network: backbones.PretrainedNetwork,
     normalization: keras.layers.Layer,

@@ -11,6 +11,8 @@ import keras
 
 import normtest_tf
 from normtest_tf import errors
+from normtest_tf.system import keras_settings
+from normtest_tf.text import Notify
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn")
 # Minimum NVIDIA compute capability for each format.
@@ -38,6 +40,28 @@ def resolve_precision(precision: str) -> str:
     if capability >= FLOAT16_CAPABILITY:
         return "mixed_float16"
     return "float32"
+
+
+def check_backend(notify: Notify) -> None:
+    """Checks that Keras's backend can train; says so if nobody has tested it.
+
+    Args:
+        notify: Called with a message if the backend is not TensorFlow.
+
+    Raises:
+        UsageError: If the backend can't train.
+    """
+    backend = keras.backend.backend()
+    if backend not in keras_settings.TRAINING_BACKENDS:
+        raise errors.UsageError(
+            f"KERAS_BACKEND={backend} can't train a network. Allowed: "
+            f"{', '.join(keras_settings.TRAINING_BACKENDS)}; unset it to use TensorFlow"
+        )
+    if backend != "tensorflow":
+        notify(
+            f"training on KERAS_BACKEND={backend} is not tested; results, speed and "
+            "resuming are only known for tensorflow"
+        )
 
 
 def set_determinism(wanted: bool) -> None:
@@ -91,6 +115,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "backend": keras.backend.backend(),
+        **keras_settings.describe(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_name(),
         "cpu_cores": os.cpu_count(),

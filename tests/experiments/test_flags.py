@@ -71,3 +71,72 @@ def test_a_value_outside_its_options_limits_is_refused(argument, values):
     shared.define(*FIELDS)
     with pytest.raises(flags.IllegalFlagValueError):
         values(["program", argument])
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        (
+            "--epochs=many",
+            "--epochs takes a whole number, at least 1. Received: 'many'",
+        ),
+        ("--epochs=0", "--epochs takes a whole number, at least 1. Received: '0'"),
+        ("--epochs=", "--epochs takes a whole number, at least 1. Received: ''"),
+        (
+            "--epochs=a: b",
+            "--epochs takes a whole number, at least 1. Received: 'a: b'",
+        ),
+        ("--epochs", "--epochs needs a value: --epochs=..."),
+        (
+            "--seed=4294967296",
+            "--seed takes a whole number, at least 0 and at most 4294967295. "
+            "Received: '4294967296'",
+        ),
+        ("--learning_rate=x", "--learning_rate takes a number. Received: 'x'"),
+        (
+            "--learning_rate=0",
+            "--learning_rate must be positive, and at most 1000. Received: 0.0",
+        ),
+        ("--overwrite=so", "--overwrite takes true or false. Received: 'so'"),
+        (
+            "--keep=best_tests",
+            "unknown value of --keep 'best_tests'. Did you mean 'best_test'? Allowed: "
+            "final, best_test, best_validation",
+        ),
+        (
+            "--epoch=3",
+            "unknown flag '--epoch'. Did you mean '--epochs'? Flags are written "
+            "--name=value",
+        ),
+        ("--flagfile", "--flagfile needs a value: --flagfile=..."),
+        (
+            "--flagfile=missing.flags",
+            "can't open a flagfile: No such file or directory: 'missing.flags'",
+        ),
+        ("--flagfile=/", "can't open a flagfile: Is a directory: '/'"),
+    ],
+)
+def test_a_command_line_that_cannot_be_parsed_is_explained(argument, message, values):
+    shared.define(*FIELDS)
+    with pytest.raises(flags.Error) as caught:
+        values(["program", argument])
+    assert shared.explain(caught.value, ["program", argument]) == message
+
+
+def test_a_flagfile_that_is_not_text_is_named(values, tmp_path):
+    path = tmp_path / "photo.flags"
+    path.write_bytes(b"\xff\xd8\xff\xe0\x00")
+    argv = ["program", f"--flagfile={path}"]
+    with pytest.raises(UnicodeDecodeError) as caught:
+        values(argv)
+    explained = shared.explain(caught.value, argv)
+    assert explained == f"--flagfile={path} does not name a text file of flags"
+
+
+def test_a_required_flag_is_explained_by_its_help(values):
+    flags.DEFINE_string("image", None, "An image file.")
+    flags.mark_flag_as_required("image", flag_values=values)
+    with pytest.raises(flags.Error) as caught:
+        values(["program"])
+    explained = shared.explain(caught.value, ["program"])
+    assert explained == "--image is required. It takes: An image file."

@@ -1,5 +1,6 @@
-"""What all programs have in common: --help and pipes."""
+"""What all programs have in common: --help, pipes, terminals, backends."""
 
+import pathlib
 import re
 import time
 
@@ -38,3 +39,68 @@ def test_a_closed_pipe_is_not_an_error():
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait() == 141
+
+
+HELP = ["--help", "--helpshort", "--helpfull", "--helpxml", "-h"]
+
+
+@pytest.mark.parametrize("flag", HELP)
+def test_help_that_nobody_reads_is_not_an_error(flag):
+    with programs.start("train", flag) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 141
+
+
+@pytest.mark.parametrize("flag", HELP)
+def test_help_succeeds_on_a_terminal_without_unicode_and_without_stdout(flag):
+    program = 'PYTHONIOENCODING=ascii "$0" -m experiments.report '
+    assert programs.run_shell(program + flag).returncode == 0
+    done = programs.run_shell(f"{program} {flag} >&-")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("flag", ["--help", "--list_models"])
+def test_a_full_disk_below_stdout_is_told_in_one_line(flag):
+    done = programs.run_shell(f'"$0" -m experiments.train {flag} >/dev/full')
+    programs.assert_refused(done, "can't write to stdout: No space left on device")
+
+
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", "2>&1 >/dev/null | true"])
+def test_errors_that_nobody_reads_keep_their_status(where, tmp_path):
+    program = '("$0" -m experiments.train --epochs=0; echo $? > "$1")'
+    programs.run_shell(f"{program} {where}", tmp_path / "status")
+    status = tmp_path / "status"
+    for _ in range(100):  # The shell does not wait for the first part of a pipe.
+        if status.exists() and status.read_text():
+            break
+        time.sleep(0.1)
+    assert status.read_text() == "2\n"
+
+
+RUN = ["--dataset=digits", "--model=cifar_resnet8", "--train_examples=64"]
+
+
+def test_a_backend_that_is_not_there_is_told_by_train_and_sweep(tmp_path):
+    env = {"KERAS_BACKEND": "theano"}
+    done = programs.run("train", *RUN, f"--results_dir={tmp_path}", env=env)
+    programs.assert_refused(done, "unknown KERAS_BACKEND 'theano'")
+    flags = ["--datasets=digits", "--models=cifar_resnet8", "--seeds=1"]
+    done = programs.run("sweep", *flags, f"--results_dir={tmp_path}", env=env)
+    programs.assert_refused(done, "unknown KERAS_BACKEND 'theano'")
+
+
+def test_a_dry_run_shows_the_model_on_a_terminal_without_unicode(tmp_path):
+    env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    flags = [
+        *RUN,
+        "--test_examples=32",
+        "--dry_run",
+        f"--results_dir={tmp_path}/\u00c4",
+    ]
+    done = programs.run("train", *flags, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "layer1_0_conv1" in done.stdout
+    assert "would be written to" in done.stdout
+    assert done.stdout.isascii()

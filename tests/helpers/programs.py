@@ -36,6 +36,19 @@ def run_python(*arguments, cwd=ROOT, env=None, timeout=TIMEOUT):
     )
 
 
+def run_shell(command, *arguments, cwd=ROOT, env=None, timeout=TIMEOUT):
+    """Runs a shell's command, in which "$0" is Python and "$1" the first argument."""
+    return subprocess.run(
+        ["sh", "-c", command, sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment(env),
+        timeout=timeout,
+        check=False,
+    )
+
+
 def start(program, *flags, cwd=ROOT, env=None):
     """Starts a program in the background; leaving its `with` block waits for it."""
     return start_python("-m", f"experiments.{program}", *flags, cwd=cwd, env=env)

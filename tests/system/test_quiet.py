@@ -5,6 +5,7 @@ import os
 import pytest
 
 from normtest_tf.system import quiet
+from tests.helpers import programs
 
 
 def test_only_writes_inside_the_block_are_discarded(capfd):
@@ -20,3 +21,19 @@ def test_an_exception_restores_stderr(capfd):
         raise KeyError
     os.write(2, b"after")
     assert capfd.readouterr().err == "after"
+
+
+CLOSED = """
+import os, sys
+from normtest_tf.system import quiet
+from tests.helpers import programs
+assert sys.stderr is None
+with quiet.silent_stderr():
+    print("inside")
+print("after")
+"""
+
+
+def test_a_closed_stderr_stays_closed():
+    done = programs.run_shell('"$0" -c "$1" 2>&-', CLOSED)
+    assert done.stdout.split() == ["inside", "after"]

@@ -40,6 +40,23 @@ def test_determinism_needs_the_tensorflow_backend(monkeypatch):
         environment.set_determinism(True)
 
 
+def test_training_on_another_backend_than_tensorflow_is_noted(monkeypatch):
+    notes = []
+    environment.check_backend(notes.append)
+    assert not notes
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    environment.check_backend(notes.append)
+    assert [note.split(" is ")[0] for note in notes] == [
+        "training on KERAS_BACKEND=jax"
+    ]
+
+
+def test_a_backend_that_cannot_train_is_refused(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(errors.UsageError, match="KERAS_BACKEND=numpy can't train"):
+        environment.check_backend(print)
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_a_requested_precision_is_used(precision):
     assert environment.resolve_precision(precision) == precision
@@ -50,4 +67,6 @@ def test_the_description_is_ready_for_json_and_names_versions():
     assert json.loads(json.dumps(described)) == described
     assert described["keras"] == keras.__version__
     assert described["backend"] == "tensorflow"
+    assert described["floatx"] == "float32"
+    assert described["image_data_format"] == "channels_last"
     assert described["cpu"]
