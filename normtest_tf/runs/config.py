@@ -26,8 +26,9 @@ DATASETS_HELP = (
     "PATH/test/CLASS/*.png."
 )
 WEIGHTS_HELP = (
-    "a tag, none, or the path of a .safetensors, .h5 or .weights.h5 file. Default: "
-    "the model's own tag."
+    "a tag, none, the path of a .safetensors, .h5, .weights.h5 or .keras file or of "
+    "the .index.json of several .safetensors files, or the folder of a finished run. "
+    "Default: the model's own tag."
 )
 # These affect where and how safely a run is stored, not what it computes.
 _NOT_REQUESTED = ("results_dir", "data_dir", "overwrite", "checkpoint_every")
@@ -247,6 +248,9 @@ class RunConfig:
             if name not in _NOT_REQUESTED
         }
         values["dataset"] = datasets.slug(self.dataset)
+        for name in ("pretrain_mean", "pretrain_std"):
+            if values[name] is not None:  # Flags are text.
+                values[name] = [float(value) for value in values[name]]
         if network.path is not None:
             values["weights"] = network.path.name
         return json.loads(json.dumps(values))
@@ -256,17 +260,18 @@ def _three_floats(
     flag: str, values: Sequence[str | float], *, positive: bool = False
 ) -> tuple[float, float, float]:
     """Returns three floats, or raises a UsageError that names the flag."""
+    received = ",".join(map(str, values))
     try:
         red, green, blue = (float(value) for value in values)
     except ValueError as error:
         raise errors.UsageError(
-            f"--{flag} takes three numbers, red,green,blue. Received: {values}"
+            f"--{flag} takes three numbers, red,green,blue. Received: {received}"
         ) from error
     if not np.isfinite([red, green, blue]).all() or (
         positive and min(red, green, blue) <= 0
     ):
         raise errors.UsageError(
             f"--{flag} must be {'positive' if positive else 'finite'}. "
-            f"Received: {values}"
+            f"Received: {received}"
         )
     return red, green, blue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from normtest_tf import errors
+from normtest_tf import datasets, errors
 from normtest_tf.runs import RunConfig, RunName, identity
 from normtest_tf.system import files
 
@@ -71,12 +71,13 @@ def check(configs: Sequence[RunConfig]) -> None:
     """Checks all runs before the first one starts.
 
     Raises:
-        UsageError: If one can't be run, if two share a folder, or if a folder
-            holds a finished run of another configuration.
+        UsageError: If one can't be run, if two share a folder, if a folder of images
+            is missing, or if a run's folder holds a finished run of another
+            configuration.
     """
     seen: dict[RunName, RunConfig] = {}
     for config in configs:
-        requested = config.resolved.requested
+        config.check()
         other = seen.setdefault(config.name, config)
         if other is not config:
             raise errors.UsageError(
@@ -84,7 +85,9 @@ def check(configs: Sequence[RunConfig]) -> None:
                 f"{config.folder}; give the folders different names"
             )
         if state(config) == "done":
-            identity.check_same_request(config.folder, requested)
+            identity.check_request(config)
+    for dataset in {config.dataset: None for config in configs}:
+        datasets.check_available(dataset)
     files.check_writable(files.expand(configs[0].results_dir))
 
 

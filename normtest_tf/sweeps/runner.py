@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from normtest_tf import datasets, errors
-from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, plan
+from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, identity, plan
 from normtest_tf.sweeps import estimates, grid
 from normtest_tf.system import files, workers
 from normtest_tf.text import Notify, duration
@@ -42,14 +42,14 @@ def run_all(configs: Sequence[RunConfig], notify: Notify) -> Tally:
         How many runs were done, skipped, failed or left to others.
 
     Raises:
-        UsageError: If a data set can't be loaded. Nothing has been written then.
+        UsageError: If a data set can't be loaded, or a finished run used other data
+            or weights of the same name. Nothing has been written then.
         Interrupted: After SIGTERM or Ctrl-C.
     """
     waiting = [config for config in configs if grid.state(config) != "done"]
     tally = Tally(skipped=len(configs) - len(waiting))
     with workers.Worker() as worker:
-        if waiting:
-            worker.call(_load_all, waiting)
+        worker.call(_check_inputs, configs, notify)
         results_dir = files.expand(configs[0].results_dir)
         plan.add(results_dir, [config.name for config in configs])
         for number, config in enumerate(waiting):
@@ -80,25 +80,39 @@ def _outcome(
     )
 
 
-def _load_all(configs: Sequence[RunConfig]) -> None:
-    """Loads each data set, so that a missing one is noticed before the first run."""
+def _check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
+    """Loads each data set, and checks that finished runs used it and their weights.
+
+    Thus missing data are noticed before the first run. Each data set and weights file
+    is digested once.
+    """
+    told = set[str]()
     for config in configs:
-        _load(config.dataset, config.data_dir, config.image_size)
+        dataset, notes = _load(config.dataset, config.data_dir, config.image_size)
+        if grid.state(config) == "done":
+            images = dataset.take(config.train_examples, config.test_examples)
+            identity.finished_result(config, images)
+        for note in notes:
+            if note not in told:
+                notify(f"note: {note}")
+                told.add(note)
 
 
 @functools.cache
 def _load(
     name: str, data_dir: str | None, image_size: int | None
-) -> datasets.ImageDataset:
-    """Loads a data set once per process."""
-    return datasets.load(name, data_dir, image_size)
+) -> tuple[datasets.ImageDataset, tuple[str, ...]]:
+    """Loads a data set once per process; returns it and the notes about it."""
+    notes: list[str] = []
+    dataset = datasets.load(name, data_dir, image_size, notes.append)
+    return dataset, tuple(notes)
 
 
 def _run(config: RunConfig, notify: Notify) -> ResultRecord:
     """Executes one run; any failure becomes an error that can cross processes."""
     from normtest_tf.runs import finetuning
 
-    dataset = _load(config.dataset, config.data_dir, config.image_size)
+    dataset, _ = _load(config.dataset, config.data_dir, config.image_size)
     try:
         return finetuning.run(
             config, dataset, notify=lambda text: notify(f"  note: {text}")

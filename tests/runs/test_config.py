@@ -4,7 +4,9 @@ import dataclasses
 import pickle
 import typing
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from normtest_tf import errors, runs
 from normtest_tf.runs import options
@@ -100,7 +102,7 @@ def test_settings_of_a_seed_share_both_seeds():
 
 def test_a_runs_location_is_not_part_of_what_is_requested(tmp_path):
     weights = tmp_path / "mine.safetensors"
-    weights.touch()
+    save_file({"one": np.ones(1)}, weights)
     config = runs.RunConfig(dataset="folder:a/flowers", weights=str(weights))
     requested = config.resolved.requested
     assert requested["dataset"] == "folder-flowers"

@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors.numpy import load_file, save_file
 
 from experiments.support import fault_campaign
-from normtest_tf import datasets, errors, runs
-from normtest_tf.runs import finetuning, folder, history
+from normtest_tf import backbones, datasets, errors, runs
+from normtest_tf.runs import finetuning, folder, history, identity
 from normtest_tf.system import locks
 from normtest_tf.training import loop
 from normtest_tf.training.recipe import EpochCosine
@@ -102,6 +103,47 @@ def test_a_finished_run_is_read_and_not_repeated(small, all_digits, result):
     other = dataclasses.replace(small, learning_rate=2e-3)
     with pytest.raises(errors.UsageError, match=r"learning_rate=0.001 there"):
         finetuning.run(other, all_digits)
+
+
+def test_a_finished_run_does_not_answer_for_other_images(small, all_digits, result):
+    labels = all_digits.test_labels.copy()
+    labels[0] = (labels[0] + 1) % 10
+    other = dataclasses.replace(all_digits, test_labels=labels)
+    with pytest.raises(errors.UsageError, match="a finished run with another data set"):
+        finetuning.run(small, other)
+    with pytest.raises(errors.UsageError, match="another data set"):
+        identity.finished_result(small, other.take(120, 70))
+    assert identity.finished_result(small, all_digits.take(120, 70)) == result
+    # Images that the run does not use may change.
+    labels = all_digits.test_labels.copy()
+    labels[100] = (labels[100] + 1) % 10
+    other = dataclasses.replace(all_digits, test_labels=labels)
+    assert finetuning.run(small, other) == result
+
+
+def test_a_finished_run_does_not_answer_for_other_weights(tmp_path, all_digits):
+    tensors = load_file(backbones.resolve("cifar_resnet8").fetch())
+    paths = [tmp_path / name / "model.safetensors" for name in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        save_file(tensors, path)
+        tensors["layer1.0.bn1.bias"] = tensors["layer1.0.bn1.bias"] + 1
+    config = runs.RunConfig(
+        dataset="digits",
+        model="cifar_resnet8",
+        weights=str(paths[0]),
+        train_examples=64,
+        test_examples=10,
+        epochs=1,
+        results_dir=str(tmp_path / "results"),
+    )
+    result = finetuning.run(config, all_digits)
+    with pytest.raises(errors.UsageError, match=r"another weights file: .*model\.safe"):
+        finetuning.run(dataclasses.replace(config, weights=str(paths[1])), all_digits)
+    # The same content elsewhere is the same weights.
+    paths[1].write_bytes(paths[0].read_bytes())
+    again = dataclasses.replace(config, weights=str(paths[1]))
+    assert finetuning.run(again, all_digits) == result
 
 
 def test_overwriting_runs_again(small, all_digits, result):

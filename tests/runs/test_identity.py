@@ -5,9 +5,10 @@ import hashlib
 import json
 
 import keras
+import numpy as np
 import pytest
 
-from normtest_tf import errors, runs
+from normtest_tf import datasets, errors, runs
 from normtest_tf.runs import identity
 from tests.helpers.records import CONFIG, REQUESTED
 
@@ -53,6 +54,102 @@ def test_runs_from_before_the_flag_were_not_deterministic(started):
     check(started)
     with pytest.raises(errors.UsageError, match="deterministic=False there"):
         check(dataclasses.replace(started, deterministic=True))
+
+
+@pytest.fixture
+def images():
+    return datasets.ImageDataset(
+        name="some",
+        train_images=np.zeros([6, 4, 4, 3], np.uint8),
+        train_labels=np.array([0, 1, 0, 1, 0, 1], np.int32),
+        test_images=np.ones([2, 4, 4, 3], np.uint8),
+        test_labels=np.array([0, 1], np.int32),
+        class_names=("cat", "dog"),
+    )
+
+
+@pytest.fixture
+def begun(tmp_path, images):
+    """The folder of a run on `images`, of which two were held out."""
+    resolved = dataclasses.replace(
+        CONFIG.resolved,
+        weights="model.safetensors",
+        weights_sha256="a" * 64,
+        train_examples=4,
+        validation_examples=2,
+        test_examples=2,
+        image_shape=(4, 4, 3),
+        class_names=("cat", "dog"),
+    )
+    folder = runs.RunFolder(tmp_path)
+    dataclasses.replace(
+        CONFIG, resolved=resolved, data_fingerprint=images.fingerprint()
+    ).write(folder)
+    return folder
+
+
+def test_the_same_images_and_weights_are_accepted(begun, images):
+    identity.check_same_inputs(begun, images, "a" * 64)
+    identity.check_same_inputs(begun, dataclasses.replace(images, name="x"), "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"train_images": np.ones([6, 4, 4, 3], np.uint8)}, "other pixels or labels"),
+        ({"train_labels": np.zeros(6, np.int32)}, "other pixels or labels"),
+        ({"test_labels": np.array([1, 0], np.int32)}, "other pixels or labels"),
+        ({"class_names": ("dog", "cat")}, r"classes: \['cat', 'dog'\] there, \['dog'"),
+        (
+            {
+                "train_images": np.zeros([5, 4, 4, 3], np.uint8),
+                "train_labels": np.array([0, 1, 0, 1, 0], np.int32),
+            },
+            "training images: 6 there, 5 now",
+        ),
+        (
+            {
+                "test_images": np.ones([1, 4, 4, 3], np.uint8),
+                "test_labels": np.array([0], np.int32),
+            },
+            "test images: 2 there, 1 now",
+        ),
+    ],
+)
+def test_other_images_of_the_same_name_are_refused(begun, images, changes, words):
+    other = dataclasses.replace(images, **changes)
+    with pytest.raises(errors.UsageError, match=rf"with another data set: .*{words}"):
+        identity.check_same_inputs(begun, other, "a" * 64)
+
+
+@pytest.mark.parametrize("digest", ["b" * 64, None])
+def test_other_weights_of_the_same_name_are_refused(begun, images, digest):
+    with pytest.raises(
+        errors.UsageError, match=r"another weights file: .* SHA-256 aaaaaaaaaaaa there"
+    ):
+        identity.check_same_inputs(begun, images, digest)
+
+
+def test_numbers_that_were_recorded_as_text_are_the_same(started):
+    given = dataclasses.replace(
+        started, pretrain_mean=(0.5, 0.5, 0.5), pretrain_std=("0.25", "1", "1e-1")
+    )
+    text = {"pretrain_mean": ["0.5", ".5", "0.50"], "pretrain_std": ["0.25", "1", ".1"]}
+    write(given, given.resolved.requested | text)
+    check(given)
+    assert given.resolved.requested["pretrain_std"] == [0.25, 1.0, 0.1]
+    write(given, given.resolved.requested | {"pretrain_mean": ["0.5", "0.5", "0.6"]})
+    with pytest.raises(errors.UsageError, match="pretrain_mean="):
+        check(given)
+
+
+def test_descriptions_may_be_worded_differently():
+    """A later version may say more about the same weights."""
+    there = {"resolved statistics": {"mean": [0.1, 0.2, 0.3], "source": "ImageNet"}}
+    now = {"resolved statistics": {"mean": [0.1, 0.2, 0.3], "source": "a paper"}}
+    assert identity.differences(there, now) == []
+    now["resolved statistics"]["mean"] = [0.1, 0.2, 0.4]
+    assert len(identity.differences(there, now)) == 1
 
 
 def test_differences_name_both_values():

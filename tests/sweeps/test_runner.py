@@ -1,14 +1,17 @@
 """Sweeps with runs that fail, are finished, or belong to another process."""
 
 import dataclasses
+import itertools
 import json
 import multiprocessing
 
 import numpy as np
+import PIL.Image
+import pytest
 from safetensors.numpy import load_file, save_file
 
-from normtest_tf import backbones, text
-from normtest_tf.runs import FailureRecord
+from normtest_tf import backbones, errors, text
+from normtest_tf.runs import FailureRecord, ResultRecord, finetuning
 from normtest_tf.sweeps import grid, runner
 from normtest_tf.system import locks
 from tests.sweeps.helpers import configurations
@@ -44,6 +47,24 @@ def test_a_failure_is_recorded_and_the_sweep_continues(tmp_path):
     tally = runner.run_all(configs, text.ignore)
     assert (tally.done, tally.failed, tally.skipped) == (2, 0, 2)
     assert [grid.state(config) for config in configs] == ["done"] * 4
+
+
+def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path):
+    folder = tmp_path / "pets"
+    for split, name in itertools.product(("train", "test"), ("cat", "dog")):
+        path = folder / split / name / "0.png"
+        path.parent.mkdir(parents=True)
+        PIL.Image.new("RGB", (32, 32), (9, 200, len(name + split))).save(path)
+    (config,) = configurations(
+        tmp_path, datasets=[f"folder:{folder}"], normalizations=["minmax"], seeds=[1]
+    )
+    config = dataclasses.replace(config, train_examples=None, test_examples=None)
+    finished = finetuning.run(config)
+    assert runner.run_all([config], text.ignore).skipped == 1
+    PIL.Image.new("RGB", (32, 32), "red").save(folder / "train" / "cat" / "0.png")
+    with pytest.raises(errors.UsageError, match="a finished run with another data set"):
+        runner.run_all([config], text.ignore)
+    assert ResultRecord.read(config.folder) == finished
 
 
 def test_a_run_that_diverges_keeps_the_record_of_its_failure(tmp_path):
