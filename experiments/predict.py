@@ -4,7 +4,9 @@ r"""Classifies image files with a run's model.
         cat.png dog.jpg
 
 This prints the most likely classes of each image with their probabilities. Images of a
-different size are resized, and the output says so.
+different size are resized, and the output says so. As in folders of images, files are
+told by their content, and hidden and system files and files without an image are left
+out, with a note.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from absl import flags
 
 from experiments.support import program
 from normtest_tf import errors
+from normtest_tf.datasets import decoding, listing
 from normtest_tf.export import metadata
 from normtest_tf.system import files, quiet
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from normtest_tf.export.prediction import Classifier
 
 FLAGS = flags.FLAGS
+MAX_NAMED = 10
 
 flags.DEFINE_string(
     "model",
@@ -52,6 +56,7 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UsageError("name one or more image files after the flags")
     model_path = files.expand(FLAGS.model)
     description = metadata.find(model_path)  # Refuses bad paths before the slow import.
+    paths = _without_left_out(paths)
     quiet.import_tensorflow()
     from normtest_tf.export import prediction
 
@@ -65,6 +70,27 @@ def main(argv: Sequence[str]) -> None:
         sys.exit(program.USAGE_STATUS)
 
 
+def _without_left_out(paths: list[pathlib.Path]) -> list[pathlib.Path]:
+    """Returns the files to classify; the others are named in a note on stderr."""
+    left_out = [path for path in paths if _is_left_out(path)]
+    if not left_out:
+        return paths
+    names = ", ".join(decoding.shown(path.name) for path in left_out[:MAX_NAMED])
+    more = ", ..." if len(left_out) > MAX_NAMED else ""
+    what = f"hidden or system files, or files without an image: {names}{more}"
+    if len(left_out) == len(paths):
+        raise errors.UsageError(f"there is nothing to classify, only {what}")
+    print(f"note: left out {what}", file=sys.stderr)
+    return [path for path in paths if path not in left_out]
+
+
+def _is_left_out(path: pathlib.Path) -> bool:
+    """Tells whether a folder of images would be read without this file."""
+    if not path.is_file():
+        return False
+    return listing.is_system(path.name) or not listing.is_picture(path)
+
+
 def _read(
     paths: list[pathlib.Path], classifier: Classifier
 ) -> tuple[list[Image], list[errors.UsageError]]:
@@ -72,7 +98,8 @@ def _read(
     images, failures = [], []
     for path in paths:
         try:
-            images.append(Image(path, *classifier.read(path)))
+            with quiet.silent_stderr():  # The TIFF library writes there.
+                images.append(Image(path, *classifier.read(path)))
         except errors.UsageError as error:
             failures.append(error)
     return images, failures
@@ -83,7 +110,8 @@ def _classify(images: list[Image], classifier: Classifier) -> None:
     rows = classifier.probabilities(np.stack([image.pixels for image in images]))
     for image, row in zip(images, rows, strict=True):
         line = classifier.top(row, FLAGS.top)
-        print(f"{image.path}: {line}" + (f" ({image.note})" if image.note else ""))
+        note = f" ({image.note})" if image.note else ""
+        print(f"{decoding.shown(str(image.path))}: {line}{note}")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf import text
+from normtest_tf import datasets, text
 from normtest_tf.backbones import ARCHITECTURES
-from normtest_tf.datasets import DATASETS
 from normtest_tf.system import quiet
 
 FLAGS = flags.FLAGS
@@ -45,7 +44,7 @@ def list_models() -> str:
 def list_datasets() -> str:
     """Returns a table of all data sets."""
     rows = [("data set", "classes", "size", "train", "test", "mean", "std")]
-    for entry in DATASETS.values():
+    for entry in datasets.DATASETS.values():
         statistics = entry.published_statistics
         rows.append(
             (
@@ -72,6 +71,7 @@ def main(argv: Sequence[str]) -> None:
         return
     config = shared.run_config()
     config.check()
+    datasets.check_available(config.dataset)
     was_finished = config.folder.is_finished() and not config.overwrite
     quiet.import_tensorflow()
     from normtest_tf.runs import finetuning

@@ -6,6 +6,8 @@
     tiny_imagenet   Tiny ImageNet, from its archive
     digits          scikit-learn's digits, which need no download
     folders         any folder of images: `folder:PATH`
+    listing         which of its files are images, and what is left out
+    picture_kinds   what a file is by its content: PNG, HEIC, a web page
     decoding        image files to arrays
 
 Importing this package is light; the code that reads a data set is imported when the
@@ -29,6 +31,7 @@ from normtest_tf import errors
 from normtest_tf.datasets.descriptions import DATASETS, DatasetDescription
 from normtest_tf.datasets.image_dataset import ImageDataset, split_validation
 from normtest_tf.system import files
+from normtest_tf.text import Notify, ignore
 
 __all__ = [
     "DATASETS",
@@ -36,6 +39,7 @@ __all__ = [
     "MAX_IMAGE_SIZE",
     "DatasetDescription",
     "ImageDataset",
+    "check_available",
     "check_name",
     "load",
     "slug",
@@ -47,18 +51,22 @@ MAX_IMAGE_SIZE = 1024
 
 
 def load(
-    name: str, data_dir: str | None = None, image_size: int | None = None
+    name: str,
+    data_dir: str | None = None,
+    image_size: int | None = None,
+    notify: Notify = ignore,
 ) -> ImageDataset:
     """Loads a data set.
 
     Args:
         name: A key of `DATASETS`, or `folder:PATH` for a folder that contains
-            train/CLASS/ and test/CLASS/ (or val/CLASS/).
+            train/CLASS/ and test/CLASS/ (or val/, valid/, validation/).
         data_dir: The folder where TFDS keeps prepared data, or where the Tiny
             ImageNet archive was unpacked; None for TFDS's default. `digits` and
             image folders ignore it.
         image_size: Height and width in pixels to which a folder's images are
             resized; None to keep their own size. Other data sets have a fixed size.
+        notify: Called with a line on what was left out of a folder, and why.
 
     Returns:
         All images of both splits, in an order that never changes: the official one
@@ -73,8 +81,14 @@ def load(
     if name.startswith(FOLDER_PREFIX):
         from normtest_tf.datasets import folders
 
-        return folders.load(_folder(name), slug(name), image_size)
-    description = DATASETS[name]
+        return folders.load(_folder(name), slug(name), image_size, notify)
+    return _load_described(DATASETS[name], data_dir)
+
+
+def _load_described(
+    description: DatasetDescription, data_dir: str | None
+) -> ImageDataset:
+    """Loads one of `DATASETS`."""
     if description.loader == "digits":
         from normtest_tf.datasets import digits
 
@@ -130,6 +144,24 @@ def check_name(name: str) -> None:
             )
     elif name not in DATASETS:
         raise errors.unknown_name("data set", name, [*DATASETS, f"{FOLDER_PREFIX}PATH"])
+
+
+def check_available(name: str) -> None:
+    """Checks that a folder of images exists and has its splits; takes no time.
+
+    Programs call it before TensorFlow is imported, which takes seconds.
+
+    Args:
+        name: A data set's name; of the keys of `DATASETS` only the name is checked.
+
+    Raises:
+        UsageError: If the name is unknown, or the folder or a split is missing.
+    """
+    check_name(name)
+    if name.startswith(FOLDER_PREFIX):
+        from normtest_tf.datasets import folders
+
+        folders.find_test_split(_folder(name))
 
 
 def _folder(name: str) -> pathlib.Path:

@@ -3,87 +3,138 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import io
 import itertools
+import logging
 import os
 import pathlib
+import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from normtest_tf import errors
+from normtest_tf.datasets import picture_kinds
+from normtest_tf.system import quiet
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 # Pillow's own threshold for a suspected decompression bomb: 256 MiB of pixels.
 MAX_PIXELS = 89_478_485
 _CHUNK = 256
+# Any reader of PNG shows the first picture of an animated one, and any reader of JPEG
+# the first of several; the others have no still picture.
+_STILL_FORMATS = ("PNG", "JPEG", "MPO")
+_ORIENTATION = 0x0112
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class BadImage(errors.UsageError):
+    """A file that is no usable image.
+
+    Args:
+        name: The file's name.
+        reason: What it is, as in "is empty"; advice follows a colon.
+
+    Attributes:
+        reason: The same.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        # Positional, for pickle: given by keyword they would not be in `args`.
+        super().__init__(name, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Names the file, and says what to do."""
+        advice = "" if ": " in self.reason else ". Repair or remove it"
+        return f"{shown(self.args[0])} {self.reason}{advice}"
+
+
+def shown(name: str) -> str:
+    r"""Returns a file's name for messages: on one line and valid Unicode.
+
+    Args:
+        name: Any name; bytes that are not UTF-8 are surrogates, as in Python's own
+            functions, and become `\udcNN`.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in name
+    )
 
 
 def decode(data: bytes, name: str, image_size: int | None) -> np.ndarray:
-    """Decodes one PNG or JPEG file.
+    """Decodes one image file: PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, AVIF or JPEG 2000.
 
     Args:
-        data: The file's bytes.
+        data: The file's bytes; its format is told from them.
         name: The file's name, for error messages.
         image_size: Height and width in pixels to resize to, bilinearly; None to
             keep the image's own size.
 
     Returns:
         uint8 `[height, width, 3]`, whatever the file's colour mode: grey values
-        are repeated, palettes looked up and alpha channels dropped.
+        are repeated, palettes looked up and alpha channels dropped. The image is
+        turned as its EXIF orientation says.
 
     Raises:
-        UsageError: If the file can't be decoded, is suspiciously large, or has
-            more than 8 bits per channel.
+        BadImage: If the file is no still picture that can be decoded, is suspiciously
+            large, or has more than 8 bits per channel.
     """
     import PIL.Image  # Here, so that importing the package stays light.
 
+    image_format = _checked_format(data[: picture_kinds.HEAD_BYTES], name)
     try:
-        # Every further format would give a hostile file another decoder to attack.
-        with PIL.Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-            _check_header(image.size, image.mode, name)
-            rgb = image.convert("RGB")
-    except errors.UsageError:
+        with _quiet_pillow():
+            rgb = _upright_rgb(data, name, image_format)
+    except BadImage:
         raise
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
+    except PIL.Image.DecompressionBombError:
         raise _too_large(name) from None
     except Exception as error:  # Pillow's decoders raise a dozen types.
-        raise errors.UsageError(
-            f"{name} ({len(data)} bytes) can't be decoded as PNG or JPEG: "
-            f"{_reason(error)}. Repair or remove it"
-        ) from error
+        raise BadImage(name, _failure(data, image_format, error)) from error
     if image_size is not None and rgb.size != (image_size, image_size):
         rgb = rgb.resize((image_size, image_size), PIL.Image.Resampling.BILINEAR)
     return np.asarray(rgb)
 
 
-def decode_file(path: pathlib.Path) -> np.ndarray:
-    """Reads one PNG or JPEG file at its own size.
+def decode_file(path: pathlib.Path, image_size: int | None = None) -> np.ndarray:
+    """Reads one image file.
 
     Args:
         path: The file.
+        image_size: As for `decode`.
 
     Returns:
         uint8 `[height, width, 3]`; see `decode`.
 
     Raises:
-        UsageError: If the file can't be read or decoded.
+        BadImage: If the file can't be read or decoded.
     """
+    name = str(path)
     try:
-        data = path.read_bytes()
+        # Opening a named pipe would block for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise BadImage(name, "is not a file")
+        with path.open("rb") as file:
+            head = file.read(picture_kinds.HEAD_BYTES)
+            _checked_format(head, name)  # Before gigabytes of video are read.
+            data = head + file.read()
     except OSError as error:
-        raise errors.UsageError(
-            f"{path} can't be read: {error.strerror}. Repair or remove it"
-        ) from error
-    return decode(data, str(path), image_size=None)
+        raise BadImage(name, f"can't be read ({error.strerror})") from error
+    return decode(data, name, image_size)
 
 
 def map_in_threads(
-    function: Callable[[_Item], np.ndarray], items: Iterable[_Item]
-) -> Iterator[np.ndarray]:
+    function: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[_Result]:
     """Applies `function` to `items`, with one thread per core.
 
     Items are consumed in chunks, so that an iterator which reads files never has all
@@ -94,42 +145,138 @@ def map_in_threads(
         items: The encoded images.
 
     Yields:
-        The arrays, in the order of `items`.
+        The results, in the order of `items`.
     """
-    import PIL.Image
-
     iterator = iter(items)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(itertools.islice(iterator, _CHUNK)):
-            with warnings.catch_warnings():
-                # `decode` turns it into an error that names the file.
-                warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+            # The TIFF library writes to stderr itself, past Pillow.
+            with _quiet_pillow(), quiet.silent_stderr():
                 results = list(pool.map(function, chunk))
             yield from results
 
 
-def _check_header(size: tuple[int, int], mode: str, name: str) -> None:
+@contextlib.contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Drops Pillow's warnings on odd files; they are either readable or errors."""
+    # Threads that enter it at a time are within `map_in_threads`, where it restores
+    # everything in the end.
+    logger = logging.getLogger("PIL")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def _checked_format(head: bytes, name: str) -> str:
+    """Returns Pillow's name for the format, or raises `BadImage`."""
+    import PIL.Image
+
+    suffix = pathlib.PurePath(name).suffix.lower()
+    unreadable = picture_kinds.unreadable_format(head, suffix)
+    image_format = None if unreadable else picture_kinds.readable_format(head)
+    if image_format is not None:
+        PIL.Image.init()
+        if image_format in PIL.Image.OPEN:
+            return image_format
+        unreadable = image_format
+    if unreadable is not None:
+        raise BadImage(
+            name, f"is {unreadable}, which Pillow can't read: convert it to PNG or JPEG"
+        )
+    kind = picture_kinds.other_kind(head)
+    is_advised = kind is not None and (kind == "empty" or ", " in kind or ": " in kind)
+    if kind is not None:
+        raise BadImage(name, f"is {kind}" + ("" if is_advised else ", not an image"))
+    raise BadImage(name, "is not an image that Pillow can read (unknown file format)")
+
+
+def _upright_rgb(data: bytes, name: str, image_format: str) -> PIL.Image.Image:
+    """Decodes an image, in RGB and the right way up."""
+    import PIL.Image
+
+    with PIL.Image.open(io.BytesIO(data), formats=[image_format]) as image:
+        _check_header(image, name)
+        image.load()
+        turn = _turn(image)
+        rgb = image.convert("RGB")
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _turn(image: PIL.Image.Image) -> PIL.Image.Transpose | None:
+    """Returns what turns a loaded image upright, as `ImageOps.exif_transpose` does."""
+    import PIL.Image
+
+    turns = PIL.Image.Transpose
+    try:
+        # Pillow has turned TIFF already, and forgotten the tag.
+        return {
+            2: turns.FLIP_LEFT_RIGHT,
+            3: turns.ROTATE_180,
+            4: turns.FLIP_TOP_BOTTOM,
+            5: turns.TRANSPOSE,
+            6: turns.ROTATE_270,
+            7: turns.TRANSVERSE,
+            8: turns.ROTATE_90,
+        }.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # Broken EXIF, which viewers ignore, raises a dozen types.
+        return None
+
+
+def _check_header(image: PIL.Image.Image, name: str) -> None:
     """Refuses an image by its header, before any pixel is decoded."""
-    if size[0] * size[1] > MAX_PIXELS:
+    if image.size[0] * image.size[1] > MAX_PIXELS:
         raise _too_large(name)
-    if mode.startswith(("I", "F")):
-        raise errors.UsageError(
-            f"{name} has more than 8 bits per channel (mode {mode}), which would be "
-            "clipped. Convert it to 8 bits"
+    if image.mode.startswith(("I", "F")):
+        raise BadImage(
+            name,
+            f"has more than 8 bits per channel (mode {image.mode}), which would be "
+            "clipped: convert it to 8 bits",
+        )
+    is_animated = getattr(image, "is_animated", False)
+    if is_animated and image.format not in _STILL_FORMATS:
+        kind = "holds several pages" if image.format == "TIFF" else "is animated"
+        raise BadImage(
+            name, f"{kind} ({image.format}): save one picture of it, or remove it"
         )
 
 
-def _too_large(name: str) -> errors.UsageError:
-    return errors.UsageError(
-        f"{name} declares more than {MAX_PIXELS} pixels, which looks like a "
-        "decompression bomb. Remove it or make it smaller"
+def _too_large(name: str) -> BadImage:
+    return BadImage(
+        name,
+        f"declares more than {MAX_PIXELS} pixels, which looks like a decompression "
+        "bomb: remove it or make it smaller",
     )
 
 
-def _reason(error: Exception) -> str:
+def _failure(data: bytes, image_format: str, error: Exception) -> str:
+    """Says why an image can't be decoded."""
     import PIL
 
+    size = f"{len(data)} bytes"
+    if "truncated" in str(error).lower() or _is_cut_off(data, image_format):
+        return f"is truncated ({size}): copy or download it again"
     # Its message contains nothing but the address of a Python object.
     if isinstance(error, PIL.UnidentifiedImageError):
-        return "unknown file format"
-    return errors.one_line(error)
+        return f"({size}) can't be decoded as {image_format} (it is corrupt)"
+    reason = errors.one_line(error).replace(": ", ", ")  # A colon precedes advice.
+    return f"({size}) can't be decoded as {image_format} ({reason})"
+
+
+def _is_cut_off(data: bytes, image_format: str) -> bool:
+    """Tells whether the end of a file is missing, where its format shows it."""
+    if image_format == "JPEG":
+        return b"\xff\xd9" not in data[-512:]
+    if image_format == "PNG":
+        return b"IEND" not in data[-512:]
+    if image_format == "GIF":
+        return b"\x3b" not in data[-16:]
+    if image_format == "WEBP":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if image_format == "BMP":
+        return int.from_bytes(data[2:6], "little") > len(data)
+    return False

@@ -1,82 +1,172 @@
-"""Folders of images: train/CLASS/*.png and test/CLASS/*.png, through TFDS."""
+"""Folders of images: train/CLASS/ and test/CLASS/, in any format that Pillow reads."""
 
 from __future__ import annotations
 
-import os
 import pathlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.datasets import decoding, image_dataset
+from normtest_tf.datasets import decoding, image_dataset, listing
+from normtest_tf.text import Notify, counted, ignore
 
-if TYPE_CHECKING:
-    import tensorflow_datasets as tfds
-
-# The ones that `tfds.ImageFolder` looks for.
-SUFFIXES = (".jpg", ".jpeg", ".png")
-_LAYOUT = "It must contain train/CLASS/*.png and test/CLASS/*.png (or .jpg, .jpeg)"
+TEST_SPLITS = ("test", "val", "valid", "validation")  # In the order of preference.
+MAX_NAMED = 10
+_LAYOUT = "It must contain train/CLASS/ and test/CLASS/, with images in them"
 
 
 def load(
-    folder: pathlib.Path, name: str, image_size: int | None
+    folder: pathlib.Path, name: str, image_size: int | None, notify: Notify = ignore
 ) -> image_dataset.ImageDataset:
     """Reads a folder of images into memory.
 
     Classes are ordered by name, images by `image_dataset.mixed_order` of their paths
-    relative to the folder. `val` is used if there is no `test`; other folders next to
-    them are ignored.
+    relative to the folder. The first of `TEST_SPLITS` that exists is used.
 
     Args:
         folder: Contains `train` and `test`.
         name: The name for the data set.
         image_size: Height and width in pixels to resize every image to, bilinearly;
             None if all images are squares of the same size.
+        notify: Called with one line on what was read and left out, if anything was.
 
     Returns:
         The data set.
 
     Raises:
-        UsageError: If the layout is different, or an image is unusable.
+        UsageError: If the layout is different, or images are unusable: the first
+            `MAX_NAMED` are named.
     """
-    test_split = _find_test_split(folder)
-    classes = _check_tree(folder, test_split)
-    builder = _builder(folder)
-    sizes = _SizeCheck(image_size)
-    train_images, train_labels = _read(builder, "train", classes, folder, sizes)
-    test_images, test_labels = _read(builder, test_split, classes, folder, sizes)
+    left_out = listing.LeftOut()
+    test_split = find_test_split(folder)
+    train = _class_images(folder, folder / "train", left_out)
+    test = _class_images(folder, folder / test_split, left_out)
+    _check_classes(folder, test_split, list(train), list(test))
+    _add_other_splits(folder, test_split, left_out)
+    reader = _Reader(folder, image_size)
+    train_images, train_labels = reader.read(train)
+    test_images, test_labels = reader.read(test)
+    reader.check()
+    if text := str(left_out):
+        notify(
+            f"{decoding.shown(name)}: read {counted(len(train_labels), 'image')} of "
+            f"train and {len(test_labels)} of {test_split}; left out {text}"
+        )
     return image_dataset.ImageDataset(
-        name=name,
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        class_names=tuple(classes),
+        name, train_images, train_labels, test_images, test_labels, tuple(train)
     )
 
 
-class _SizeCheck:
-    """Decodes images and refuses any whose size differs from the first one's."""
+def find_test_split(folder: pathlib.Path) -> str:
+    """Checks that a folder has both splits, without reading them.
 
-    def __init__(self, image_size: int | None) -> None:
+    Args:
+        folder: Contains `train` and one of `TEST_SPLITS`.
+
+    Returns:
+        The first of `TEST_SPLITS` that exists.
+
+    Raises:
+        UsageError: If the folder or a split is missing.
+    """
+    shown = decoding.shown(str(folder))
+    if not listing.is_folder(folder):
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise errors.UsageError(f"folder {shown} {what}. {_LAYOUT}")
+    if not listing.is_folder(folder / "train"):
+        raise errors.UsageError(f"folder {shown} has no train folder. {_LAYOUT}")
+    for split in TEST_SPLITS:
+        if listing.is_folder(folder / split):
+            return split
+    raise errors.UsageError(
+        f"folder {shown} has neither a test nor a val folder (nor valid or "
+        f"validation). {_LAYOUT}"
+    )
+
+
+class _Reader:
+    """Reads splits, and collects the images that can't be used."""
+
+    def __init__(self, folder: pathlib.Path, image_size: int | None) -> None:
+        self._folder = folder
         self._image_size = image_size
         self._first: tuple[str, np.ndarray] | None = None
+        self._bad: dict[str, decoding.BadImage] = {}
+        self._count = 0
 
-    def decode(self, example: tuple[bytes, str]) -> np.ndarray:
-        return decoding.decode(*example, self._image_size)
+    def read(
+        self, classes: dict[str, list[pathlib.Path]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Reads one split.
 
-    def check(self, image: np.ndarray, name: str) -> None:
+        Args:
+            classes: Each class's images, in the order of the labels.
+
+        Returns:
+            uint8 images `[n, size, size, 3]` and int32 labels `[n]`, in mixed order.
+            They are incomplete if there are bad images; see `check`.
+
+        Raises:
+            UsageError: If an image has another size than the first one.
+        """
+        labels = {
+            path.relative_to(self._folder).as_posix(): label
+            for label, paths in enumerate(classes.values())
+            for path in paths
+        }
+        names = list(labels)
+        names = [names[index] for index in image_dataset.mixed_order(names)]
+        images: list[np.ndarray] = []
+        for name, image in zip(
+            names, decoding.map_in_threads(self._decode, names), strict=True
+        ):
+            if isinstance(image, decoding.BadImage):
+                self._bad[name] = image
+                images.clear()  # Nothing but the error is needed any more.
+            else:
+                self._check_size(image, name)
+                if not self._bad:
+                    images.append(image)
+        self._count += len(names)
+        stacked = np.stack(images) if images else np.empty([0, 1, 1, 3], np.uint8)
+        return stacked, np.array([labels[name] for name in names], np.int32)
+
+    def check(self) -> None:
+        """Raises one `UsageError` about all bad images, if there are any."""
+        if not self._bad:
+            return
+        names = sorted(self._bad)
+        if len(names) == 1:
+            raise self._bad[names[0]]
+        reasons = [
+            f"{decoding.shown(name)} {self._bad[name].reason}"
+            for name in names[:MAX_NAMED]
+        ]
+        if len(names) > MAX_NAMED:
+            reasons.append(f"and {len(names) - MAX_NAMED} more")
+        raise errors.UsageError(
+            f"{len(names)} of {self._count} images in "
+            f"{decoding.shown(str(self._folder))} can't be used: {'; '.join(reasons)}. "
+            "Repair or remove them"
+        )
+
+    def _decode(self, name: str) -> np.ndarray | decoding.BadImage:
+        try:
+            return decoding.decode_file(self._folder / name, self._image_size)
+        except decoding.BadImage as error:
+            return error
+
+    def _check_size(self, image: np.ndarray, name: str) -> None:
+        """Refuses an image whose size differs from the first one's."""
         height, width, _ = image.shape
         first_name, first = self._first = self._first or (name, image)
         if image.shape != first.shape:
             what = (
-                f"{first_name} is {first.shape[1]}x{first.shape[0]} and {name} is "
-                f"{width}x{height}"
+                f"{decoding.shown(first_name)} is {first.shape[1]}x{first.shape[0]} "
+                f"and {decoding.shown(name)} is {width}x{height}"
             )
         elif height != width:
-            what = f"{name} is {width}x{height}, not square"
+            what = f"{decoding.shown(name)} is {width}x{height}, not square"
         else:
             return
         raise errors.UsageError(
@@ -85,147 +175,61 @@ class _SizeCheck:
         )
 
 
-def _find_test_split(folder: pathlib.Path) -> str:
-    """Returns `test` or `val`, whichever exists next to `train`."""
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise errors.UsageError(f"folder {folder} {what}. {_LAYOUT}")
-    if not (folder / "train").is_dir():
-        raise errors.UsageError(f"folder {folder} has no train folder. {_LAYOUT}")
-    for split in ("test", "val"):
-        if (folder / split).is_dir():
-            return split
-    raise errors.UsageError(
-        f"folder {folder} has neither a test nor a val folder. {_LAYOUT}"
-    )
+def _class_images(
+    folder: pathlib.Path, split: pathlib.Path, left_out: listing.LeftOut
+) -> dict[str, list[pathlib.Path]]:
+    """Returns each class's images, by the sorted names of its classes."""
+    classes = {}
+    for path in listing.entries(split, left_out):
+        if not listing.is_folder(path):
+            left_out.loose += 1
+            continue
+        inside = listing.LeftOut()
+        images = classes[path.name] = listing.pictures(path, folder, inside)
+        if not images:
+            why = f" ({inside} left out)" if str(inside) else ""
+            raise errors.UsageError(
+                f"class folder {decoding.shown(str(path))} contains no images{why}. "
+                "Add some or remove it"
+            )
+        left_out.add(inside)
+    if not classes:
+        raise errors.UsageError(
+            f"{decoding.shown(str(split))} has no class folders. {_LAYOUT}"
+        )
+    return classes
 
 
-def _check_tree(folder: pathlib.Path, test_split: str) -> list[str]:
-    """Checks the class folders of both splits without opening any image.
-
-    Args:
-        folder: Contains the splits.
-        test_split: The name of the second split.
-
-    Returns:
-        The sorted class names: at least two, the same in both splits.
-
-    Raises:
-        UsageError: If the splits' classes differ, or a class has no images.
-    """
-    train = _class_folders(folder / "train")
-    test = _class_folders(folder / test_split)
+def _check_classes(
+    folder: pathlib.Path, test_split: str, train: list[str], test: list[str]
+) -> None:
+    """Checks that there are at least two classes, the same in both splits."""
+    shown = decoding.shown(str(folder))
     if train != test:
         only_train = ", ".join(sorted(set(train) - set(test))) or "none"
         only_test = ", ".join(sorted(set(test) - set(train))) or "none"
         raise errors.UsageError(
-            f"folder {folder} has different classes in train and {test_split}. Only in "
-            f"train: {only_train}; only in {test_split}: {only_test}. "
-            "Every class needs images in both"
+            f"folder {shown} has different classes in train and {test_split}. Only in "
+            f"train: {decoding.shown(only_train)}; only in {test_split}: "
+            f"{decoding.shown(only_test)}. Every class needs images in both"
         )
     if len(train) < 2:
         raise errors.UsageError(
-            f"folder {folder} has only one class, {train[0]!r}. At least two are needed"
+            f"folder {shown} has only one class, {decoding.shown(train[0])!r}. At "
+            "least two are needed"
         )
-    return train
 
 
-def _class_folders(split: pathlib.Path) -> list[str]:
-    """Returns the sorted class names of a split; every class must have images."""
-    classes = [name for name in _listing(split) if (split / name).is_dir()]
-    if not classes:
-        raise errors.UsageError(f"{split} has no class folders. {_LAYOUT}")
-    for name in classes:
-        images = [
-            file for file in _listing(split / name) if file.lower().endswith(SUFFIXES)
-        ]
-        if not images:
-            raise errors.UsageError(
-                f"class folder {split / name} contains no .png, .jpg or .jpeg files. "
-                "Add some or remove it"
-            )
-        for file in images:
-            # Opening a named pipe would block for ever.
-            if not os.path.isfile(split / name / file):
-                raise errors.UsageError(
-                    f"{split / name / file} is not a file. Remove it"
-                )
-    return classes
-
-
-def _listing(folder: pathlib.Path) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError as error:
-        raise errors.UsageError(
-            f"{folder} can't be listed: {error.strerror}. Make it readable"
-        ) from error
-
-
-def _builder(folder: pathlib.Path) -> tfds.ImageFolder:
-    import tensorflow_datasets as tfds
-
-    try:
-        return tfds.ImageFolder(str(folder))
-    except (OSError, ValueError) as error:
-        raise errors.UsageError(
-            f"TFDS can't read folder {folder}: {errors.one_line(error)}. {_LAYOUT}"
-        ) from error
-
-
-def _read(
-    builder: tfds.ImageFolder,
-    split: str,
-    classes: list[str],
-    folder: pathlib.Path,
-    sizes: _SizeCheck,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Reads one split.
-
-    Args:
-        builder: Lists the images.
-        split: The split's name.
-        classes: The class names in the order of their labels.
-        folder: The folder that contains the splits.
-        sizes: Decodes the images and compares their sizes.
-
-    Returns:
-        uint8 images `[n, size, size, 3]` and int32 labels `[n]`, in mixed order.
-
-    Raises:
-        UsageError: If an image can't be decoded or has another size.
-    """
-    names: list[str] = []
-    images: list[np.ndarray] = []
-    for image in decoding.map_in_threads(sizes.decode, _files(builder, split, names)):
-        sizes.check(image, names[len(images)])
-        images.append(image)
-    relative = [pathlib.Path(name).relative_to(folder) for name in names]
-    # TFDS's own labels can't be used: it also counts subfolders of other top-level
-    # folders as classes.
-    labels = np.array([classes.index(path.parts[1]) for path in relative], np.int32)
-    order = image_dataset.mixed_order([path.as_posix() for path in relative])
-    return np.stack([images[index] for index in order]), labels[order]
-
-
-def _files(
-    builder: tfds.ImageFolder, split: str, names: list[str]
-) -> Iterator[tuple[bytes, str]]:
-    """Yields each file's bytes and name, and records the name in `names`."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    # Pillow decodes the bytes: TensorFlow can't read palettes, CMYK or mixed channel
-    # counts, and its errors don't name the file.
-    files = builder.as_dataset(
-        split=split, decoders={"image": tfds.decode.SkipDecoding()}
-    )
-    try:
-        for example in files.as_numpy_iterator():
-            name = example["image/filename"].decode()
-            names.append(name)
-            yield example["image"], name
-    except tf.errors.OpError as error:
-        raise errors.UsageError(
-            f"a file of {split} can't be read: {error.message}. Make it readable"
-        ) from error
+def _add_other_splits(
+    folder: pathlib.Path, test_split: str, left_out: listing.LeftOut
+) -> None:
+    """Notes the folders that could have been the second split."""
+    others = [
+        split
+        for split in TEST_SPLITS
+        if split != test_split and listing.is_folder(folder / split)
+    ]
+    if others:
+        left_out.notes.append(
+            f"the folder {' and '.join(others)}, since {test_split} is the test set"
+        )

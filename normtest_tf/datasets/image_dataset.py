@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 
@@ -37,6 +38,10 @@ class ImageDataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     class_names: tuple[str, ...]
+    # From `take`, so that each is digested only once.
+    _subsets: dict[tuple[int, int], ImageDataset] = dataclasses.field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         for images, labels in self._splits():
@@ -70,8 +75,12 @@ class ImageDataset:
         """Returns the SHA-256 of all pixels, labels and class names, in hexadecimal.
 
         It depends on the data and their order only, not on the data set's name, the
-        machine or the files the data were read from.
+        machine or the files the data were read from. It is computed once.
         """
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         for images, labels in self._splits():
             digest.update(json.dumps(images.shape).encode())
@@ -96,13 +105,17 @@ class ImageDataset:
         """
         train = _checked_count("train_examples", train_examples, self.train_labels)
         test = _checked_count("test_examples", test_examples, self.test_labels)
-        return dataclasses.replace(
-            self,
-            train_images=self.train_images[:train],
-            train_labels=self.train_labels[:train],
-            test_images=self.test_images[:test],
-            test_labels=self.test_labels[:test],
-        )
+        if (train, test) == (len(self.train_labels), len(self.test_labels)):
+            return self
+        if (train, test) not in self._subsets:
+            self._subsets[train, test] = dataclasses.replace(
+                self,
+                train_images=self.train_images[:train],
+                train_labels=self.train_labels[:train],
+                test_images=self.test_images[:test],
+                test_labels=self.test_labels[:test],
+            )
+        return self._subsets[train, test]
 
     def _splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
         return [

@@ -22,8 +22,8 @@ from normtest_tf.training.seeds import Seeds
 MAX_SEED = 2**32 - 1
 MAX_LEARNING_RATE = 1000.0
 DATASETS_HELP = (
-    f"{', '.join(datasets.DATASETS)}, or folder:PATH for PATH/train/CLASS/*.png and "
-    "PATH/test/CLASS/*.png."
+    f"{', '.join(datasets.DATASETS)}, or folder:PATH for the images in "
+    "PATH/train/CLASS/ and PATH/test/CLASS/."
 )
 WEIGHTS_HELP = (
     "a tag, none, the path of a .safetensors, .h5, .weights.h5 or .keras file or of "

@@ -170,6 +170,10 @@ IMAGES = {
     "jpeg": image_bytes("RGB", "JPEG"),
     "cmyk": image_bytes("CMYK", "JPEG"),
     "gif": image_bytes("P", "GIF"),
+    "bmp": image_bytes("RGB", "BMP"),
+    "tiff": image_bytes("RGB", "TIFF", compression="tiff_lzw"),
+    "webp": image_bytes("RGB", "WEBP"),
+    "moving": image_bytes("P", "GIF", **FRAMES),
     "empty": b"",
 }
 
@@ -183,12 +187,12 @@ def test_a_corrupt_image_is_decoded_or_refused(kind, corrupt):
         assert image.dtype == np.uint8
         assert image.ndim == 3
         assert image.shape[-1] == 3
-        assert kind not in ("16-bit", "gif", "empty")
+        assert kind not in ("16-bit", "empty")
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("16-bit", "more than 8 bits"), ("gif", "unknown"), ("empty", "0 bytes")],
+    [("16-bit", "more than 8 bits"), ("moving", "is animated"), ("empty", "is empty")],
 )
 def test_an_unsupported_image_is_refused(kind, reason):
     with pytest.raises(errors.UsageError, match=reason):

@@ -44,11 +44,19 @@ def load_folder(root, image_size=None):
     return datasets.load(f"folder:{root}", image_size=image_size)
 
 
+def load_with_note(root):
+    """Returns the data set and the one note about it."""
+    notes = []
+    dataset = datasets.load(f"folder:{root}", notify=notes.append)
+    (note,) = notes
+    return dataset, note
+
+
 @contextlib.contextmanager
 def usage_error(*words):
     """Expects a `UsageError` of one line that contains each of `words`."""
     with pytest.raises(errors.UsageError) as caught:
-        yield
+        yield caught
     message = str(caught.value)
     assert "\n" not in message
     for word in words:

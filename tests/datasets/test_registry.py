@@ -75,3 +75,16 @@ def test_the_slug_of_the_current_folder_is_its_name(tmp_path, monkeypatch):
     (tmp_path / "flowers").mkdir()
     monkeypatch.chdir(tmp_path / "flowers")
     assert datasets.slug("folder:.") == "folder-flowers"
+
+
+def test_a_folder_is_checked_without_being_read(tmp_path):
+    datasets.check_available("cifar10")
+    with helpers.usage_error("does not exist"):
+        datasets.check_available(f"folder:{tmp_path / 'none'}")
+    (tmp_path / "train").mkdir()
+    with helpers.usage_error("neither a test nor a val folder"):
+        datasets.check_available(f"folder:{tmp_path}")
+    (tmp_path / "valid").mkdir()
+    datasets.check_available(f"folder:{tmp_path}")
+    with helpers.usage_error("unknown data set"):
+        datasets.check_available("none")

@@ -1,0 +1,169 @@
+"""Image files of every format and orientation, and what is no image."""
+
+import io
+import pickle
+import warnings
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import pytest
+
+from normtest_tf.datasets import decoding
+from tests.datasets import helpers
+
+PIXELS = np.zeros((16, 24, 3), np.uint8)
+PIXELS[:4, :, 0] = 255
+PIXELS[:, :4, 1] = 200
+PICTURE = PIL.Image.fromarray(PIXELS)
+
+
+def encoded(kind, image=PICTURE, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "PPM"])
+def test_lossless_formats_are_told_by_their_content(kind):
+    image = decoding.decode(encoded(kind), "a.jpg", None)
+    np.testing.assert_array_equal(image, PIXELS)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "JPEG2000"])
+def test_lossy_formats_are_told_by_their_content(kind):
+    image = decoding.decode(encoded(kind), "noname", None)
+    assert np.abs(image.astype(int) - PIXELS).mean() < 20
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_images_are_turned_as_their_exif_orientation_says(kind, orientation):
+    exif = PIL.Image.Exif()
+    exif[0x112] = orientation
+    data = encoded(kind, exif=exif.tobytes())
+    expected = PIL.ImageOps.exif_transpose(PIL.Image.open(io.BytesIO(data)))
+    image = decoding.decode(data, "a", None)
+    np.testing.assert_array_equal(image, np.asarray(expected.convert("RGB")))
+    if 5 <= orientation <= 8:
+        assert image.shape == (24, 16, 3)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0II*\0\x08\0\0\0\xff\xff",
+        b"Exif\0\0" + b"\xff" * 40,
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\xff\0\0\0\x00",
+    ],
+    ids=["nothing", "cut", "noise", "wrong type"],
+)
+def test_broken_exif_is_ignored(exif):
+    for kind in ("JPEG", "PNG", "WEBP"):
+        image = decoding.decode(encoded(kind, exif=exif), "a", None)
+        assert image.shape == PIXELS.shape
+
+
+def test_pillows_warnings_do_not_leak():
+    palette = PICTURE.quantize(4)
+    data = encoded("PNG", palette, transparency=b"\0\x80\xff\xff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="Transparency"):
+            PIL.Image.open(io.BytesIO(data)).convert("RGB")
+        decoding.decode(data, "a", None)
+        (image,) = decoding.map_in_threads(
+            lambda data: decoding.decode(data, "a", None), [data]
+        )
+    np.testing.assert_array_equal(image, np.asarray(palette.convert("RGB")))
+
+
+def test_the_tiff_librarys_own_messages_do_not_leak(tmp_path, capfd):
+    data = bytearray(encoded("TIFF", compression="tiff_deflate"))
+    data[10:30] = bytes(20)
+    (tmp_path / "a.tif").write_bytes(data)
+
+    def read(path):
+        with pytest.raises(decoding.BadImage) as caught:
+            decoding.decode_file(path)
+        return caught.value
+
+    (error,) = decoding.map_in_threads(read, [tmp_path / "a.tif"])
+    assert "can't be decoded as TIFF" in str(error)
+    assert capfd.readouterr().err == ""
+    read(tmp_path / "a.tif")
+    assert "ZIPDecode" in capfd.readouterr().err  # What does not leak above.
+
+
+FRAMES = {"save_all": True, "append_images": [PICTURE.rotate(180)]}
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
+def test_animations_and_pages_are_refused(kind):
+    with helpers.usage_error("a.png", kind, "save one picture"):
+        decoding.decode(encoded(kind, **FRAMES), "a.png", None)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "MPO"])
+def test_the_picture_that_every_reader_shows_is_read(kind):
+    image = decoding.decode(encoded(kind, **FRAMES), "a.png", None)
+    assert np.abs(image.astype(int) - PIXELS).mean() < 20
+
+
+MP4 = b"\0\0\0\x18ftyp"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty"),
+        (b"<!doctype html><p>Not found", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+        (bytes(99), "zero bytes"),
+        (MP4 + b"heic\0\0\0\0mif1heic", "is HEIC, which Pillow can't read: convert"),
+        (MP4 + b"mif1\0\0\0\0heic", "is HEIC"),
+        (MP4 + b"isom\0\0\2\0isom", "video"),
+        (b"\xff\x0a\x00\x00", "is JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "is JPEG XL"),
+        (b'<?xml version="1.0"?><svg xmlns="x">', "is SVG"),
+        (b"8BPS\0\1", "is PSD"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "is PostScript"),
+        (b"%PDF-1.7", "a PDF, not an image"),
+        (b"PK\x03\x04\0\0", "a zip archive, not an image"),
+        (b"\x1a\x45\xdf\xa3webm", "a video"),
+        (b"caf\xc3\xa9\n", "is text, not an image"),
+        (b"\x01\x02\x03\xff", "unknown file format"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "truncated (10 bytes)"),
+    ],
+)
+def test_what_is_no_image_is_named_by_what_it_is(data, words, tmp_path):
+    with helpers.usage_error("cat.jpg ", words):
+        decoding.decode(data, "cat.jpg", None)
+    (tmp_path / "cat.jpg").write_bytes(data)
+    with helpers.usage_error(tmp_path / "cat.jpg", words):
+        decoding.decode_file(tmp_path / "cat.jpg")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"])
+def test_a_file_that_is_cut_off_says_so(kind):
+    noise = np.random.RandomState(0).randint(0, 256, (64, 64, 3), np.uint8)
+    data = encoded(kind, PIL.Image.fromarray(noise))
+    for length in (len(data) // 2, len(data) * 9 // 10):
+        with helpers.usage_error("is truncated", f"{length} bytes"):
+            decoding.decode(data[:length], "a", None)
+
+
+def test_a_raw_file_of_a_camera_is_refused_though_pillow_finds_a_preview():
+    with helpers.usage_error("IMG.DNG", "camera's raw file", "convert it"):
+        decoding.decode(encoded("TIFF"), "IMG.DNG", None)
+
+
+def test_a_bad_image_survives_pickle():
+    error = decoding.BadImage("a.png", "is empty")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_names_are_shown_on_one_line_of_valid_unicode():
+    assert decoding.shown("käse 猫.png") == "käse 猫.png"
+    assert decoding.shown("a\udcff\n.png") == "a\\udcff\\n.png"
