@@ -248,9 +248,9 @@ class RunConfig:
             if name not in _NOT_REQUESTED
         }
         values["dataset"] = datasets.slug(self.dataset)
-        for name in ("pretrain_mean", "pretrain_std"):
-            if values[name] is not None:  # Flags are text.
-                values[name] = [float(value) for value in values[name]]
+        if self.pretrain_mean is not None:  # Flags are text.
+            values["pretrain_mean"] = network.pretraining.statistics.mean
+            values["pretrain_std"] = network.pretraining.statistics.std
         if network.path is not None:
             values["weights"] = network.path.name
         return json.loads(json.dumps(values))

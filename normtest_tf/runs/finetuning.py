@@ -85,14 +85,15 @@ def run(
     started = time.perf_counter()
     folder = config.folder
     identity.check_request(config)
-    if not folder.is_finished():
-        files.check_writable(folder.path)
-    dataset = _images(config, dataset, notify)
-    if (result := identity.finished_result(config, dataset)) is not None:
-        _remove_leftover_checkpoints(config)
-        return result
+    if folder.is_finished() and not config.overwrite:
+        dataset = _images(config, dataset, notify)
+        if (result := identity.finished_result(config, dataset)) is not None:
+            _remove_leftover_checkpoints(config)
+            return result
+    environment.check_backend(notify)
     files.check_writable(folder.path)
     with locks.only_writer(folder.path):
+        dataset = _images(config, dataset, notify)
         # Another process may have begun or finished it since.
         if (result := identity.finished_result(config, dataset)) is not None:
             return result
@@ -205,6 +206,7 @@ def prepare(
     Raises:
         UsageError: If something can't be used.
     """
+    environment.check_backend(notify)
     return _prepare(config, _images(config, dataset, notify), notify)
 
 
@@ -224,7 +226,6 @@ def _prepare(
 ) -> Prepared:
     """Builds the model and everything else that training needs."""
     resolved = config.resolved
-    environment.check_backend(notify)
     environment.set_determinism(config.deterministic)
     recipe = Recipe(config.epochs, config.batch_size, config.learning_rate)
     fingerprint = dataset.fingerprint()
@@ -301,7 +302,6 @@ def _split(
     return dataset, loop.TrainingData(train, evaluations, seed)
 
 
-@keras_settings.pinned()
 def dry_run(config: RunConfig) -> str:
     """Describes a run without training: the resolved values and the model's summary.
 

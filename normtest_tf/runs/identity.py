@@ -11,7 +11,7 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.runs.folder import RunFolder
-from normtest_tf.runs.record import ConfigRecord, ResultRecord
+from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
 
 if TYPE_CHECKING:
     import keras
@@ -23,18 +23,27 @@ if TYPE_CHECKING:
 _DESCRIPTIONS = ("source", "definition", "trained_on", "licence", "url")
 
 
-def check_request(config: RunConfig) -> None:
+def check_request(config: RunConfig) -> ConfigRecord | None:
     """Checks that a run's folder does not hold a run of another configuration.
 
     Args:
         config: The run.
 
+    Returns:
+        The record of the run in the folder, finished or not; None if there is none, or
+        if it will be replaced.
+
     Raises:
-        UsageError: If it does; the message shows the differences.
+        UsageError: If there is another one; the message shows the differences.
     """
-    folder, requested = config.folder, config.resolved.requested
-    if not config.overwrite and (folder.is_finished() or folder.is_started()):
-        check_same_request(folder, requested)
+    folder = config.folder
+    if config.overwrite or not (folder.is_finished() or folder.is_started()):
+        return None
+    record = ConfigRecord.read(folder)
+    changed = differences(record.requested, config.resolved.requested)
+    if changed:
+        raise holds_another_run(folder, "configuration", changed)
+    return record
 
 
 def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | None:
@@ -51,31 +60,19 @@ def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | 
         UsageError: If the folder holds a run of another configuration, or on other
             images or weights.
     """
-    check_request(config)
-    folder = config.folder
-    if config.overwrite or not (folder.is_finished() or folder.is_started()):
+    record = check_request(config)
+    if record is None:
         return None
-    check_same_inputs(folder, dataset, config.resolved.network.sha256())
+    folder = config.folder
+    check_same_inputs(folder, record, dataset, config.resolved.network.sha256())
     return ResultRecord.read(folder) if folder.is_finished() else None
 
 
-def check_same_request(folder: RunFolder, requested: Mapping[str, Any]) -> None:
-    """Checks that the run in a folder matches the request.
-
-    Args:
-        folder: Of a started run.
-        requested: From `RunConfig.resolved`.
-
-    Raises:
-        UsageError: If it was begun with other values; the message shows them.
-    """
-    changed = differences(ConfigRecord.read(folder).requested, requested)
-    if changed:
-        raise holds_another_run(folder, "configuration", changed)
-
-
 def check_same_inputs(
-    folder: RunFolder, dataset: ImageDataset, weights_sha256: str | None
+    folder: RunFolder,
+    record: ConfigRecord,
+    dataset: ImageDataset,
+    weights_sha256: str | None,
 ) -> None:
     """Checks that the run in a folder used these images and these weights.
 
@@ -84,6 +81,7 @@ def check_same_inputs(
 
     Args:
         folder: Of a started run.
+        record: The run's.
         dataset: The images to train and evaluate on, without the rest of the data
             set; with the images that will be held out for validation.
         weights_sha256: The digest of the weights file, None if there is none.
@@ -91,7 +89,6 @@ def check_same_inputs(
     Raises:
         UsageError: If it was begun with others; the message says what differs.
     """
-    record = ConfigRecord.read(folder)
     if record.data_fingerprint != dataset.fingerprint():
         raise holds_another_run(folder, "data set", data_changes(record, dataset))
     recorded = record.resolved.weights_sha256
@@ -121,13 +118,17 @@ def data_changes(record: ConfigRecord, dataset: ImageDataset) -> list[str]:
         ),
         "test images": (there.test_examples, len(dataset.test_images)),
         "image shape": (there.image_shape, dataset.image_shape),
-        "classes": (list(there.class_names), list(dataset.class_names)),
+        "classes": (len(there.class_names), dataset.num_classes),
     }
     changes = [
-        f"{name}: {str(old)[:80]} there, {str(new)[:80]} now"
+        f"{name}: {old} there, {new} now"
         for name, (old, new) in pairs.items()
         if old != new
     ]
+    names = zip(there.class_names, dataset.class_names, strict=False)
+    if other := [(old, new) for old, new in names if old != new]:
+        old, new = other[0]
+        changes.append(f"a class is {old!r} there, {new!r} now")
     return changes or [
         "as many images of the same shape and classes, but other pixels or labels "
         f"(fingerprint {_short(record.data_fingerprint)} there, "
@@ -160,30 +161,25 @@ def holds_another_run(
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Returns `name=there, name=now` of each value that two records don't share.
 
-    Descriptions, and numbers that an earlier version recorded as text, don't count.
+    Descriptions don't count, nor whether a number was recorded as text.
+
+    Args:
+        stored: From a file, perhaps of an earlier version.
+        wanted: What this version would record.
     """
     return [
         f"{name}={stored.get(name)!r} there, {name}={wanted.get(name)!r} now"
         for name in sorted(stored.keys() | wanted.keys())
-        if _computed(stored.get(name)) != _computed(wanted.get(name))
+        if _computed(as_recorded_now(name, stored.get(name)))
+        != _computed(wanted.get(name))
     ]
 
 
 def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)
     """Returns a recorded value without what no computation depends on."""
-    if isinstance(value, dict):
-        return {k: _computed(v) for k, v in value.items() if k not in _DESCRIPTIONS}
-    if isinstance(value, list | tuple):
-        return [_as_number(item) for item in value]
-    return value
-
-
-def _as_number(value: Any) -> Any:  # noqa: ANN401  (any JSON)
-    """Returns text that is a number as that number."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
+    if not isinstance(value, dict):
         return value
+    return {k: _computed(v) for k, v in value.items() if k not in _DESCRIPTIONS}
 
 
 def compute(record: ConfigRecord, model: keras.Model) -> dict[str, Any]:

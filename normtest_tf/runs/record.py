@@ -38,6 +38,7 @@ _ENVIRONMENT = {
     "cpu_cores": (int, NoneType),
     "gpus": (list,),
 }
+_ONCE_TEXT = ("pretrain_mean", "pretrain_std")  # Now they are numbers.
 _VALIDATION_KEYS = set(_FORMER_KEYS.values())
 
 
@@ -154,7 +155,13 @@ class ConfigRecord:
         _check_format(values, path)
         read = JsonReader(values, path)
         return cls(
-            requested=_requested(read.mapping("requested", _REQUESTED)),
+            requested={
+                "deterministic": False,  # The earliest runs predate this flag.
+                **{
+                    name: as_recorded_now(name, value)
+                    for name, value in read.mapping("requested", _REQUESTED).items()
+                },
+            },
             resolved=ResolvedValues.from_json(read("resolved", dict), path),
             data_fingerprint=read("data_fingerprint", str),
             environment=read.mapping("environment", _ENVIRONMENT),
@@ -300,15 +307,17 @@ def _check_format(values: Mapping[str, Any], path: pathlib.Path) -> None:
         )
 
 
-def _requested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the requested values as this version records them."""
-    # The earliest runs predate this flag.
-    requested = {"deterministic": False, **values}
-    for name in ("pretrain_mean", "pretrain_std"):  # Once recorded as text.
-        if isinstance(requested.get(name), list):
-            with contextlib.suppress(ValueError, TypeError):
-                requested[name] = [float(value) for value in requested[name]]
-    return requested
+def as_recorded_now(name: str, value: Any) -> Any:  # noqa: ANN401  (any JSON)
+    """Returns a requested value as this version records it.
+
+    Args:
+        name: Its name, in `config.json` or in a checkpoint's identity.
+        value: As an earlier version may have recorded it.
+    """
+    if name.removeprefix("requested ") in _ONCE_TEXT and isinstance(value, list):
+        with contextlib.suppress(ValueError, TypeError):
+            return [float(number) for number in value]
+    return value
 
 
 def _statistics(values: Mapping[str, Any], path: pathlib.Path) -> ChannelStatistics:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import sys
 from collections.abc import Sequence
 
@@ -12,9 +11,10 @@ from normtest_tf import datasets, errors
 from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, identity, plan
 from normtest_tf.sweeps import estimates, grid
 from normtest_tf.system import files, workers
-from normtest_tf.text import Notify, duration
+from normtest_tf.text import Notify, duration, ignore
 
 RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
+_loaded: dict[tuple[str, str | None, int | None], datasets.ImageDataset] = {}
 
 
 @dataclasses.dataclass
@@ -86,33 +86,26 @@ def _check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
     Thus missing data are noticed before the first run. Each data set and weights file
     is digested once.
     """
-    told = set[str]()
     for config in configs:
-        dataset, notes = _load(config.dataset, config.data_dir, config.image_size)
+        dataset = _load(config, lambda note: notify(f"note: {note}"))
         if grid.state(config) == "done":
             images = dataset.take(config.train_examples, config.test_examples)
             identity.finished_result(config, images)
-        for note in notes:
-            if note not in told:
-                notify(f"note: {note}")
-                told.add(note)
 
 
-@functools.cache
-def _load(
-    name: str, data_dir: str | None, image_size: int | None
-) -> tuple[datasets.ImageDataset, tuple[str, ...]]:
-    """Loads a data set once per process; returns it and the notes about it."""
-    notes: list[str] = []
-    dataset = datasets.load(name, data_dir, image_size, notes.append)
-    return dataset, tuple(notes)
+def _load(config: RunConfig, notify: Notify = ignore) -> datasets.ImageDataset:
+    """Loads a run's data set, once per process."""
+    key = (config.dataset, config.data_dir, config.image_size)
+    if key not in _loaded:
+        _loaded[key] = datasets.load(*key, notify)
+    return _loaded[key]
 
 
 def _run(config: RunConfig, notify: Notify) -> ResultRecord:
     """Executes one run; any failure becomes an error that can cross processes."""
     from normtest_tf.runs import finetuning
 
-    dataset, _ = _load(config.dataset, config.data_dir, config.image_size)
+    dataset = _load(config)
     try:
         return finetuning.run(
             config, dataset, notify=lambda text: notify(f"  note: {text}")

@@ -18,7 +18,7 @@ def write(config, requested):
 
 
 def check(config):
-    identity.check_same_request(config.folder, config.resolved.requested)
+    identity.check_request(config)
 
 
 @pytest.fixture
@@ -88,9 +88,13 @@ def begun(tmp_path, images):
     return folder
 
 
+def check_inputs(folder, images, digest="a" * 64):
+    identity.check_same_inputs(folder, runs.ConfigRecord.read(folder), images, digest)
+
+
 def test_the_same_images_and_weights_are_accepted(begun, images):
-    identity.check_same_inputs(begun, images, "a" * 64)
-    identity.check_same_inputs(begun, dataclasses.replace(images, name="x"), "a" * 64)
+    check_inputs(begun, images)
+    check_inputs(begun, dataclasses.replace(images, name="x"))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +103,9 @@ def test_the_same_images_and_weights_are_accepted(begun, images):
         ({"train_images": np.ones([6, 4, 4, 3], np.uint8)}, "other pixels or labels"),
         ({"train_labels": np.zeros(6, np.int32)}, "other pixels or labels"),
         ({"test_labels": np.array([1, 0], np.int32)}, "other pixels or labels"),
-        ({"class_names": ("dog", "cat")}, r"classes: \['cat', 'dog'\] there, \['dog'"),
+        ({"class_names": ("dog", "cat")}, "a class is 'cat' there, 'dog' now"),
+        ({"class_names": ("cat", "horse")}, "a class is 'dog' there, 'horse' now"),
+        ({"class_names": ("cat", "dog", "emu")}, "classes: 2 there, 3 now"),
         (
             {
                 "train_images": np.zeros([5, 4, 4, 3], np.uint8),
@@ -119,7 +125,7 @@ def test_the_same_images_and_weights_are_accepted(begun, images):
 def test_other_images_of_the_same_name_are_refused(begun, images, changes, words):
     other = dataclasses.replace(images, **changes)
     with pytest.raises(errors.UsageError, match=rf"with another data set: .*{words}"):
-        identity.check_same_inputs(begun, other, "a" * 64)
+        check_inputs(begun, other)
 
 
 @pytest.mark.parametrize("digest", ["b" * 64, None])
@@ -127,7 +133,7 @@ def test_other_weights_of_the_same_name_are_refused(begun, images, digest):
     with pytest.raises(
         errors.UsageError, match=r"another weights file: .* SHA-256 aaaaaaaaaaaa there"
     ):
-        identity.check_same_inputs(begun, images, digest)
+        check_inputs(begun, images, digest)
 
 
 def test_numbers_that_were_recorded_as_text_are_the_same(started):
