@@ -9,37 +9,32 @@ from tests.helpers import ROOT
 TIMEOUT = 600  # Seconds; the slowest program takes a tenth of that.
 
 
-def run(program, *flags, cwd=ROOT, env=None, timeout=TIMEOUT):
+def run(program, *flags, **options):
     """Runs `python -m experiments.PROGRAM`; returns its output and status."""
-    return run_python(
-        "-m", f"experiments.{program}", *flags, cwd=cwd, env=env, timeout=timeout
-    )
+    return run_python("-m", f"experiments.{program}", *flags, **options)
 
 
-def run_code(code, *arguments, cwd=ROOT, env=None, timeout=TIMEOUT):
+def run_code(code, *arguments, **options):
     """Runs Python code in a new process and asserts that it succeeds."""
-    done = run_python("-c", code, *arguments, cwd=cwd, env=env, timeout=timeout)
+    done = run_python("-c", code, *arguments, **options)
     assert done.returncode == 0, done.stderr
     return done
 
 
-def run_python(*arguments, cwd=ROOT, env=None, timeout=TIMEOUT):
+def run_python(*arguments, **options):
     """Runs Python with any arguments and waits for its end."""
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment(env),
-        timeout=timeout,
-        check=False,
-    )
+    return _run([sys.executable, *map(str, arguments)], **options)
 
 
-def run_shell(command, *arguments, cwd=ROOT, env=None, timeout=TIMEOUT):
+def run_shell(command, *arguments, **options):
     """Runs a shell's command, in which "$0" is Python and "$1" the first argument."""
+    arguments = map(str, arguments)
+    return _run(["sh", "-c", command, sys.executable, *arguments], **options)
+
+
+def _run(command, cwd=ROOT, env=None, timeout=TIMEOUT):
     return subprocess.run(
-        ["sh", "-c", command, sys.executable, *map(str, arguments)],
+        command,
         capture_output=True,
         text=True,
         cwd=cwd,
