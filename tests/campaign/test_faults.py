@@ -14,7 +14,7 @@ FAULTS = ("kills", "sweep_kills", "checkpoints", "weights_files", "full_disks")
 @pytest.mark.parametrize(
     ("fault", "number", "row"),
     [
-        # In an order that two workers can share: the two slowest lead a half each.
+        # Two workers take a half each, and the slowest faults come first in both.
         ("sweep_kills", 10, "sweep killed"),
         ("checkpoints", 200, "checkpoint damaged"),
         ("kills", 30, "run killed"),
