@@ -133,9 +133,7 @@ def _checked_path(folder: RunFolder) -> pathlib.Path:
         path = files.expand(FLAGS.output)
     entry.check_path(path, overwrite=FLAGS.overwrite)
     entry.check_installed()
-    keras_settings.check_backend()
-    backend = os.environ.get(keras_settings.BACKEND_VARIABLE)
-    entry.check_backend(backend or keras_settings.DEFAULT_BACKEND)
+    entry.check_backend(keras_settings.backend())
     return path
 
 

@@ -16,7 +16,7 @@ from absl import flags
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import backbones, datasets, errors
-from normtest_tf.system import files, quiet
+from normtest_tf.system import files, keras_settings, quiet
 from normtest_tf.training.seeds import Seeds
 
 FLAGS = flags.FLAGS
@@ -60,6 +60,7 @@ def main(argv: Sequence[str]) -> None:
             f"have no names in timm's layout. Allowed: {', '.join(own)}"
         )
     files.check_writable(output.parent)
+    keras_settings.check_can_train()
     quiet.import_tensorflow()
     from normtest_tf.backbones.weights import safetensors_files
     from normtest_tf.training import pretraining

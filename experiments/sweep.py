@@ -102,7 +102,7 @@ def configurations() -> list[RunConfig]:
 def main(argv: Sequence[str]) -> None:
     """Runs what remains and prints where the results are."""
     del argv
-    keras_settings.check_backend()
+    keras_settings.check_can_train()
     configs = configurations()
     if FLAGS.dry_run:
         quiet.import_tensorflow()

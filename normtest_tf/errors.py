@@ -100,6 +100,11 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def reason(error: BaseException) -> str:
+    """Returns what went wrong on one line, without the path of a system's error."""
+    return (isinstance(error, OSError) and error.strerror) or one_line(error)
+
+
 def first_cause(error: BaseException) -> str:
     """Returns the message of the error's root cause, cut to 200 characters."""
     while cause := error.__cause__ or error.__context__:
@@ -117,9 +122,9 @@ def unreadable(
         error: What went wrong.
         advice: What to do next, without a trailing full stop.
     """
-    # The system's own text would repeat the path.
-    reason = (isinstance(error, OSError) and error.strerror) or one_line(error)
-    return UsageError(f"can't read {path}: {reason}" + (advice and f"; {advice}"))
+    return UsageError(
+        f"can't read {path}: {reason(error)}" + (advice and f"; {advice}")
+    )
 
 
 def unwritable(folder: pathlib.Path, error: BaseException) -> UsageError:
@@ -130,7 +135,7 @@ def unwritable(folder: pathlib.Path, error: BaseException) -> UsageError:
         error: What went wrong.
     """
     return UsageError(
-        f"can't write to {folder}: {one_line(error)}; choose another folder"
+        f"can't write to {folder}: {reason(error)}; choose another folder"
     )
 
 

@@ -57,6 +57,10 @@ def test_files_that_cant_be_used_are_named_with_the_reason():
     assert str(errors.unwritable(folder, reason)) == (
         "can't write to runs: no space; choose another folder"
     )
+    denied = PermissionError(13, "Permission denied", "runs/.lock")
+    assert str(errors.unwritable(folder, denied)) == (
+        "can't write to runs: Permission denied; choose another folder"
+    )
 
 
 def test_one_line_folds_white_space_and_names_an_error_without_a_message():

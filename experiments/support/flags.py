@@ -132,9 +132,8 @@ def explain(error: Exception, argv: Sequence[str]) -> str:
     if isinstance(error, UnicodeDecodeError):
         named = [value for value in argv if value.lstrip("-").startswith("flagfile")]
         return f"{' '.join(named)} does not name a text file of flags"
-    if found := re.match(r"flag --(\w+)=(.*)", message):
-        name, rest = found.groups()
-        return _illegal_value(name, rest) if name in FLAGS else message
+    if (found := re.match(r"flag --(\w+)=", message)) and found[1] in FLAGS:
+        return _illegal_value(found[1], str(error)[found.end() :], error.__context__)
     if found := re.match(r"Missing value for flag -*(\w+)|--(flagfile) with", message):
         name = found[1] or found[2]
         return f"--{name} needs a value: --{name}=..."
@@ -155,31 +154,26 @@ def _unknown_flag(name: str) -> str:
     return str(errors.unknown_name("flag", f"--{name}", known, hint))
 
 
-def _illegal_value(name: str, rest: str) -> str:
-    """Explains a flag's value; `rest` is the value, a colon, and absl's reason."""
+def _illegal_value(name: str, rest: str, reason: BaseException | None) -> str:
+    """Explains a flag's value.
+
+    Args:
+        name: The flag's name.
+        rest: absl's message from the value on: a colon follows, and absl's reason.
+        reason: What the flag's parser raised; None if a validator refused the value.
+    """
     flag = FLAGS[name]
-    if rest.endswith("must have a value other than None."):
-        return f"--{name} is required. It takes: {flag.help}"
-    parser = flag.parser
-    received = _received(parser, rest)
-    if received is None:  # It has the right type; a validator refused it.
-        received, _, reason = rest.partition(": ")
-        return f"--{name} {reason}. Received: {received}"
-    if isinstance(parser, flags.EnumParser):
+    if reason is None:
+        # Every refused flag has its line; the first is enough.
+        received, _, why = rest.partition("\n")[0].partition(": ")
+        if why.endswith("must have a value other than None."):
+            return f"--{name} is required. It takes: {flag.help}"
+        return f"--{name} {why}. Received: {received}"
+    received = rest.removesuffix(f": {reason}")
+    if isinstance(flag.parser, flags.EnumParser):
         kind = f"value of --{name}"
-        return str(errors.unknown_name(kind, received, list(parser.enum_values)))
-    return f"--{name} takes {_what_is_allowed(parser)}. Received: {received!r}"
-
-
-def _received(parser: flags.ArgumentParser, rest: str) -> str | None:
-    """Returns the value that a parser refuses for the reason in `rest`, or None."""
-    for colon in re.finditer(": ", rest):
-        try:
-            parser.parse(rest[: colon.start()])
-        except (TypeError, ValueError, OverflowError) as error:
-            if errors.one_line(error) == rest[colon.end() :]:
-                return rest[: colon.start()]
-    return None
+        return str(errors.unknown_name(kind, received, list(flag.parser.enum_values)))
+    return f"--{name} takes {_what_is_allowed(flag.parser)}. Received: {received!r}"
 
 
 def _what_is_allowed(parser: flags.ArgumentParser) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -88,10 +89,7 @@ def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
 def _guarded(program: Callable[[], None]) -> NoReturn:
     """Runs a program and exits; on unusable input, with one line on stderr."""
     try:
-        try:
-            program()
-        finally:
-            sys.stdout.flush()  # At exit, a failure could no longer be reported.
+        _complete(program)
     except errors.UsageError as error:
         _fail(errors.one_line(error))
     except errors.Interrupted as interruption:
@@ -108,6 +106,19 @@ def _guarded(program: Callable[[], None]) -> NoReturn:
             "LC_ALL=C.UTF-8 if its name looks right"
         )
     sys.exit()
+
+
+def _complete(program: Callable[[], None]) -> None:
+    """Runs a program and flushes stdout: at exit, no failure could be reported."""
+    try:
+        program()
+    except BaseException as error:
+        if not isinstance(error, SystemExit) or error.code:
+            # Why the program failed counts more than where its output went.
+            with contextlib.suppress(errors.UsageError, errors.Interrupted):
+                sys.stdout.flush()
+            raise
+    sys.stdout.flush()
 
 
 def _fail(message: str, status: int = USAGE_STATUS) -> NoReturn:

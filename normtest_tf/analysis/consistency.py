@@ -114,11 +114,11 @@ def _check_summary(
     folder: RunFolder, result: ResultRecord, summary: Mapping[str, Any]
 ) -> None:
     """Raises `UsageError` unless a result is the summary of its history."""
-    names = dict.fromkeys(
+    nothing = dict.fromkeys(
         key for rule in RULES.values() for key in (rule.accuracy_key, rule.epoch_key)
     )
-    for name in (*names, *(name for name in summary if name not in names)):
-        recorded, expected = getattr(result, name), summary.get(name)
+    for name, expected in {**nothing, **summary}.items():
+        recorded = getattr(result, name)
         if recorded is None and expected is None:
             continue
         if None in (recorded, expected) or abs(recorded - expected) > _TOLERANCE:

@@ -171,7 +171,10 @@ def read(
 
 
 def has_finished_run(results_dir: pathlib.Path) -> bool:
-    """Tells whether a folder holds a finished run, its own folder renamed or not."""
+    """Tells whether a folder holds a finished run, or any run under another name.
+
+    The latter has a folder that is not named as runs are; `read` refuses it.
+    """
     return os.path.isdir(results_dir) and (
         any(found.is_finished() for found in folder.find(results_dir))
         or bool(folder.find_misnamed(results_dir))
@@ -180,10 +183,10 @@ def has_finished_run(results_dir: pathlib.Path) -> bool:
 
 def _check_folder_names(results_dir: pathlib.Path) -> None:
     """Raises `UsageError` if a run's folder has another name than runs have."""
-    for path in folder.find_misnamed(results_dir):
+    if misnamed := folder.find_misnamed(results_dir):
         raise errors.UsageError(
-            f"{path} holds a run, but is not named seed-NUMBER: is it a copy? Restore "
-            "its name, delete it, or move it out of the results folder"
+            f"{misnamed[0]} holds a run, but is not named seed-NUMBER: is it a copy? "
+            "Restore its name, delete it, or move it out of the results folder"
         )
 
 

@@ -19,15 +19,12 @@ import csv
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
 
 from normtest_tf import errors
 from normtest_tf.analysis import results
 from normtest_tf.published import pytorch_folders
 from normtest_tf.published.tables import Condition, PublishedRun, PublishedTable
 from normtest_tf.runs.folder import LAYOUT
-from normtest_tf.system import files
-from normtest_tf.system.json_values import is_accuracy, not_an_accuracy
 
 DATA = pathlib.Path(__file__).parent
 # The setting that the study compares with `normalization.CONTROL`.
@@ -138,20 +135,14 @@ def load(name_or_path: str | pathlib.Path) -> PublishedTable:
 
 
 def _read_edition(edition: Edition) -> list[PublishedRun]:
-    path, advice = DATA / edition.file, "install the package again"
-    lines = files.read_text(path, advice).splitlines()
-    try:
-        return [_published_run(row) for row in csv.DictReader(lines, strict=True)]
-    except (ValueError, TypeError, LookupError, csv.Error) as error:
-        raise errors.unreadable(path, error, advice) from error
-
-
-def _published_run(row: Mapping[str, str]) -> PublishedRun:
-    accuracy = float(row["accuracy"])
-    if not is_accuracy(accuracy):
-        raise ValueError(f"it holds accuracy={not_an_accuracy(accuracy)}")
-    condition = Condition(row["dataset"], row["model"], row["normalization"])
-    return PublishedRun(condition, accuracy)
+    with open(DATA / edition.file, encoding="utf-8", newline="") as file:
+        return [
+            PublishedRun(
+                Condition(row["dataset"], row["model"], row["normalization"]),
+                float(row["accuracy"]),
+            )
+            for row in csv.DictReader(file, strict=True)
+        ]
 
 
 def _read_folder(folder: pathlib.Path) -> list[PublishedRun]:

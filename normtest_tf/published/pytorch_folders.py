@@ -49,9 +49,8 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _refuse(error: OSError) -> NoReturn:
-    raise errors.UsageError(
-        f"can't read {error.filename}: {errors.one_line(error)}; repair or remove it"
-    ) from error
+    path = pathlib.Path(error.filename)
+    raise errors.unreadable(path, error, "repair or remove it") from error
 
 
 def _is_small_file(path: pathlib.Path) -> bool:
@@ -139,6 +138,5 @@ def _accuracy(path: pathlib.Path) -> float:
     accuracy = values["best_acc"]
     if is_accuracy(accuracy):
         return float(accuracy)
-    is_number = isinstance(accuracy, int | float) and not isinstance(accuracy, bool)
-    what = not_an_accuracy(accuracy) if is_number else repr(accuracy)[:80]
+    what = not_an_accuracy(accuracy)
     raise errors.UsageError(f"{path}: 'best_acc' is {what}; {hint}")

@@ -21,12 +21,13 @@ import shutil
 from typing import NamedTuple
 
 from normtest_tf import errors
+from normtest_tf.system import files
 
 LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
 FORMAT = 1  # The version of the folder's layout and files.
 PLAN = "plan.json"  # In a results folder: the requested runs.
 CHECKPOINTS = "epoch-*.ckpt"  # In the folder of checkpoints.
-REPAIR = "restore the file from a copy, or run again with --overwrite"
+REPAIR = f"{files.RESTORE}, or run again with --overwrite"
 _SEED_PREFIX = "seed-"
 _SEED = re.compile(_SEED_PREFIX + "(0|[1-9][0-9]*)")  # Each seed has one name.
 
@@ -84,13 +85,12 @@ class RunName:
             UsageError: If the last folder is not named `seed-NUMBER`, as `str` writes
                 it: `seed-02` is refused.
         """
-        *_, seed = path.parts or ("",)
-        if len(path.parts) < 3 or _SEED.fullmatch(seed) is None:
+        seed = _SEED.fullmatch(path.name)
+        if len(path.parts) < 3 or seed is None:
             raise errors.UsageError(f"{path} is not named seed-NUMBER")
         dataset, setting, _ = path.parts[-3:]
         model, _, normalization = setting.rpartition("-")
-        number = int(seed.removeprefix(_SEED_PREFIX))
-        return cls(dataset, model, normalization, number)
+        return cls(dataset, model, normalization, int(seed[1]))
 
 
 @dataclasses.dataclass(frozen=True)

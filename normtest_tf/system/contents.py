@@ -7,23 +7,25 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 
 
-def unusable_kind(head: bytes) -> str | None:
+def unusable_kind(head: bytes, advice: str = "") -> str | None:
     """Says what a file is that some tool left in place of the real one.
 
     Args:
         head: The file's first `HEAD_BYTES` bytes, or all of them.
+        advice: What to do about an empty file, without a trailing full stop; about
+            the others, this function knows.
 
     Returns:
-        A phrase that completes "it is ...", with advice where there is some, or None
-        for anything else.
+        A phrase that completes "it is ...", and advice after a colon, or None for
+        anything else.
 
     Example:
     ```python
-    assert unusable_kind(b"") == "empty"
+    assert unusable_kind(b"", "write it again") == "empty: write it again"
     ```
     """
     if not head:
-        return "empty"
+        return "empty" + (advice and f": {advice}")
     if head.startswith(_LFS):
         return "a Git LFS pointer, not the file itself: run `git lfs pull`"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_HTML):

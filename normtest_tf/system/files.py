@@ -159,19 +159,11 @@ def read_text(path: pathlib.Path, advice: str = RESTORE) -> str:
     """
     try:
         data = _small_file(path)
-        _check_is_text(data)
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        reason = ValueError(f"it is not UTF-8 text (byte {error.start + 1})")
-        raise errors.unreadable(path, reason, advice) from error
     except (OSError, ValueError) as error:
-        # Some reasons say what to do.
-        own_advice = isinstance(error, _AdvisedError)
-        raise errors.unreadable(path, error, "" if own_advice else advice) from error
-
-
-class _AdvisedError(ValueError):
-    """A reason that ends in advice."""
+        raise errors.unreadable(path, error, advice) from error
+    if problem := _not_text(data, advice):
+        raise errors.UsageError(f"can't read {path}: {problem}")
+    return data.decode("utf-8-sig")
 
 
 def _small_file(path: pathlib.Path) -> bytes:
@@ -185,18 +177,21 @@ def _small_file(path: pathlib.Path) -> bytes:
     return path.read_bytes()
 
 
-def _check_is_text(data: bytes) -> None:
-    """Raises `ValueError`, with what some tool left in place of UTF-8 text."""
-    kind = contents.unusable_kind(data[: contents.HEAD_BYTES])
-    if kind is not None:
-        reason = _AdvisedError if ": " in kind else ValueError
-        raise reason(f"it is {kind}")
+def _not_text(data: bytes, advice: str) -> str | None:
+    """Says why data are not UTF-8 text, and what to do, or returns None if they are."""
+    if kind := contents.unusable_kind(data[: contents.HEAD_BYTES], advice):
+        return f"it is {kind}"
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:2]:
-        raise _AdvisedError("it is UTF-16 text, not UTF-8: save it as UTF-8")
+        return "it is UTF-16 text, not UTF-8: save it as UTF-8"
     if b"\0" in data:
-        raise ValueError("it holds zero bytes (was the copy cut off?)")
+        return f"it holds zero bytes (was the copy cut off?); {advice}"
     if re.search(rb"^<<<<<<< ", data, re.MULTILINE):
-        raise _AdvisedError("it holds the marks of a merge conflict in Git: resolve it")
+        return "it holds the marks of a merge conflict in Git: resolve it"
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8 text (byte {error.start + 1}); {advice}"
+    return None
 
 
 def sha256(path: pathlib.Path) -> str:

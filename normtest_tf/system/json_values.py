@@ -84,11 +84,11 @@ def is_accuracy(value: object) -> bool:
     return 0 <= value <= 1
 
 
-def not_an_accuracy(value: float) -> str:
-    """Says what is wrong with a number that `is_accuracy` refuses."""
-    if 1 < value <= 100:
+def not_an_accuracy(value: object) -> str:
+    """Says what is wrong with a value that `is_accuracy` refuses."""
+    if isinstance(value, int | float) and 1 < value <= 100:
         return f"{value}, which looks like a percentage, not a number from 0 to 1"
-    return f"{str(value)[:80]}, not a number from 0 to 1"
+    return f"{repr(value)[:80]}, not a number from 0 to 1"
 
 
 class JsonReader:

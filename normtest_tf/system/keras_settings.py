@@ -1,8 +1,8 @@
 """Keras's own settings, which must not change what a run computes.
 
 Keras reads defaults from keras.json and the environment: layout of images, float type
-and so on. Our own processes ignore them (`importing`, `pin`); functions that are called
-in somebody else's process set them for the call alone (`pinned`).
+and so on. Our own processes overrule them once (`import_keras`); functions that are
+called in somebody else's process, for the call alone (`pinned`).
 """
 
 from __future__ import annotations
@@ -16,113 +16,93 @@ from typing import Any
 
 from normtest_tf import errors
 
-BACKEND_VARIABLE = "KERAS_BACKEND"
-DEFAULT_BACKEND = "tensorflow"
-TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
+_TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
 # Named like the package that each of them needs.
-_BACKENDS = (*TRAINING_BACKENDS, "numpy", "openvino")
+_BACKENDS = (*_TRAINING_BACKENDS, "numpy", "openvino")
+_DEFAULT_BACKEND = "tensorflow"
+_PREFIX = "KERAS_"  # Of the variables that Keras reads.
+_BACKEND_VARIABLE = f"{_PREFIX}BACKEND"
+_UNSET = f"Unset {_BACKEND_VARIABLE} to use {_DEFAULT_BACKEND}"
 
 # Names of `keras.config`; there are newer ones, which older versions of Keras lack.
 _LAYOUT = {"image_data_format": "channels_last", "epsilon": 1e-7}
 _DTYPES = {"floatx": "float32", "dtype_policy": "float32"}
 _LIMITS = {"max_epochs": None, "max_steps_per_epoch": None}
 _PINNED = {**_LAYOUT, **_DTYPES, **_LIMITS}
-# What Keras reads when it is imported, apart from the backend.
-_VARIABLES = (
-    "KERAS_HOME",
-    "KERAS_MAX_EPOCHS",
-    "KERAS_MAX_STEPS_PER_EPOCH",
-    "KERAS_NNX_ENABLED",
-)
 
 
-def check_backend() -> None:
-    """Checks the backend that the environment asks for, without importing Keras.
+def backend() -> str:
+    """Returns the backend that the environment asks for, without importing Keras.
+
+    Returns:
+        The value of KERAS_BACKEND, or `tensorflow`; keras.json has no say in it.
 
     Raises:
         UsageError: If KERAS_BACKEND names none, or one that is not installed.
     """
-    backend = os.environ.get(BACKEND_VARIABLE) or DEFAULT_BACKEND
-    advice = f"Unset {BACKEND_VARIABLE} to use {DEFAULT_BACKEND}"
-    if backend not in _BACKENDS:
-        names = list(TRAINING_BACKENDS)
-        allowed = f"Allowed: {', '.join(names)}. {advice}"
-        raise errors.unknown_name(BACKEND_VARIABLE, backend, names, allowed)
-    if backend not in sys.modules and importlib.util.find_spec(backend) is None:
+    name = os.environ.get(_BACKEND_VARIABLE) or _DEFAULT_BACKEND
+    if name not in _BACKENDS:
+        names = list(_TRAINING_BACKENDS)
+        allowed = f"Allowed: {', '.join(names)}. {_UNSET}"
+        raise errors.unknown_name(_BACKEND_VARIABLE, name, names, allowed)
+    if name not in sys.modules and importlib.util.find_spec(name) is None:
         raise errors.UsageError(
-            f"{BACKEND_VARIABLE}={backend} asks for a backend of Keras that is not "
-            f"installed. {advice}, or install {backend}"
+            f"{_BACKEND_VARIABLE}={name} asks for a backend of Keras that is not "
+            f"installed. {_UNSET}, or install {name}"
+        )
+    return name
+
+
+def check_can_train(name: str | None = None) -> None:
+    """Checks that a backend can train, without importing Keras.
+
+    Args:
+        name: The backend. Default: the one that the environment asks for.
+
+    Raises:
+        UsageError: If it can't, or if `backend` refuses the environment's.
+    """
+    name = name or backend()
+    if name not in _TRAINING_BACKENDS:
+        raise errors.UsageError(
+            f"{_BACKEND_VARIABLE}={name} can't train a network. Allowed: "
+            f"{', '.join(_TRAINING_BACKENDS)}. {_UNSET}"
         )
 
 
-@contextlib.contextmanager
-def importing() -> Iterator[None]:
-    """Lets a block import Keras without keras.json, and pins its settings afterwards.
+def import_keras() -> None:
+    """Imports Keras, and sets what runs need for the rest of the process.
 
-    Downloads stay where Keras would put them, and keras.json is neither read nor
-    written, whatever it holds. If Keras has been imported before, it is only pinned.
+    Images have their channels last, numbers are float32, epsilon is 1e-7, and nothing
+    limits the number of epochs and steps, whatever keras.json and the environment say.
+    To be called before TensorFlow is imported, which reads keras.json, too, but does
+    not say what is wrong with it. If Keras has been imported before, only the settings
+    are made.
 
     Raises:
         UsageError: If Keras can't be imported with the backend that KERAS_BACKEND
-            names.
+            names, or refuses what keras.json or the environment says.
     """
-    check_backend()
-    if not os.environ.get(BACKEND_VARIABLE):  # Otherwise keras.json would decide.
-        os.environ[BACKEND_VARIABLE] = DEFAULT_BACKEND
-    home = _keras_home()
-    is_new = "keras" not in sys.modules
-    with _without_variables():
-        os.environ["KERAS_HOME"] = os.devnull  # It holds no keras.json, and can't.
-        yield
-        _import_keras()
-    if is_new:
-        from keras.src.backend import config
-
-        config._KERAS_DIR = home  # Where it looks for downloads.
-    pin()
-
-
-def _import_keras() -> None:
-    """Imports Keras; whatever goes wrong becomes a `UsageError`."""
+    name, variables = backend(), _variables()
+    os.environ[_BACKEND_VARIABLE] = name  # Otherwise keras.json would decide.
     try:
         import keras  # noqa: F401
     except Exception as error:  # Backends fail in their own ways.
-        backend = os.environ[BACKEND_VARIABLE]
         raise errors.UsageError(
-            f"can't import Keras with {BACKEND_VARIABLE}={backend}: "
-            f"{errors.first_cause(error)}. Unset {BACKEND_VARIABLE} to use "
-            f"{DEFAULT_BACKEND}, or repair the installation"
+            f"can't import Keras with the backend {name}: {errors.first_cause(error)}; "
+            f"check what it reads (keras.json in KERAS_HOME or ~/.keras{variables}), "
+            "or repair the installation"
         ) from error
-
-
-def _keras_home() -> str:
-    """Returns the folder of Keras's downloads, found as Keras finds it."""
-    if "KERAS_HOME" in os.environ:
-        return os.environ["KERAS_HOME"]
-    base = os.path.expanduser("~")
-    return os.path.join(base if os.access(base, os.W_OK) else "/tmp", ".keras")
-
-
-@contextlib.contextmanager
-def _without_variables() -> Iterator[None]:
-    """Hides Keras's variables while the block runs."""
-    hidden = {name: os.environ.pop(name, None) for name in _VARIABLES}
-    try:
-        yield
-    finally:
-        for name, value in hidden.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def pin() -> None:
-    """Sets what runs need, for the rest of the process.
-
-    Images have their channels last, numbers are float32, epsilon is 1e-7, and nothing
-    limits the number of epochs and steps.
-    """
     _apply(_PINNED)
+
+
+def _variables() -> str:
+    """Returns the variables for Keras that are set, each after a comma."""
+    return "".join(
+        f", {name}={value}"
+        for name, value in sorted(os.environ.items())
+        if name.startswith(_PREFIX) and value
+    )
 
 
 @contextlib.contextmanager

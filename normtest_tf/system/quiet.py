@@ -18,9 +18,11 @@ def import_tensorflow() -> None:
     regardless of TF_CPP_MIN_LOG_LEVEL, and would bury an error message.
 
     Raises:
-        UsageError: If KERAS_BACKEND names a backend that can't be used.
+        UsageError: If KERAS_BACKEND names a backend that can't be used, or Keras
+            refuses its settings.
     """
-    with silent_stderr(), keras_settings.importing():
+    with silent_stderr():
+        keras_settings.import_keras()
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # Logs while looking for a GPU.

@@ -16,7 +16,30 @@ _PIPE_CLOSED = getattr(signal, "SIGPIPE", signal.SIGTERM)
 _ESCAPED = "backslashreplace"  # What a terminal's encoding lacks, as \xe4 or \u2502.
 
 
-class Output(io.TextIOWrapper):
+class Messages(io.TextIOWrapper):
+    """Text output that is dropped where it can't be written."""
+
+    def write(self, text: str) -> int:
+        """Writes text, some of which may be kept back until `flush`."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        """Writes what was kept back."""
+        try:
+            super().flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        """Drops what can't be written."""
+        _discard(self)
+
+
+class Output(Messages):
     """Text output; where it can't be written, the program ends in an orderly way.
 
     Raises:
@@ -25,47 +48,14 @@ class Output(io.TextIOWrapper):
         UsageError: If it can't be written for another reason, such as a full disk.
     """
 
-    def write(self, text: str) -> int:
-        """Writes text, some of which may be kept back until `flush`."""
-        try:
-            return super().write(text)
-        except OSError as error:
-            raise self._lost(error) from error
-
-    def flush(self) -> None:
-        """Writes what was kept back."""
-        try:
-            super().flush()
-        except OSError as error:
-            raise self._lost(error) from error
-
-    def _lost(self, error: OSError) -> BaseException:
-        _discard(self)
+    def _lose(self, error: OSError) -> None:
+        super()._lose(error)
         if isinstance(error, BrokenPipeError):
-            return errors.Interrupted("nothing reads the output", _PIPE_CLOSED)
-        return errors.UsageError(
-            f"can't write to stdout: {error.strerror or errors.one_line(error)}; make "
-            "room, or send the output elsewhere"
+            raise errors.Interrupted("nothing reads the output", _PIPE_CLOSED)
+        raise errors.UsageError(
+            f"can't write to stdout: {errors.reason(error)}; make room, or send the "
+            "output elsewhere"
         )
-
-
-class Messages(io.TextIOWrapper):
-    """Text output that is dropped where it can't be written."""
-
-    def write(self, text: str) -> int:
-        """Writes text if it can be written."""
-        try:
-            return super().write(text)
-        except OSError:
-            _discard(self)
-            return len(text)
-
-    def flush(self) -> None:
-        """Writes what was kept back, if it can be written."""
-        try:
-            super().flush()
-        except OSError:
-            _discard(self)
 
 
 def prepare() -> None:
@@ -84,11 +74,11 @@ def pipe_was_closed(interruption: errors.Interrupted) -> bool:
     return interruption.number == getattr(signal, "SIGPIPE", None)
 
 
-def _wrapped(stream: TextIO | None, kind: type[Output] | type[Messages]) -> TextIO:
+def _wrapped(stream: TextIO | None, kind: type[Messages]) -> TextIO:
     """Returns a safe stream that writes to where `stream` does."""
     if stream is None:  # It was closed before the program started.
         return open(os.devnull, "w", encoding="utf-8")
-    if not isinstance(stream, io.TextIOWrapper) or isinstance(stream, kind):
+    if not isinstance(stream, io.TextIOWrapper) or type(stream) is kind:
         return stream
     try:
         stream.flush()

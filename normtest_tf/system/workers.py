@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
 from normtest_tf import errors
-from normtest_tf.system import keras_settings, quiet, signals, streams
+from normtest_tf.system import quiet, signals, streams
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -71,6 +71,7 @@ class Worker:
 
         Raises:
             WorkerDied: If the process exits before it returns a result.
+            UsageError: If Keras can't be imported there.
             Interrupted: If SIGTERM or Ctrl-C arrives during the call.
             Exception: Whatever the function raises.
         """
@@ -95,7 +96,6 @@ class Worker:
         return result
 
     def _start(self) -> concurrent.futures.ProcessPoolExecutor:
-        keras_settings.check_backend()  # An error in `_initialise` would be lost.
         self._executor = concurrent.futures.ProcessPoolExecutor(
             max_workers=1,
             # Forking a process that runs TensorFlow's threads can deadlock.
@@ -106,6 +106,12 @@ class Worker:
         with _ctrl_c_ignored():  # Inherited by the new process from the start.
             self._executor.submit(os.getpid)
         (self._process,) = set(multiprocessing.active_children()) - others
+        try:
+            # An error in `_initialise` would be lost.
+            self._executor.submit(_import_tensorflow).result()
+        except Exception:
+            self.renew()
+            raise
         return self._executor
 
     def _terminate(self) -> None:
@@ -121,6 +127,10 @@ def _initialise() -> None:
     """Prepares the new process."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     streams.prepare()
+
+
+def _import_tensorflow() -> None:
+    """Imports TensorFlow in the new process."""
     quiet.import_tensorflow()
     import tensorflow as tf
 

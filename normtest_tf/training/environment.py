@@ -52,11 +52,7 @@ def check_backend(notify: Notify) -> None:
         UsageError: If the backend can't train.
     """
     backend = keras.backend.backend()
-    if backend not in keras_settings.TRAINING_BACKENDS:
-        raise errors.UsageError(
-            f"KERAS_BACKEND={backend} can't train a network. Allowed: "
-            f"{', '.join(keras_settings.TRAINING_BACKENDS)}; unset it to use TensorFlow"
-        )
+    keras_settings.check_can_train(backend)
     if backend != "tensorflow":
         notify(
             f"training on KERAS_BACKEND={backend} is not tested; results, speed and "

@@ -87,9 +87,9 @@ def test_swapped_settings_are_refused(tmp_path, folders):
         ),
     ],
 )
-def test_folders_renamed_above_a_run_are_refused(tmp_path, folders, old, new, words):
+@pytest.mark.usefixtures("folders")
+def test_folders_renamed_above_a_run_are_refused(tmp_path, old, new, words):
     (tmp_path / old).rename(tmp_path / new)
-    assert folders
     refused(tmp_path, tmp_path / new, *words, "renamed or copied")
 
 
@@ -123,10 +123,10 @@ def test_a_copy_whose_configuration_was_edited_is_refused(tmp_path, folders, set
     )
 
 
-def test_equal_accuracies_alone_are_no_copy(tmp_path, folders):
+@pytest.mark.usefixtures("folders")
+def test_equal_accuracies_alone_are_no_copy(tmp_path):
     accuracies = {run.result.final_test_accuracy for run in results.read(tmp_path).runs}
     assert len(accuracies) == 1
-    assert folders
 
 
 RESULT_EDITS = [
@@ -226,7 +226,7 @@ def test_a_rule_to_keep_that_needs_validation_images_is_refused(tmp_path):
 
 
 NOT_JSON = {
-    "empty": (b"", "it is empty; restore the file from a copy"),
+    "empty": (b"", "it is empty: restore the file from a copy"),
     "cut off": (b'{\n"format": 1,\n"a', "not complete JSON, it ends in line 3"),
     "web page": (b"<!DOCTYPE html>", "a web page, not the file itself"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1", "run `git lfs pull`"),

@@ -86,6 +86,10 @@ def test_a_value_outside_its_options_limits_is_refused(argument, values):
             "--epochs=a: b",
             "--epochs takes a whole number, at least 1. Received: 'a: b'",
         ),
+        (
+            "--epochs=a\n b",
+            "--epochs takes a whole number, at least 1. Received: 'a\\n b'",
+        ),
         ("--epochs", "--epochs needs a value: --epochs=..."),
         (
             "--seed=4294967296",
@@ -102,6 +106,11 @@ def test_a_value_outside_its_options_limits_is_refused(argument, values):
             "--keep=best_tests",
             "unknown value of --keep 'best_tests'. Did you mean 'best_test'? Allowed: "
             "final, best_test, best_validation",
+        ),
+        (
+            "--keep=a: b\nc",
+            "unknown value of --keep 'a: b\\nc'. Allowed: final, best_test, "
+            "best_validation",
         ),
         (
             "--epoch=3",
@@ -140,3 +149,38 @@ def test_a_required_flag_is_explained_by_its_help(values):
         values(["program"])
     explained = shared.explain(caught.value, ["program"])
     assert explained == "--image is required. It takes: An image file."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--learning_rate=0"],
+            "--learning_rate must be positive, and at most 1000. Received: 0.0",
+        ),
+        (["--learning_rate=0.5"], "--image is required. It takes: An image file."),
+        (
+            ["--learning_rate=0", "--epochs=none"],
+            "--epochs takes a whole number, at least 1. Received: 'none'",
+        ),
+        (
+            ["--image=a", "--learning_rate=0", "--overwrite", "--dry_run"],
+            "--learning_rate must be positive, and at most 1000. Received: 0.0",
+        ),
+        (
+            ["--image=a", "--overwrite", "--dry_run"],
+            "give at most one of --overwrite, --dry_run",
+        ),
+    ],
+)
+def test_of_several_unusable_flags_one_is_explained(arguments, message, values):
+    shared.define("learning_rate", "epochs", "overwrite")
+    flags.DEFINE_string("image", None, "An image file.")
+    flags.mark_flag_as_required("image", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "Print only.")
+    both = ["overwrite", "dry_run"]
+    flags.mark_bool_flags_as_mutual_exclusive(both, flag_values=values)
+    argv = ["program", *arguments]
+    with pytest.raises(flags.Error) as caught:
+        values(argv)
+    assert shared.explain(caught.value, argv) == message

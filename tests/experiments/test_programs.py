@@ -1,6 +1,5 @@
 """What all programs have in common: --help, pipes, terminals, backends."""
 
-import pathlib
 import re
 import time
 
@@ -60,11 +59,43 @@ def test_help_succeeds_on_a_terminal_without_unicode_and_without_stdout(flag):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no /dev/full")
+@programs.needs_dev_full
 @pytest.mark.parametrize("flag", ["--help", "--list_models"])
 def test_a_full_disk_below_stdout_is_told_in_one_line(flag):
     done = programs.run_shell(f'"$0" -m experiments.train {flag} >/dev/full')
     programs.assert_refused(done, "can't write to stdout: No space left on device")
+
+
+FAILING = """
+import sys
+from experiments.support import program
+from normtest_tf import errors
+
+def main(argv):
+    print("kept back")
+    if argv[1] == "usage":
+        raise errors.UsageError("its own error")
+    sys.exit(f"error: {argv[1]}" if argv[1] != "0" else 0)
+
+program.run(main, arguments=True)
+"""
+
+
+@programs.needs_dev_full
+@pytest.mark.parametrize(
+    ("end", "status", "words"),
+    [
+        ("usage", 2, "its own error"),
+        ("mismatch", 1, "mismatch"),
+        ("0", 2, "can't write to stdout"),
+    ],
+)
+def test_a_full_disk_below_stdout_does_not_hide_another_error(end, status, words):
+    shell = '"$0" -c "$1" "$2" >/dev/full'
+    done = programs.run_shell(shell, FAILING, end, env={"PYTHONUNBUFFERED": ""})
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {words}")
+    assert done.returncode == status
 
 
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", "2>&1 >/dev/null | true"])
@@ -89,6 +120,37 @@ def test_a_backend_that_is_not_there_is_told_by_train_and_sweep(tmp_path):
     flags = ["--datasets=digits", "--models=cifar_resnet8", "--seeds=1"]
     done = programs.run("sweep", *flags, f"--results_dir={tmp_path}", env=env)
     programs.assert_refused(done, "unknown KERAS_BACKEND 'theano'")
+
+
+@pytest.mark.parametrize(
+    ("program", "flags"),
+    [
+        ("train", [*RUN, "--results_dir=r"]),
+        ("sweep", ["--datasets=digits", "--results_dir=r"]),
+        ("quickstart", ["--results_dir=r"]),
+        ("pretrain", ["--output=r.safetensors"]),
+    ],
+)
+def test_a_backend_that_cannot_train_is_refused_at_once(program, flags, tmp_path):
+    env = {"KERAS_BACKEND": "numpy", "PYTHONPROFILEIMPORTTIME": "1"}
+    done = programs.run(program, *flags, env=env, cwd=tmp_path)
+    assert done.returncode == 2
+    *imported, line = done.stderr.splitlines()
+    assert line.startswith("error: KERAS_BACKEND=numpy can't train a network")
+    assert not [name for name in imported if name.endswith((" keras", " tensorflow"))]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("program", ["train", "sweep"])
+def test_an_unusable_keras_json_is_told_by_train_and_sweep(program, tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "bfloat16"}')
+    names = ("datasets", "models") if program == "sweep" else ("dataset", "model")
+    flags = [f"--{names[0]}=digits", f"--{names[1]}=cifar_resnet8", "--epochs=1"]
+    env = {"KERAS_HOME": str(tmp_path)}
+    done = programs.run(program, *flags, "--results_dir=r", env=env, cwd=tmp_path)
+    programs.assert_refused(done, "check what it reads (keras.json in KERAS_HOME")
+    assert "Received: floatx=bfloat16" in done.stderr
+    assert not list(tmp_path.glob("r/*"))
 
 
 def test_a_dry_run_shows_the_model_on_a_terminal_without_unicode(tmp_path):

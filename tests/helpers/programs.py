@@ -1,12 +1,18 @@
 """Runs programs as a user does: each in its own process, from any folder."""
 
 import os
+import pathlib
 import subprocess
 import sys
+
+import pytest
 
 from tests.helpers import ROOT
 
 TIMEOUT = 600  # Seconds; the slowest program takes a tenth of that.
+needs_dev_full = pytest.mark.skipif(
+    not pathlib.Path("/dev/full").exists(), reason="this system has no /dev/full"
+)
 
 
 def run(program, *flags, **options):
@@ -44,9 +50,9 @@ def _run(command, cwd=ROOT, env=None, timeout=TIMEOUT):
     )
 
 
-def start(program, *flags, cwd=ROOT, env=None):
+def start(program, *flags, **options):
     """Starts a program in the background; leaving its `with` block waits for it."""
-    return start_python("-m", f"experiments.{program}", *flags, cwd=cwd, env=env)
+    return start_python("-m", f"experiments.{program}", *flags, **options)
 
 
 def start_python(*arguments, cwd=ROOT, env=None):

@@ -7,7 +7,6 @@ import pytest
 
 from normtest_tf import backbones, datasets, errors, normalization, published
 from normtest_tf.analysis import Results
-from normtest_tf.published import editions
 from normtest_tf.report import rows
 from tests.helpers import programs
 from tests.helpers.fake_results import write_run
@@ -128,40 +127,6 @@ def test_a_folder_with_both_kinds_of_results_is_refused(tmp_path):
     write_run(tmp_path)
     with pytest.raises(errors.UsageError, match="two kinds"):
         published.load(tmp_path)
-
-
-EDITED = {
-    "percentages": (
-        lambda text: text.replace("0.8847", "88.47"),
-        "looks like a percentage",
-    ),
-    "nan": (lambda text: text.replace("0.8847", "nan"), "nan"),
-    "semicolons": (lambda text: text.replace(",", ";"), "accuracy"),
-    "words": (lambda text: text.replace("0.8847", "high"), "high"),
-    "cut off": (lambda text: text[:80], "float"),
-}
-
-
-@pytest.mark.parametrize("how", EDITED)
-def test_an_edited_table_is_refused_in_one_line(tmp_path, monkeypatch, how):
-    edit, word = EDITED[how]
-    text = (editions.DATA / "seed_table1.csv").read_text(encoding="utf-8")
-    (tmp_path / "seed_table1.csv").write_text(edit(text), encoding="utf-8")
-    monkeypatch.setattr(editions, "DATA", tmp_path)
-    with pytest.raises(errors.UsageError, match=word) as caught:
-        published.load("seed_table1")
-    assert str(tmp_path / "seed_table1.csv") in str(caught.value)
-    assert str(caught.value).endswith("install the package again")
-
-
-def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path, monkeypatch):
-    expected = published.load("seed_table1")
-    data = (editions.DATA / "seed_table1.csv").read_bytes()
-    (tmp_path / "seed_table1.csv").write_bytes(
-        b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n")
-    )
-    monkeypatch.setattr(editions, "DATA", tmp_path)
-    assert published.load("seed_table1") == expected
 
 
 def test_results_that_contradict_themselves_are_refused(tmp_path):

@@ -134,7 +134,7 @@ REFUSED = {
         f"semicolons.*{SPREADSHEET}",
     ),
     "tabs": (lambda text: text.replace(",", "\t"), f"tabs.*{SPREADSHEET}"),
-    "open quote": (lambda text: text.replace("1,", '"1,', 1), "history.csv"),
+    "open quote": (lambda text: text.replace("1,", '"1,', 1), "unexpected end"),
     "empty": (lambda text: "", "it is empty"),
     "web page": (lambda text: "<html></html>", "a web page"),
     "blank": (lambda text: "\n\n", "lacks 'epoch'"),

@@ -16,7 +16,14 @@ from normtest_tf.system import contents
     ],
 )
 def test_what_replaced_a_file_is_named(head, words):
-    assert words in contents.unusable_kind(head)
+    kind = contents.unusable_kind(head, "write it again")
+    assert words in kind
+    assert ": " in kind  # What follows is advice.
+
+
+def test_an_empty_file_has_the_callers_advice():
+    assert contents.unusable_kind(b"", "write it again") == "empty: write it again"
+    assert contents.unusable_kind(b"") == "empty"
 
 
 @pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0\1"])

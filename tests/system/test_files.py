@@ -88,7 +88,7 @@ def test_json_that_is_not_an_object_is_refused(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "it is empty; buy another"),
+        (b"", "it is empty: buy another"),
         (b"version https://git-lfs.github.com/spec/v1\n", "run `git lfs pull`"),
         (b"\n<!DOCTYPE html><html>", "a web page, .* download it again"),
         (b"\0" * 600, "zero bytes: copy or download it again"),

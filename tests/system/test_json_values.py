@@ -69,8 +69,9 @@ def test_an_accuracy_is_a_number_from_0_to_1(value, expected):
 
 def test_a_percentage_is_named_as_one():
     assert "81.3, which looks like a percentage" in not_an_accuracy(81.3)
-    for value in (-0.1, 100.1, 10**400):
+    for value in (-0.1, 100.1, 10**400, True, None, "81.3", [50]):
         assert "percentage" not in not_an_accuracy(value)
+    assert not_an_accuracy("0.5") == "'0.5', not a number from 0 to 1"
 
 
 def test_json_is_parsed():

@@ -150,15 +150,31 @@ print(json.dumps([
 """
 
 
-def test_keras_json_and_the_environment_are_ignored(tmp_path):
+HARMLESS = {
+    "no file": (None, {}),
+    "other settings": (
+        '{"floatx": "float16", "epsilon": 0.5, "backend": "theano",'
+        ' "image_data_format": "channels_first"}',
+        {
+            "KERAS_BACKEND": "",
+            "KERAS_MAX_EPOCHS": "1",
+            "KERAS_MAX_STEPS_PER_EPOCH": "1",
+            "KERAS_NNX_ENABLED": "false",
+        },
+    ),
+    "float64": ('{"floatx": "float64", "backend": "torch"}', {}),
+    "not JSON": ('{"floatx": "float16", ', {}),
+}
+
+
+@pytest.mark.parametrize("how", HARMLESS)
+def test_keras_json_and_the_environment_are_overruled(how, tmp_path):
+    content, variables = HARMLESS[how]
     path = tmp_path / "keras.json"
-    path.write_text('{"floatx": "bfloat16", "epsilon": 1, "backend": "theano"}')
-    variables = {
-        "KERAS_HOME": str(tmp_path),
-        "KERAS_BACKEND": "",
-        "KERAS_MAX_EPOCHS": "many",
-    }
-    done = programs.run_code(IMPORT, env=variables)
+    if content is not None:
+        path.write_text(content)
+    env = {"KERAS_HOME": str(tmp_path), **variables}
+    done = programs.run_code(IMPORT, env=env)
     described, backend, max_epochs, home = json.loads(done.stdout)
     assert described == {
         "floatx": "float32",
@@ -167,24 +183,76 @@ def test_keras_json_and_the_environment_are_ignored(tmp_path):
     }
     assert (backend, max_epochs) == ("tensorflow", None)
     assert home == str(tmp_path)  # Where downloads are cached.
-    assert "theano" in path.read_text()
-    assert list(tmp_path.iterdir()) == [path]
+    if content is not None:
+        assert path.read_text() == content
+    assert list(tmp_path.iterdir()) == [path]  # Keras itself writes a missing file.
     assert not done.stderr
 
 
+FILE = "check what it reads (keras.json in KERAS_HOME or ~/.keras"
+UNUSABLE = {
+    "floatx": ('{"floatx": "bfloat16"}', {}, ["floatx=bfloat16", FILE]),
+    "epsilon": ('{"epsilon": 1}', {}, ["epsilon=1", FILE]),
+    "layout": ('{"image_data_format": "hwc"}', {}, ["image_data_format=hwc", FILE]),
+    "list": ("[]", {}, [FILE]),
+    "folder": (None, {}, ["Is a directory", FILE]),
+    "epochs": ("{}", {"KERAS_MAX_EPOCHS": "many"}, [", KERAS_MAX_EPOCHS=many), or"]),
+    "steps": (
+        "{}",
+        {"KERAS_MAX_STEPS_PER_EPOCH": "1.5"},
+        [", KERAS_MAX_STEPS_PER_EPOCH=1.5), or"],
+    ),
+}
+
+
+@pytest.mark.parametrize("how", UNUSABLE)
+def test_what_keras_refuses_to_read_is_named(how, tmp_path):
+    content, variables, words = UNUSABLE[how]
+    path = tmp_path / "keras.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_text(content)
+    env = {"KERAS_HOME": str(tmp_path), **variables}
+    flags = ["--dataset=digits", "--model=cifar_resnet8", "--results_dir=r"]
+    done = programs.run("train", *flags, env=env, cwd=tmp_path)
+    for word in ["can't import Keras with the backend tensorflow: ", *words]:
+        programs.assert_refused(done, word)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
-    ("backend", "words"),
+    ("name", "words"),
     [
         ("theano", "unknown KERAS_BACKEND 'theano'. Allowed: tensorflow, jax, torch"),
         ("TensorFlow", "Did you mean 'tensorflow'"),
         ("torch", "KERAS_BACKEND=torch asks for a backend of Keras that is not inst"),
     ],
 )
-def test_a_backend_that_is_not_there_is_refused(backend, words, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-    monkeypatch.setitem(keras_settings.sys.modules, "torch", None)
-    monkeypatch.delitem(keras_settings.sys.modules, "torch")
+def test_a_backend_that_is_not_there_is_refused(name, words, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", name)
+    monkeypatch.delitem(keras_settings.sys.modules, "torch", raising=False)
     monkeypatch.setattr(keras_settings.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(errors.UsageError, match="Unset KERAS_BACKEND") as caught:
-        keras_settings.check_backend()
-    assert words in str(caught.value)
+    for check in (keras_settings.backend, keras_settings.check_can_train):
+        with pytest.raises(errors.UsageError, match="Unset KERAS_BACKEND") as caught:
+            check()
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("", "tensorflow"), ("jax", "jax"), ("numpy", "numpy")]
+)
+def test_the_environment_names_the_backend(value, expected, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", value)
+    monkeypatch.setattr(keras_settings.importlib.util, "find_spec", lambda name: name)
+    assert keras_settings.backend() == expected
+    monkeypatch.delenv("KERAS_BACKEND")
+    assert keras_settings.backend() == "tensorflow"
+
+
+def test_a_backend_that_cannot_train_is_refused(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
+    for names in ([], ["numpy"], ["openvino"]):
+        with pytest.raises(errors.UsageError, match="can't train a network"):
+            keras_settings.check_can_train(*names)
+    keras_settings.check_can_train("jax")

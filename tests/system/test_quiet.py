@@ -24,9 +24,8 @@ def test_an_exception_restores_stderr(capfd):
 
 
 CLOSED = """
-import os, sys
+import sys
 from normtest_tf.system import quiet
-from tests.helpers import programs
 assert sys.stderr is None
 with quiet.silent_stderr():
     print("inside")

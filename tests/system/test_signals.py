@@ -1,5 +1,6 @@
 """Signals that are recorded rather than obeyed at once."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -11,30 +12,22 @@ from normtest_tf.system import signals
 from tests.helpers import programs
 
 
-def test_a_signal_is_recorded_and_the_next_one_obeyed():
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize(
+    ("number", "times"),
+    [(signal.SIGINT, 1), (signal.SIGTERM, 3)],  # SIGTERMs come in pairs.
+)
+def test_a_signal_is_recorded_and_the_next_ctrl_c_obeyed(number, times):
+    before = signal.getsignal(number)
     called = []
     with signals.StopRequest(then=lambda: called.append("then")) as stop:
         assert stop.received is None
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.received is signal.SIGINT
+        for _ in range(times):
+            os.kill(os.getpid(), number)
+        assert stop.received is number
         assert called == ["then"]
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_sigterms_that_come_in_pairs_are_one():
-    before = signal.getsignal(signal.SIGTERM)
-    called = []
-    with signals.StopRequest(then=lambda: called.append("then")) as stop:
-        for _ in range(3):
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.received is signal.SIGTERM
-        assert called == ["then"]
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 SWALLOWING = """
@@ -66,23 +59,26 @@ def test_sigterm_ends_a_program_with_one_line_whatever_it_is_doing(tmp_path):
     )
 
 
-def test_an_ignored_sigterm_stays_ignored():
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+@contextlib.contextmanager
+def ignoring(number):
+    before = signal.signal(number, signal.SIG_IGN)
     try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def test_an_ignored_sigterm_is_not_reported():
+    with ignoring(signal.SIGTERM):
         signals.report_sigterm()
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
-def test_an_ignored_signal_stays_ignored():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with signals.StopRequest() as stop:
-            os.kill(os.getpid(), signal.SIGINT)
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_an_ignored_signal_stays_ignored(number):
+    with ignoring(number), signals.StopRequest() as stop:
+        os.kill(os.getpid(), number)
         assert stop.received is None
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_other_threads_install_no_handler():

@@ -2,8 +2,8 @@
 
 import io
 import os
-import pathlib
 import signal
+import sys
 
 import pytest
 
@@ -41,12 +41,7 @@ def test_messages_that_nobody_reads_are_dropped(closed_pipe):
         messages.flush()
 
 
-needs_dev_full = pytest.mark.skipif(
-    not pathlib.Path("/dev/full").exists(), reason="this system has no /dev/full"
-)
-
-
-@needs_dev_full
+@programs.needs_dev_full
 def test_a_full_disk_below_stdout_is_a_usage_error():
     file = open("/dev/full", "wb")  # noqa: SIM115  (the stream closes it)
     with streams.Output(file, encoding="utf-8") as output:
@@ -61,7 +56,7 @@ from normtest_tf.system import streams
 streams.prepare()
 streams.prepare()
 print("\xc4pfel \u2502 \udcff", flush=True)
-print("\xc4pfel", file=sys.stderr)
+print("\xc4pfel \u2502 \udcff", file=sys.stderr)
 """
 
 
@@ -75,13 +70,11 @@ print("\xc4pfel", file=sys.stderr)
     ],
 )
 def test_what_an_encoding_lacks_is_escaped(encoding, expected, tmp_path):
-    path = tmp_path / "printed"
-    shell = f'"$0" -c "$1" > {path} 2> {path}.errors'
-    programs.run_shell(shell, PRINT, env={"PYTHONIOENCODING": encoding})
-    name = encoding.partition(":")[0]
-    assert path.read_bytes().decode(name).strip() == expected
-    errors_path = path.with_name("printed.errors")
-    assert "pfel" in errors_path.read_bytes().decode(name)
+    paths = [tmp_path / "printed", tmp_path / "complaints"]
+    shell = '"$0" -c "$1" > "$2" 2> "$3"'
+    programs.run_shell(shell, PRINT, *paths, env={"PYTHONIOENCODING": encoding})
+    for path in paths:
+        assert path.read_bytes().decode(encoding.partition(":")[0]).strip() == expected
 
 
 OPEN = """
@@ -99,7 +92,7 @@ with open(sys.argv[1], "w") as file:
 
 def test_a_closed_stream_does_not_become_the_next_file(tmp_path):
     path = tmp_path / "file"
-    done = programs.run_shell(f'"$0" -c "$1" {path} <&- >&- 2>&-', OPEN)
+    done = programs.run_shell('"$0" -c "$1" "$2" <&- >&- 2>&-', OPEN, path)
     assert done.returncode == 0
     assert path.read_text() == ""
 
@@ -111,3 +104,14 @@ def test_streams_that_are_no_files_are_left_alone(monkeypatch):
     streams.prepare()
     print("kept")
     assert text.getvalue() == "kept\n"
+
+
+def test_safe_streams_are_wrapped_once(monkeypatch, tmp_path):
+    with open(tmp_path / "file", "w", encoding="utf-8") as file:
+        monkeypatch.setattr("sys.stdout", file)
+        monkeypatch.setattr("sys.stderr", io.StringIO())
+        streams.prepare()
+        once = sys.stdout
+        streams.prepare()
+        assert sys.stdout is once
+        assert type(once) is streams.Output

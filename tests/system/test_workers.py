@@ -59,6 +59,18 @@ def test_sigterm_ends_a_function_that_ignores_it():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_keras_json_that_keras_refuses_is_told_each_time(monkeypatch, tmp_path):
+    path = tmp_path / "keras.json"
+    path.write_text('{"floatx": "bfloat16"}')
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with workers.Worker() as worker:
+        for _ in range(2):
+            with pytest.raises(errors.UsageError, match="floatx=bfloat16; check"):
+                worker.call(os.getpid)
+        path.unlink()
+        assert worker.call(os.getpid) != os.getpid()
+
+
 PARENT = """
 import os, time
 from normtest_tf.system import workers
