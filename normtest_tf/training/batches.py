@@ -38,9 +38,8 @@ def check(
             f"{which} training batch of an epoch would be a single image "
             f"({text.counted(examples, 'image')}, --batch_size={batch_size}), where "
             f"the batch normalization {names[0]}{others if names[1:] else ''} gets one "
-            "value per channel, which becomes 0 whatever the image is; PyTorch refuses to "
-            "train on that. "
-            + _advice(examples, batch_size, held_out)
+            "value per channel, which becomes 0 whatever the image is; PyTorch refuses "
+            "to train on that. " + _advice(examples, batch_size, held_out)
         )
 
 
