@@ -10,7 +10,6 @@
     resnet, densenet     our own networks, built from layers; network adds the
                          classifier
     pretrained           a network and the weights it starts from
-    former_run           what a run's folder says about its model's inputs
     weights              weights files: finding, reading and writing them
 
 Importing this package does not import Keras: names and tags can be checked and listed

@@ -12,9 +12,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from normtest_tf import errors
-from normtest_tf.backbones import former_run, registry, weights
+from normtest_tf.backbones import registry, weights
 from normtest_tf.backbones.architecture import Architecture, Pretraining
-from normtest_tf.system import files, keras_settings
+from normtest_tf.system import files
 from normtest_tf.text import Notify, ignore
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ class PretrainedNetwork:
         """How results name the weights: a tag, a file's name, or `none`."""
         return self.tag or (self.path.name if self.path else "none")
 
-    @keras_settings.pinned(dtypes=False)
     def build(
         self, input_shape: tuple[int, int, int], notify: Notify = warnings.warn
     ) -> keras.Model:
@@ -91,21 +90,14 @@ class PretrainedNetwork:
             model: With or without a classifier; its variables are overwritten, but
                 not if the weights are random.
             notify: Called with a message if the file's classifier was skipped or a
-                prefix was taken off its names, and if it is a run's model that was
-                trained on other channel statistics than assumed.
+                prefix was taken off its names.
 
         Raises:
             UsageError: If the weights can't be downloaded, or the file does not hold
                 this network's weights.
         """
-        path = self.fetch()
-        if path is None:
-            return
-        weights.load_file(model, path, notify)
-        if self.path is not None:
-            assumed = self.pretraining.statistics
-            if note := former_run.statistics_note(self.path, assumed):
-                notify(note)
+        if (path := self.fetch()) is not None:
+            weights.load_file(model, path, notify)
 
     def fetch(self) -> pathlib.Path | None:
         """Finds the local file of the weights, and downloads it if necessary.
@@ -197,10 +189,10 @@ def _weights_file(architecture: Architecture, value: str) -> pathlib.Path:
             f"tag. Allowed: a tag ({tags}), none, the path of a file "
             f"({', '.join(weights.SUFFIXES)}), or the folder of a finished run"
         )
-    kind = weights.identify(path)
-    if kind not in (weights.HDF5, weights.KERAS) and not architecture.is_own:
+    is_kerass = weights.named(path) in (weights.HDF5, weights.KERAS)
+    if not is_kerass and not architecture.is_own:
         raise errors.UsageError(
             f"{path} can't hold weights of {architecture.name}: .safetensors files are "
-            "for networks in timm's layout. Allowed: .weights.h5, .h5, .keras"
+            "for networks in timm's layout. Allowed: .weights.h5, .h5, .hdf5, .keras"
         )
     return path

@@ -246,6 +246,8 @@ def _prepare(
         precision=precision,
         notify=notify,
     )
+    if note := identity.statistics_note(resolved.network, statistics):
+        notify(note)
     batches.check(
         model,
         len(dataset.train_images),

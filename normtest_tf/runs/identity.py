@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normtest_tf import errors
+from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs.folder import RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
 
 if TYPE_CHECKING:
     import keras
 
+    from normtest_tf.backbones import PretrainedNetwork
     from normtest_tf.datasets import ImageDataset
     from normtest_tf.runs.config import RunConfig
 
@@ -180,6 +182,44 @@ def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)
     if not isinstance(value, dict):
         return value
     return {k: _computed(v) for k, v in value.items() if k not in _DESCRIPTIONS}
+
+
+def statistics_note(
+    network: PretrainedNetwork, statistics: ChannelStatistics | None
+) -> str | None:
+    """Says how the run that the weights come from normalised its inputs, if otherwise.
+
+    Args:
+        network: Its weights may be the model in a finished run's folder.
+        statistics: What inputs are normalised with now, None for no constants.
+
+    Returns:
+        A message with the flags to pass. None if inputs are not normalised with what
+        the weights are assumed to be pre-trained with, if the weights are not a run's,
+        or if that run had no constants or the same.
+    """
+    if network.path is None or statistics != network.pretraining.statistics:
+        return None
+    folder = RunFolder(network.path.parent)
+    if statistics is None or network.path != folder.model:
+        return None
+    try:
+        there = ConfigRecord.read(folder).resolved.statistics
+    except errors.UsageError:
+        return None
+    if there is None or _are_close(there, statistics):
+        return None
+    mean, std = (",".join(f"{x:.6g}" for x in xs) for xs in (there.mean, there.std))
+    return (
+        f"the run in {folder} normalised its inputs with mean {mean} and std {std}; to "
+        f"do the same, pass --pretrain_mean={mean} --pretrain_std={std}"
+    )
+
+
+def _are_close(one: ChannelStatistics, other: ChannelStatistics) -> bool:
+    """Tells whether constants agree but for the digits that flags leave out."""
+    ours, theirs = (one.mean, one.std), (other.mean, other.std)
+    return np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def compute(record: ConfigRecord, model: keras.Model) -> dict[str, Any]:

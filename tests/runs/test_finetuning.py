@@ -180,6 +180,17 @@ def test_dry_run_shows_values_and_summary_and_writes_nothing(tmp_path):
     assert json.loads(text[start:end])["resolved"]["statistics"] is None
 
 
+def test_a_run_is_told_how_the_former_one_normalised_if_that_matters(config, digits):
+    finetuning.run(config, digits)
+    weights = str(config.folder.path)
+    for setting in ("pretrain", "finetune", "instance", "minmax"):
+        again = dataclasses.replace(config, weights=weights, normalization=setting)
+        notes = []
+        finetuning.prepare(again, digits, notes.append)
+        told = any("--pretrain_mean=" in note for note in notes)
+        assert told == (setting == "pretrain")
+
+
 def test_each_epoch_is_passed_on_as_a_line_and_nothing_is_printed(
     config, digits, capsys
 ):

@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf import datasets, errors, runs
+from normtest_tf import backbones, datasets, errors, runs
+from normtest_tf.normalization import IMAGENET, MINMAX
 from normtest_tf.runs import identity
-from tests.helpers.records import CONFIG, REQUESTED
+from tests.helpers.records import CONFIG, REQUESTED, STATISTICS
 
 
 def write(config, requested):
@@ -161,6 +162,60 @@ def test_descriptions_may_be_worded_differently():
 def test_differences_name_both_values():
     assert identity.differences({"a": 1, "b": 2}, {"b": 2}) == ["a=1 there, a=None now"]
     assert identity.differences({"a": [1]}, {"a": [1]}) == []
+
+
+def note_on_weights(former, statistics=STATISTICS, config=CONFIG, name="model.keras"):
+    """Returns the note on the model of a run whose record is `config`."""
+    config.write(runs.RunFolder(former))
+    default = backbones.resolve("cifar_resnet8", "none")
+    assumed = dataclasses.replace(default.pretraining, statistics=IMAGENET)
+    network = dataclasses.replace(default, path=former / name, pretraining=assumed)
+    return identity.statistics_note(network, statistics)
+
+
+def with_statistics(**values):
+    there = CONFIG.resolved.statistics
+    there = there and dataclasses.replace(IMAGENET, **values)
+    resolved = dataclasses.replace(CONFIG.resolved, statistics=there)
+    return dataclasses.replace(CONFIG, resolved=resolved)
+
+
+def test_a_run_that_normalises_otherwise_than_the_former_one_gets_its_flags(tmp_path):
+    note = note_on_weights(tmp_path, IMAGENET)
+    flags = "--pretrain_mean=0.1,0.2,0.3 --pretrain_std=0.4,0.5,0.6"
+    assert note.startswith(f"the run in {tmp_path} normalised its inputs with mean 0.1")
+    assert note.endswith(f"pass {flags}")
+    mean = (0.49139968, 0.5, 0.25)
+    note = note_on_weights(tmp_path, IMAGENET, with_statistics(mean=mean))
+    assert "--pretrain_mean=0.4914,0.5,0.25 " in note
+
+
+def test_there_is_no_such_note_where_nothing_differs(tmp_path):
+    mean = tuple(value * 1.00001 for value in IMAGENET.mean)  # As flags had them.
+    for config in (with_statistics(), with_statistics(mean=mean, source="flags")):
+        assert note_on_weights(tmp_path, IMAGENET, config) is None
+    none = dataclasses.replace(CONFIG.resolved, statistics=None)
+    none = dataclasses.replace(CONFIG, resolved=none)
+    assert note_on_weights(tmp_path, IMAGENET, none) is None
+
+
+def test_there_is_no_such_note_where_pretrainings_statistics_are_not_used(tmp_path):
+    for statistics in (None, MINMAX, STATISTICS):
+        assert note_on_weights(tmp_path, statistics) is None
+
+
+def test_there_is_no_such_note_on_other_weights(tmp_path):
+    assert note_on_weights(tmp_path, IMAGENET, name="model.safetensors") is None
+    for name in ("cifar10", "none"):
+        network = backbones.resolve("cifar_resnet8", name)
+        statistics = network.pretraining.statistics
+        assert identity.statistics_note(network, statistics) is None
+    network = dataclasses.replace(network, path=tmp_path / "model.keras")
+    for text in ("{", "{}", '{"resolved": 7}'):
+        (tmp_path / "config.json").write_text(text)
+        assert identity.statistics_note(network, statistics) is None
+    (tmp_path / "config.json").unlink()
+    assert identity.statistics_note(network, statistics) is None
 
 
 def test_the_identity_of_a_checkpoint_is_that_of_0_1_0():

@@ -15,7 +15,7 @@
 Importing this package does not import Keras.
 """
 
-from normtest_tf.backbones.weights.formats import HDF5, KERAS, SUFFIXES, identify
+from normtest_tf.backbones.weights.formats import HDF5, KERAS, SUFFIXES, named
 from normtest_tf.backbones.weights.local_files import locate, sha256
 from normtest_tf.backbones.weights.sources import fetch, keras_download, load_file
 
@@ -24,9 +24,9 @@ __all__ = [
     "KERAS",
     "SUFFIXES",
     "fetch",
-    "identify",
     "keras_download",
     "load_file",
     "locate",
+    "named",
     "sha256",
 ]

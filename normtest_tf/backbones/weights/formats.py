@@ -10,6 +10,7 @@ import re
 import zipfile
 
 from normtest_tf import errors
+from normtest_tf.backbones.weights.safetensors_header import MAX_HEADER_BYTES
 from normtest_tf.system import contents
 
 SAFETENSORS = "safetensors file"
@@ -19,10 +20,13 @@ KERAS = "Keras model"
 PYTORCH = "PyTorch pickle"
 ZIP = "zip archive"
 
+INDEX_SUFFIX = ".safetensors.index.json"
+HUB_FILE = "model.safetensors"  # What the Hugging Face Hub calls a network's weights.
+
 # By the last part of a file's name, in lower case; the first that fits counts.
 _BY_SUFFIX = {
     ".safetensors": SAFETENSORS,
-    ".safetensors.index.json": INDEX,
+    INDEX_SUFFIX: INDEX,
     ".weights.h5": HDF5,
     ".h5": HDF5,
     ".hdf5": HDF5,
@@ -30,7 +34,7 @@ _BY_SUFFIX = {
     **dict.fromkeys((".pth", ".pt", ".bin", ".ckpt", ".pth.tar"), PYTORCH),
     **dict.fromkeys((".pt.tar", ".bin.index.json", ".th", ".pkl"), PYTORCH),
 }
-SUFFIXES = (".safetensors", ".safetensors.index.json", ".weights.h5", ".h5", ".keras")
+SUFFIXES = (".safetensors", INDEX_SUFFIX, ".weights.h5", ".h5", ".hdf5", ".keras")
 _MAGIC = {
     b"\x89HDF\r\n\x1a\n": HDF5,
     b"PK\x03\x04": ZIP,
@@ -38,7 +42,6 @@ _MAGIC = {
     b"\x1f\x8b": "gzip archive",
 }
 _RENAME = {SAFETENSORS: ".safetensors", HDF5: ".h5", KERAS: ".keras"}
-_MAX_HEADER_BYTES = 100_000_000  # Of a safetensors file.
 _KERAS_MEMBERS = {"config.json", "metadata.json"}
 # What a pasted command must not contain within its two kinds of quotes.
 _UNQUOTABLE = re.compile(r"[\"'$`\\!\n]")
@@ -58,59 +61,62 @@ def identify(path: pathlib.Path) -> str:
             by its content; the message names the kind and says what to do.
     """
     head = _read_head(path)
-    if problem := contents.unusable_kind(head):
-        advice = "" if ":" in problem else "; download or write it again"
-        raise errors.UsageError(f"{path} is {problem}{advice}")
-    named, found = _named(path), _found(path, head)
-    if found == PYTORCH or (named == PYTORCH and found in (None, ZIP)):
+    if problem := contents.unusable_kind(head, "download or write it again"):
+        raise errors.UsageError(f"{path} is {problem}")
+    promised, found = named(path), _found(path, head)
+    if found == PYTORCH or (promised == PYTORCH and found in (None, ZIP)):
         what = "is" if found == PYTORCH else "is named like"
         raise errors.UsageError(f"{path} {what} a {PYTORCH}, {_conversion(path)}")
-    if found is None or found == named or (found, named) == (ZIP, KERAS):
-        if named is None:
+    if found is None or found == promised or (found, promised) == (ZIP, KERAS):
+        if promised is None:
             raise errors.UsageError(
                 f"{path} does not look like a weights file. Allowed: "
                 + ", ".join(SUFFIXES)
             )
-        return named
+        return promised
     advice = (
         f"rename it to end in {_RENAME[found]}"
         if found in _RENAME
         else f"unpack it. Allowed: {', '.join(SUFFIXES)}"
     )
     article = "an" if found == HDF5 else "a"
-    wrong_name = f", not the {named} that its name promises" if named else ""
+    wrong_name = f", not the {promised} that its name promises" if promised else ""
     raise errors.UsageError(f"{path} is {article} {found}{wrong_name}; {advice}")
 
 
-def is_named_pickle(name: str) -> bool:
-    """Tells whether a file's name is one that PyTorch's pickles have."""
-    return _named(pathlib.Path(name)) == PYTORCH
+def named(path: pathlib.Path) -> str | None:
+    """Returns the format that a file's name promises, None if it promises none.
+
+    For a file that `identify` has accepted, that is its format. It is not read.
+    """
+    name = path.name.lower()
+    return next((kind for end, kind in _BY_SUFFIX.items() if name.endswith(end)), None)
+
+
+def is_pytorch_pickle(head: bytes) -> bool:
+    """Tells whether a file begins like one of `torch.save`, in either format."""
+    if head.startswith(b"PK\x03\x04"):
+        return b"data.pkl" in head
+    return head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))
 
 
 def _read_head(path: pathlib.Path) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(contents.HEAD_BYTES)
+        return contents.read_head(path)
     except (OSError, ValueError) as error:
         raise errors.unreadable(path, error) from error
-
-
-def _named(path: pathlib.Path) -> str | None:
-    """Returns the format that a file's name promises."""
-    name = path.name.lower()
-    return next((kind for end, kind in _BY_SUFFIX.items() if name.endswith(end)), None)
 
 
 def _found(path: pathlib.Path, head: bytes) -> str | None:
     """Returns the format that a file's content shows, None if it shows none."""
     length = int.from_bytes(head[:8], "little")
     # First: a header of 640 bytes begins like a pickle.
-    if head[8:9] == b"{" and length <= _MAX_HEADER_BYTES:
+    if head[8:9] == b"{" and length <= MAX_HEADER_BYTES:
         return SAFETENSORS
     kind = next((k for magic, k in _MAGIC.items() if head.startswith(magic)), None)
     if kind == ZIP:
         return _zip_kind(path, head)
-    if contents.is_pytorch_pickle(head) and length > _MAX_HEADER_BYTES:
+    if is_pytorch_pickle(head) and length > MAX_HEADER_BYTES:
         return PYTORCH
     return "tar archive" if head[257:262] == b"ustar" else kind
 
@@ -121,7 +127,7 @@ def _zip_kind(path: pathlib.Path, head: bytes) -> str:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
     except (OSError, ValueError, zipfile.BadZipFile):
-        return PYTORCH if contents.is_pytorch_pickle(head) else ZIP
+        return PYTORCH if is_pytorch_pickle(head) else ZIP
     if any(name.endswith("data.pkl") for name in names):
         return PYTORCH
     return KERAS if names >= _KERAS_MEMBERS else ZIP
@@ -143,11 +149,11 @@ def _conversion(path: pathlib.Path) -> str:
     stem = _stem(path.name)
     old, new = path.as_posix(), path.with_name(f"{stem}.safetensors").as_posix()
     rename = ""
-    if _named(path) == SAFETENSORS:  # PyTorch takes the suffix at its word.
+    if named(path) == SAFETENSORS:  # PyTorch takes the suffix at its word.
         old = path.with_name(f"{stem}.pth").as_posix()
         rename = f"rename it to {stem}.pth and "
     if _UNQUOTABLE.search(old):
-        old, new = "model.pth", "model.safetensors"
+        old, new = "model.pth", HUB_FILE
     return (
         f"which can run code and is never opened here; {rename}convert it where "
         'PyTorch is installed: python -c "import torch, safetensors.torch as s; '

@@ -1,23 +1,28 @@
 """Weights in Keras's two HDF5 layouts: Keras 3's `.weights.h5` and Keras 2's `.h5`.
 
 Keras silently loads both by position when it can. Here names and shapes are compared
-with the model's first, so errors name the mismatch.
+with the model's first, so errors name the mismatch, and values must be finite.
 """
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import tempfile
 import warnings
+from collections.abc import Collection, Iterator
 
 import h5py
 import keras
+import ml_dtypes
+import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.backbones.weights import local_files, mismatch
 from normtest_tf.text import Notify
 
 Shapes = dict[str, tuple[int, ...]]
+Datasets = dict[str, h5py.Dataset]
 
 
 def load(
@@ -33,12 +38,14 @@ def load(
 
     Raises:
         UsageError: If the file is not an HDF5 weights file, or if anything but the
-            classifier is missing, unknown or of another shape.
+            classifier is missing, unknown, of another shape or not finite.
     """
     is_keras_2, received = _read_shapes(path)
     expected = _keras_2_shapes(model) if is_keras_2 else _keras_3_shapes(model)
     classifier = _skipped_classifier(expected, received)
-    _check(path, _without(received, classifier), _without(expected, classifier))
+    wanted = _without(expected, classifier)
+    _check(path, _without(received, classifier), wanted)
+    _check_values(path, wanted)
     with warnings.catch_warnings():
         # Keras warns about the classifier that it skips; `notify` says it below.
         warnings.simplefilter("ignore")
@@ -52,15 +59,9 @@ def load(
 
 def _read_shapes(path: pathlib.Path) -> tuple[bool, Shapes]:
     """Returns whether a file is in Keras 2's layout, and its variables' shapes."""
-    try:
-        with h5py.File(path) as file:
-            is_keras_2 = "layer_names" in file.attrs or "model_weights" in file
-            shapes = _shapes_by_position(file) if is_keras_2 else _shapes_by_path(file)
-    except (OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise errors.UsageError(
-            f"{path} is not a complete HDF5 weights file: {errors.one_line(error)}; "
-            "download or write it again"
-        ) from error
+    with _opened(path) as file:
+        is_keras_2 = _is_keras_2(file)
+        shapes = _shapes(_datasets(file))
     if is_keras_2 and path.name.lower().endswith(".weights.h5"):
         raise errors.UsageError(
             f"{path} is in Keras 2's layout; rename it to end in .h5 instead of "
@@ -69,29 +70,54 @@ def _read_shapes(path: pathlib.Path) -> tuple[bool, Shapes]:
     return is_keras_2, shapes
 
 
-def _shapes_by_path(file: h5py.File) -> Shapes:
-    """Returns the shapes in a Keras 3 file, by the variables' paths."""
-    shapes: Shapes = {}
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[h5py.File]:
+    """Yields an open file, and turns what h5py raises about it into `UsageError`."""
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except (OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise errors.UsageError(
+            f"{path} is not a complete HDF5 weights file: {errors.one_line(error)}; "
+            "download or write it again"
+        ) from error
+
+
+def _is_keras_2(file: h5py.File) -> bool:
+    return "layer_names" in file.attrs or "model_weights" in file
+
+
+def _datasets(file: h5py.File) -> Datasets:
+    """Returns the variables in a file, by the names that its layout gives them."""
+    return _by_position(file) if _is_keras_2(file) else _by_path(file)
+
+
+def _by_path(file: h5py.File) -> Datasets:
+    """Returns the variables in a Keras 3 file, by their paths."""
+    datasets: Datasets = {}
 
     def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
         if isinstance(item, h5py.Dataset):
-            shapes[name] = tuple(item.shape)
+            datasets[name] = item
 
     file.visititems(visit)
-    if not shapes:
+    if not datasets:
         raise KeyError("there are no variables in it")
-    return shapes
+    return datasets
 
 
-def _shapes_by_position(file: h5py.File) -> Shapes:
-    """Returns the shapes in a Keras 2 file, by layer and position in it."""
+def _by_position(file: h5py.File) -> Datasets:
+    """Returns the variables in a Keras 2 file, by layer and position in it."""
     root = file.get("model_weights", file)
-    shapes: Shapes = {}
-    for layer in root.attrs["layer_names"]:
-        group = root[layer]
-        for index, weight in enumerate(group.attrs["weight_names"]):
-            shapes[f"{_text(layer)}/{index}"] = tuple(group[weight].shape)
-    return shapes
+    return {
+        f"{_text(layer)}/{index}": root[layer][weight]
+        for layer in root.attrs["layer_names"]
+        for index, weight in enumerate(root[layer].attrs["weight_names"])
+    }
+
+
+def _shapes(datasets: Datasets) -> Shapes:
+    return {name: tuple(dataset.shape) for name, dataset in datasets.items()}
 
 
 def _text(name: bytes | str) -> str:
@@ -104,7 +130,7 @@ def _keras_3_shapes(model: keras.Model) -> Shapes:
         path = pathlib.Path(folder) / "model.weights.h5"
         model.save_weights(path)
         with h5py.File(path) as file:
-            return _shapes_by_path(file)
+            return _shapes(_by_path(file))
 
 
 def _keras_2_shapes(model: keras.Model) -> Shapes:
@@ -163,3 +189,18 @@ def _check(path: pathlib.Path, received: Shapes, expected: Shapes) -> None:
     mismatch.check_names(path, "variable", received, expected)
     for name, shape in expected.items():
         mismatch.check_shape(path, f"variable {name!r}", received[name], shape)
+
+
+def _check_values(path: pathlib.Path, names: Collection[str]) -> None:
+    """Raises if a variable of one of these names has values that are not finite."""
+    with _opened(path) as file:
+        datasets = _datasets(file)
+        for name in names:
+            mismatch.check_finite(path, f"variable {name!r}", _values(datasets[name]))
+
+
+def _values(dataset: h5py.Dataset) -> np.ndarray:
+    """Returns a variable's values; Keras marks those that HDF5 has no type for."""
+    values = np.array(dataset)
+    is_bfloat16 = dataset.attrs.get("dtype") == "bfloat16"
+    return values.view(ml_dtypes.bfloat16) if is_bfloat16 else values

@@ -25,9 +25,7 @@ _CODE = re.compile(rb'"class_name":\s*"(?:Lambda|__lambda__)"')
 _NUMBER = re.compile(r"_(\d+)$")
 
 
-def load(
-    model: keras.Model, path: pathlib.Path, notify: Notify = warnings.warn
-) -> None:
+def load(model: keras.Model, path: pathlib.Path, notify: Notify) -> None:
     """Loads the network inside a `.keras` file.
 
     Args:
@@ -215,17 +213,14 @@ def _weights(
 ) -> list[np.ndarray]:
     """Returns the weights of a layer, checked."""
     values = received.get_weights()
-    shapes = [tuple(value.shape) for value in values]
     wanted = [tuple(value.shape) for value in expected.weights]
-    if len(shapes) != len(wanted):
+    if len(values) != len(wanted):
         raise errors.UsageError(
-            f"{path}: layer {name!r} has {len(shapes)} weights, expected "
+            f"{path}: layer {name!r} has {len(values)} weights, expected "
             f"{len(wanted)}; {mismatch.ADVICE}"
         )
-    for index, (shape, other) in enumerate(zip(shapes, wanted, strict=True)):
-        mismatch.check_shape(path, f"weight {index} of layer {name!r}", shape, other)
-    if not all(np.isfinite(value).all() for value in values):
-        raise errors.UsageError(
-            f"{path}: layer {name!r} has weights that are not finite"
-        )
+    for index, (value, shape) in enumerate(zip(values, wanted, strict=True)):
+        what = f"weight {index} of layer {name!r}"
+        mismatch.check_shape(path, what, value.shape, shape)
+        mismatch.check_finite(path, what, value)
     return values

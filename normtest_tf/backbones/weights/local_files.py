@@ -16,7 +16,6 @@ from normtest_tf.backbones.weights import formats, shards
 from normtest_tf.system import files
 
 RUN_MODEL = "model.keras"  # In the folder of a finished run.
-HUB_FILE = "model.safetensors"  # In a folder downloaded from the Hub.
 
 
 def locate(path: pathlib.Path) -> pathlib.Path | None:
@@ -50,7 +49,7 @@ def locate(path: pathlib.Path) -> pathlib.Path | None:
 def _in_folder(folder: pathlib.Path) -> pathlib.Path:
     """Returns the one weights file in a folder."""
     names = sorted(path.name for path in folder.iterdir())
-    known = [name for name in (RUN_MODEL, HUB_FILE) if name in names]
+    known = [name for name in (RUN_MODEL, formats.HUB_FILE) if name in names]
     found = [*known, *(name for name in names if shards.is_index(folder / name))]
     if len(found) == 1:
         return folder / found[0]
@@ -60,13 +59,14 @@ def _in_folder(folder: pathlib.Path) -> pathlib.Path:
         problem = f"is the folder of a run without {RUN_MODEL}; finish the run first"
     else:
         for name in names:  # Say what these lack rather than what a folder needs.
-            if shards.find_index(folder / name) or formats.is_named_pickle(name):
-                return folder / name
+            path = folder / name
+            if shards.is_part(name) or formats.named(path) == formats.PYTORCH:
+                return path
         problem = "is a folder without weights that can be loaded"
     raise errors.UsageError(
         f"{folder} {problem}. Allowed: the path of a file "
         f"({', '.join(formats.SUFFIXES)}), or a folder with one {RUN_MODEL}, "
-        f"{HUB_FILE} or *{shards.INDEX_SUFFIX}"
+        f"{formats.HUB_FILE} or *{formats.INDEX_SUFFIX}"
     )
 
 
@@ -87,10 +87,8 @@ def sha256(path: pathlib.Path) -> str:
     """
     if not shards.is_index(path):
         return _file_sha256(path)
-    parts = sorted(set(shards.read_index(path).values()))
-    names = [part.relative_to(path.parent).as_posix() for part in parts]
-    digests = map(_file_sha256, parts)
-    lines = [f"{one}  {name}\n" for one, name in zip(digests, names, strict=True)]
+    parts = shards.parts(shards.read_index(path))
+    lines = [f"{_file_sha256(part)}  {part.name}\n" for part in parts]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
 from normtest_tf import errors
 
 ADVICE = "does it hold another network's weights?"
@@ -54,4 +56,22 @@ def check_shape(
         raise errors.UsageError(
             f"{path}: {what} has shape {list(received)}, expected {list(expected)}; "
             + ADVICE
+        )
+
+
+def check_finite(path: pathlib.Path, what: str, value: np.ndarray) -> None:
+    """Raises if something in a file has values that are NaN or infinite.
+
+    Args:
+        path: The file.
+        what: What has the values, such as `tensor 'fc.weight'`.
+        value: Its values, numbers.
+
+    Raises:
+        UsageError: If a value is not finite.
+    """
+    if not np.isfinite(value).all():
+        raise errors.UsageError(
+            f"{path}: {what} has values that are not finite; choose other weights, "
+            "such as those of an earlier epoch"
         )

@@ -21,13 +21,13 @@ def find(
 
     Args:
         path: The file, for error messages.
-        received: The names in the file.
+        received: The names in the file, each once.
         expected: The names in the network, without its classifier.
 
     Returns:
         The prefix with its final dot, under which the file has all expected names. If
-        there is none, the one under which it has most of them. Otherwise, and if the
-        names fit as they are, an empty string.
+        there is none, the first one under which it has most of them. Otherwise, and
+        if the names fit as they are, an empty string.
 
     Raises:
         UsageError: If all expected names occur under several prefixes.
@@ -40,7 +40,7 @@ def find(
     """
     found = collections.Counter(
         prefix
-        for name in set(received)
+        for name in received
         for prefix, rest in _splits(name)
         if rest in expected
     )

@@ -222,8 +222,5 @@ def _read(
     value = tensors.read(name)
     with np.errstate(over="ignore", invalid="ignore"):  # Checked below.
         value = value.astype(np.promote_types(np.float32, variable.dtype))
-    if not np.isfinite(value).all():
-        raise errors.UsageError(
-            f"{path}: tensor {name!r} has values that are not finite"
-        )
+    mismatch.check_finite(path, f"tensor {name!r}", value)
     return from_pytorch(value)

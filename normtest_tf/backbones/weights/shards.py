@@ -9,21 +9,28 @@ As the Hugging Face Hub has them:
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
+from collections.abc import Mapping
 
 from normtest_tf import errors
 from normtest_tf.backbones.weights import formats
 from normtest_tf.system import files
 
-INDEX_SUFFIX = ".safetensors.index.json"
 _SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)\.safetensors", re.IGNORECASE)
 AGAIN = "download the index and its files again"
 
 
 def is_index(path: pathlib.Path) -> bool:
     """Tells whether a path is named like an index."""
-    return path.name.lower().endswith(INDEX_SUFFIX)
+    return path.name.lower().endswith(formats.INDEX_SUFFIX)
+
+
+def is_part(name: str) -> bool:
+    """Tells whether a file is named as one of several, such as the second of two."""
+    match = _SHARD.fullmatch(name)
+    return match is not None and int(match[3]) > 1
 
 
 def find_index(path: pathlib.Path) -> pathlib.Path | None:
@@ -39,9 +46,9 @@ def find_index(path: pathlib.Path) -> pathlib.Path | None:
         UsageError: If it is, but its index is missing.
     """
     match = _SHARD.fullmatch(path.name)
-    if match is None or int(match[3]) < 2:
+    if match is None or not is_part(path.name):
         return None
-    index = path.with_name(match[1] + INDEX_SUFFIX)
+    index = path.with_name(match[1] + formats.INDEX_SUFFIX)
     if not index.is_file():
         raise errors.UsageError(
             f"{path} is one of {int(match[3])} files with a network's weights, and "
@@ -63,7 +70,7 @@ def read_index(path: pathlib.Path) -> dict[str, pathlib.Path]:
         UsageError: If the index can't be read, or names a file that is outside of its
             folder, is missing or holds something else.
     """
-    listed = files.read_json(path).get("weight_map")
+    listed = files.read_json(path, AGAIN).get("weight_map")
     if not isinstance(listed, dict) or not listed:
         raise errors.UsageError(
             f"{path} is not an index of safetensors files: it has no 'weight_map'; "
@@ -71,14 +78,22 @@ def read_index(path: pathlib.Path) -> dict[str, pathlib.Path]:
         )
     shards = {name: _shard(path, name) for name in map(_text, listed.values())}
     for name, shard in shards.items():
-        if not shard.is_file():
+        if not os.path.isfile(shard):  # `Path.is_file` would raise.
             raise errors.UsageError(
                 f"{path} lists the file {name!r}, which is missing; download it to "
                 "the same folder"
             )
-        if (kind := formats.identify(shard)) != formats.SAFETENSORS:
-            raise errors.UsageError(f"{shard} is a {kind}, not a {formats.SAFETENSORS}")
+        formats.identify(shard)
     return {tensor: shards[_text(name)] for tensor, name in listed.items()}
+
+
+def parts(listed: Mapping[str, pathlib.Path]) -> list[pathlib.Path]:
+    """Returns the files that an index lists, sorted, each of them once.
+
+    Args:
+        listed: From `read_index`.
+    """
+    return sorted(set(listed.values()))
 
 
 def _text(name: object) -> str:
@@ -88,15 +103,10 @@ def _text(name: object) -> str:
 
 def _shard(index: pathlib.Path, name: str) -> pathlib.Path:
     """Returns the path of a file in the index's folder."""
-    path, windows = pathlib.PurePosixPath(name), pathlib.PureWindowsPath(name)
-    if (
-        path.is_absolute()
-        or windows.anchor
-        or ".." in windows.parts
-        or not name.lower().endswith(".safetensors")
-    ):
+    bare = pathlib.PureWindowsPath(name).name  # It splits at slashes of both kinds.
+    if name != bare or not name.lower().endswith(".safetensors"):
         raise errors.UsageError(
             f"{index} lists the file {name[:100]!r}. Allowed: .safetensors files in "
-            "the index's own folder"
+            "the index's own folder, by their bare names"
         )
-    return index.parent / path
+    return index.parent / name

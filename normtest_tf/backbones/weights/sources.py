@@ -72,7 +72,7 @@ def _from_hub(repository: str, name: str) -> pathlib.Path:
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    file = "model.safetensors"
+    file = formats.HUB_FILE
     with contextlib.suppress(LocalEntryNotFoundError):
         return pathlib.Path(hf_hub_download(repository, file, local_files_only=True))
     if constants.HF_HUB_OFFLINE:

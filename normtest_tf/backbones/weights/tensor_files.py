@@ -73,7 +73,7 @@ def open_tensors(path: pathlib.Path) -> Iterator[Tensors]:
             tensors than they hold.
     """
     listed = shards.read_index(path) if shards.is_index(path) else None
-    paths = [path] if listed is None else sorted(set(listed.values()))
+    paths = [path] if listed is None else shards.parts(listed)
     with contextlib.ExitStack() as stack:
         opened = {file: _open(file, stack) for file in paths}
         owners = _owners(opened)

@@ -51,6 +51,13 @@ PYTORCH = zipped("archive/data.pkl", "archive/data/0")
 OLD_PYTORCH = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2) + b"more"
 
 
+def test_pickles_of_pytorch_are_recognised():
+    assert formats.is_pytorch_pickle(b"PK\x03\x04" + b"\0" * 26 + b"archive/data.pkl")
+    assert formats.is_pytorch_pickle(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+    assert not formats.is_pytorch_pickle(b"PK\x03\x04" + b"\0" * 26 + b"config.json")
+    assert not formats.is_pytorch_pickle(b"\x89HDF\r\n\x1a\n")
+
+
 def refusal(path, content):
     path.write_bytes(content)
     with pytest.raises(errors.UsageError) as caught:
@@ -79,6 +86,7 @@ def refusal(path, content):
 def test_suffixes_are_known_in_any_letter_case(tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
     assert formats.identify(tmp_path / name) == expected
+    assert formats.named(tmp_path / name) == expected
 
 
 @pytest.mark.parametrize("length", [640, 896, 1152, 1408])
@@ -150,7 +158,7 @@ def test_a_file_with_another_formats_name_is_told_apart(tmp_path, name, content,
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"", "is empty; download"),
+        (b"", "is empty: download"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
         (b"\n<!DOCTYPE html><html>", "a web page"),
         (bytes(1000), "zero bytes"),

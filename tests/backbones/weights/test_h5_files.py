@@ -61,9 +61,10 @@ def save_keras_2(model, path, skip=()):
                 group.create_dataset(name, data=np.array(variable))
 
 
-def test_a_keras_2_file_is_read_whole(tmp_path):
+@pytest.mark.parametrize("name", ["mobilenet.h5", "mobilenet.H5"])
+def test_a_keras_2_file_is_read_whole(tmp_path, name):
     donor = randomise(mobilenet(include_top=False, pooling="avg"))
-    path = tmp_path / "mobilenet.h5"
+    path = tmp_path / name
     save_keras_2(donor, path)
     model = mobilenet(include_top=False, pooling="avg")
     assert load(model, path) == []
@@ -95,9 +96,10 @@ def test_a_keras_2_file_of_another_network_is_refused(tmp_path):
     )
 
 
-def test_a_keras_2_file_named_like_one_of_keras_3_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["mobilenet.weights.h5", "mobilenet.Weights.H5"])
+def test_a_keras_2_file_named_like_one_of_keras_3_is_refused(tmp_path, name):
     model = mobilenet(include_top=False, pooling="avg")
-    path = tmp_path / "mobilenet.weights.h5"
+    path = tmp_path / name
     save_keras_2(model, path)
     refused(path, "Keras 2's layout", model=model)
 
@@ -112,12 +114,57 @@ def test_any_letter_case_and_suffix_of_hdf5_is_read(tmp_path, donor, name):
     assert same_weights(model, donor)
 
 
-def test_a_keras_2_file_is_read_under_any_letter_case(tmp_path):
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_keras_3_file_with_values_that_are_not_finite_is_refused(tmp_path, value):
+    donor = randomise(small())
+    gamma = donor.get_layer("bn1").gamma
+    gamma.assign(np.where(np.arange(32) == 7, value, gamma))
+    path = tmp_path / "donor.weights.h5"
+    donor.save_weights(path)
+    refused(path, "'layers/batch_normalization/vars/0'", "not finite")
+
+
+def test_a_keras_2_file_with_values_that_are_not_finite_is_refused(tmp_path):
     donor = randomise(mobilenet(include_top=False, pooling="avg"))
-    path = tmp_path / "mobilenet.H5"
-    save_keras_2(donor, path)
+    donor.get_layer("conv1_bn").gamma.assign(np.full(8, -np.inf))
+    save_keras_2(donor, tmp_path / "a.h5")
     model = mobilenet(include_top=False, pooling="avg")
+    refused(tmp_path / "a.h5", "variable 'conv1_bn/0'", "not finite", model=model)
+
+
+def test_values_of_a_classifier_that_is_skipped_do_not_matter(tmp_path):
+    donor = randomise(small())
+    donor.get_layer("fc").bias.assign(np.full(10, np.nan))
+    donor.save_weights(tmp_path / "donor.weights.h5")
+    (note,) = load(small(include_top=False), tmp_path / "donor.weights.h5")
+    assert note.startswith("skipped the classifier")
+    refused(tmp_path / "donor.weights.h5", "'layers/dense/vars/1'", "not finite")
+
+
+def test_variables_of_bfloat16_are_read_and_checked(tmp_path):
+    """HDF5 has no such type, so Keras marks them."""
+    path = tmp_path / "donor.weights.h5"
+    try:
+        keras.config.set_dtype_policy("bfloat16")
+        donor = small()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    donor.save_weights(path)
+    model = small()
     assert load(model, path) == []
-    assert same_weights(model, donor)
-    path = path.rename(tmp_path / "mobilenet.Weights.H5")
-    refused(path, "Keras 2's layout", model=model)
+    expected = [weights.astype("float32") for weights in donor.get_weights()]
+    for received, weights in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(received, weights)
+    donor.get_layer("bn1").gamma.assign(np.full(32, np.inf))
+    donor.save_weights(path)
+    refused(path, "'layers/batch_normalization/vars/0'", "not finite")
+
+
+def test_a_variable_of_text_is_refused(tmp_path):
+    path = tmp_path / "donor.weights.h5"
+    small().save_weights(path)
+    with h5py.File(path, "a") as file:
+        variables = file["layers/batch_normalization/vars"]
+        del variables["0"]
+        variables["0"] = ["text"] * 32
+    refused(path, "not a complete HDF5 weights file")

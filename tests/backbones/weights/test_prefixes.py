@@ -114,6 +114,15 @@ def test_a_prefix_ends_in_a_dot():
     assert prefixes.find(PATH, names, {"conv.weight"}) == ""
 
 
+def test_of_two_prefixes_that_fit_equally_well_the_first_is_taken():
+    """In the order of the file, whatever order sets have in this process."""
+    expected = {"x", "y", "z"}
+    for first in "abcdefgh":
+        prefixes_ = sorted("abcdefgh", key=lambda letter: letter != first)
+        names = [f"{letter}.{name}" for letter in prefixes_ for name in "xy"]
+        assert prefixes.find(PATH, names, expected) == f"{first}."
+
+
 def test_many_fitting_prefixes_are_abbreviated():
     names = [f"{i}.a" for i in range(9)]
     with pytest.raises(
