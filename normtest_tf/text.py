@@ -1,4 +1,4 @@
-"""Text for people and files: tables, durations and signed numbers."""
+"""Text for people and files: tables, durations, signed numbers, names of files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ Notify: TypeAlias = Callable[[str], None]
 
 def ignore(text: str) -> None:
     """Discards the text."""
+
+
+def shown(name: str) -> str:
+    r"""Returns a file's name for messages: on one line and valid Unicode.
+
+    Args:
+        name: Any name; bytes that are not UTF-8 are surrogates, as in Python's own
+            functions, and become `\udcNN`.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in name
+    )
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

@@ -31,6 +31,11 @@ def test_csv_quotes_rounds_and_leaves_missing_numbers_empty():
     ]
 
 
+def test_names_are_shown_on_one_line_of_valid_unicode():
+    assert text.shown("käse 猫.png") == "käse 猫.png"
+    assert text.shown("a\udcff\n.png") == "a\\udcff\\n.png"
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [

@@ -24,6 +24,7 @@ rest, validation_images, validation_labels = datasets.split_validation(
 ```
 """
 
+import os
 import pathlib
 import re
 
@@ -123,7 +124,8 @@ def slug(name: str) -> str:
     check_name(name)
     if not name.startswith(FOLDER_PREFIX):
         return name
-    last = _folder(name).resolve().name or "root"
+    # `Path.resolve` would raise for a link that leads to itself.
+    last = os.path.basename(os.path.realpath(_folder(name))) or "root"
     return "folder-" + re.sub(r"[^\w.-]+", "_", last)
 
 

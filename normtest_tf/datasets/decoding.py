@@ -18,7 +18,8 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.datasets import picture_kinds
-from normtest_tf.system import quiet
+from normtest_tf.system import contents, quiet
+from normtest_tf.text import shown
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -40,34 +41,24 @@ class BadImage(errors.UsageError):
 
     Args:
         name: The file's name.
-        reason: What it is, as in "is empty"; advice follows a colon.
+        reason: What it is, as in "is empty".
+        advice: What to do about it, without a trailing full stop; "" if the reason
+            says so. Default: to repair or remove it.
 
     Attributes:
-        reason: The same.
+        problem: The reason, and advice that goes beyond the default.
     """
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, advice: str | None = None) -> None:
         # Positional, for pickle: given by keyword they would not be in `args`.
-        super().__init__(name, reason)
-        self.reason = reason
+        super().__init__(name, reason, advice)
+        self.problem = f"{reason}: {advice}" if advice else reason
 
     def __str__(self) -> str:
         """Names the file, and says what to do."""
-        advice = "" if ": " in self.reason else ". Repair or remove it"
-        return f"{shown(self.args[0])} {self.reason}{advice}"
-
-
-def shown(name: str) -> str:
-    r"""Returns a file's name for messages: on one line and valid Unicode.
-
-    Args:
-        name: Any name; bytes that are not UTF-8 are surrogates, as in Python's own
-            functions, and become `\udcNN`.
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode()
-        for char in name
-    )
+        name, _, advice = self.args
+        end = ". Repair or remove it" if advice is None else ""
+        return f"{shown(name)} {self.problem}{end}"
 
 
 def decode(data: bytes, name: str, image_size: int | None) -> np.ndarray:
@@ -99,7 +90,7 @@ def decode(data: bytes, name: str, image_size: int | None) -> np.ndarray:
     except PIL.Image.DecompressionBombError:
         raise _too_large(name) from None
     except Exception as error:  # Pillow's decoders raise a dozen types.
-        raise BadImage(name, _failure(data, image_format, error)) from error
+        raise _failure(data, name, image_format, error) from error
     if image_size is not None and rgb.size != (image_size, image_size):
         rgb = rgb.resize((image_size, image_size), PIL.Image.Resampling.BILINEAR)
     return np.asarray(rgb)
@@ -128,7 +119,7 @@ def decode_file(path: pathlib.Path, image_size: int | None = None) -> np.ndarray
             _checked_format(head, name)  # Before gigabytes of video are read.
             data = head + file.read()
     except OSError as error:
-        raise BadImage(name, f"can't be read ({error.strerror})") from error
+        raise BadImage(name, f"can't be read ({errors.reason(error)})") from error
     return decode(data, name, image_size)
 
 
@@ -185,14 +176,16 @@ def _checked_format(head: bytes, name: str) -> str:
             return image_format
         unreadable = image_format
     if unreadable is not None:
-        raise BadImage(
-            name, f"is {unreadable}, which Pillow can't read: convert it to PNG or JPEG"
-        )
+        what = f"is {unreadable}, which is not read here"
+        raise BadImage(name, what, "convert it to PNG or JPEG")
+    if not head:
+        raise BadImage(name, "is empty")
+    if kind := contents.unusable_kind(head):
+        raise BadImage(name, f"is {kind}", "")
     kind = picture_kinds.other_kind(head)
-    is_advised = kind is not None and (kind == "empty" or ", " in kind or ": " in kind)
     if kind is not None:
-        raise BadImage(name, f"is {kind}" + ("" if is_advised else ", not an image"))
-    raise BadImage(name, "is not an image that Pillow can read (unknown file format)")
+        raise BadImage(name, f"is {kind}, not an image")
+    raise BadImage(name, "is not an image (unknown file format)")
 
 
 def _upright_rgb(data: bytes, name: str, image_format: str) -> PIL.Image.Image:
@@ -211,6 +204,7 @@ def _turn(image: PIL.Image.Image) -> PIL.Image.Transpose | None:
     """Returns what turns a loaded image upright, as `ImageOps.exif_transpose` does."""
     import PIL.Image
 
+    # Its table, not the function, which raises if any other tag is broken.
     turns = PIL.Image.Transpose
     try:
         # Pillow has turned TIFF already, and forgotten the tag.
@@ -235,48 +229,44 @@ def _check_header(image: PIL.Image.Image, name: str) -> None:
         raise BadImage(
             name,
             f"has more than 8 bits per channel (mode {image.mode}), which would be "
-            "clipped: convert it to 8 bits",
+            "clipped",
+            "convert it to 8 bits",
         )
     is_animated = getattr(image, "is_animated", False)
     if is_animated and image.format not in _STILL_FORMATS:
         kind = "holds several pages" if image.format == "TIFF" else "is animated"
         raise BadImage(
-            name, f"{kind} ({image.format}): save one picture of it, or remove it"
+            name, f"{kind} ({image.format})", "save one picture of it, or remove it"
         )
 
 
 def _too_large(name: str) -> BadImage:
     return BadImage(
         name,
-        f"declares more than {MAX_PIXELS} pixels, which looks like a decompression "
-        "bomb: remove it or make it smaller",
+        f"declares more than {MAX_PIXELS} pixels, as decompression bombs do",
+        "remove it or make it smaller",
     )
 
 
-def _failure(data: bytes, image_format: str, error: Exception) -> str:
-    """Says why an image can't be decoded."""
+def _failure(data: bytes, name: str, image_format: str, error: Exception) -> BadImage:
+    """Returns the error for an image that can't be decoded."""
     import PIL
 
     size = f"{len(data)} bytes"
     if "truncated" in str(error).lower() or _is_cut_off(data, image_format):
-        return f"is truncated ({size}): copy or download it again"
+        return BadImage(name, f"is truncated ({size})", "copy or download it again")
     # Its message contains nothing but the address of a Python object.
-    if isinstance(error, PIL.UnidentifiedImageError):
-        return f"({size}) can't be decoded as {image_format} (it is corrupt)"
-    reason = errors.one_line(error).replace(": ", ", ")  # A colon precedes advice.
-    return f"({size}) can't be decoded as {image_format} ({reason})"
+    is_bare = isinstance(error, PIL.UnidentifiedImageError)
+    reason = "it is corrupt" if is_bare else errors.one_line(error)
+    return BadImage(name, f"({size}) can't be decoded as {image_format} ({reason})")
 
 
 def _is_cut_off(data: bytes, image_format: str) -> bool:
-    """Tells whether the end of a file is missing, where its format shows it."""
-    if image_format == "JPEG":
-        return b"\xff\xd9" not in data[-512:]
+    """Tells whether the end of a file is missing, where Pillow does not say so."""
     if image_format == "PNG":
         return b"IEND" not in data[-512:]
     if image_format == "GIF":
         return b"\x3b" not in data[-16:]
     if image_format == "WEBP":
         return int.from_bytes(data[4:8], "little") + 8 > len(data)
-    if image_format == "BMP":
-        return int.from_bytes(data[2:6], "little") > len(data)
     return False

@@ -1,14 +1,15 @@
-"""Folders of images: train/CLASS/ and test/CLASS/, in any format that Pillow reads."""
+"""Folders of images: train/CLASS/ and test/CLASS/, in the formats of `decoding`."""
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.datasets import decoding, image_dataset, listing
-from normtest_tf.text import Notify, counted, ignore
+from normtest_tf.text import Notify, counted, ignore, shown
 
 TEST_SPLITS = ("test", "val", "valid", "validation")  # In the order of preference.
 MAX_NAMED = 10
@@ -49,7 +50,7 @@ def load(
     reader.check()
     if text := str(left_out):
         notify(
-            f"{decoding.shown(name)}: read {counted(len(train_labels), 'image')} of "
+            f"{shown(name)}: read {counted(len(train_labels), 'image')} of "
             f"train and {len(test_labels)} of {test_split}; left out {text}"
         )
     return image_dataset.ImageDataset(
@@ -69,17 +70,18 @@ def find_test_split(folder: pathlib.Path) -> str:
     Raises:
         UsageError: If the folder or a split is missing.
     """
-    shown = decoding.shown(str(folder))
+    where = shown(str(folder))
     if not listing.is_folder(folder):
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise errors.UsageError(f"folder {shown} {what}. {_LAYOUT}")
+        # `Path.exists` would raise.
+        what = "is not a folder" if os.path.exists(folder) else "does not exist"
+        raise errors.UsageError(f"folder {where} {what}. {_LAYOUT}")
     if not listing.is_folder(folder / "train"):
-        raise errors.UsageError(f"folder {shown} has no train folder. {_LAYOUT}")
+        raise errors.UsageError(f"folder {where} has no train folder. {_LAYOUT}")
     for split in TEST_SPLITS:
         if listing.is_folder(folder / split):
             return split
     raise errors.UsageError(
-        f"folder {shown} has neither a test nor a val folder (nor valid or "
+        f"folder {where} has neither a test nor a val folder (nor valid or "
         f"validation). {_LAYOUT}"
     )
 
@@ -138,15 +140,13 @@ class _Reader:
         names = sorted(self._bad)
         if len(names) == 1:
             raise self._bad[names[0]]
-        reasons = [
-            f"{decoding.shown(name)} {self._bad[name].reason}"
-            for name in names[:MAX_NAMED]
-        ]
+        first = names[:MAX_NAMED]
+        reasons = [f"{shown(name)} {self._bad[name].problem}" for name in first]
         if len(names) > MAX_NAMED:
             reasons.append(f"and {len(names) - MAX_NAMED} more")
         raise errors.UsageError(
             f"{len(names)} of {self._count} images in "
-            f"{decoding.shown(str(self._folder))} can't be used: {'; '.join(reasons)}. "
+            f"{shown(str(self._folder))} can't be used: {'; '.join(reasons)}. "
             "Repair or remove them"
         )
 
@@ -162,11 +162,11 @@ class _Reader:
         first_name, first = self._first = self._first or (name, image)
         if image.shape != first.shape:
             what = (
-                f"{decoding.shown(first_name)} is {first.shape[1]}x{first.shape[0]} "
-                f"and {decoding.shown(name)} is {width}x{height}"
+                f"{shown(first_name)} is {first.shape[1]}x{first.shape[0]} "
+                f"and {shown(name)} is {width}x{height}"
             )
         elif height != width:
-            what = f"{decoding.shown(name)} is {width}x{height}, not square"
+            what = f"{shown(name)} is {width}x{height}, not square"
         else:
             return
         raise errors.UsageError(
@@ -189,14 +189,12 @@ def _class_images(
         if not images:
             why = f" ({inside} left out)" if str(inside) else ""
             raise errors.UsageError(
-                f"class folder {decoding.shown(str(path))} contains no images{why}. "
+                f"class folder {shown(str(path))} contains no images{why}. "
                 "Add some or remove it"
             )
         left_out.add(inside)
     if not classes:
-        raise errors.UsageError(
-            f"{decoding.shown(str(split))} has no class folders. {_LAYOUT}"
-        )
+        raise errors.UsageError(f"{shown(str(split))} has no class folders. {_LAYOUT}")
     return classes
 
 
@@ -204,18 +202,18 @@ def _check_classes(
     folder: pathlib.Path, test_split: str, train: list[str], test: list[str]
 ) -> None:
     """Checks that there are at least two classes, the same in both splits."""
-    shown = decoding.shown(str(folder))
+    where = shown(str(folder))
     if train != test:
         only_train = ", ".join(sorted(set(train) - set(test))) or "none"
         only_test = ", ".join(sorted(set(test) - set(train))) or "none"
         raise errors.UsageError(
-            f"folder {shown} has different classes in train and {test_split}. Only in "
-            f"train: {decoding.shown(only_train)}; only in {test_split}: "
-            f"{decoding.shown(only_test)}. Every class needs images in both"
+            f"folder {where} has different classes in train and {test_split}. Only in "
+            f"train: {shown(only_train)}; only in {test_split}: "
+            f"{shown(only_test)}. Every class needs images in both"
         )
     if len(train) < 2:
         raise errors.UsageError(
-            f"folder {shown} has only one class, {decoding.shown(train[0])!r}. At "
+            f"folder {where} has only one class, {shown(train[0])!r}. At "
             "least two are needed"
         )
 

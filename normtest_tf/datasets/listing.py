@@ -8,8 +8,9 @@ import os
 import pathlib
 
 from normtest_tf import errors
-from normtest_tf.datasets import decoding, picture_kinds
-from normtest_tf.text import counted
+from normtest_tf.datasets import picture_kinds
+from normtest_tf.system import contents
+from normtest_tf.text import counted, shown
 
 _SYSTEM_NAMES = frozenset(
     {
@@ -36,7 +37,8 @@ class LeftOut:
         system: The number of hidden and system entries; folders count as one.
         loose: The number of files outside class folders.
         others: The number of files that are no pictures, by suffix.
-        links: The number of links to folders that lead back into the data set.
+        links: The number of links to folders that are read already, or that contain
+            the data set.
         notes: Phrases about anything else.
     """
 
@@ -57,7 +59,7 @@ class LeftOut:
         self.notes += other.notes
 
     def __str__(self) -> str:
-        """Lists it, as `2 files that are no images (.txt)`; "" if there is nothing."""
+        """Lists it, as `2 files without an image (.txt)`; "" if there is nothing."""
         phrases = []
         if self.system:
             entry = "entry" if self.system == 1 else "entries"
@@ -66,11 +68,13 @@ class LeftOut:
             number = counted(self.others.total(), "file")
             suffixes = sorted(suffix or "no suffix" for suffix in self.others)
             listed = ", ".join(suffixes[:5]) + (", ..." if len(suffixes) > 5 else "")
-            phrases.append(f"{number} without an image ({decoding.shown(listed)})")
+            phrases.append(f"{number} without an image ({shown(listed)})")
         if self.loose:
             phrases.append(f"{counted(self.loose, 'file')} outside the class folders")
         if self.links:
-            phrases.append(f"{counted(self.links, 'link')} back into the data set")
+            one = "1 link to a folder that is read already or leads back"
+            more = f"{self.links} links to folders that are read already or lead back"
+            phrases.append(one if self.links == 1 else more)
         return ", ".join(phrases + self.notes)
 
 
@@ -97,8 +101,7 @@ def is_picture(path: pathlib.Path) -> bool:
         # Opening a named pipe would block for ever.
         if not path.is_file():
             return False
-        with path.open("rb") as file:
-            head = file.read(picture_kinds.HEAD_BYTES)
+        head = contents.read_head(path)
     except OSError:
         return False
     return picture_kinds.is_picture(head, suffix)
@@ -118,7 +121,7 @@ def entries(folder: pathlib.Path, left_out: LeftOut) -> list[pathlib.Path]:
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise errors.UsageError(
-            f"{decoding.shown(str(folder))} can't be listed: {error.strerror}. Make it "
+            f"{shown(str(folder))} can't be listed: {errors.reason(error)}. Make it "
             "readable"
         ) from error
     kept = [name for name in names if not is_system(name)]

@@ -122,12 +122,13 @@ def other_kind(head: bytes) -> str | None:
     """Says what a file is that holds no picture.
 
     Args:
-        head: The file's first `HEAD_BYTES` bytes, or all of them.
+        head: The file's first `HEAD_BYTES` bytes, or all of them; nothing that
+            `contents.unusable_kind` knows.
 
     Returns:
         A phrase that completes "it is ...", or None if that is unknown.
     """
-    if kind := contents.unusable_kind(head) or _by_magic(head, _OTHERS):
+    if kind := _by_magic(head, _OTHERS):
         return kind
     if _brand(head) == "video" or head.startswith(b"RIFF"):
         return "a video or sound"

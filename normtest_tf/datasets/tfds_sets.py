@@ -63,8 +63,8 @@ def _check_data_dir(data_dir: str | None) -> None:
     if data_dir is None:
         return
     path = files.expand(data_dir)
-    if not path.is_dir():
-        what = "is not a folder" if path.exists() else "does not exist"
+    if not os.path.isdir(path):  # `Path.is_dir` would raise.
+        what = "is not a folder" if os.path.exists(path) else "does not exist"
         raise errors.UsageError(
             f"--data_dir {data_dir!r} {what}. Pass the folder that contains prepared "
             "TFDS data, or create an empty folder to download them into"

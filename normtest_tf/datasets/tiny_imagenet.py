@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import numpy as np
@@ -54,7 +55,7 @@ def _find_root(
 ) -> pathlib.Path:
     given = files.expand(data_dir)
     for root in (given / FOLDER, given):
-        if (root / "wnids.txt").is_file():
+        if os.path.isfile(root / "wnids.txt"):  # `Path.is_file` would raise.
             return root
     raise errors.UsageError(
         f"tiny_imagenet is not in --data_dir {given} (looked for {FOLDER}/wnids.txt "

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import pathlib
+
 HEAD_BYTES = 512  # Enough for `unusable_kind`.
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
+
+
+def read_head(path: pathlib.Path) -> bytes:
+    """Returns a file's first `HEAD_BYTES` bytes, or all of them.
+
+    Args:
+        path: No pipe: opening it would block for ever.
+
+    Raises:
+        OSError: If it can't be read.
+    """
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def unusable_kind(head: bytes, advice: str = "") -> str | None:
@@ -33,10 +48,3 @@ def unusable_kind(head: bytes, advice: str = "") -> str | None:
     if not any(head):
         return "nothing but zero bytes: copy or download it again"
     return None
-
-
-def is_pytorch_pickle(data: bytes) -> bool:
-    """Tells whether data begin like a file of `torch.save`, in either format."""
-    if data.startswith(b"PK\x03\x04"):
-        return b"data.pkl" in data[:HEAD_BYTES]
-    return data.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))

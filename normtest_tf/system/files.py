@@ -196,7 +196,11 @@ def _not_text(data: bytes, advice: str) -> str | None:
 
 def sha256(path: pathlib.Path) -> str:
     """Returns the SHA-256 digest of a file's content, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def expand(name: str) -> pathlib.Path:

@@ -66,7 +66,7 @@ def _advice(examples: int, batch_size: int, held_out: int) -> str:
     """Returns what to change, with values that work."""
     if examples == 1:
         return "Train on two images or more, with a --batch_size of 2 or more"
-    below = (size for size in range(batch_size - 1, 1, -1))
+    below = range(batch_size - 1, 1, -1)
     above = itertools.count(batch_size + 1)
     sizes = [
         next((n for n in candidates if not _has_single_image(examples, n)), None)

@@ -117,11 +117,14 @@ MP4 = b"\0\0\0\x18ftyp"
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "is empty"),
-        (b"<!doctype html><p>Not found", "web page"),
+        (b"", "is empty. Repair or remove it"),
+        (
+            b"<!doctype html><p>Not found",
+            "is a web page, not the file itself: download it",
+        ),
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
         (bytes(99), "zero bytes"),
-        (MP4 + b"heic\0\0\0\0mif1heic", "is HEIC, which Pillow can't read: convert"),
+        (MP4 + b"heic\0\0\0\0mif1heic", "is HEIC, which is not read here: convert"),
         (MP4 + b"mif1\0\0\0\0heic", "is HEIC"),
         (MP4 + b"isom\0\0\2\0isom", "video"),
         (b"\xff\x0a\x00\x00", "is JPEG XL"),
@@ -160,10 +163,14 @@ def test_a_raw_file_of_a_camera_is_refused_though_pillow_finds_a_preview():
 
 
 def test_a_bad_image_survives_pickle():
-    error = decoding.BadImage("a.png", "is empty")
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    for advice in (None, "", "buy another"):
+        error = decoding.BadImage("a.png", "is empty", advice)
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_names_are_shown_on_one_line_of_valid_unicode():
-    assert decoding.shown("käse 猫.png") == "käse 猫.png"
-    assert decoding.shown("a\udcff\n.png") == "a\\udcff\\n.png"
+def test_advice_is_given_once_whatever_the_reason_says():
+    assert str(decoding.BadImage("a", "b: c, d")) == "a b: c, d. Repair or remove it"
+    assert str(decoding.BadImage("a", "b", "c")) == "a b: c"
+    assert str(decoding.BadImage("a", "b: c", "")) == "a b: c"
+    assert decoding.BadImage("a", "b").problem == "b"
+    assert decoding.BadImage("a", "b", "c").problem == "b: c"

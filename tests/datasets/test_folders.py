@@ -128,6 +128,17 @@ def test_a_missing_folder_is_refused(tmp_path):
         helpers.load_folder(tmp_path / "none")
 
 
+def test_a_path_that_no_system_has_is_refused(tmp_path):
+    with helpers.usage_error("x" * 300, "does not exist"):
+        helpers.load_folder(tmp_path / ("x" * 300))
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path):
+    (tmp_path / "link").symlink_to("link")
+    with helpers.usage_error(tmp_path / "link", "does not exist"):
+        helpers.load_folder(tmp_path / "link")
+
+
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with helpers.usage_error(tmp_path / "file", "is not a folder"):
@@ -224,9 +235,11 @@ def test_the_first_ten_bad_images_are_named_with_their_count(tmp_path):
     for index in range(9):
         (tmp_path / "train" / "cat" / f"bad{index}.jpg").write_bytes(b"")
         (tmp_path / "test" / "dog" / f"bad{index}.webp").write_bytes(b"<html>")
+    (tmp_path / "test" / "dog" / "bad8.webp").write_bytes(b"\0\0\0\x18ftypheic")
     with helpers.usage_error(
         f"18 of 30 images in {tmp_path} can't be used",
-        "test/dog/bad0.webp is a web page",
+        "test/dog/bad0.webp is a web page, not the file itself: download it again; ",
+        "test/dog/bad8.webp is HEIC, which is not read here: convert it to PNG or JPEG",
         "train/cat/bad0.jpg is empty; and 8 more. Repair or remove them",
     ) as caught:
         helpers.load_folder(tmp_path)

@@ -31,8 +31,8 @@ def test_ordinary_files_have_no_such_name(head):
     assert contents.unusable_kind(head) is None
 
 
-def test_pickles_of_pytorch_are_recognised():
-    assert contents.is_pytorch_pickle(b"PK\x03\x04" + b"\0" * 26 + b"archive/data.pkl")
-    assert contents.is_pytorch_pickle(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
-    assert not contents.is_pytorch_pickle(b"PK\x03\x04" + b"\0" * 26 + b"config.json")
-    assert not contents.is_pytorch_pickle(b"\x89HDF\r\n\x1a\n")
+def test_the_head_of_a_file_is_all_of_a_short_one(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert contents.read_head(tmp_path / "a") == b"abc"
+    (tmp_path / "a").write_bytes(b"abc" * 999)
+    assert contents.read_head(tmp_path / "a") == (b"abc" * 999)[: contents.HEAD_BYTES]
