@@ -11,6 +11,7 @@ out, with a note.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from normtest_tf import errors
 from normtest_tf.datasets import decoding, listing
 from normtest_tf.export import metadata
 from normtest_tf.system import files, quiet
+from normtest_tf.text import shown
 
 if TYPE_CHECKING:
     from normtest_tf.export.prediction import Classifier
@@ -72,21 +74,24 @@ def main(argv: Sequence[str]) -> None:
 
 def _without_left_out(paths: list[pathlib.Path]) -> list[pathlib.Path]:
     """Returns the files to classify; the others are named in a note on stderr."""
-    left_out = [path for path in paths if _is_left_out(path)]
+    kept: list[pathlib.Path] = []
+    left_out: list[pathlib.Path] = []
+    for path in paths:
+        (left_out if _is_left_out(path) else kept).append(path)
     if not left_out:
-        return paths
-    names = ", ".join(decoding.shown(path.name) for path in left_out[:MAX_NAMED])
+        return kept
+    names = ", ".join(shown(path.name) for path in left_out[:MAX_NAMED])
     more = ", ..." if len(left_out) > MAX_NAMED else ""
     what = f"hidden or system files, or files without an image: {names}{more}"
-    if len(left_out) == len(paths):
+    if not kept:
         raise errors.UsageError(f"there is nothing to classify, only {what}")
     print(f"note: left out {what}", file=sys.stderr)
-    return [path for path in paths if path not in left_out]
+    return kept
 
 
 def _is_left_out(path: pathlib.Path) -> bool:
     """Tells whether a folder of images would be read without this file."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # `Path.is_file` would raise.
         return False
     return listing.is_system(path.name) or not listing.is_picture(path)
 
@@ -95,13 +100,16 @@ def _read(
     paths: list[pathlib.Path], classifier: Classifier
 ) -> tuple[list[Image], list[errors.UsageError]]:
     """Returns the images of the files that can be read, and an error for each other."""
-    images, failures = [], []
-    for path in paths:
+
+    def read(path: pathlib.Path) -> Image | errors.UsageError:
         try:
-            with quiet.silent_stderr():  # The TIFF library writes there.
-                images.append(Image(path, *classifier.read(path)))
+            return Image(path, *classifier.read(path))
         except errors.UsageError as error:
-            failures.append(error)
+            return error
+
+    results = list(decoding.map_in_threads(read, paths))
+    images = [result for result in results if isinstance(result, Image)]
+    failures = [result for result in results if isinstance(result, errors.UsageError)]
     return images, failures
 
 
@@ -111,7 +119,7 @@ def _classify(images: list[Image], classifier: Classifier) -> None:
     for image, row in zip(images, rows, strict=True):
         line = classifier.top(row, FLAGS.top)
         note = f" ({image.note})" if image.note else ""
-        print(f"{decoding.shown(str(image.path))}: {line}{note}")
+        print(f"{shown(str(image.path))}: {line}{note}")
 
 
 if __name__ == "__main__":

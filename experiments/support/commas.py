@@ -7,6 +7,8 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 
+from absl import flags
+
 from normtest_tf import datasets, errors
 from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.system import files
@@ -68,9 +70,10 @@ def _check(
         for comma in (",", ", "):  # Space around values has been taken off.
             whole = comma.join(parts)
             if exists(whole):
-                entries = [*values[:first], f'"{whole}"', *values[last + 1 :]]
+                entries = [*values[:first], whole, *values[last + 1 :]]
+                quoted = flags.CsvListSerializer(",").serialize(entries)
                 raise errors.UsageError(
                     f"--{flag} is split at commas, but there is {whole}, with a comma "
                     "in its path. Put it in double quotes: "
-                    f"--{flag}={shlex.quote(','.join(entries))}"
+                    f"--{flag}={shlex.quote(quoted)}"
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import zipfile
 
@@ -23,16 +24,14 @@ def check(path: pathlib.Path) -> None:
         UsageError: If it is missing, cut off, or something else; the message says
             what it is.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # `Path.is_file` would raise.
         raise errors.UsageError(f"{path} is missing or not a file; {REMEDY}")
     try:
-        with path.open("rb") as file:
-            head = file.read(contents.HEAD_BYTES)
+        head = contents.read_head(path)
     except OSError as error:
         raise errors.unreadable(path, error) from error
-    if kind := contents.unusable_kind(head):
-        advice = "" if ":" in kind else f"; {REMEDY}"
-        raise errors.UsageError(f"can't read {path}: it is {kind}{advice}")
+    if kind := contents.unusable_kind(head, REMEDY):
+        raise errors.UsageError(f"can't read {path}: it is {kind}")
     if zipfile.is_zipfile(path):
         return
     if head.startswith(b"PK"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 import pathlib
 
 from normtest_tf import errors
@@ -106,7 +107,7 @@ class Format:
                 f"--output must end in {self.suffix} for --format={self.name}. "
                 f"Received: {path}"
             )
-        if path.exists():
+        if os.path.exists(path):  # `Path.exists` would raise.
             if not self._is_export(path):
                 raise errors.UsageError(
                     f"{path} exists and is not an export with --format={self.name}; "
@@ -120,7 +121,7 @@ class Format:
 
     def _is_export(self, path: pathlib.Path) -> bool:
         """Tells whether only an export would be lost by replacing `path`."""
-        return (path / self.marker if self.marker else path).is_file()
+        return os.path.isfile(path / self.marker if self.marker else path)
 
 
 def _is_installed(module: str) -> bool:

@@ -13,6 +13,7 @@ In a run's folder this is in `config.json` and `result.json`; an export stores i
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import zipfile
 from typing import Any
@@ -77,11 +78,15 @@ def find(path: pathlib.Path) -> dict[str, Any]:
         As from `describe_run`; empty if there is none.
 
     Raises:
-        UsageError: If the path or the metadata can't be read.
+        UsageError: If the path or the metadata can't be read, or the model is missing
+            or cut off.
     """
-    if path.is_dir():
-        return describe_run(RunFolder(path), LOGITS)
-    if not path.is_file():
+    if os.path.isdir(path):  # `Path.is_dir` would raise.
+        folder = RunFolder(path)
+        description = describe_run(folder, LOGITS)
+        archives.check(folder.model)
+        return description
+    if not os.path.isfile(path):
         raise errors.UsageError(f"--model={path} does not exist")
     if path.suffix != ".keras":
         raise errors.UsageError(
@@ -95,7 +100,7 @@ def find(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _check_is_finished(folder: RunFolder) -> None:
-    if not folder.path.is_dir():
+    if not os.path.isdir(folder.path):
         raise errors.UsageError(
             f"{folder} is not a folder. Pass the folder of a finished run: {LAYOUT}"
         )

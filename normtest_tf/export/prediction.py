@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from typing import Any
 
@@ -117,7 +118,7 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
     """
     if description is None:
         description = metadata.find(path)
-    file = RunFolder(path).model if path.is_dir() else path
+    file = RunFolder(path).model if os.path.isdir(path) else path
     output = description.get("output")
     if output == FEATURES:
         raise errors.UsageError(

@@ -36,6 +36,11 @@ def parse(text):
             "folder:cifar10,digits",
             '"folder:cifar10,digits"',
         ),
+        (
+            "datasets",
+            '"folder:a,b",folder:c, d,digits',
+            '"folder:a,b","folder:c, d",digits',
+        ),
         ("weights", "{0}/a,b/w.safetensors", '"{0}/a,b/w.safetensors"'),
         (
             "weights",
@@ -53,14 +58,6 @@ def test_a_path_that_was_split_is_shown_in_quotes(flag, text, quoted, folder):
     assert message.endswith(f"--{flag}={shlex.quote(quoted)}")
     (argument,) = shlex.split(message.rpartition(": ")[2])
     getattr(commas, f"check_{flag}")(parse(argument.partition("=")[2]))
-
-
-def test_quotes_keep_a_comma():
-    text = '"folder:/data/a,b",digits'
-    assert parse(text) == ["folder:/data/a,b", "digits"]
-    assert parse('"resnet18=/data/a,b.safetensors"') == [
-        "resnet18=/data/a,b.safetensors"
-    ]
 
 
 @pytest.mark.parametrize(

@@ -150,16 +150,16 @@ def test_predict_refuses_to_classify_nothing(small_run, images):
 
 
 def test_predict_names_each_bad_file_and_classifies_the_others(small_run, images):
-    names = ["broken.png", "right.png", "text.jpg", "missing.png", "."]
+    names = ["broken.png", "right.png", "text.jpg", "missing.png", ".", "x" * 300]
     files = [str(images / name) for name in names]
     result = run("predict", f"--model={small_run.model}", *files)
     assert result.returncode == 2
     (line,) = result.stdout.splitlines()
     assert line.startswith(files[1])
     lines = result.stderr.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert all(line.startswith("error: ") for line in lines)
-    bad = ["broken.png", "text.jpg", "missing.png", ""]
+    bad = ["broken.png", "text.jpg", "missing.png", "", "x" * 300]
     for line, name in zip(lines, bad, strict=True):
         assert str(images / name) in line
 
