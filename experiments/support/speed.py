@@ -70,7 +70,7 @@ def train_keras(work: Work) -> Measurement:
 
     quiet.import_tensorflow()
     from normtest_tf import backbones, normalization
-    from normtest_tf.training import classifier, environment, loop, pytorch_semantics
+    from normtest_tf.training import classifier, environment, loop, training_copy
     from normtest_tf.training.recipe import Recipe
 
     images, labels = work.read_images()
@@ -84,7 +84,7 @@ def train_keras(work: Work) -> Measurement:
     )
     rows: list[EpochRow] = []
     loop.fit(
-        pytorch_semantics.with_pytorch_batch_norm(model),
+        training_copy.make(model),
         Recipe(epochs=EPOCHS, batch_size=work.batch_size),
         loop.TrainingData(loop.Split(images, labels), {}, seed=0),
         rows.append,

@@ -23,7 +23,7 @@ from normtest_tf.training import (
     classifier,
     environment,
     loop,
-    pytorch_semantics,
+    training_copy,
 )
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.progress import Progress
@@ -125,7 +125,7 @@ def _train(
     show_epoch: Notify,
 ) -> ResultRecord:
     """Trains the epochs that are missing and writes the run's folder."""
-    model = pytorch_semantics.with_pytorch_batch_norm(prepared.model)
+    model = training_copy.make(prepared.model)
     recorder = Recorder(config, prepared.record, model, notify, started)
     with signals.StopRequest() as stop:
         try:

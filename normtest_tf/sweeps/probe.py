@@ -11,7 +11,7 @@ from normtest_tf import backbones, datasets
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import RunConfig
 from normtest_tf.system import keras_settings
-from normtest_tf.training import classifier, environment, loop, pytorch_semantics
+from normtest_tf.training import classifier, environment, loop, training_copy
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import Recipe
 
@@ -59,7 +59,7 @@ def _train_two_epochs(config: RunConfig, size: int) -> EpochRow:
     rows: list[EpochRow] = []
     split = loop.Split(images, np.arange(len(images)) % 10)
     loop.fit(
-        pytorch_semantics.with_pytorch_batch_norm(model),
+        training_copy.make(model),
         Recipe(epochs=2, batch_size=batch_size),
         loop.TrainingData(split, {}, seed=0),
         rows.append,

@@ -6,7 +6,9 @@
     recipe              Adam, the cosine stepped once per epoch, cross-entropy
     loop                epochs, evaluations, state to resume from
     progress            a bar with the time left, and a line per epoch
-    pytorch_semantics   batch normalization and Adam as PyTorch computes them
+    training_copy       the copy of a model that is trained
+    layers              the copy's batch normalization and convolutions
+    adam                Adam as PyTorch computes it
     environment         device, precision, versions, determinism
     pretraining         a network of our own from scratch
     epochs              one epoch's row of a history

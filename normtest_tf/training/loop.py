@@ -225,9 +225,8 @@ def fit(
     """Trains all layers of a model with the recipe.
 
     Args:
-        model: Maps raw uint8 images to float32 logits. Its batch normalization
-            should be `pytorch_semantics.BatchNormalization` where PyTorch's
-            running variance matters.
+        model: Maps raw uint8 images to float32 logits. It should be
+            a `training_copy` where speed or PyTorch's running variance matters.
         recipe: How to train it.
         data: What to train and evaluate on.
         on_row: Called with each epoch's row of the history; see `EpochRow`.

@@ -7,7 +7,7 @@ import keras
 from normtest_tf import backbones, datasets, normalization
 from normtest_tf.system import keras_settings
 from normtest_tf.text import Notify
-from normtest_tf.training import batches, loop, progress, pytorch_semantics
+from normtest_tf.training import batches, loop, progress, training_copy
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import Recipe
 from normtest_tf.training.seeds import Seeds
@@ -52,7 +52,7 @@ def pretrain(
     normalized = normalization.normalization_layer(statistics, dataset.image_shape)
     model = keras.Model(inputs, network(normalized(inputs)))
     batches.check(model, len(dataset.train_images), recipe.batch_size)
-    trained = pytorch_semantics.with_pytorch_batch_norm(model)
+    trained = training_copy.make(model)
     data = loop.TrainingData(
         loop.Split(dataset.train_images, dataset.train_labels),
         {"test": loop.Split(dataset.test_images, dataset.test_labels)},

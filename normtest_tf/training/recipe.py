@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.training import pytorch_semantics
+from normtest_tf.training.adam import Adam
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,7 @@ def compile_for_training(
     schedule = EpochCosine(recipe.learning_rate, steps, recipe.epochs)
     model.compile(
         # Keras wraps it with loss scaling if the model computes in float16.
-        optimizer=pytorch_semantics.Adam(schedule, epsilon=1e-8),
+        optimizer=Adam(schedule, epsilon=1e-8),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )

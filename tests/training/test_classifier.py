@@ -6,7 +6,7 @@ import pytest
 
 from normtest_tf import backbones
 from normtest_tf.normalization import IMAGENET, MINMAX, SETTINGS, normalization_layer
-from normtest_tf.training import classifier, pytorch_semantics
+from normtest_tf.training import classifier, training_copy
 from tests.helpers import programs
 
 TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=10)
@@ -100,7 +100,7 @@ def test_saved_models_load_where_this_package_is_not(tmp_path):
                 statistics, TASK.image_shape, network.pretraining.channel_order
             )
             model = classifier.build_classifier(network, layer, TASK, seed=5)
-            trained = pytorch_semantics.with_pytorch_batch_norm(model)
+            trained = training_copy.make(model)
             model.set_weights(trained.get_weights())
             model.save(tmp_path / f"{name}-{setting}.keras")
             models[f"{name}-{setting}"] = model

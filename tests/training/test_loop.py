@@ -6,7 +6,8 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.normalization import IMAGENET, MINMAX
-from normtest_tf.training import loop, pipeline, pytorch_semantics
+from normtest_tf.training import loop, pipeline, training_copy
+from normtest_tf.training.layers.batch_norm import BatchNormalization
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
 from tests.training.helpers import SPLIT, linear_model, small_classifier
 
@@ -88,7 +89,7 @@ def test_every_layer_is_trained_and_equal_runs_are_equal():
     def run():
         model = small_classifier()
         before = model.get_weights()
-        model = pytorch_semantics.with_pytorch_batch_norm(model)
+        model = training_copy.make(model)
         fit(model, epochs=1, evaluations=())
         return before, model.get_weights()
 
@@ -108,7 +109,7 @@ def small_model(policy):
             keras.Input((32, 32, 3), dtype="uint8"),
             keras.layers.Rescaling(1 / 255),
             keras.layers.Conv2D(3, 5, strides=4),
-            pytorch_semantics.BatchNormalization(),
+            BatchNormalization(),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dropout(0.5, seed=1),
             keras.layers.Dense(4, dtype="float32"),

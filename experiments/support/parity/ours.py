@@ -16,7 +16,7 @@ from experiments.support.parity import cases
 from normtest_tf import backbones
 from normtest_tf.backbones.weights import safetensors_files, sources
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import classifier, pipeline, pytorch_semantics, recipe
+from normtest_tf.training import classifier, pipeline, recipe, training_copy
 
 Arrays = dict[str, np.ndarray]
 
@@ -68,7 +68,7 @@ def training_step(name: str, size: int) -> Arrays:
     """Returns logits, running statistics and gradients of one training step."""
     images, labels = cases.batch(size, cases.step_images(size))
     with precision("float64"):
-        model = pytorch_semantics.with_pytorch_batch_norm(network(name, size))
+        model = training_copy.make(network(name, size))
         with tf.GradientTape() as tape:
             outputs = model(images, training=True)
             loss = tf.reduce_mean(
@@ -91,7 +91,7 @@ def training(name: str) -> Arrays:
     case = cases.TwentySteps()
     with precision("float64"):
         damped = network(name, 32, damped=True)
-        model = pytorch_semantics.with_pytorch_batch_norm(damped)
+        model = training_copy.make(damped)
         recipe.compile_for_training(
             model,
             recipe.Recipe(case.epochs, case.batch_size, case.learning_rate),

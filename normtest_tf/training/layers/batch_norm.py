@@ -1,9 +1,6 @@
-"""What PyTorch computes differently from Keras, as drop-in Keras parts.
+"""Batch normalization with PyTorch's running variance, by a fused kernel."""
 
-Reproducing PyTorch's numbers needs its running variance and its epsilon in Adam. These
-classes are used for training only: the trained weights go back into a model of stock
-Keras layers before it is saved.
-"""
+from __future__ import annotations
 
 import keras
 from keras import ops
@@ -86,59 +83,3 @@ def _batch_norm(
     )
     count = ops.cast(ops.size(inputs) / inputs.shape[layer.axis], dtype)
     return outputs, mean, variance * (count / ops.maximum(count - 1, 1))
-
-
-def with_pytorch_batch_norm(model: keras.Model) -> keras.Model:
-    """Copies a model and makes the copy's batch normalization train as PyTorch's.
-
-    Args:
-        model: A functional or sequential model, perhaps with models among its layers.
-
-    Returns:
-        The copy, with the same weights. `model.set_weights(copy.get_weights())` puts
-        what it has learned into the original.
-    """
-
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        is_batch_norm = isinstance(layer, keras.layers.BatchNormalization)
-        cloned_class = BatchNormalization if is_batch_norm else type(layer)
-        return cloned_class.from_config(layer.get_config())
-
-    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-class Adam(keras.optimizers.Adam):
-    """Adam with PyTorch's epsilon.
-
-    Keras adds epsilon to the root of the second moment before its bias is
-    corrected ("epsilon hat" in Kingma & Ba, 2015), PyTorch afterwards, so the same
-    number is up to 32 times as effective in Keras during the first steps.
-    """
-
-    def update_step(
-        self,
-        gradient: keras.KerasTensor,
-        variable: keras.Variable,
-        learning_rate: keras.KerasTensor,
-    ) -> None:
-        """Applies one step to one variable."""
-        dtype = variable.dtype
-        rate, gradient, step = (
-            ops.cast(x, dtype) for x in (learning_rate, gradient, self.iterations + 1)
-        )
-        index = self._get_variable_index(variable)
-        first, second = self._momentums[index], self._velocities[index]
-        # Casting a Python number goes through float32; conversion doesn't.
-        beta_1, beta_2 = (
-            ops.convert_to_tensor(beta, dtype) for beta in (self.beta_1, self.beta_2)
-        )
-        first_correction = 1 - ops.power(beta_1, step)
-        root_correction = ops.sqrt(1 - ops.power(beta_2, step))
-
-        self.assign_add(first, (gradient - first) * (1 - self.beta_1))
-        self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
-        scale = rate * root_correction / first_correction
-        epsilon = self.epsilon * root_correction
-        self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
