@@ -23,9 +23,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
     ) -> keras.KerasTensor:
         """Normalises `inputs` and, in training, updates the running statistics."""
         if not (training and self.trainable):
+            if _can_fuse(self, inputs):
+                return _fused_batch_norm(self, inputs, is_training=False)[0]
             return super().call(inputs, training=training, mask=mask)
         if _can_fuse(self, inputs):
-            outputs, mean, unbiased = _fused_batch_norm(self, inputs)
+            outputs, mean, unbiased = _fused_batch_norm(self, inputs, is_training=True)
         else:
             outputs, mean, unbiased = _batch_norm(self, inputs)
         for running, batch in (
@@ -48,7 +50,7 @@ def _can_fuse(layer: BatchNormalization, inputs: keras.KerasTensor) -> bool:
 
 
 def _fused_batch_norm(
-    layer: BatchNormalization, inputs: keras.KerasTensor
+    layer: BatchNormalization, inputs: keras.KerasTensor, *, is_training: bool
 ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
     """Returns outputs, batch mean and unbiased batch variance, by one kernel."""
     import tensorflow as tf
@@ -58,8 +60,10 @@ def _fused_batch_norm(
         inputs,
         scale=layer.gamma if layer.scale else tf.ones([channels]),
         offset=layer.beta if layer.center else tf.zeros([channels]),
+        mean=None if is_training else layer.moving_mean,
+        variance=None if is_training else layer.moving_variance,
         epsilon=layer.epsilon,
-        is_training=True,
+        is_training=is_training,
     )
 
 
