@@ -1,133 +1,197 @@
-"""Measures training speed against PyTorch doing the same work, in the same run.
+"""Measures speed against PyTorch doing the same work, in the same run.
 
     pip install torch timm torchvision
-    python -m experiments.benchmark --dataset=cifar10 --data_dir=DIR
+    python -m experiments.benchmark --models=resnet18,densenet121 \
+        --opponents=eager,tuned --dataset=cifar10 --data_dir=DIR
 
-Both sides train the same network from scratch on the same images, input pipeline
-included: this project as experiments.train does, PyTorch eagerly with the PyTorch
-study's DataLoader on PIL images. Each measurement runs in its own process, after an
-unmeasured first epoch; the two sides alternate. Quote the ratio: absolute rates depend
-on the machine.
+All sides train the same network from scratch on the same images, pipeline included:
+this project as experiments.train does; PyTorch eagerly with the PyTorch study's
+DataLoader on PIL images; and PyTorch as fast as we know how, chosen by trying, see
+experiments/support/speed/theirs.py. Each measurement runs in its own process, after an
+unmeasured first epoch; the sides alternate. Quote the ratios: absolute rates depend on
+the machine, which should be idle.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
-import multiprocessing
 import pathlib
-import statistics
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from experiments.support import flags as shared
-from experiments.support import program, pytorch, speed
-from experiments.support.speed import Measurement
-from normtest_tf import backbones, datasets, errors, text
+from experiments.support import program, pytorch
+from experiments.support.speed import limits, ours, report
+from experiments.support.speed.work import Measurement, Work, in_new_process
+from normtest_tf import backbones, datasets, errors
 from normtest_tf.system import files, quiet
+
+if TYPE_CHECKING:
+    from experiments.support.speed.theirs import Candidate
 
 FLAGS = flags.FLAGS
 TRAIN_EXAMPLES = 5120  # Unless the flag says otherwise: 20 steps of the default batch.
+OPPONENTS = ("eager", "tuned")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 shared.define("dataset", *shared.DATA, "batch_size")
-flags.DEFINE_string(
-    "model", "resnet18", "Network to train: a ResNet or DenseNet that timm also has."
+flags.DEFINE_list(
+    "models",
+    ["resnet18"],
+    "Networks to train: ResNets or DenseNets of timm's.",
+)
+flags.DEFINE_list("opponents", ["eager"], "PyTorch's sides: eager, tuned, or both.")
+flags.DEFINE_list(
+    "precisions", ["float32"], "Our sides: float32, mixed_bfloat16, mixed_float16."
 )
 flags.DEFINE_integer("rounds", 3, "Measurements of each side.", lower_bound=1)
 flags.DEFINE_integer(
     "workers",
     2,
-    "Worker processes of PyTorch's DataLoader; 0 loads in the main process.",
+    "Worker processes of the eager side's DataLoader; 0 loads in the main process.",
     lower_bound=0,
 )
-flags.DEFINE_string("output", None, "JSON file for the measurements. Default: none.")
+flags.DEFINE_string(
+    "output",
+    None,
+    "JSON file for the measurements; those of other networks in it are kept. Default: "
+    "none.",
+)
+flags.DEFINE_string(
+    "page",
+    None,
+    "Markdown file whose section between the marks is replaced by tables of all "
+    "networks in --output, such as docs/measurements.md. Default: none.",
+)
 
-Measurements = dict[str, list[Measurement]]  # By side, one per round.
-
-
-def check_model(name: str) -> None:
-    """Raises `UsageError` unless this package and timm both have the network."""
-    allowed = [
-        entry.name
-        for entry in backbones.ARCHITECTURES.values()
-        if entry.tags[entry.default_tag].origin.startswith("hf:timm/")
-    ]
-    if name not in allowed:
-        raise errors.unknown_name("model", name, allowed)
+Side = Callable[[], Measurement]
 
 
 def main(argv: Sequence[str]) -> None:
-    """Alternates between the two sides and prints rates, memory and the ratio."""
+    """Measures each network, and prints and writes tables."""
     del argv
-    check_model(FLAGS.model)
+    check_flags()
     pytorch.check_installed()
     quiet.import_tensorflow()
     dataset = datasets.load(FLAGS.dataset, FLAGS.data_dir, FLAGS.image_size)
     train_examples = FLAGS.train_examples or TRAIN_EXAMPLES
     dataset = dataset.take(train_examples, FLAGS.test_examples)
+    results = read_results()
     with tempfile.TemporaryDirectory() as name:
-        work = speed.Work(
-            pathlib.Path(name), FLAGS.model, dataset.num_classes, FLAGS.batch_size
-        )
-        work.write_images(dataset)
-        measured = alternate(work)
-    print(report(measured))
-    if FLAGS.output:
-        values = {
-            side: [dataclasses.asdict(result) for result in results]
-            for side, results in measured.items()
-        }
-        files.write_json(pathlib.Path(FLAGS.output), values)
-
-
-def alternate(work: speed.Work) -> Measurements:
-    """Measures each side once per round."""
-    measured: Measurements = {"keras": [], "pytorch": []}
-    for number in range(1, FLAGS.rounds + 1):
-        print(f"round {number}/{FLAGS.rounds}", flush=True)
-        measured["keras"].append(measure(speed.train_keras, work))
-        measured["pytorch"].append(measure(speed.train_pytorch, work, FLAGS.workers))
-    return measured
-
-
-def measure(side: Callable[..., Measurement], *args: object) -> Measurement:
-    """Runs one measurement in its own process, so that peak memory is its own."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(side, *args).result()
-
-
-def report(measured: Measurements) -> str:
-    """Returns a table of medians over rounds, and the ratio of the rates.
-
-    Args:
-        measured: The measurements of the sides `keras` and `pytorch`; a peak that
-            the system does not report is None.
-    """
-    rows = [("", "images/s (median)", "images/s (range)", "peak memory")]
-    medians = {}
-    for side, results in measured.items():
-        rates = [result.images_per_second for result in results]
-        medians[side] = statistics.median(rates)
-        rows.append(
-            (
-                side,
-                f"{medians[side]:,.0f}",
-                f"{min(rates):,.0f} to {max(rates):,.0f}",
-                peak_memory(results),
+        for model in FLAGS.models:
+            work = Work(
+                pathlib.Path(name), model, dataset.num_classes, FLAGS.batch_size
             )
+            work.write_images(dataset)
+            results[model] = measure(work)
+            print(f"{report.terminal(results[model])}\n", flush=True)
+            write_results(results)
+
+
+def check_flags() -> None:
+    """Raises `UsageError` for names that are not allowed and files that are missing."""
+    networks = [
+        entry.name
+        for entry in backbones.ARCHITECTURES.values()
+        if entry.tags[entry.default_tag].origin.startswith("hf:timm/")
+    ]
+    for kind, received, allowed in (
+        ("model", FLAGS.models, networks),
+        ("opponent", FLAGS.opponents, OPPONENTS),
+        ("precision", FLAGS.precisions, PRECISIONS),
+    ):
+        if not received:
+            raise errors.UsageError(f"--{kind}s is empty. Allowed: {allowed}")
+        for name in received:
+            if name not in allowed:
+                raise errors.unknown_name(kind, name, list(allowed))
+    if FLAGS.page:
+        page = files.read_text(files.expand(FLAGS.page))
+        report.replace_section(page, "", name=FLAGS.page)
+
+
+def measure(work: Work) -> report.Result:
+    """Measures all sides of one network, one after the other in each round."""
+    bounds = in_new_process(limits.measure, work)
+    tried = try_candidates(work) if "tuned" in FLAGS.opponents else {}
+    sides = make_sides(work, tried)
+    measured: dict[str, list[Measurement]] = {side: [] for side in sides}
+    for number in range(1, FLAGS.rounds + 1):
+        for side, run in sides.items():
+            print(f"{work.model}: round {number}/{FLAGS.rounds}, {side}", flush=True)
+            measured[side].append(run())
+    return report.Result(
+        work.model,
+        len(work.read_images()[1]),
+        work.batch_size,
+        measured,
+        {str(candidate): rate for candidate, rate in tried.items()},
+        bounds,
+        in_new_process(limits.environment),
+    )
+
+
+def try_candidates(work: Work) -> dict[Candidate, float]:
+    """Returns the images/s of each way that the tuned side may run a network."""
+    from experiments.support.speed import theirs
+
+    tried = {}
+    for candidate in theirs.candidates():
+        print(f"{work.model}: trying {candidate}", flush=True)
+        tried[candidate] = in_new_process(theirs.try_candidate, work, candidate)
+    return tried
+
+
+def make_sides(work: Work, tried: dict[Candidate, float]) -> dict[str, Side]:
+    """Returns what measures each side, in a process of its own, by the side's name."""
+    from experiments.support.speed import theirs
+
+    chosen: dict[str, tuple[Callable[..., Measurement], object]] = {
+        f"{report.OURS}{precision}": (ours.measure, precision)
+        for precision in FLAGS.precisions
+    }
+    if "eager" in FLAGS.opponents:
+        chosen["PyTorch, eager"] = (theirs.eager, FLAGS.workers)
+    if tried:
+        fastest = max(tried, key=lambda candidate: tried[candidate])
+        chosen["PyTorch, tuned"] = (theirs.tuned, fastest)
+
+    def side(function: Callable[..., Measurement], option: object) -> Side:
+        return lambda: in_new_process(function, work, option, time.time())
+
+    return {name: side(*of_side) for name, of_side in chosen.items()}
+
+
+def read_results() -> dict[str, report.Result]:
+    """Returns the results that the output file has already, by network."""
+    if not FLAGS.output or not pathlib.Path(FLAGS.output).exists():
+        return {}
+    values = files.read_json(pathlib.Path(FLAGS.output))
+    try:
+        return {name: report.Result.from_json(one) for name, one in values.items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise errors.UsageError(
+            f"--output={FLAGS.output} exists and holds no measurements of this "
+            "program. Choose another file or remove it"
+        ) from error
+
+
+def write_results(results: dict[str, report.Result]) -> None:
+    """Writes the output file and the page."""
+    if FLAGS.output:
+        values = {name: dataclasses.asdict(one) for name, one in results.items()}
+        files.write_json(pathlib.Path(FLAGS.output), values)
+    if FLAGS.page:
+        page = files.expand(FLAGS.page)
+        section = report.markdown(list(results.values()))
+        files.write_text(
+            page,
+            report.replace_section(files.read_text(page), section, name=FLAGS.page),
         )
-    ratio = medians["keras"] / medians["pytorch"]
-    return f"{text.text_table(rows)}\nkeras / pytorch: {ratio:.2f}"
-
-
-def peak_memory(results: Sequence[Measurement]) -> str:
-    """Returns the highest peak as text."""
-    peaks = [result.peak_memory_mib for result in results]
-    known = [peak for peak in peaks if peak is not None]
-    return f"{max(known):,.0f} MiB" if known else "unknown"
 
 
 if __name__ == "__main__":

@@ -90,8 +90,8 @@ class Convolution(keras.layers.Conv2D):
             and self.padding in ("same", "valid")
         )
 
-    def _joints(self, axis: int, inputs: int, outputs: int) -> Joints | None:
-        """Returns how inputs and outputs are joined along one axis.
+    def taps(self, axis: int, inputs: int, outputs: int) -> np.ndarray:
+        """Returns which tap joins each input to each output along one axis.
 
         Args:
             axis: 0 for rows, 1 for columns.
@@ -99,21 +99,30 @@ class Convolution(keras.layers.Conv2D):
             outputs: Outputs along it.
 
         Returns:
-            None if some input is seen by one output and not by another.
+            int `[inputs inside the border, outputs]`, the tap's index. Where it is
+            negative, or not below the kernel's size, they are not joined.
         """
-        taps, stride = self.kernel_size[axis], self.strides[axis]
+        size, stride = self.kernel_size[axis], self.strides[axis]
         before, after = (self.border or NO_BORDER)[axis]
         padding = 0
         if self.padding == "same":
-            padding = max((outputs - 1) * stride + taps - inputs, 0) // 2
+            padding = max((outputs - 1) * stride + size - inputs, 0) // 2
         inside = np.arange(before, inputs - after)[:, np.newaxis]
-        found = inside + padding - stride * np.arange(outputs)
-        are_joined = (found >= 0) & (found < taps)
+        return inside + padding - stride * np.arange(outputs)
+
+    def _joints(self, axis: int, inputs: int, outputs: int) -> Joints | None:
+        """Returns what `taps` says of the inputs that are seen at all.
+
+        Returns:
+            None if some input is seen by one output and not by another.
+        """
+        taps = self.taps(axis, inputs, outputs)
+        are_joined = (taps >= 0) & (taps < self.kernel_size[axis])
         seen = np.flatnonzero(are_joined.any(axis=1))
         if not seen.size or not are_joined[seen].all():
             return None
-        start, stop = before + seen[0], before + seen[-1] + 1
-        return Joints(slice(start, stop), found[seen])
+        before = (self.border or NO_BORDER)[axis][0]
+        return Joints(slice(before + seen[0], before + seen[-1] + 1), taps[seen])
 
 
 def _product(

@@ -1,0 +1,8 @@
+"""Speed against PyTorch: the same work by several sides, each in its own process.
+
+work       the task, and what a side achieves
+ours       this project's side
+theirs     PyTorch's sides, eager and tuned
+limits     what the machine and the network allow
+report     tables for terminals and for the documentation
+"""

@@ -1,0 +1,81 @@
+"""This project's side: what `experiments.train` does, measured."""
+
+from __future__ import annotations
+
+import time
+
+from experiments.support.speed.work import EPOCHS, Measurement, Work, rate
+
+
+def measure(work: Work, precision: str, started: float) -> Measurement:
+    """Trains and evaluates.
+
+    Args:
+        work: What to do.
+        precision: A dtype policy, or `auto`.
+        started: When the process was started, in seconds since the epoch.
+
+    Returns:
+        What was achieved.
+    """
+    from normtest_tf.system import quiet
+
+    quiet.import_tensorflow()
+    import keras
+
+    from normtest_tf import backbones, normalization
+    from normtest_tf.system import memory
+    from normtest_tf.training import (
+        classifier,
+        environment,
+        loop,
+        pipeline,
+        training_copy,
+    )
+    from normtest_tf.training.recipe import Recipe
+
+    class FirstStep(keras.callbacks.Callback):
+        seconds: float | None = None
+
+        def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+            self.seconds = self.seconds or time.time() - started
+
+    images, labels = work.read_images()
+    task = classifier.Task(images.shape[1:], work.classes)
+    model = training_copy.make(
+        classifier.build_classifier(
+            backbones.resolve(work.model, "none"),
+            normalization.normalization_layer(normalization.IMAGENET, task.image_shape),
+            task,
+            seed=0,
+            precision=environment.resolve_precision(precision),
+        )
+    )
+    rows: list[dict[str, float]] = []
+    first = FirstStep()
+    split = loop.Split(images, labels)
+    loop.fit(
+        model,
+        Recipe(epochs=EPOCHS, batch_size=work.batch_size),
+        loop.TrainingData(split, {}, seed=0),
+        rows.append,
+        callbacks=[first],
+    )
+    peak = memory.peak_mebibytes()
+    batches = pipeline.evaluation_batches(images, labels, work.batch_size)
+    evaluations = []
+    for _ in range(2):
+        begun = time.perf_counter()
+        loop.evaluate(model, batches, len(images))
+        evaluations.append(len(images) / (time.perf_counter() - begun))
+    return Measurement(
+        training=rows[-1]["images_per_second"],
+        evaluation=evaluations[-1],
+        pipeline=rate(
+            pipeline.training_batches(
+                images, labels, batch_size=work.batch_size, seed=0, epochs=range(4)
+            )
+        ),
+        first_step=first.seconds,
+        peak_memory=peak,
+    )

@@ -1,0 +1,101 @@
+"""The task of all sides, and what a side achieves."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Sized
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from normtest_tf.datasets import ImageDataset
+
+EPOCHS = 2  # The first one compiles and warms up, the last is measured.
+
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What one side achieved.
+
+    Attributes:
+        training: Images/s of training with the input pipeline, in the last epoch. Of
+            PyTorch's, without its first step, for which workers are started.
+        evaluation: Images/s of an evaluation after training, with its pipeline.
+        pipeline: Images/s of the training pipeline alone, augmentation included, from
+            the first batch to the last.
+        first_step: Seconds from the start of the process to the end of its first
+            training step.
+        peak_memory: The peak memory of the process in MiB; None if unknown.
+    """
+
+    training: float
+    evaluation: float
+    pipeline: float
+    first_step: float
+    peak_memory: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """The task of all sides.
+
+    Attributes:
+        folder: The folder with the images.
+        model: The network's name, here and in timm.
+        classes: The number of classes.
+        batch_size: Images in a batch.
+    """
+
+    folder: pathlib.Path
+    model: str
+    classes: int
+    batch_size: int
+
+    def write_images(self, dataset: ImageDataset) -> None:
+        """Writes the training images for the sides to read."""
+        np.save(self.folder / "images.npy", dataset.train_images)
+        np.save(self.folder / "labels.npy", dataset.train_labels)
+
+    def read_images(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns uint8 images `[n, height, width, 3]` and integer labels `[n]`."""
+        return np.load(self.folder / "images.npy"), np.load(self.folder / "labels.npy")
+
+
+def in_new_process(function: Callable[..., Result], *args: object) -> Result:
+    """Calls a function in a process of its own, so that peak memory is its own.
+
+    Args:
+        function: Defined in a module.
+        args: Its arguments.
+
+    Returns:
+        What it returns.
+    """
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *args).result()
+
+
+def rate(batches: Iterable[tuple[object, Sized]]) -> float:
+    """Returns the images per second of a pass, from its first batch to its last.
+
+    Starting worker processes and tracing graphs is left out: it takes the same time
+    however long an epoch is.
+
+    Args:
+        batches: Pairs of images and labels.
+    """
+    images, started = 0, None
+    for _, labels in batches:
+        if started is None:
+            started = time.perf_counter()
+        else:
+            images += len(labels)
+    return images / (time.perf_counter() - started)
