@@ -13,12 +13,13 @@ from __future__ import annotations
 import importlib.metadata
 import pathlib
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from absl import flags
 
 from experiments.support import program, pytorch
-from experiments.support.parity import cases, checks
+from experiments.support.parity import cases, checks, epoch
 from normtest_tf import errors, text
 from normtest_tf.system import files, quiet
 
@@ -28,6 +29,12 @@ flags.DEFINE_list(
     "models", None, f"Networks to compare. Default: {','.join(cases.NETWORKS)}."
 )
 flags.DEFINE_string("output", "docs/parity.md", "Markdown file to write.")
+flags.DEFINE_string(
+    "data_dir",
+    None,
+    "Folder with prepared CIFAR10, to compare a whole epoch as well. Default: the "
+    "section on the epoch in --output is kept.",
+)
 flags.DEFINE_bool("dry_run", False, "Print the names of the comparisons and stop.")
 
 COLUMNS = {
@@ -62,11 +69,34 @@ def main(argv: Sequence[str]) -> None:
     files.check_writable(output.parent)
     pytorch.import_module("timm")
     quiet.import_tensorflow()
+    epoch_section = _compare_epoch() if FLAGS.data_dir else _old_section(output)
     rows = [row for check in chosen for row in _compare(check)]
-    files.write_text(output, _markdown(rows))
+    files.write_text(output, f"{_markdown(rows)}{epoch_section}")
     print(f"wrote {output}")
     if any(error > allowed for *_, error, allowed in rows):
         sys.exit("error: some errors are larger than allowed; see the table")
+
+
+def _compare_epoch() -> str:
+    """Trains both sides for an epoch; returns the section about it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "epoch.npz"
+        epoch.write_batches(FLAGS.data_dir, path)
+        print("an epoch: ours", flush=True)
+        mine = epoch.ours(path)
+        print("an epoch: PyTorch's", flush=True)
+        theirs = epoch.theirs(path)
+        print("an epoch: PyTorch's, perturbed", flush=True)
+        perturbed = epoch.theirs(path, epoch.PERTURBATION)
+    return f"\n{epoch.section(mine, theirs, perturbed)}"
+
+
+def _old_section(output: pathlib.Path) -> str:
+    """Returns the section about an epoch that the output file has already."""
+    if not output.is_file():
+        return ""
+    _, title, section = files.read_text(output).partition(epoch.TITLE)
+    return f"\n{title}{section}" if title else ""
 
 
 def _compare(check: checks.Check) -> list[Row]:

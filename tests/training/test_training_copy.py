@@ -41,7 +41,7 @@ def test_a_copy_keeps_weights_and_reaches_nested_models():
     norm = keras.layers.BatchNormalization
     assert classes(model) == [keras.layers.Conv2D, norm, norm]
     x = RNG.normal(size=(3, 6, 6, 3)).astype("float32")
-    np.testing.assert_allclose(model(x), copy(x), rtol=1e-6)
+    np.testing.assert_allclose(model(x), copy(x), rtol=1e-5, atol=1e-5)
 
 
 def test_trained_weights_go_back_into_the_model_of_stock_layers():
@@ -51,7 +51,7 @@ def test_trained_weights_go_back_into_the_model_of_stock_layers():
     x = RNG.normal(size=(3, 6, 6, 3)).astype("float32")
     assert not np.allclose(model(x), copy(x))
     model.set_weights(copy.get_weights())
-    np.testing.assert_allclose(model(x), copy(x), rtol=1e-6)
+    np.testing.assert_allclose(model(x), copy(x), rtol=1e-5, atol=1e-5)
 
 
 def test_subclasses_and_shared_layers_are_kept():

@@ -4,6 +4,7 @@
     ours     named arrays computed from them with Keras
     theirs   the same arrays computed with timm and PyTorch
     checks   what is compared, how closely, and how far apart the two sides are
+    epoch    a whole epoch of real images, step by step
 
 `experiments.parity` compares the two sides live. `tests/parity` keeps digests of
 PyTorch's arrays, so that the comparison also runs where PyTorch is not installed.
