@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 
@@ -13,7 +14,7 @@ def peak_mebibytes() -> float | None:
     """
     if sys.platform == "linux":
         # `getrusage` counts what the parent had when it started this process.
-        with open("/proc/self/status", encoding="utf-8") as file:
+        with contextlib.suppress(OSError), open("/proc/self/status") as file:
             for line in file:
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) / 2**10

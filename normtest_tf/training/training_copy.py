@@ -19,7 +19,7 @@ from normtest_tf.training.layers.batch_norm import BatchNormalization
 from normtest_tf.training.layers.convolution import NO_BORDER, Border, Convolution
 
 # A subclass may compute something else.
-_REPLACED = {
+_REPLACED: dict[type, type[keras.layers.Layer]] = {
     keras.layers.BatchNormalization: BatchNormalization,
     keras.layers.Conv2D: Convolution,
 }
@@ -59,4 +59,7 @@ def make(model: keras.Model) -> keras.Model:
 
 def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Makes a layer of the copy."""
-    return _REPLACED.get(type(layer), type(layer)).from_config(layer.get_config())
+    replacement = _REPLACED.get(type(layer))
+    if replacement is None:
+        replacement = type(layer)
+    return replacement.from_config(layer.get_config())
