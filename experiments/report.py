@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.support import program
-from normtest_tf import published, text
+from normtest_tf import errors, published, text
 from normtest_tf.analysis import results
-from normtest_tf.runs import RULES
+from normtest_tf.runs import RULES, RunFolder
 from normtest_tf.runs.history import FORMER_NAMES
 from normtest_tf.system import files
 
@@ -63,6 +63,8 @@ def main(argv: Sequence[str]) -> None:
     """Writes the report and prints its answer."""
     del argv
     out_dir, rule = files.expand(FLAGS.out_dir), RULES[FLAGS.rule]
+    if RunFolder(out_dir).is_started():
+        raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
     files.check_writable(out_dir)
     found = results.read(files.expand(FLAGS.results_dir))
     results.check_rule(found, rule)

@@ -31,10 +31,11 @@ class WorkerDied(UsageError):  # noqa: N818  (says what happened)
 
 
 class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
-    """A loss became NaN or infinite.
+    """A loss or a weight became NaN or infinite.
 
     Args:
-        what: The name of the loss in the history, such as `train_loss`.
+        what: The name of the loss in the history, such as `train_loss`, or of the
+            weight.
         epoch: The epoch in which it happened, counted from 1.
         step: The step within that epoch, counted from 1.
         rate: The learning rate at that step.

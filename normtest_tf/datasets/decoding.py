@@ -113,7 +113,7 @@ def decode_file(path: pathlib.Path, image_size: int | None = None) -> np.ndarray
     try:
         # Opening a named pipe would block for ever.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise BadImage(name, "is not a file")
+            raise BadImage(name, "is not a file", "name image files")
         with path.open("rb") as file:
             head = file.read(picture_kinds.HEAD_BYTES)
             _checked_format(head, name)  # Before gigabytes of video are read.

@@ -16,7 +16,7 @@ _READABLE_SUFFIXES = (
 )
 _UNREADABLE_SUFFIXES = (
     *(".heic", ".heif", ".hif", ".jxl", ".svg", ".psd", ".xcf", ".eps", ".exr"),
-    *(".tga", ".pcx", ".qoi", ".dds"),
+    *(".tga", ".pcx", ".qoi", ".dds", ".ico"),
 )
 _RAW_SUFFIXES = (
     *(".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef"),

@@ -102,6 +102,12 @@ class Format:
             UsageError: If it has the wrong suffix, can't be written to, or holds
                 something that must not be replaced.
         """
+        run = RunFolder(path.parent)
+        if path == run.model and run.is_started():
+            raise errors.UsageError(
+                f"{path} is the model of a run, which an export must not replace; "
+                "choose another --output"
+            )
         if self.suffix and path.suffix != self.suffix:
             raise errors.UsageError(
                 f"--output must end in {self.suffix} for --format={self.name}. "

@@ -105,7 +105,9 @@ class RunConfig:
         "with. Default: those of the model's own tag.",
     )
     pretrain_std: tuple[float, float, float] | None = option(
-        None, "Red, green and blue standard deviation that belong to --pretrain_mean."
+        None,
+        "Red, green and blue standard deviation that belong to --pretrain_mean, above "
+        "0 and at most 1.",
     )
     epochs: int = option(50, "Passes over the training images.", low=1)
     batch_size: int = option(256, "Images in a training batch.", low=1)
@@ -273,5 +275,10 @@ def _three_floats(
         raise errors.UsageError(
             f"--{flag} must be {'positive' if positive else 'finite'}. "
             f"Received: {received}"
+        )
+    if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 1:
+        raise errors.UsageError(
+            f"--{flag} is that of pixels from 0 to 1. Received: {received}. Divide "
+            "constants of pixels from 0 to 255 by 255"
         )
     return red, green, blue

@@ -13,6 +13,7 @@ from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs.folder import RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
+from normtest_tf.system import keras_settings
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +44,10 @@ def check_request(config: RunConfig) -> ConfigRecord | None:
         return None
     record = ConfigRecord.read(folder)
     changed = differences(record.requested, config.resolved.requested)
+    # A backend has its own initial weights and rounding.
+    backends = record.environment.get("backend"), keras_settings.backend()
+    if backends[0] not in (None, backends[1]):
+        changed.append("KERAS_BACKEND={} there, {} now".format(*backends))
     if changed:
         raise holds_another_run(folder, "configuration", changed)
     return record
@@ -60,14 +65,22 @@ def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | 
 
     Raises:
         UsageError: If the folder holds a run of another configuration, or on other
-            images or weights.
+            images or weights, or if a file of a finished run is missing.
     """
     record = check_request(config)
     if record is None:
         return None
     folder = config.folder
     check_same_inputs(folder, record, dataset, config.resolved.network.sha256())
-    return ResultRecord.read(folder) if folder.is_finished() else None
+    if not folder.is_finished():
+        return None
+    for path in (folder.model, folder.history):
+        if not path.is_file():
+            raise errors.UsageError(
+                f"{path} of a finished run is missing. Restore it, or pass --overwrite "
+                "to run again"
+            )
+    return ResultRecord.read(folder)
 
 
 def check_same_inputs(

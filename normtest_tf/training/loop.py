@@ -119,12 +119,22 @@ class LossGuard(keras.callbacks.Callback):
         """Checks the loss of the step."""
         self.check("train_loss", (logs or {})["loss"], step=batch + 1)
 
+    def check_variables(self) -> None:
+        """Raises `TrainingFailed` if a variable of the model is not finite.
+
+        A loss does not always tell: kernels that join batch normalization with a ReLU
+        make 0 of NaN.
+        """
+        for variable in _variables(self.model):
+            if not np.isfinite(ops.convert_to_numpy(variable)).all():
+                self.check(variable.path, math.nan)
+
     def check(self, name: str, loss: float, step: int | None = None) -> None:
         """Raises `TrainingFailed` if a loss is not finite.
 
         Args:
-            name: The loss's column in the history.
-            loss: Its value.
+            name: The loss's column in the history, or what else has the value.
+            loss: The value.
             step: The step, from 1. Default: the epoch's last step.
         """
         if not math.isfinite(loss):
@@ -174,6 +184,7 @@ class EpochEvaluator(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Evaluates and reports the epoch's row."""
         seconds = time.perf_counter() - self._started
+        self._guard.check_variables()
         logs = logs or {}
         row: EpochRow = {
             "epoch": epoch + 1,

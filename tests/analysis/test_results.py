@@ -59,6 +59,14 @@ def test_runs_of_different_recipes_are_not_pooled(tmp_path, changed):
     assert len(results.read(tmp_path / "other").cells) == 2
 
 
+def test_runs_on_different_backends_are_not_compared(tmp_path):
+    write_run(tmp_path, seed=1)
+    path = write_run(tmp_path, seed=2) / "config.json"
+    path.write_text(path.read_text().replace('"backend": "tensorflow"', '"backend": "jax"'))
+    with pytest.raises(errors.UsageError, match="backend: tensorflow and jax"):
+        results.read(tmp_path)
+
+
 def test_folders_without_readable_results_are_refused(tmp_path):
     for name in ("missing", "x" * 5000):
         with pytest.raises(errors.UsageError, match="is not a folder"):

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from normtest_tf import datasets
+from normtest_tf import datasets, errors
 from tests.datasets import helpers
 
 
@@ -30,6 +30,14 @@ def test_images_are_told_by_their_content_and_read_from_nested_folders(tmp_path)
     dataset = helpers.load_folder(tmp_path)
     cats = dataset.train_images[dataset.train_labels == 0][:, 0, 0, 0]
     assert sorted(cats) == [10, *range(30, 38)]
+
+
+@pytest.mark.parametrize("suffix", [".ico", ".tga"])
+def test_pictures_of_formats_that_are_not_read_stop_the_run(tmp_path, suffix):
+    helpers.write_folder(tmp_path)
+    helpers.write_image(tmp_path / "train" / "cat" / f"x{suffix}")
+    with pytest.raises(errors.UsageError, match=rf"x\{suffix} is .*not"):
+        helpers.load_folder(tmp_path)
 
 
 def test_links_to_folders_elsewhere_are_followed(tmp_path):

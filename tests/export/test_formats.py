@@ -52,6 +52,15 @@ def test_a_file_is_replaced_only_when_asked_to(tmp_path):
         FORMATS["onnx"].check_path(path, overwrite=True)
 
 
+def test_the_model_of_a_run_is_never_replaced(tmp_path):
+    path = tmp_path / "model.keras"
+    path.touch()
+    FORMATS["keras"].check_path(path, overwrite=True)
+    (tmp_path / "config.json").touch()
+    with pytest.raises(errors.UsageError, match="is the model of a run"):
+        FORMATS["keras"].check_path(path, overwrite=True)
+
+
 def test_a_folder_that_is_not_a_saved_model_is_never_replaced(tmp_path):
     entry = FORMATS["saved_model"]
     (tmp_path / "holidays.jpg").touch()

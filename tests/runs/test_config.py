@@ -65,6 +65,9 @@ def test_every_number_has_a_limit():
         ({"pretrain_mean": "abc", "pretrain_std": (1, 1, 1)}, "three numbers"),
         ({"pretrain_mean": (0, 0, 0), "pretrain_std": (1, 0, 1)}, "positive"),
         ({"pretrain_mean": (0, 0, "nan"), "pretrain_std": (1, 1, 1)}, "finite"),
+        ({"pretrain_mean": (124, 116, 104), "pretrain_std": (1, 1, 1)}, "by 255"),
+        ({"pretrain_mean": (0, 0, 0), "pretrain_std": (1, 58, 1)}, "by 255"),
+        ({"pretrain_mean": (-0.5, 0, 0), "pretrain_std": (1, 1, 1)}, "from 0 to 1"),
         ({"keep": "best"}, "unknown value of --keep"),
         ({"keep": "best_validation"}, "--validation_examples"),
     ],
@@ -75,10 +78,12 @@ def test_unusable_values_are_refused(values, message):
 
 
 def test_statistics_of_a_weights_file_can_be_given():
-    config = runs.RunConfig(pretrain_mean=["0.5", "0.4", "0.3"], pretrain_std=(1, 2, 3))
+    config = runs.RunConfig(
+        pretrain_mean=["0.5", "0.4", "0.3"], pretrain_std=(1, 0.2, 0.3)
+    )
     statistics = config.resolved.network.pretraining.statistics
     assert statistics.mean == (0.5, 0.4, 0.3)
-    assert statistics.std == (1.0, 2.0, 3.0)
+    assert statistics.std == (1.0, 0.2, 0.3)
 
 
 def test_name_and_folder_follow_from_dataset_model_setting_and_seed(tmp_path):

@@ -114,6 +114,12 @@ def test_a_finished_run_does_not_answer_for_other_images(small, all_digits, resu
     with pytest.raises(errors.UsageError, match="another data set"):
         identity.finished_result(small, other.take(120, 70))
     assert identity.finished_result(small, all_digits.take(120, 70)) == result
+    for path in (small.folder.model, small.folder.history):
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(errors.UsageError, match=f"{path.name} .* is missing"):
+            identity.finished_result(small, all_digits.take(120, 70))
+        path.write_bytes(content)
     # Images that the run does not use may change.
     labels = all_digits.test_labels.copy()
     labels[100] = (labels[100] + 1) % 10

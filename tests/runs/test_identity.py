@@ -57,6 +57,15 @@ def test_runs_from_before_the_flag_were_not_deterministic(started):
         check(dataclasses.replace(started, deterministic=True))
 
 
+def test_a_run_on_another_backend_is_refused(started, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(
+        errors.UsageError, match="KERAS_BACKEND=tensorflow there, jax now"
+    ):
+        check(started)
+    check(dataclasses.replace(started, overwrite=True))
+
+
 @pytest.fixture
 def images():
     return datasets.ImageDataset(

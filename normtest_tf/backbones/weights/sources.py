@@ -36,13 +36,29 @@ def load_file(
 
     Raises:
         UsageError: If the file can't be read or holds another network's weights. The
-            model is then unchanged.
+            model is then unchanged. Also if a running variance in it is negative.
     """
     from normtest_tf.backbones.weights import h5_files, keras_files, safetensors_files
 
     loaders = {formats.HDF5: h5_files.load, formats.KERAS: keras_files.load}
     load = loaders.get(formats.identify(path), safetensors_files.load)
     load(model, path, notify)
+    _check_variances(model, path)
+
+
+def _check_variances(model: keras.Model, path: pathlib.Path) -> None:
+    """Raises if a running variance is negative: its root would be NaN."""
+    import keras
+    import numpy as np
+
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and (
+            np.min(layer.moving_variance) < 0
+        ):
+            raise errors.UsageError(
+                f"{path}: the running variance of {layer.name!r} has negative values; "
+                "choose other weights"
+            )
 
 
 def fetch(origin: str, name: str) -> pathlib.Path:

@@ -4,7 +4,9 @@ from huggingface_hub import constants
 
 from normtest_tf import backbones, errors
 from normtest_tf.backbones import weights
+from normtest_tf.backbones.weights import safetensors_files
 from normtest_tf.system import hosts
+from tests.backbones.weights.helpers import load, small
 
 
 def test_a_tag_that_cannot_be_downloaded_is_one_clear_error(monkeypatch, tmp_path):
@@ -34,6 +36,22 @@ def test_a_cached_tag_is_used_offline(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
     path = backbones.resolve("resnet18", "a1_in1k").fetch()
     assert path.name == "cached.safetensors"
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".weights.h5", ".keras"])
+def test_negative_running_variances_are_refused(tmp_path, suffix):
+    path = tmp_path / f"some{suffix}"
+    model = small()
+    variance = model.get_layer("layer2_0_bn1").moving_variance
+    variance.assign(variance * -1)
+    if suffix == ".safetensors":
+        safetensors_files.save(model, path)
+    elif suffix == ".keras":
+        model.save(path)
+    else:
+        model.save_weights(path)
+    with pytest.raises(errors.UsageError, match="variance of 'layer2_0_bn1'"):
+        load(small(), path)
 
 
 def test_embedded_weights_are_in_the_package():
