@@ -70,6 +70,7 @@ flags.DEFINE_integer(
     32,
     "Compare the export with the run's model on N images.",
     lower_bound=1,
+    upper_bound=10_000,
 )
 flags.DEFINE_enum(
     "check_on",

@@ -279,7 +279,7 @@ def _whole_grid(runs: Sequence[Run]) -> set[str]:
 
 def _why(run_folder: RunFolder, is_begun: bool) -> str:
     """Says why a run is not finished."""
-    if run_folder.failure.exists():
+    if os.path.isfile(run_folder.failure):  # `Path.is_file` would raise.
         return f"failed: {FailureRecord.read(run_folder).error}"
     return "interrupted" if is_begun else "not run"
 

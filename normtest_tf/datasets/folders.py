@@ -79,6 +79,11 @@ def find_test_split(folder: pathlib.Path) -> str:
         raise errors.UsageError(f"folder {where} has no train folder. {_LAYOUT}")
     for split in TEST_SPLITS:
         if listing.is_folder(folder / split):
+            if os.path.samefile(folder / "train", folder / split):
+                raise errors.UsageError(
+                    f"{shown(str(folder / split))} is the train folder: tests on "
+                    "training images show nothing. Give them images of their own"
+                )
             return split
     raise errors.UsageError(
         f"folder {where} has neither a test nor a val folder (nor valid or "
@@ -180,10 +185,22 @@ def _class_images(
 ) -> dict[str, list[pathlib.Path]]:
     """Returns each class's images, by the sorted names of its classes."""
     classes = {}
+    folders: dict[str, str] = {}  # Class names by what they link to.
     for path in listing.entries(split, left_out):
+        if listing.is_broken_link(path):
+            raise errors.UsageError(
+                f"{shown(str(path))} is a broken link: a class may be missing. Restore "
+                "what it links to, or remove it"
+            )
         if not listing.is_folder(path):
             left_out.loose += 1
             continue
+        first = folders.setdefault(os.path.realpath(path), path.name)
+        if first != path.name:
+            raise errors.UsageError(
+                f"the classes {shown(first)!r} and {shown(path.name)!r} in "
+                f"{shown(str(split))} are the same folder. Remove one of them"
+            )
         inside = listing.LeftOut()
         images = classes[path.name] = listing.pictures(path, folder, inside)
         if not images:

@@ -173,6 +173,17 @@ def is_folder(path: pathlib.Path) -> bool:
     return os.path.isdir(path)  # `Path.is_dir` would raise.
 
 
+def is_broken_link(path: pathlib.Path) -> bool:
+    """Tells whether a path is a link to something that does not exist."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return path.is_symlink()
+    except OSError:  # Such as a link to itself.
+        pass
+    return False
+
+
 def _leads_back(target: pathlib.Path, parent: pathlib.Path, root: pathlib.Path) -> bool:
     """Tells whether a link leads into the data set, or to a folder around it."""
     root = root.resolve()

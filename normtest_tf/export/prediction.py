@@ -72,8 +72,16 @@ class Classifier:
 
         Returns:
             float `[n, classes]`; rows sum to 1.
+
+        Raises:
+            UsageError: If the model computes something that is not finite.
         """
         outputs = self.model.predict(images, batch_size=BATCH_SIZE, verbose=0)
+        if not np.isfinite(outputs).all():
+            raise errors.UsageError(
+                "the model's outputs are not finite: it diverged, or its file was "
+                "changed. Use another model"
+            )
         if self.has_softmax:
             return outputs
         return softmax(outputs.astype("float64"))

@@ -109,8 +109,8 @@ class RunConfig:
         "Red, green and blue standard deviation that belong to --pretrain_mean, above "
         "0 and at most 1.",
     )
-    epochs: int = option(50, "Passes over the training images.", low=1)
-    batch_size: int = option(256, "Images in a training batch.", low=1)
+    epochs: int = option(50, "Passes over the training images.", low=1, high=1_000_000)
+    batch_size: int = option(256, "Images in a training batch.", low=1, high=1_000_000)
     learning_rate: float = option(
         1e-3,
         "Adam's learning rate in the first epoch; it falls to 0 along a cosine.",

@@ -192,7 +192,7 @@ def find(results_dir: pathlib.Path) -> list[RunFolder]:
     return [
         RunFolder(path)
         for path in sorted(found)
-        if _SEED.fullmatch(path.name) and path.is_dir()
+        if _SEED.fullmatch(path.name) and os.path.isdir(path)
     ]
 
 

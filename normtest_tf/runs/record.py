@@ -101,12 +101,12 @@ class ResolvedValues:
             precision=read("precision", str),
             data_seed=read("data_seed", int),
             model_seed=read("model_seed", int),
-            train_examples=read("train_examples", int),
-            test_examples=read("test_examples", int),
-            validation_examples=read("validation_examples", int),
+            train_examples=read.count("train_examples"),
+            test_examples=read.count("test_examples"),
+            validation_examples=read.count("validation_examples"),
             image_shape=read.three("image_shape", int),
             class_names=tuple(map(str, read("class_names", list))),
-            parameters=read("parameters", int),
+            parameters=read.count("parameters"),
             jit_compile=read("jit_compile", bool, default=None),
         )
 

@@ -132,6 +132,13 @@ class JsonReader:
             raise self._unusable(f"holds {name}={not_an_accuracy(value)}")
         return value
 
+    def count(self, name: str) -> int:
+        """Returns a number of things, or raises `UsageError`."""
+        value = self(name, int)
+        if value < 0:
+            raise self._unusable(f"holds {name}={value}, which is negative")
+        return value
+
     def three(self, name: str, *types: type) -> Any:  # noqa: ANN401  (any JSON)
         """Returns three numbers as a tuple, or raises `UsageError`."""
         values = self(name, list)

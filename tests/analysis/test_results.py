@@ -62,7 +62,9 @@ def test_runs_of_different_recipes_are_not_pooled(tmp_path, changed):
 def test_runs_on_different_backends_are_not_compared(tmp_path):
     write_run(tmp_path, seed=1)
     path = write_run(tmp_path, seed=2) / "config.json"
-    path.write_text(path.read_text().replace('"backend": "tensorflow"', '"backend": "jax"'))
+    path.write_text(
+        path.read_text().replace('"backend": "tensorflow"', '"backend": "jax"')
+    )
     with pytest.raises(errors.UsageError, match="backend: tensorflow and jax"):
         results.read(tmp_path)
 

@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from normtest_tf import errors
 from normtest_tf.datasets import decoding
 from tests.datasets import helpers
 
@@ -290,3 +291,27 @@ def test_reading_leaves_the_folder_as_it_was(tmp_path):
     before = sorted(helpers.write_folder(tmp_path).rglob("*"))
     helpers.load_folder(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_broken_link_to_a_class_is_refused(tmp_path):
+    helpers.write_folder(tmp_path)
+    for split in ("train", "test"):
+        (tmp_path / split / "emu").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(errors.UsageError, match="emu is a broken link"):
+        helpers.load_folder(tmp_path)
+
+
+def test_a_test_folder_that_is_the_train_folder_is_refused(tmp_path):
+    helpers.write_folder(tmp_path)
+    shutil.rmtree(tmp_path / "test")
+    (tmp_path / "test").symlink_to(tmp_path / "train")
+    with pytest.raises(errors.UsageError, match="test is the train folder"):
+        helpers.load_folder(tmp_path)
+
+
+def test_two_classes_in_one_folder_are_refused(tmp_path):
+    helpers.write_folder(tmp_path)
+    for split in ("train", "test"):
+        (tmp_path / split / "emu").symlink_to(tmp_path / split / "cat")
+    with pytest.raises(errors.UsageError, match=r"'cat' and 'emu' in .* the same"):
+        helpers.load_folder(tmp_path)

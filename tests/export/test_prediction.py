@@ -45,6 +45,14 @@ def test_an_export_of_probabilities_gets_no_second_softmax(tmp_path):
     )
 
 
+def test_outputs_that_are_not_finite_are_refused():
+    model = small_model()
+    model.set_weights([np.full(w.shape, np.nan) for w in model.get_weights()])
+    classifier = prediction.Classifier(model, NAMES, has_softmax=False)
+    with pytest.raises(errors.UsageError, match="not finite"):
+        classifier.probabilities(IMAGES)
+
+
 def test_a_model_without_names_has_numbers(tmp_path):
     small_model().save(tmp_path / "model.keras")
     assert prediction.load(tmp_path / "model.keras").class_names == list("0123")

@@ -67,6 +67,14 @@ def test_a_configuration_is_read_as_it_was_written(run, resolved):
     assert ConfigRecord.read(run) == written
 
 
+@pytest.mark.parametrize("name", ["train_examples", "test_examples", "parameters"])
+def test_negative_numbers_of_things_are_refused(run, name):
+    resolved = dataclasses.replace(RESOLVED, **{name: -3})
+    dataclasses.replace(CONFIG, resolved=resolved).write(run)
+    with pytest.raises(errors.UsageError, match=f"{name}=-3, which is negative"):
+        ConfigRecord.read(run)
+
+
 def test_config_json_has_the_layout_of_0_1_0():
     assert json.loads(json.dumps(CONFIG.to_json())) == {
         "format": 1,
