@@ -1,6 +1,6 @@
 import json
 
-from experiments.support.parity import checks
+from experiments.support.parity import checks, epoch
 from tests.helpers import ROOT, programs
 
 PAGE = ROOT / "docs" / "parity.md"
@@ -33,7 +33,9 @@ def test_the_page_is_what_the_program_writes_but_for_numbers():
     page = PAGE.read_text(encoding="utf-8")
     assert page.startswith(f"{head}\nVersions: tensorflow ")
     _, dashes, *rows = [
-        line.strip("| ").split(" | ") for line in page.splitlines() if line[:1] == "|"
+        line.strip("| ").split(" | ")
+        for line in page.partition(epoch.TITLE)[0].splitlines()
+        if line[:1] == "|"
     ]
     assert dashes == ["---"] * 5
     expected = [
@@ -43,3 +45,20 @@ def test_the_page_is_what_the_program_writes_but_for_numbers():
     ]
     assert [[title, of, allowed] for _, title, of, _, allowed in rows] == expected
     assert all(float(error) <= float(allowed) for *_, error, allowed in rows)
+
+
+def test_the_epoch_on_the_page_is_within_the_goal():
+    section = PAGE.read_text(encoding="utf-8").partition(epoch.TITLE)[2]
+    rows = [line.split(" | ") for line in section.splitlines() if line[:1] == "|"][2:]
+    assert [int(row[0].strip("| ")) for row in rows] == list(epoch.SHOWN_STEPS)
+    assert all(float(row[2]) < 1e-6 for row in rows)
+
+
+def test_an_epoch_is_described_with_the_errors_of_both():
+    theirs = [2.0, 1.0, 0.5]
+    text = epoch.section([2.0, 1.0 + 1e-9, 0.5 + 1e-6], theirs, [2.0, 1.0, 0.5])
+    assert (
+        "within\n1e-6 of PyTorch's for the first 2 steps, PyTorch's own for the" in text
+    )
+    assert "| 1 | 2.000000 | 0.0e+00 | 0.0e+00 |" in text
+    assert "| 3 | 0.500000 | 2.0e-06 | 0.0e+00 |" in text

@@ -22,7 +22,10 @@ from tests.helpers import programs
         ("--precision=float8", "mixed_bfloat16"),
         ("--learning_rate=0", "must be positive"),
         ("--learning_rate=nan", "must be positive"),
-        ("--batch_size=-3", "a whole number, at least 1. Received: '-3'"),
+        (
+            "--batch_size=-3",
+            "a whole number, at least 1 and at most 1000000. Received: '-3'",
+        ),
         ("--epochs=many", "many"),
         ("--seed=-1", "seed"),
         ("--checkpoint_every=0", "checkpoint_every"),

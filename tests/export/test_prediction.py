@@ -7,10 +7,13 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.export import metadata, prediction
+from normtest_tf.normalization import normalization_layer
 from tests.export.helpers import (
     IMAGES,
     NAMES,
     SHAPE,
+    STATISTICS,
+    build,
     description,
     outputs,
     small_model,
@@ -46,7 +49,7 @@ def test_an_export_of_probabilities_gets_no_second_softmax(tmp_path):
 
 
 def test_outputs_that_are_not_finite_are_refused():
-    model = small_model()
+    model = build(normalization_layer(STATISTICS, SHAPE))
     model.set_weights([np.full(w.shape, np.nan) for w in model.get_weights()])
     classifier = prediction.Classifier(model, NAMES, has_softmax=False)
     with pytest.raises(errors.UsageError, match="not finite"):
