@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
     check_flags()
     pytorch.check_installed()
     quiet.import_tensorflow()
-    dataset = datasets.load(FLAGS.dataset, FLAGS.data_dir, FLAGS.image_size)
+    dataset = datasets.load(FLAGS.dataset, shared.reading_options(), program.note)
     train_examples = FLAGS.train_examples or TRAIN_EXAMPLES
     dataset = dataset.take(train_examples, FLAGS.test_examples)
     results = read_results()

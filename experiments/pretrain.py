@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
     from normtest_tf.training import pretraining
     from normtest_tf.training.recipe import Recipe
 
-    dataset = datasets.load(FLAGS.dataset, FLAGS.data_dir, FLAGS.image_size)
+    dataset = datasets.load(FLAGS.dataset, shared.reading_options(), program.note)
     model, rows = pretraining.pretrain(
         architecture,
         dataset.take(FLAGS.train_examples, FLAGS.test_examples),

@@ -29,6 +29,11 @@ shared.define(*shared.OUTPUT)
 flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
 flags.DEFINE_bool("list_models", False, "List models and their weights, and stop.")
 flags.DEFINE_bool("list_datasets", False, "List data sets, and stop.")
+_OTHERS = """
+folder:PATH         your own images in PATH/train/CLASS/ and PATH/test/CLASS/
+                    (or val/), or in PATH/CLASS/
+csv:PATH            those that a table of file,label[,split] lists
+tfds:NAME[/CONFIG]  any image classification set of TensorFlow Datasets"""
 
 
 def list_models() -> str:
@@ -57,10 +62,7 @@ def list_datasets() -> str:
                 "" if statistics is None else " ".join(map(str, statistics.std)),
             )
         )
-    return (
-        text.text_table(rows)
-        + "\nfolder:PATH  your own images in PATH/train/CLASS/ and PATH/test/CLASS/"
-    )
+    return text.text_table(rows) + "\n" + _OTHERS
 
 
 def main(argv: Sequence[str]) -> None:
@@ -71,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
         return
     config = shared.run_config()
     config.check()
-    datasets.check_available(config.dataset)
+    datasets.check_available(config.dataset, config.reading)
     was_finished = config.folder.is_finished() and not config.overwrite
     if not (was_finished or FLAGS.dry_run):
         keras_settings.check_can_train()

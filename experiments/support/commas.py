@@ -15,7 +15,7 @@ from normtest_tf.system import files
 
 
 def check_datasets(values: Sequence[str]) -> None:
-    """Checks that no folder of images was split at a comma in its path.
+    """Checks that no folder or table of images was split at a comma in its path.
 
     Args:
         values: The values of `--datasets`.
@@ -25,8 +25,8 @@ def check_datasets(values: Sequence[str]) -> None:
     """
 
     def exists(value: str) -> bool:
-        path = value.removeprefix(datasets.FOLDER_PREFIX)
-        return path != value and _exists(path)
+        kind, colon, path = value.partition(":")
+        return bool(colon) and kind in ("folder", "csv") and _exists(path)
 
     _check("datasets", values, exists, lambda v: v in datasets.DATASETS or exists(v))
 

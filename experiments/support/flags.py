@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import flags
 
-from normtest_tf import errors
+from normtest_tf import datasets, errors
 from normtest_tf.runs import RunConfig, options
 from normtest_tf.runs.config import MAX_SEED
 
@@ -18,7 +18,18 @@ FLAGS = flags.FLAGS
 _FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
 _TYPES = typing.get_type_hints(RunConfig)
 
-DATA = ("data_dir", "image_size", "train_examples", "test_examples")
+DATA = (
+    "data_dir",
+    "train_split",
+    "test_split",
+    "test_fraction",
+    "split_seed",
+    "image_size",
+    "resize",
+    "memory_budget",
+    "train_examples",
+    "test_examples",
+)
 RECIPE = ("epochs", "batch_size", "learning_rate")
 PRETRAINING = ("pretrain_mean", "pretrain_std")
 FINETUNING = (
@@ -82,6 +93,12 @@ def run_config(**values: object) -> RunConfig:
     """
     given = {name: FLAGS[name].value for name in _FIELDS if name in FLAGS}
     return RunConfig(**(given | values))
+
+
+def reading_options() -> datasets.ReadingOptions:
+    """Returns how to read the data set, from the flags in `DATA`."""
+    given = {name: FLAGS[name].value for name in DATA if name in FLAGS}
+    return RunConfig(**given).reading
 
 
 def define_seeds(seeds: Sequence[int]) -> None:

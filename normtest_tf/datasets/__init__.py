@@ -1,14 +1,16 @@
-"""The data sets, read into memory as uint8 RGB images.
+"""The data sets: uint8 RGB images, in memory or decoded when needed.
 
-    descriptions    every data set's classes, sizes and source, without reading it
-    image_dataset   ImageDataset: the arrays, their fingerprint, subsets
-    tfds_sets       CIFAR10, CIFAR100 and SVHN, through TensorFlow Datasets
-    tiny_imagenet   Tiny ImageNet, from its archive
-    digits          scikit-learn's digits, which need no download
-    folders         any folder of images: `folder:PATH`
-    listing         which of its files are images, and what is left out
+    names           what --dataset means: a described set, folder:, csv: or tfds:
+    descriptions    every described set's classes, sizes and source
+    options         how to read one: image size, splits, memory budget
+    image_dataset   ImageDataset: the images, their fingerprint, subsets
+    sources         where images come from, one module per kind of data set
+    assembly        from encoded images to an ImageDataset, checked
+    streamed        images that stay in their files
+    division        orders, test and validation splits that depend on a seed alone
+    decoding        image files to arrays of one size
+    listing         which files of a folder are images, and what is left out
     picture_kinds   what a file is by its content: PNG, HEIC, a web page
-    decoding        image files to arrays
 
 Importing this package is light; the code that reads a data set is imported when the
 data set is loaded.
@@ -24,50 +26,54 @@ rest, validation_images, validation_labels = datasets.split_validation(
 ```
 """
 
-import os
-import pathlib
-import re
+from __future__ import annotations
+
+import numpy as np
 
 from normtest_tf import errors
+from normtest_tf.datasets import names
 from normtest_tf.datasets.descriptions import DATASETS, DatasetDescription
-from normtest_tf.datasets.image_dataset import ImageDataset, split_validation
-from normtest_tf.system import files
+from normtest_tf.datasets.division import split_validation
+from normtest_tf.datasets.image_dataset import ImageDataset, Images
+from normtest_tf.datasets.names import PATTERNS, check, slug
+from normtest_tf.datasets.options import (
+    MAX_IMAGE_SIZE,
+    RESIZES,
+    TEST_FRACTION,
+    ReadingOptions,
+)
 from normtest_tf.text import Notify, ignore
 
 __all__ = [
     "DATASETS",
-    "FOLDER_PREFIX",
     "MAX_IMAGE_SIZE",
+    "PATTERNS",
+    "RESIZES",
+    "TEST_FRACTION",
     "DatasetDescription",
     "ImageDataset",
+    "Images",
+    "ReadingOptions",
+    "check",
     "check_available",
-    "check_name",
     "load",
     "slug",
     "split_validation",
 ]
 
-FOLDER_PREFIX = "folder:"
-MAX_IMAGE_SIZE = 1024
+DEFAULTS = ReadingOptions()
 
 
 def load(
-    name: str,
-    data_dir: str | None = None,
-    image_size: int | None = None,
-    notify: Notify = ignore,
+    name: str, options: ReadingOptions = DEFAULTS, notify: Notify = ignore
 ) -> ImageDataset:
     """Loads a data set.
 
     Args:
-        name: A key of `DATASETS`, or `folder:PATH` for a folder that contains
-            train/CLASS/ and test/CLASS/ (or val/, valid/, validation/).
-        data_dir: The folder where TFDS keeps prepared data, or where the Tiny
-            ImageNet archive was unpacked; None for TFDS's default. `digits` and
-            image folders ignore it.
-        image_size: Height and width in pixels to which a folder's images are
-            resized; None to keep their own size. Other data sets have a fixed size.
-        notify: Called with a line on what was left out of a folder, and why.
+        name: A key of `DATASETS`, `folder:PATH`, `csv:PATH` or `tfds:NAME`.
+        options: Where it is, which splits, and the size of its images.
+        notify: Called with lines on what was left out, and why; on images in both
+            splits; and on images that don't fit into memory.
 
     Returns:
         All images of both splits, in an order that never changes: the official one
@@ -75,111 +81,101 @@ def load(
 
     Raises:
         UsageError: If the name is unknown, or the data are missing and can't be
-            downloaded, or a file is unusable.
+            downloaded, or a file is unusable, or an option is not allowed.
     """
-    check_name(name)
-    _check_image_size(name, image_size)
-    if name.startswith(FOLDER_PREFIX):
-        from normtest_tf.datasets import folders
+    options.check()
+    kind, location = names.split(name)
+    if not kind:
+        return _load_described(DATASETS[name], options, notify)
+    if kind == names.TFDS:
+        from normtest_tf.datasets.sources import tfds_any
 
-        return folders.load(_folder(name), slug(name), image_size, notify)
-    return _load_described(DATASETS[name], data_dir)
+        return tfds_any.load(location, slug(name), options, notify)
+    if kind == names.CSV:
+        from normtest_tf.datasets.sources import csv_files
 
+        return csv_files.load(names.path(location), slug(name), options, notify)
+    from normtest_tf.datasets.sources import folders
 
-def _load_described(
-    description: DatasetDescription, data_dir: str | None
-) -> ImageDataset:
-    """Loads one of `DATASETS`."""
-    if description.loader == "digits":
-        from normtest_tf.datasets import digits
-
-        return digits.load()
-    if description.loader == "tiny_imagenet":
-        from normtest_tf.datasets import tiny_imagenet
-
-        return tiny_imagenet.load(description, data_dir)
-    from normtest_tf.datasets import tfds_sets
-
-    return tfds_sets.load(description, data_dir)
+    return folders.load(names.path(location), slug(name), options, notify)
 
 
-def slug(name: str) -> str:
-    """Returns a data set's name as it appears in result paths.
-
-    Args:
-        name: A key of `DATASETS`, which is returned unchanged, or `folder:PATH`,
-            which becomes `folder-` and the last component of the path.
-
-    Returns:
-        A name without path separators or white space.
-
-    Raises:
-        UsageError: If the name is unknown.
-
-    Example:
-    ```python
-    assert datasets.slug("folder:/data/my flowers") == "folder-my_flowers"
-    ```
-    """
-    check_name(name)
-    if not name.startswith(FOLDER_PREFIX):
-        return name
-    # `Path.resolve` would raise for a link that leads to itself.
-    last = os.path.basename(os.path.realpath(_folder(name))) or "root"
-    return "folder-" + re.sub(r"[^\w.-]+", "_", last)
-
-
-def check_name(name: str) -> None:
-    """Checks a data set's name without reading any file.
-
-    Args:
-        name: What the user wrote.
-
-    Raises:
-        UsageError: If it is neither a key of `DATASETS` nor `folder:PATH`.
-    """
-    if name.startswith(FOLDER_PREFIX):
-        if not name.removeprefix(FOLDER_PREFIX).strip():
-            raise errors.UsageError(
-                "data set 'folder:' has no path. Write folder:PATH, where PATH "
-                "contains train/CLASS/ and test/CLASS/"
-            )
-    elif name not in DATASETS:
-        raise errors.unknown_name("data set", name, [*DATASETS, f"{FOLDER_PREFIX}PATH"])
-
-
-def check_available(name: str) -> None:
-    """Checks that a folder of images exists and has its splits; takes no time.
+def check_available(name: str, options: ReadingOptions = DEFAULTS) -> None:
+    """Checks that a folder or table of images exists and has its splits, in no time.
 
     Programs call it before TensorFlow is imported, which takes seconds.
 
     Args:
-        name: A data set's name; of the keys of `DATASETS` only the name is checked.
+        name: A data set's name; of other kinds only the name is checked.
+        options: May name splits.
 
     Raises:
-        UsageError: If the name is unknown, or the folder or a split is missing.
+        UsageError: If the name is unknown, the folder, table or a split is missing, or
+            an option does not apply.
     """
-    check_name(name)
-    if name.startswith(FOLDER_PREFIX):
-        from normtest_tf.datasets import folders
+    kind, location = names.split(name)
+    if kind == names.FOLDER:
+        from normtest_tf.datasets.sources import folders
 
-        folders.find_test_split(_folder(name))
+        folders.find_splits(names.path(location), options)
+    elif kind == names.CSV:
+        from normtest_tf.datasets.sources import csv_files
+
+        csv_files.check_header(names.path(location))
+    elif not kind:
+        _check_has_own_splits(name, options)
 
 
-def _folder(name: str) -> pathlib.Path:
-    return files.expand(name.removeprefix(FOLDER_PREFIX))
+def _load_described(
+    description: DatasetDescription, options: ReadingOptions, notify: Notify
+) -> ImageDataset:
+    """Loads one of `DATASETS`."""
+    _check_has_own_splits(description.name, options)
+    if description.loader == "tiny_imagenet":
+        from normtest_tf.datasets.sources import tiny_imagenet
+
+        return tiny_imagenet.load(description, options, notify)
+    if description.loader == "digits":
+        from normtest_tf.datasets.sources import digits
+
+        dataset = digits.load()
+    else:
+        from normtest_tf.datasets.sources import tfds_sets
+
+        dataset = tfds_sets.load(description, options.data_dir)
+    if options.image_size in (None, description.image_size):
+        return dataset
+    return _resized(dataset, options, notify)
 
 
-def _check_image_size(name: str, image_size: int | None) -> None:
-    if image_size is None:
-        return
-    if name in DATASETS and image_size != DATASETS[name].image_size:
+def _check_has_own_splits(name: str, options: ReadingOptions) -> None:
+    if options.train_split or options.test_split:
         raise errors.UsageError(
-            f"--image_size applies to folder:PATH only; the images of {name} have "
-            f"{DATASETS[name].image_size} pixels a side. Received: {image_size}. "
-            "Omit --image_size"
+            f"--train_split and --test_split don't apply to {name}, which has its own "
+            f"splits. Omit them, or write --dataset=tfds:{name}"
         )
-    if not 1 <= image_size <= MAX_IMAGE_SIZE:
-        raise errors.UsageError(
-            f"--image_size must be from 1 to {MAX_IMAGE_SIZE}. Received: {image_size}"
-        )
+
+
+def _resized(
+    dataset: ImageDataset, options: ReadingOptions, notify: Notify
+) -> ImageDataset:
+    """Returns a data set at another image size, kept in memory if it fits there."""
+    from normtest_tf.datasets import assembly, decoding
+
+    def examples(split: str, images: Images, labels: np.ndarray) -> assembly.Examples:
+        def decode(index: int) -> np.ndarray:
+            assert isinstance(images, np.ndarray)
+            assert options.image_size is not None
+            return decoding.resized(images[index], options.image_size)
+
+        of_split = [f"image {index} of {split}" for index in range(len(labels))]
+        return assembly.Examples(of_split, labels, decode)
+
+    return assembly.assemble(
+        dataset.name,
+        dataset.class_names,
+        examples("train", dataset.train_images, dataset.train_labels),
+        examples("test", dataset.test_images, dataset.test_labels),
+        options,
+        notify,
+    )

@@ -10,6 +10,7 @@ import logging
 import os
 import pathlib
 import stat
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -61,14 +62,17 @@ class BadImage(errors.UsageError):
         return f"{shown(name)} {self.problem}{end}"
 
 
-def decode(data: bytes, name: str, image_size: int | None) -> np.ndarray:
+def decode(
+    data: bytes, name: str, image_size: int | None = None, resize: str = "squash"
+) -> np.ndarray:
     """Decodes one image file: PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, AVIF or JPEG 2000.
 
     Args:
         data: The file's bytes; its format is told from them.
         name: The file's name, for error messages.
-        image_size: Height and width in pixels to resize to, bilinearly; None to
+        image_size: Height and width in pixels to resize to, as `resized` does; None to
             keep the image's own size.
+        resize: One of `options.RESIZES`.
 
     Returns:
         uint8 `[height, width, 3]`, whatever the file's colour mode: grey values
@@ -83,7 +87,7 @@ def decode(data: bytes, name: str, image_size: int | None) -> np.ndarray:
 
     image_format = _checked_format(data[: picture_kinds.HEAD_BYTES], name)
     try:
-        with _quiet_pillow():
+        with _quiet_pillow:
             rgb = _upright_rgb(data, name, image_format)
     except BadImage:
         raise
@@ -91,17 +95,49 @@ def decode(data: bytes, name: str, image_size: int | None) -> np.ndarray:
         raise _too_large(name) from None
     except Exception as error:  # Pillow's decoders raise a dozen types.
         raise _failure(data, name, image_format, error) from error
-    if image_size is not None and rgb.size != (image_size, image_size):
-        rgb = rgb.resize((image_size, image_size), PIL.Image.Resampling.BILINEAR)
-    return np.asarray(rgb)
+    pixels = np.asarray(rgb)
+    return pixels if image_size is None else resized(pixels, image_size, resize)
 
 
-def decode_file(path: pathlib.Path, image_size: int | None = None) -> np.ndarray:
+def resized(pixels: np.ndarray, size: int, resize: str = "squash") -> np.ndarray:
+    """Makes an image a square of a size.
+
+    Pillow's bilinear filter does it, which is antialiased where the image becomes
+    smaller.
+
+    Args:
+        pixels: uint8 `[height, width, 3]`.
+        size: The new height and width.
+        resize: What happens to proportions. `squash`: they change. `crop`: the largest
+            square in the middle is taken. `pad`: black borders are added.
+
+    Returns:
+        uint8 `[size, size, 3]`.
+    """
+    import PIL.Image
+    import PIL.ImageOps
+
+    if pixels.shape == (size, size, 3):
+        return pixels
+    image, bilinear = PIL.Image.fromarray(pixels), PIL.Image.Resampling.BILINEAR
+    if resize == "crop":
+        image = PIL.ImageOps.fit(image, (size, size), bilinear)
+    elif resize == "pad":
+        image = PIL.ImageOps.pad(image, (size, size), bilinear, color=0)
+    else:
+        image = image.resize((size, size), bilinear)
+    return np.asarray(image)
+
+
+def decode_file(
+    path: pathlib.Path, image_size: int | None = None, resize: str = "squash"
+) -> np.ndarray:
     """Reads one image file.
 
     Args:
         path: The file.
         image_size: As for `decode`.
+        resize: As for `decode`.
 
     Returns:
         uint8 `[height, width, 3]`; see `decode`.
@@ -120,7 +156,7 @@ def decode_file(path: pathlib.Path, image_size: int | None = None) -> np.ndarray
             data = head + file.read()
     except OSError as error:
         raise BadImage(name, f"can't be read ({errors.reason(error)})") from error
-    return decode(data, name, image_size)
+    return decode(data, name, image_size, resize)
 
 
 def map_in_threads(
@@ -142,25 +178,40 @@ def map_in_threads(
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(itertools.islice(iterator, _CHUNK)):
             # The TIFF library writes to stderr itself, past Pillow.
-            with _quiet_pillow(), quiet.silent_stderr():
+            with _quiet_pillow, quiet.silent_stderr():
                 results = list(pool.map(function, chunk))
             yield from results
 
 
-@contextlib.contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Drops Pillow's warnings on odd files; they are either readable or errors."""
-    # Threads that enter it at a time are within `map_in_threads`, where it restores
-    # everything in the end.
-    logger = logging.getLogger("PIL")
-    level = logger.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logger.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+class _QuietPillow:
+    """Drops Pillow's warnings on odd files; they are either readable or errors.
+
+    Several threads may be within it at a time: the last one restores everything.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._restore = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._restore.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+                logger = logging.getLogger("PIL")
+                self._restore.callback(logger.setLevel, logger.level)
+                logger.setLevel(logging.CRITICAL)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._restore.close()
+
+
+_quiet_pillow = _QuietPillow()
 
 
 def _checked_format(head: bytes, name: str) -> str:

@@ -1,4 +1,4 @@
-"""A data set in memory, its fingerprint and its subsets."""
+"""A data set: its images and labels, their fingerprint, and subsets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,45 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from normtest_tf import errors
 
-# NumPy guarantees the legacy generator's stream for ever. "The first N images" and
-# validation splits in published results depend on that.
-_Random = np.random.RandomState
+if TYPE_CHECKING:
+    from normtest_tf.datasets.streamed import StreamedImages
+
+# uint8 `[n, height, width, 3]`, in memory or decoded when needed.
+Images: TypeAlias = "np.ndarray | StreamedImages"
+
+
+class Digest:
+    """The SHA-256 of images, labels and class names, image by image.
+
+    Args:
+        class_names: One name per class.
+    """
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self._sha256 = hashlib.sha256(json.dumps(list(class_names)).encode())
+
+    def begin_split(self, shape: tuple[int, ...]) -> None:
+        """Adds the shape of a split's images, `(n, height, width, 3)`."""
+        self._sha256.update(json.dumps(shape).encode())
+
+    def add(self, images: np.ndarray) -> None:
+        """Adds one or more images, uint8."""
+        self._sha256.update(np.ascontiguousarray(images).data)
+
+    def end_split(self, labels: np.ndarray) -> None:
+        """Adds a split's labels, int `[n]`."""
+        self._sha256.update(np.ascontiguousarray(labels, dtype="<i4").data)
+
+    def hexdigest(self) -> str:
+        """Returns the digest in hexadecimal."""
+        return self._sha256.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,22 +53,27 @@ class ImageDataset:
 
     Attributes:
         name: A name that can be used for a folder: `cifar10`, `folder-flowers`.
-        train_images: uint8 `[n, height, width, 3]`.
+        train_images: uint8 `[n, height, width, 3]`: an array, or `StreamedImages` if
+            they don't stay in memory.
         train_labels: int32 `[n]`, indices into `class_names`.
-        test_images: uint8 `[m, height, width, 3]`.
+        test_images: uint8 `[m, height, width, 3]`, likewise.
         test_labels: int32 `[m]`.
         class_names: One name per class.
+        division: How the splits were made, if the data came without; else None.
+        digest: The fingerprint, if it is known already.
 
     Raises:
         ValueError: If dtypes, shapes or labels are inconsistent.
     """
 
     name: str
-    train_images: np.ndarray
+    train_images: Images
     train_labels: np.ndarray
-    test_images: np.ndarray
+    test_images: Images
     test_labels: np.ndarray
     class_names: tuple[str, ...]
+    division: str | None = None
+    digest: str | None = dataclasses.field(default=None, repr=False)
     # From `take`, so that each is digested only once.
     _subsets: dict[tuple[int, int], ImageDataset] = dataclasses.field(
         default_factory=dict, init=False, repr=False
@@ -69,7 +105,8 @@ class ImageDataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and 3 channels."""
-        return (*self.train_images.shape[1:3], 3)
+        _, height, width, _ = self.train_images.shape
+        return height, width, 3
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 of all pixels, labels and class names, in hexadecimal.
@@ -77,15 +114,19 @@ class ImageDataset:
         It depends on the data and their order only, not on the data set's name, the
         machine or the files the data were read from. It is computed once.
         """
-        return self._fingerprint
+        return self.digest or self._fingerprint
 
     @functools.cached_property
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        digest = Digest(self.class_names)
         for images, labels in self._splits():
-            digest.update(json.dumps(images.shape).encode())
-            digest.update(np.ascontiguousarray(images).data)
-            digest.update(np.ascontiguousarray(labels, dtype="<i4").data)
+            digest.begin_split(images.shape)
+            if isinstance(images, np.ndarray):
+                digest.add(images)
+            else:
+                for block in images.blocks():
+                    digest.add(block)
+            digest.end_split(labels)
         return digest.hexdigest()
 
     def take(
@@ -114,82 +155,15 @@ class ImageDataset:
                 train_labels=self.train_labels[:train],
                 test_images=self.test_images[:test],
                 test_labels=self.test_labels[:test],
+                digest=None,
             )
         return self._subsets[train, test]
 
-    def _splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _splits(self) -> list[tuple[Images, np.ndarray]]:
         return [
             (self.train_images, self.train_labels),
             (self.test_images, self.test_labels),
         ]
-
-
-def split_validation(
-    dataset: ImageDataset, examples: int, seed: int
-) -> tuple[ImageDataset, np.ndarray, np.ndarray]:
-    """Sets training images aside for validation, stratified by class.
-
-    Each class contributes in proportion to its size, rounded so that the total is
-    exact; `seed` determines which of its images are drawn. Both parts keep the order
-    of the training images.
-
-    Args:
-        dataset: The data set to split.
-        examples: Number of validation images, fewer than the training images.
-        seed: Determines the draw, from 0 to 2**32 - 1.
-
-    Returns:
-        The data set without the validation images, the validation images (uint8
-        `[examples, height, width, 3]`) and their labels (int32 `[examples]`).
-
-    Raises:
-        UsageError: If `examples` leaves either part empty.
-    """
-    labels = dataset.train_labels
-    if not 1 <= examples < len(labels):
-        raise errors.UsageError(
-            f"validation examples must be from 1 to {len(labels) - 1}, fewer than "
-            f"the {len(labels)} training images of {dataset.name}. "
-            f"Received: {examples}"
-        )
-    random = _Random(seed)
-    quotas = _class_quotas(labels, dataset.num_classes, examples)
-    chosen = np.zeros(len(labels), bool)
-    for label, quota in enumerate(quotas):
-        chosen[random.permutation(np.flatnonzero(labels == label))[:quota]] = True
-    remaining = dataclasses.replace(
-        dataset,
-        train_images=dataset.train_images[~chosen],
-        train_labels=labels[~chosen],
-    )
-    return remaining, dataset.train_images[chosen], labels[chosen]
-
-
-def mixed_order(names: list[str]) -> np.ndarray:
-    """Returns a fixed order in which the classes are mixed.
-
-    Files sorted by name are sorted by class as well, so that the first N would all
-    belong to one class. They are therefore sorted, then shuffled with a constant
-    seed: the order depends on the set of names only, not on the file system, the
-    machine or the seed of a run.
-
-    Args:
-        names: The examples' relative file names, without duplicates.
-
-    Returns:
-        int64 `[n]`, indices into `names`.
-    """
-    ordered = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
-    return ordered[_Random(0).permutation(len(names))]
-
-
-def _class_quotas(labels: np.ndarray, num_classes: int, examples: int) -> np.ndarray:
-    """Apportions `examples` by largest remainder; returns int64 `[num_classes]`."""
-    counts = np.bincount(labels, minlength=num_classes)
-    quotas, remainders = np.divmod(counts * examples, len(labels))
-    short = examples - quotas.sum()
-    quotas[np.argsort(-remainders, kind="stable")[:short]] += 1
-    return quotas
 
 
 def _checked_count(name: str, count: int | None, labels: np.ndarray) -> int:

@@ -9,6 +9,8 @@ from normtest_tf.runs import ConfigRecord, RunFolder, identity
 from normtest_tf.text import Notify
 
 SEED = 223
+# What a run's data set must be called, by the start of its recorded name.
+_PATTERNS = {pattern.partition(":")[0]: pattern for pattern in datasets.PATTERNS}
 
 
 def random_images(image_shape: tuple[int, int, int], count: int) -> np.ndarray:
@@ -38,7 +40,8 @@ def first_test_images(
     Args:
         folder: The run's folder.
         count: The number of images; fewer are returned if there are fewer.
-        dataset: The data set's name again, required if it is a folder of images.
+        dataset: The data set's name again, required if it is a folder or a table of
+            images or a set of TFDS.
         data_dir: Where data sets are; see `datasets.load`.
         notify: Called with messages about the images.
 
@@ -52,9 +55,10 @@ def first_test_images(
     record = ConfigRecord.read(folder)
     requested = record.requested
     name = dataset_name(requested["dataset"], dataset)
-    loaded = datasets.load(name, data_dir, requested.get("image_size"), notify)
+    options = datasets.ReadingOptions.among(requested, data_dir=data_dir, batch_size=1)
+    loaded = datasets.load(name, options, notify)
     _check_is_the_runs(record, loaded, name)
-    return loaded.test_images[:count]
+    return np.asarray(loaded.test_images[:count])
 
 
 def _check_is_the_runs(
@@ -89,22 +93,23 @@ def dataset_name(recorded: str, given: str | None) -> str:
         UsageError: If the record is not enough to load it, or `given` is another
             data set; the message says what to pass.
     """
-    is_folder = recorded not in datasets.DATASETS
-    needed = f"--dataset={'folder:PATH' if is_folder else recorded}"
+    is_elsewhere = recorded not in datasets.DATASETS
+    pattern = _PATTERNS.get(recorded.partition("-")[0], "folder:PATH")
+    needed = f"--dataset={pattern if is_elsewhere else recorded}"
     if given is None:
-        if not is_folder:
+        if not is_elsewhere:
             return recorded
         raise errors.UsageError(
             f"--check_on=test needs {needed}: the run's data set was {recorded!r}, and "
             "records contain no paths"
         )
     # Other names are not looked up: errors would suggest yet other data sets.
-    if given.startswith(datasets.FOLDER_PREFIX):
+    if given.partition(":")[0] in _PATTERNS and ":" in given:
         if datasets.slug(given) == recorded:
             return given
-    elif given == recorded and not is_folder:
+    elif given == recorded and not is_elsewhere:
         return given
-    where = ", where PATH is that folder" if is_folder else ""
+    where = ", where PATH is that folder or file" if needed.endswith("PATH") else ""
     raise errors.UsageError(
         f"--dataset={given} is not the run's data set, which was {recorded!r}; pass "
         f"{needed}{where}"

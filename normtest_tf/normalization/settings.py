@@ -18,6 +18,7 @@ from normtest_tf.normalization import layers
 from normtest_tf.normalization.statistics import (
     MINMAX,
     ChannelStatistics,
+    CountedImages,
     channel_statistics,
 )
 from normtest_tf.text import Notify
@@ -30,7 +31,8 @@ CONTROL = "pretrain"  # The setting that all others are compared with.
 ImageShape: TypeAlias = tuple[int, int, int]
 # (training images, statistics of pre-training, notify) -> constants, if it has any
 StatisticsOf: TypeAlias = Callable[
-    [np.ndarray, ChannelStatistics, Notify], ChannelStatistics | None
+    ["np.ndarray | CountedImages", ChannelStatistics, Notify],
+    ChannelStatistics | None,
 ]
 # (constants, image shape, channel order of the inputs) -> layers
 LayersOf: TypeAlias = Callable[
@@ -85,14 +87,15 @@ class Setting:
 
     def statistics(
         self,
-        training_images: np.ndarray,
+        training_images: np.ndarray | CountedImages,
         pretraining: ChannelStatistics,
         notify: Notify = warnings.warn,
     ) -> ChannelStatistics | None:
         """Returns the constants that it normalises with.
 
         Args:
-            training_images: uint8 `[n, height, width, 3]`, the images trained on.
+            training_images: uint8 `[n, height, width, 3]`, the images trained on, in
+                memory or not.
             pretraining: The statistics that the weights were pre-trained with.
             notify: Called with messages for the user.
 

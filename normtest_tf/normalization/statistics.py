@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -46,8 +47,38 @@ MINMAX = ChannelStatistics(
 )
 
 
+@runtime_checkable
+class CountedImages(Protocol):
+    """Images that are not in memory, but can count their values."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of images, height, width and 3."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Always uint8."""
+
+    def channel_counts(self) -> np.ndarray:
+        """Returns how often each channel has each value, int64 `[3, 256]`."""
+
+
+def channel_counts(images: np.ndarray) -> np.ndarray:
+    """Counts the values of each channel.
+
+    Args:
+        images: uint8 `[n, height, width, 3]`.
+
+    Returns:
+        int64 `[3, 256]`.
+    """
+    return np.stack(
+        [np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)]
+    )
+
+
 def channel_statistics(
-    images: np.ndarray, source: str, notify: Notify = warnings.warn
+    images: np.ndarray | CountedImages, source: str, notify: Notify = warnings.warn
 ) -> ChannelStatistics:
     """Computes pooled channel statistics exactly, from histograms of the pixels.
 
@@ -55,7 +86,7 @@ def channel_statistics(
     values of a pixel are exact, and their weighted mean is exact to float64.
 
     Args:
-        images: uint8 `[n, height, width, 3]`, n > 0.
+        images: uint8 `[n, height, width, 3]`, n > 0; an array or `CountedImages`.
         source: What the images are, for the record.
         notify: Called with a message about each constant channel.
 
@@ -72,14 +103,18 @@ def channel_statistics(
     channel_statistics(images, "random pixels").mean  # about 0.5, three times
     ```
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+    if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[-1] != 3:
         raise ValueError(
             "images must be uint8 [n, height, width, 3]. "
             f"Received: dtype={images.dtype}, shape={images.shape}"
         )
-    if images.size == 0:
+    if 0 in images.shape:
         raise ValueError(f"images must not be empty. Received: shape={images.shape}")
-    moments = [_mean_and_std(images[..., channel]) for channel in range(3)]
+    if isinstance(images, CountedImages):
+        counts = images.channel_counts()
+    else:
+        counts = channel_counts(images)
+    moments = [_mean_and_std(of_channel) for of_channel in counts]
     means, stds = zip(*moments, strict=True)
     for name, std in zip(("red", "green", "blue"), stds, strict=True):
         if std == 0:
@@ -88,9 +123,9 @@ def channel_statistics(
     return ChannelStatistics(means, (red, green, blue), "pooled", source)
 
 
-def _mean_and_std(channel: np.ndarray) -> tuple[float, float]:
+def _mean_and_std(counts: np.ndarray) -> tuple[float, float]:
+    """Returns the moments of pixels from 0 to 1, of which `counts` have each value."""
     values = np.arange(256) / PIXEL_MAX
-    counts = np.bincount(channel.ravel(), minlength=256)
     mean = np.average(values, weights=counts)
     if np.count_nonzero(counts) == 1:
         return float(mean), 0.0

@@ -16,14 +16,16 @@ from normtest_tf.runs import options
 from normtest_tf.runs.folder import RunFolder, RunName
 from normtest_tf.runs.history import RULES
 from normtest_tf.runs.options import option
-from normtest_tf.system import files
+from normtest_tf.system import files, memory
 from normtest_tf.training.seeds import Seeds
 
 MAX_SEED = 2**32 - 1
 MAX_LEARNING_RATE = 1000.0
 DATASETS_HELP = (
-    f"{', '.join(datasets.DATASETS)}, or folder:PATH for the images in "
-    "PATH/train/CLASS/ and PATH/test/CLASS/."
+    f"{', '.join(datasets.DATASETS)}; folder:PATH for the images in PATH/train/CLASS/ "
+    "and PATH/test/CLASS/, or in PATH/CLASS/; csv:PATH for a table of "
+    "file,label[,split]; or tfds:NAME[/CONFIG] for an image classification set of "
+    "TensorFlow Datasets."
 )
 WEIGHTS_HELP = (
     "a tag, none, the path of a .safetensors, .h5, .weights.h5 or .keras file or of "
@@ -31,7 +33,13 @@ WEIGHTS_HELP = (
     "Default: the model's own tag."
 )
 # These affect where and how safely a run is stored, not what it computes.
-_NOT_REQUESTED = ("results_dir", "data_dir", "overwrite", "checkpoint_every")
+_NOT_REQUESTED = (
+    "results_dir",
+    "data_dir",
+    "overwrite",
+    "checkpoint_every",
+    "memory_budget",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +92,45 @@ class RunConfig:
     )
     image_size: int | None = option(
         None,
-        "Side in pixels to resize the images of a folder to. Default: their own size.",
+        "Side in pixels to resize all images to. Default: their own size.",
         low=1,
+        high=datasets.MAX_IMAGE_SIZE,
+    )
+    resize: str | None = option(
+        None,
+        "How --image_size makes squares of other images. squash: it changes their "
+        "proportions; crop: it takes the centre; pad: it adds black borders. Default: "
+        "squash.",
+        choices=datasets.RESIZES,
+    )
+    train_split: str | None = option(
+        None,
+        "What to train on: a split or slice of tfds:NAME, such as train[:80%], a "
+        "folder in folder:PATH, or a split in csv:PATH. Default: train.",
+    )
+    test_split: str | None = option(
+        None,
+        "What to test on. Default: test, or else val, valid or validation; if there is "
+        "none of them, a part of each class.",
+    )
+    test_fraction: float | None = option(
+        None,
+        "The share of each class to test on, of data without a test split. Default: "
+        f"{datasets.TEST_FRACTION}.",
+        positive=True,
+        high=1,
+    )
+    split_seed: int | None = option(
+        None,
+        "Decides which images these are; the same for all runs, whatever their --seed. "
+        "Default: 0.",
+        low=0,
+        high=MAX_SEED,
+    )
+    memory_budget: str | None = option(
+        None,
+        "Memory for decoded images, such as 4GB or 500MB; more images are decoded "
+        "again in every epoch. Default: half of what is free.",
     )
     train_examples: int | None = option(
         None, "Use only the first N training images. Default: all.", low=1
@@ -170,6 +215,23 @@ class RunConfig:
         """
         return RunFolder(files.expand(self.results_dir) / str(self.name))
 
+    @property
+    def reading(self) -> datasets.ReadingOptions:
+        """How to read the data set.
+
+        Raises:
+            UsageError: If a value is not allowed.
+        """
+        budget = self.memory_budget
+        if self.resize is not None and self.image_size is None:
+            raise errors.UsageError("--resize needs --image_size")
+        options = datasets.ReadingOptions.among(
+            vars(self),
+            memory_budget=None if budget is None else memory.parse(budget),
+        )
+        options.check()
+        return options
+
     @functools.cached_property
     def resolved(self) -> Resolved:
         """What the names stand for, checked without loading anything slow.
@@ -177,10 +239,11 @@ class RunConfig:
         Raises:
             UsageError: If a value is not allowed, or weights are not found.
         """
-        datasets.check_name(self.dataset)
+        datasets.check(self.dataset)
         network = self._network()
         setting = normalization.get(self.normalization)
         self._check_options()
+        _ = self.reading
         if self.keep == "best_validation" and not self.validation_examples:
             raise errors.UsageError(
                 "--keep=best_validation needs --validation_examples=N with N > 0"

@@ -215,9 +215,7 @@ def _images(
 ) -> datasets.ImageDataset:
     """Returns the images of a run, including those that it will hold out."""
     if dataset is None:
-        dataset = datasets.load(
-            config.dataset, config.data_dir, config.image_size, notify
-        )
+        dataset = datasets.load(config.dataset, config.reading, notify)
     return dataset.take(config.train_examples, config.test_examples)
 
 
@@ -229,6 +227,8 @@ def _prepare(
     environment.set_determinism(config.deterministic)
     recipe = Recipe(config.epochs, config.batch_size, config.learning_rate)
     fingerprint = dataset.fingerprint()
+    if dataset.division:
+        notify(f"{dataset.name} has no test split: {dataset.division}")
     dataset, data = _split(config, dataset)
     pretraining = resolved.network.pretraining
     statistics = resolved.setting.statistics(
@@ -286,6 +286,7 @@ def _resolved_values(
         image_shape=dataset.image_shape,
         class_names=dataset.class_names,
         parameters=model.count_params(),
+        division=dataset.division,
     )
 
 

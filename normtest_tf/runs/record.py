@@ -62,6 +62,7 @@ class ResolvedValues:
         class_names: What the logits stand for.
         parameters: The number of the model's weights.
         jit_compile: Whether XLA compiled the training; None before it has ended.
+        division: How the splits were made, of data without a test split.
     """
 
     weights: str
@@ -78,14 +79,16 @@ class ResolvedValues:
     class_names: tuple[str, ...]
     parameters: int
     jit_compile: bool | None = None
+    division: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the values ready for JSON; what is not known yet is left out."""
         values = dataclasses.asdict(self)
         values["image_shape"] = list(self.image_shape)
         values["class_names"] = list(self.class_names)
-        if self.jit_compile is None:
-            del values["jit_compile"]
+        for name in ("jit_compile", "division"):
+            if values[name] is None:
+                del values[name]
         return values
 
     @classmethod
@@ -108,6 +111,7 @@ class ResolvedValues:
             class_names=tuple(map(str, read("class_names", list))),
             parameters=read.count("parameters"),
             jit_compile=read("jit_compile", bool, default=None),
+            division=read("division", str, default=None),
         )
 
 

@@ -86,8 +86,8 @@ def check(configs: Sequence[RunConfig]) -> None:
             )
         if state(config) == "done":
             identity.check_request(config)
-    for dataset in {config.dataset: None for config in configs}:
-        datasets.check_available(dataset)
+    for key in {(config.dataset, config.reading): None for config in configs}:
+        datasets.check_available(*key)
     files.check_writable(files.expand(configs[0].results_dir))
 
 

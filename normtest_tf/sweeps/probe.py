@@ -71,9 +71,10 @@ def _dimensions(config: RunConfig) -> tuple[int, int, int]:
     """Returns a run's image size and its numbers of training and test images."""
     if config.dataset in datasets.DATASETS:
         entry = datasets.DATASETS[config.dataset]
-        size, train, test = entry.image_size, entry.train_examples, entry.test_examples
+        size = config.image_size or entry.image_size
+        train, test = entry.train_examples, entry.test_examples
     else:
-        loaded = datasets.load(config.dataset, config.data_dir, config.image_size)
+        loaded = datasets.load(config.dataset, config.reading)
         size, train = loaded.image_shape[0], len(loaded.train_images)
         test = len(loaded.test_images)
     return (

@@ -14,7 +14,7 @@ from normtest_tf.system import files, workers
 from normtest_tf.text import Notify, duration, ignore
 
 RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
-_loaded: dict[tuple[str, str | None, int | None], datasets.ImageDataset] = {}
+_loaded: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}
 
 
 @dataclasses.dataclass
@@ -95,7 +95,7 @@ def _check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
 
 def _load(config: RunConfig, notify: Notify = ignore) -> datasets.ImageDataset:
     """Loads a run's data set, once per process."""
-    key = (config.dataset, config.data_dir, config.image_size)
+    key = (config.dataset, config.reading)
     if key not in _loaded:
         _loaded[key] = datasets.load(*key, notify)
     return _loaded[key]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from normtest_tf import errors
+from normtest_tf.datasets import Images
 from normtest_tf.training import pipeline
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
@@ -23,11 +25,11 @@ class Split:
     """Images and labels of one split.
 
     Attributes:
-        images: uint8 `[n, height, width, 3]`.
+        images: uint8 `[n, height, width, 3]`, in memory or not.
         labels: int `[n]`.
     """
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
 
     def __len__(self) -> int:
@@ -246,6 +248,7 @@ def fit(
 
     Raises:
         TrainingFailed: If a loss is not finite.
+        UsageError: If an image that is not in memory can't be read any more.
         ValueError: If the state is another model's.
     """
     schedule = compile_for_training(model, recipe, len(data.train))
@@ -256,18 +259,32 @@ def fit(
         return
     guard = LossGuard(schedule)
     evaluator = EpochEvaluator(schedule, guard, data, recipe.batch_size, on_row)
-    model.fit(
-        pipeline.training_batches(
-            data.train.images,
-            data.train.labels,
-            batch_size=recipe.batch_size,
-            seed=data.seed,
-            epochs=range(first_epoch, recipe.epochs),
-        ),
-        initial_epoch=first_epoch,
-        epochs=recipe.epochs,
-        steps_per_epoch=schedule.steps_per_epoch,
-        shuffle=False,  # The pipeline has shuffled already.
-        callbacks=[guard, evaluator, *callbacks],
-        verbose=0,
+    batches = pipeline.training_batches(
+        data.train.images,
+        data.train.labels,
+        batch_size=recipe.batch_size,
+        seed=data.seed,
+        epochs=range(first_epoch, recipe.epochs),
     )
+    with _reading_errors(data):
+        model.fit(
+            batches,
+            initial_epoch=first_epoch,
+            epochs=recipe.epochs,
+            steps_per_epoch=schedule.steps_per_epoch,
+            shuffle=False,  # The pipeline has shuffled already.
+            callbacks=[guard, evaluator, *callbacks],
+            verbose=0,
+        )
+
+
+@contextlib.contextmanager
+def _reading_errors(data: TrainingData) -> Iterator[None]:
+    """Raises what stopped an image from being read, in place of TensorFlow's error."""
+    try:
+        yield
+    except tf.errors.OpError:
+        for split in (data.train, *data.evaluations.values()):
+            if failure := getattr(split.images, "failure", None):
+                raise failure from None
+        raise

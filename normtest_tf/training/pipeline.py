@@ -1,4 +1,4 @@
-"""tf.data pipelines over images in memory.
+"""tf.data pipelines over images in memory, or decoded batch by batch.
 
 Batches are formed first and augmented whole, as uint8, because that is several
 times faster than one image at a time. All randomness is stateless: the order of
@@ -9,14 +9,19 @@ seed, sees exactly the same pixels.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
+
+from normtest_tf.datasets import Images
 
 PADDING = 4  # Pixels on every side, as in the PyTorch study.
 
 
 def training_batches(
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     *,
     batch_size: int,
@@ -26,7 +31,8 @@ def training_batches(
     """Returns the augmented training batches of some epochs, one after another.
 
     Args:
-        images: uint8 `[n, height, width, 3]`.
+        images: uint8 `[n, height, width, 3]`; those not in memory are decoded in
+            parallel, a batch at a time in each thread.
         labels: int `[n]`.
         batch_size: Images in a batch; the last one of each epoch may be shorter.
         seed: The data seed, a non-negative 32-bit integer.
@@ -36,8 +42,8 @@ def training_batches(
         A data set of (uint8 images `[b, height, width, 3]`, int32 labels `[b]`),
         `len(epochs) * ceil(n / batch_size)` batches long.
     """
+    take = _taking(images)
     with tf.device("CPU:0"):
-        all_images = tf.constant(images)
         all_labels = tf.constant(labels, tf.int32)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -51,7 +57,7 @@ def training_batches(
         epoch: tf.Tensor, index: tf.Tensor, batch: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         key = tf.random.fold_in(_seed(seed, epoch), index + 1)
-        augmented = crop_and_flip(tf.gather(all_images, batch), key)
+        augmented = crop_and_flip(take(batch), key)
         augmented.set_shape([None, *images.shape[1:]])
         return augmented, tf.gather(all_labels, batch)
 
@@ -64,7 +70,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    images: np.ndarray, labels: np.ndarray, batch_size: int
+    images: Images, labels: np.ndarray, batch_size: int
 ) -> tf.data.Dataset:
     """Returns all examples once, in order, the short last batch included.
 
@@ -76,13 +82,40 @@ def evaluation_batches(
     Returns:
         A data set of (uint8 images, int32 labels).
     """
-    with tf.device("CPU:0"):
-        tensors = tf.constant(images), tf.constant(labels, tf.int32)
     options = tf.data.Options()
     # There is nothing to tune, and ending its thread takes up to half a second.
     options.autotune.enabled = False
-    batches = tf.data.Dataset.from_tensor_slices(tensors).batch(batch_size)
-    return batches.prefetch(4).with_options(options)
+    with tf.device("CPU:0"):
+        all_labels = tf.constant(labels, tf.int32)
+        if isinstance(images, np.ndarray):
+            tensors = tf.constant(images), all_labels
+            batches = tf.data.Dataset.from_tensor_slices(tensors).batch(batch_size)
+            return batches.prefetch(4).with_options(options)
+    take = _taking(images)
+    batches = (
+        tf.data.Dataset.range(len(labels), output_type=tf.int32)
+        .batch(batch_size)
+        .map(
+            lambda batch: (take(batch), tf.gather(all_labels, batch)),
+            num_parallel_calls=os.cpu_count(),
+        )
+    )
+    return batches.prefetch(1).with_options(options)
+
+
+def _taking(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from positions, int32 `[b]`, to these images."""
+    if isinstance(images, np.ndarray):
+        with tf.device("CPU:0"):
+            tensor = tf.constant(images)
+        return lambda positions: tf.gather(tensor, positions)
+
+    def decode(positions: tf.Tensor) -> tf.Tensor:
+        batch = tf.numpy_function(images.read, [positions], tf.uint8, stateful=False)
+        batch.set_shape([None, *images.shape[1:]])
+        return batch
+
+    return decode
 
 
 def crop_and_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:

@@ -41,7 +41,9 @@ def write_folder(root, test="test", images=3):
 
 
 def load_folder(root, image_size=None):
-    return datasets.load(f"folder:{root}", image_size=image_size)
+    return datasets.load(
+        f"folder:{root}", datasets.ReadingOptions(image_size=image_size)
+    )
 
 
 def load_with_note(root):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from normtest_tf import datasets
-from normtest_tf.datasets import image_dataset
+from normtest_tf.datasets import division
 from tests.datasets import helpers
 
 
@@ -128,9 +128,9 @@ def test_a_validation_split_that_leaves_either_part_empty_is_refused(examples):
 
 def test_the_mixed_order_depends_on_the_names_alone():
     names = [f"{label}/{index:02}.png" for label in "ab" for index in range(50)]
-    order = [names[index] for index in image_dataset.mixed_order(names)]
+    order = [names[index] for index in division.mixed_order(names)]
     backwards = names[::-1]
-    again = [backwards[index] for index in image_dataset.mixed_order(backwards)]
+    again = [backwards[index] for index in division.mixed_order(backwards)]
     assert order == again
     assert sorted(order) == names
     assert {name[0] for name in order[:10]} == {"a", "b"}

@@ -32,7 +32,7 @@ def tiny(tmp_path):
 
 
 def load_tiny(root):
-    return datasets.load("tiny_imagenet", data_dir=str(root))
+    return datasets.load("tiny_imagenet", datasets.ReadingOptions(data_dir=str(root)))
 
 
 def test_the_archive_gives_images_labels_and_class_names(tiny):

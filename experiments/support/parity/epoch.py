@@ -28,7 +28,7 @@ def write_batches(data_dir: str, path: pathlib.Path) -> None:
     from normtest_tf import datasets
     from normtest_tf.training import pipeline
 
-    dataset = datasets.load("cifar10", data_dir, None)
+    dataset = datasets.load("cifar10", datasets.ReadingOptions(data_dir))
     batches = pipeline.training_batches(
         dataset.train_images,
         dataset.train_labels,

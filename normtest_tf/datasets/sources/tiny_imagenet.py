@@ -8,45 +8,50 @@ import pathlib
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.datasets import decoding, descriptions, image_dataset, tfds_sets
+from normtest_tf.datasets import assembly, decoding, descriptions, division
+from normtest_tf.datasets.image_dataset import ImageDataset
+from normtest_tf.datasets.options import ReadingOptions
+from normtest_tf.datasets.sources import tfds_builders
 from normtest_tf.system import files
+from normtest_tf.text import Notify, ignore
 
 FOLDER = "tiny-imagenet-200"
 
 
 def load(
-    description: descriptions.DatasetDescription, data_dir: str | None
-) -> image_dataset.ImageDataset:
+    description: descriptions.DatasetDescription,
+    options: ReadingOptions,
+    notify: Notify = ignore,
+) -> ImageDataset:
     """Reads the unpacked archive.
 
     The archive's `val` images become the test split, because its `test` images have
-    no labels. Classes are ordered by WordNet id, images by
-    `image_dataset.mixed_order`.
+    no labels. Classes are ordered by WordNet id, images by `division.mixed_order`.
 
     Args:
         description: The entry `tiny_imagenet` of the registry.
-        data_dir: The folder that contains tiny-imagenet-200/, or that folder itself;
-            None for TFDS's default directory.
+        options: `data_dir` is the folder that contains tiny-imagenet-200/, or that
+            folder itself; None for TFDS's default directory.
+        notify: Called with notes on the images.
 
     Returns:
-        The data set, 64x64 pixels.
+        The data set, 64x64 pixels unless another size is asked for.
 
     Raises:
         UsageError: If a file is missing or unusable.
     """
-    root = _find_root(data_dir or tfds_sets.default_data_dir(), description)
+    data_dir = options.data_dir or tfds_builders.default_data_dir()
+    root = _find_root(data_dir, description)
     classes = sorted(_lines(root / "wnids.txt"))
-    train = _train_files(root, classes)
-    test = _test_files(root, classes)
-    train_images, train_labels = _read(root, train, description.image_size)
-    test_images, test_labels = _read(root, test, description.image_size)
-    return image_dataset.ImageDataset(
-        name=description.name,
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        class_names=_class_names(root, classes),
+    size = description.image_size
+    return assembly.assemble(
+        description.name,
+        _class_names(root, classes),
+        _examples(root, _train_files(root, classes), size, options),
+        _examples(root, _test_files(root, classes), size, options),
+        options,
+        notify,
+        place=str(root),
     )
 
 
@@ -136,35 +141,30 @@ def _check_annotations(
     raise errors.UsageError(f"tiny_imagenet: {what}. Unpack the archive again")
 
 
-def _read(
-    root: pathlib.Path, labels: dict[str, int], size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Decodes the images of one split.
+def _examples(
+    root: pathlib.Path, labels: dict[str, int], size: int, options: ReadingOptions
+) -> assembly.Examples:
+    """Returns the images of one split, in mixed order.
 
     Args:
         root: The archive's folder.
         labels: The label of each image by its path relative to `root`.
-        size: Height and width that every image must have, in pixels.
-
-    Returns:
-        uint8 `[n, size, size, 3]` and int32 `[n]`, in mixed order.
-
-    Raises:
-        UsageError: If an image can't be decoded or has another size.
+        size: Height and width that every file must have, in pixels.
+        options: How to read it.
     """
     names = list(labels)
-    names = [names[index] for index in image_dataset.mixed_order(names)]
+    names = [names[index] for index in division.mixed_order(names)]
 
-    def read(name: str) -> np.ndarray:
-        image = decoding.decode_file(root / name)
+    def decode(index: int) -> np.ndarray:
+        path = root / names[index]
+        image = decoding.decode_file(path)
         if image.shape != (size, size, 3):
             raise errors.UsageError(
-                f"tiny_imagenet: {root / name} is {image.shape[1]}x{image.shape[0]}, "
+                f"tiny_imagenet: {path} is {image.shape[1]}x{image.shape[0]}, "
                 f"not {size}x{size}. Unpack the archive again"
             )
-        return image
+        return decoding.resized(image, options.image_size or size)
 
-    images = np.empty([len(names), size, size, 3], np.uint8)
-    for index, image in enumerate(decoding.map_in_threads(read, names)):
-        images[index] = image
-    return images, np.array([labels[name] for name in names], np.int32)
+    return assembly.Examples(
+        names, np.array([labels[name] for name in names], np.int32), decode
+    )

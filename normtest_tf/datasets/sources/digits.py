@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from normtest_tf.datasets import descriptions, image_dataset
+from normtest_tf.datasets import descriptions
+from normtest_tf.datasets.image_dataset import ImageDataset
 
 TEST_EXAMPLES = 500
 SPLIT_SEED = 0
@@ -12,7 +13,7 @@ SPLIT_SEED = 0
 _MAX_VALUE = 16
 
 
-def load() -> image_dataset.ImageDataset:
+def load() -> ImageDataset:
     """Loads the digits as 32x32 RGB images, 1297 for training and 500 for testing.
 
     The split is scikit-learn's stratified split with a fixed random state.
@@ -34,7 +35,7 @@ def load() -> image_dataset.ImageDataset:
             stratify=digits.target,
         )
     )
-    return image_dataset.ImageDataset(
+    return ImageDataset(
         name="digits",
         train_images=train_images,
         train_labels=train_labels,

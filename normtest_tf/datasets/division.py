@@ -1,0 +1,122 @@
+"""Orders and divisions that depend on the data and a seed alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from normtest_tf import errors
+from normtest_tf.datasets.image_dataset import ImageDataset, Images
+from normtest_tf.text import shown
+
+# NumPy guarantees the legacy generator's stream for ever. "The first N images" and
+# divisions in published results depend on that.
+_Random = np.random.RandomState
+
+
+def mixed_order(names: Sequence[str]) -> np.ndarray:
+    """Returns a fixed order in which the classes are mixed.
+
+    Files sorted by name are sorted by class as well, so that the first N would all
+    belong to one class. They are therefore sorted, then shuffled with a constant
+    seed: the order depends on the set of names only, not on the file system, the
+    machine or the seed of a run.
+
+    Args:
+        names: The examples' relative file names, without duplicates.
+
+    Returns:
+        int64 `[n]`, indices into `names`.
+    """
+    ordered = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
+    return ordered[_Random(0).permutation(len(names))]
+
+
+def choose_test(
+    labels: np.ndarray, class_names: Sequence[str], fraction: float, seed: int
+) -> np.ndarray:
+    """Chooses the examples to test on, of data that have no test split.
+
+    Every class gives its share, at least one example, and keeps one for training.
+
+    Args:
+        labels: int `[n]`, indices into `class_names`.
+        class_names: One name per class.
+        fraction: The share to choose, above 0 and below 1.
+        seed: Determines the draw, from 0 to 2**32 - 1.
+
+    Returns:
+        bool `[n]`, true for the chosen examples.
+
+    Raises:
+        UsageError: If a class has fewer than two examples.
+    """
+    counts = np.bincount(labels, minlength=len(class_names))
+    if counts.min() < 2:
+        name = shown(class_names[int(counts.argmin())])
+        number = "one image" if counts.min() else "no image"
+        raise errors.UsageError(
+            f"the class {name!r} has {number}: training and testing need one each, and "
+            "there is no test split. Add images, or remove the class"
+        )
+    quotas = _class_quotas(labels, len(class_names), round(fraction * len(labels)))
+    return _draw(labels, np.clip(quotas, 1, counts - 1), seed)
+
+
+def split_validation(
+    dataset: ImageDataset, examples: int, seed: int
+) -> tuple[ImageDataset, Images, np.ndarray]:
+    """Sets training images aside for validation, stratified by class.
+
+    Each class contributes in proportion to its size, rounded so that the total is
+    exact; `seed` determines which of its images are drawn. Both parts keep the order
+    of the training images.
+
+    Args:
+        dataset: The data set to split.
+        examples: Number of validation images, fewer than the training images.
+        seed: Determines the draw, from 0 to 2**32 - 1.
+
+    Returns:
+        The data set without the validation images, the validation images (uint8
+        `[examples, height, width, 3]`) and their labels (int32 `[examples]`).
+
+    Raises:
+        UsageError: If `examples` leaves either part empty.
+    """
+    labels = dataset.train_labels
+    if not 1 <= examples < len(labels):
+        raise errors.UsageError(
+            f"validation examples must be from 1 to {len(labels) - 1}, fewer than "
+            f"the {len(labels)} training images of {dataset.name}. "
+            f"Received: {examples}"
+        )
+    quotas = _class_quotas(labels, dataset.num_classes, examples)
+    chosen = _draw(labels, quotas, seed)
+    remaining = dataclasses.replace(
+        dataset,
+        train_images=dataset.train_images[~chosen],
+        train_labels=labels[~chosen],
+        digest=None,
+    )
+    return remaining, dataset.train_images[chosen], labels[chosen]
+
+
+def _draw(labels: np.ndarray, quotas: np.ndarray, seed: int) -> np.ndarray:
+    """Draws a number of examples of each class; returns bool `[n]`."""
+    random = _Random(seed)
+    chosen = np.zeros(len(labels), bool)
+    for label, quota in enumerate(quotas):
+        chosen[random.permutation(np.flatnonzero(labels == label))[:quota]] = True
+    return chosen
+
+
+def _class_quotas(labels: np.ndarray, num_classes: int, examples: int) -> np.ndarray:
+    """Apportions `examples` by largest remainder; returns int64 `[num_classes]`."""
+    counts = np.bincount(labels, minlength=num_classes)
+    quotas, remainders = np.divmod(counts * examples, len(labels))
+    short = examples - quotas.sum()
+    quotas[np.argsort(-remainders, kind="stable")[:short]] += 1
+    return quotas
