@@ -87,7 +87,7 @@ def decode(
 
     image_format = _checked_format(data[: picture_kinds.HEAD_BYTES], name)
     try:
-        with _quiet_pillow:
+        with quiet_pillow:
             rgb = _upright_rgb(data, name, image_format)
     except BadImage:
         raise
@@ -178,7 +178,7 @@ def map_in_threads(
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(itertools.islice(iterator, _CHUNK)):
             # The TIFF library writes to stderr itself, past Pillow.
-            with _quiet_pillow, quiet.silent_stderr():
+            with quiet_pillow, quiet.silent_stderr():
                 results = list(pool.map(function, chunk))
             yield from results
 
@@ -211,7 +211,7 @@ class _QuietPillow:
                 self._restore.close()
 
 
-_quiet_pillow = _QuietPillow()
+quiet_pillow = _QuietPillow()
 
 
 def _checked_format(head: bytes, name: str) -> str:

@@ -30,6 +30,13 @@ def write_image(path, value=0, size=(SIZE, SIZE), mode="RGB", **options):
     PIL.Image.new(mode, size, value).save(path, **options)
 
 
+def write_random(path, size, random):
+    """Writes random pixels of a size (width, height)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = random.integers(0, 256, (size[1], size[0], 3), np.uint8)
+    PIL.Image.fromarray(pixels).save(path)
+
+
 def write_folder(root, test="test", images=3):
     """Writes classes cat (red values 10, 11, ...) and dog (20, 21, ...)."""
     for split, first in (("train", 0), (test, 100)):

@@ -1,7 +1,9 @@
 """Image files of every format and orientation, and what is no image."""
 
+import concurrent.futures
 import io
 import pickle
+import threading
 import warnings
 
 import numpy as np
@@ -174,3 +176,42 @@ def test_advice_is_given_once_whatever_the_reason_says():
     assert str(decoding.BadImage("a", "b: c", "")) == "a b: c"
     assert decoding.BadImage("a", "b").problem == "b"
     assert decoding.BadImage("a", "b", "c").problem == "b: c"
+
+
+@pytest.mark.parametrize("size", [(9, 5), (5, 9), (40, 31), (3, 3)])
+def test_resizing_is_pillows_antialiased_bilinear_filter(size):
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    image, bilinear = PIL.Image.fromarray(pixels), PIL.Image.Resampling.BILINEAR
+    squashed = np.asarray(image.resize((8, 8), bilinear))
+    np.testing.assert_array_equal(decoding.resized(pixels, 8), squashed)
+    side = min(size)
+    left, top = (size[0] - side) / 2, (size[1] - side) / 2
+    box = (left, top, left + side, top + side)
+    cropped = np.asarray(image.resize((8, 8), bilinear, box=box))
+    np.testing.assert_array_equal(decoding.resized(pixels, 8, "crop"), cropped)
+    inner = tuple(max(1, round(8 * length / max(size))) for length in size)
+    expected = PIL.Image.new("RGB", (8, 8))
+    corner = (round((8 - inner[0]) / 2), round((8 - inner[1]) / 2))
+    expected.paste(image.resize(inner, bilinear), corner)
+    padded = decoding.resized(pixels, 8, "pad")
+    np.testing.assert_array_equal(padded, np.asarray(expected))
+
+
+def test_an_image_of_the_right_size_is_left_alone():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    for resize in ("squash", "crop", "pad"):
+        assert decoding.resized(pixels, 8, resize) is pixels
+
+
+def test_warnings_come_back_when_the_last_thread_is_done():
+    barrier = threading.Barrier(4)
+
+    def decode(_):
+        barrier.wait()
+        with decoding.quiet_pillow:
+            barrier.wait()
+
+    before = list(warnings.filters)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(decode, range(8)))
+    assert warnings.filters == before

@@ -1,10 +1,14 @@
 """The registry: the names of the data sets and what `load` makes of them."""
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from normtest_tf import datasets
 from tests.datasets import helpers
 from tests.helpers import programs
+
+BILINEAR = PIL.Image.Resampling.BILINEAR
 
 
 def test_importing_the_package_and_naming_a_data_set_is_light():
@@ -50,10 +54,53 @@ def test_an_image_size_out_of_range_is_refused(size, tmp_path):
         helpers.load_folder(helpers.write_folder(tmp_path), image_size=size)
 
 
-def test_a_data_set_of_fixed_size_takes_no_other():
-    with helpers.usage_error("image_size", "32", "64"):
-        datasets.load("digits", image_size=64)
-    assert datasets.load("digits", image_size=32).image_shape == (32, 32, 3)
+def test_a_data_set_of_fixed_size_is_resized_as_pillow_does():
+    options = datasets.ReadingOptions(image_size=48)
+    dataset = datasets.load("digits", options).take(3, 2)
+    assert dataset.image_shape == (48, 48, 3)
+    for image, original in zip(
+        dataset.train_images, datasets.load("digits").train_images, strict=False
+    ):
+        expected = PIL.Image.fromarray(original).resize((48, 48), BILINEAR)
+        np.testing.assert_array_equal(image, np.asarray(expected))
+    same = datasets.load("digits", datasets.ReadingOptions(image_size=32))
+    assert same.fingerprint() == datasets.load("digits").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"resize": "stretch"}, ("--resize", "'stretch'", "squash, crop, pad")),
+        ({"test_fraction": 0.0}, ("--test_fraction", "0.0")),
+        ({"test_fraction": 1.0}, ("--test_fraction", "1.0")),
+        ({"train_split": "train"}, ("--train_split", "digits", "its own splits")),
+    ],
+)
+def test_options_that_are_not_allowed_are_refused(options, words):
+    with helpers.usage_error(*words):
+        datasets.load("digits", datasets.ReadingOptions(**options))
+
+
+def test_options_are_chosen_among_other_values():
+    values = {"image_size": 64, "resize": None, "model": "resnet18"}
+    options = datasets.ReadingOptions.among(values, data_dir="here")
+    assert options == datasets.ReadingOptions(data_dir="here", image_size=64)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("csv:", "has no path"),
+        ("tfds:", "has no name"),
+        ("tfds:a b", "is no name of TensorFlow Datasets"),
+        ("tfds:huggingface:mnist", "is no name of TensorFlow Datasets"),
+        ("tfds:../mnist", "is no name of TensorFlow Datasets"),
+        ("zip:x", "unknown data set"),
+    ],
+)
+def test_names_of_other_kinds_need_a_location(name, words):
+    with helpers.usage_error(words):
+        datasets.check(name)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +112,9 @@ def test_a_data_set_of_fixed_size_takes_no_other():
         ("folder:/data/my flowers!", "folder-my_flowers_"),
         ("folder:/data/fleurs-été.v2", "folder-fleurs-été.v2"),
         ("folder:/", "folder-root"),
+        ("csv:/data/my flowers.csv", "csv-my_flowers"),
+        ("tfds:eurosat/rgb", "tfds-eurosat-rgb"),
+        ("tfds:mnist:3.0.1", "tfds-mnist-3.0.1"),
     ],
 )
 def test_a_slug_can_be_a_folder_name(name, expected):
@@ -86,5 +136,10 @@ def test_a_folder_is_checked_without_being_read(tmp_path):
         datasets.check_available(f"folder:{tmp_path}")
     (tmp_path / "valid").mkdir()
     datasets.check_available(f"folder:{tmp_path}")
+    with helpers.usage_error("no other folder", "train/CLASS"):
+        options = datasets.ReadingOptions(test_split="other")
+        datasets.check_available(f"folder:{tmp_path}", options)
+    with helpers.usage_error("its own splits"):
+        datasets.check_available("cifar10", datasets.ReadingOptions(test_split="x"))
     with helpers.usage_error("unknown data set"):
         datasets.check_available("none")

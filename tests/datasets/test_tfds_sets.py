@@ -56,6 +56,10 @@ def unreachable(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "*")
 
 
+def load(data_dir, name="cifar10"):
+    return datasets.load(name, datasets.ReadingOptions(data_dir=str(data_dir)))
+
+
 def copy_of(prepared, tmp_path):
     shutil.copytree(prepared, tmp_path / "copy")
     (folder,) = (tmp_path / "copy" / "cifar10").iterdir()
@@ -69,7 +73,7 @@ def test_images_are_read_in_the_official_order(prepared):
     stored = builder.as_dataset(split="train", batch_size=-1)["label"].numpy().tolist()
     official = [index % 10 for index in range(EXAMPLES["train"])]
     assert stored != official, "the fixture's order must differ to test anything"
-    dataset = datasets.load("cifar10", datasets.ReadingOptions(data_dir=str(prepared)))
+    dataset = load(prepared)
     assert dataset.name == "cifar10"
     assert dataset.train_labels.tolist() == official
     assert dataset.train_labels.dtype == np.int32
@@ -118,7 +122,7 @@ def test_being_offline_is_reported_within_seconds(tmp_path, unreachable):
         "download_and_prepare()",
         "--dataset=digits",
     ):
-        datasets.load("cifar10", datasets.ReadingOptions(data_dir=str(tmp_path)))
+        load(tmp_path)
     assert time.monotonic() - start < 15
     assert not list(tmp_path.iterdir())
 
@@ -133,7 +137,7 @@ def test_a_failed_download_is_reported(tmp_path, monkeypatch):
     builder = type(tfds.builder("cifar10", data_dir=tmp_path, try_gcs=False))
     monkeypatch.setattr(builder, "download_and_prepare", fail)
     with helpers.usage_error("download failed (connection reset)", "--data_dir"):
-        datasets.load("cifar10", datasets.ReadingOptions(data_dir=str(tmp_path)))
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("pattern", ["*train.tfrecord*", "*test.tfrecord*"])
@@ -143,7 +147,7 @@ def test_corrupt_records_are_reported(prepared, tmp_path, pattern, kept):
     (path,) = folder.glob(pattern)
     path.write_bytes(path.read_bytes()[:kept])
     with helpers.usage_error("cifar10", folder, "can't be read", "--data_dir"):
-        datasets.load("cifar10", datasets.ReadingOptions(data_dir=str(data_dir)))
+        load(data_dir)
 
 
 def test_records_that_end_early_are_reported(prepared, tmp_path):
@@ -154,14 +158,14 @@ def test_records_that_end_early_are_reported(prepared, tmp_path):
     first = 8 + 4 + struct.unpack("<Q", content[:8])[0] + 4
     path.write_bytes(content[:first])
     with helpers.usage_error(folder, "can't be read", "--data_dir"):
-        datasets.load("cifar10", datasets.ReadingOptions(data_dir=str(data_dir)))
+        load(data_dir)
 
 
 def test_corrupt_metadata_are_reported(prepared, tmp_path):
     data_dir, folder = copy_of(prepared, tmp_path)
     (folder / "dataset_info.json").write_text("{")
     with helpers.usage_error("cifar10", "can't be read", "--data_dir"):
-        datasets.load("cifar10", datasets.ReadingOptions(data_dir=str(data_dir)))
+        load(data_dir)
 
 
 def test_missing_records_are_reported(prepared, tmp_path):
@@ -169,7 +173,7 @@ def test_missing_records_are_reported(prepared, tmp_path):
     for path in folder.glob("*train.tfrecord*"):
         path.unlink()
     with helpers.usage_error("cifar10", "can't be read"):
-        datasets.load("cifar10", datasets.ReadingOptions(data_dir=str(data_dir)))
+        load(data_dir)
 
 
 @pytest.mark.realdata
@@ -178,9 +182,7 @@ def test_missing_records_are_reported(prepared, tmp_path):
 )
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_real_cifar_has_the_published_statistics(name):
-    dataset = datasets.load(
-        name, datasets.ReadingOptions(data_dir=os.environ["NORMTEST_DATA_DIR"])
-    )
+    dataset = load(os.environ["NORMTEST_DATA_DIR"], name)
     description = datasets.DATASETS[name]
     assert len(dataset.train_labels) == description.train_examples
     assert len(dataset.test_labels) == description.test_examples

@@ -69,6 +69,10 @@ def test_every_number_has_a_limit():
         ({"pretrain_mean": (0, 0, 0), "pretrain_std": (1, 58, 1)}, "by 255"),
         ({"pretrain_mean": (-0.5, 0, 0), "pretrain_std": (1, 1, 1)}, "from 0 to 1"),
         ({"keep": "best"}, "unknown value of --keep"),
+        ({"resize": "crop"}, "--resize needs --image_size"),
+        ({"image_size": 64, "resize": "fit"}, "unknown value of --resize"),
+        ({"test_fraction": 1.0}, "--test_fraction must be above 0 and below 1"),
+        ({"memory_budget": "much"}, "--memory_budget takes a size such as 4GB"),
         ({"keep": "best_validation"}, "--validation_examples"),
     ],
 )

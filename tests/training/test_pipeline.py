@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from normtest_tf.datasets.streamed import StreamedImages
 from normtest_tf.training import pipeline
 
 
@@ -14,6 +15,12 @@ def images():
 
 
 LABELS = np.arange(23)
+
+
+def unkept(images):
+    """Returns images that are decoded whenever they are needed."""
+    decode = images.__getitem__
+    return StreamedImages(decode, np.arange(len(images)), images.shape[1:])
 
 
 def batches(images, **options):
@@ -96,3 +103,32 @@ def test_evaluation_covers_all_examples_once_in_order(images):
     result = list(pipeline.evaluation_batches(images, LABELS, 10).as_numpy_iterator())
     np.testing.assert_array_equal(np.concatenate([x for x, _ in result]), images)
     np.testing.assert_array_equal(np.concatenate([y for _, y in result]), LABELS)
+
+
+def test_images_that_are_not_in_memory_give_the_same_batches(images):
+    for (x, y), (streamed_x, streamed_y) in zip(
+        batches(images), batches(unkept(images)), strict=True
+    ):
+        np.testing.assert_array_equal(x, streamed_x)
+        np.testing.assert_array_equal(y, streamed_y)
+
+
+def test_images_that_are_not_in_memory_are_evaluated_in_order(images):
+    kept, streamed = (
+        list(pipeline.evaluation_batches(one, LABELS, 10).as_numpy_iterator())
+        for one in (images, unkept(images))
+    )
+    assert [len(labels) for _, labels in streamed] == [10, 10, 3]
+    for (x, y), (streamed_x, streamed_y) in zip(kept, streamed, strict=True):
+        np.testing.assert_array_equal(x, streamed_x)
+        np.testing.assert_array_equal(y, streamed_y)
+
+
+def test_batches_of_unkept_images_have_known_shapes(images):
+    for one in (images, unkept(images)):
+        training = pipeline.training_batches(
+            one, LABELS, batch_size=10, seed=7, epochs=range(1)
+        )
+        evaluation = pipeline.evaluation_batches(one, LABELS, 10)
+        for dataset in (training, evaluation):
+            assert dataset.element_spec[0].shape == (None, 8, 6, 3)

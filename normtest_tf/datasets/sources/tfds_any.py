@@ -150,8 +150,8 @@ def _check_disjoint(
     if shared:
         raise errors.UsageError(
             f"--train_split={train} and --test_split={test} of tfds:{name} share "
-            f"{counted(shared, 'image')}: tests on training images show nothing. Choose "
-            "splits that don't overlap"
+            f"{counted(shared, 'image')}: tests on training images show nothing. "
+            "Choose splits that don't overlap"
         )
 
 
