@@ -99,33 +99,37 @@ def decode(
     return pixels if image_size is None else resized(pixels, image_size, resize)
 
 
-def resized(pixels: np.ndarray, size: int, resize: str = "squash") -> np.ndarray:
-    """Makes an image a square of a size.
+def resized(
+    pixels: np.ndarray, size: int | tuple[int, int], resize: str = "squash"
+) -> np.ndarray:
+    """Makes an image a square, or a rectangle, of a size.
 
     Pillow's bilinear filter does it, which is antialiased where the image becomes
     smaller.
 
     Args:
         pixels: uint8 `[height, width, 3]`.
-        size: The new height and width.
+        size: The new height and width, or one number for both.
         resize: What happens to proportions. `squash`: they change. `crop`: the largest
-            square in the middle is taken. `pad`: black borders are added.
+            part in the middle that has the new ones is taken. `pad`: black borders are
+            added.
 
     Returns:
-        uint8 `[size, size, 3]`.
+        uint8 `[height, width, 3]`.
     """
     import PIL.Image
     import PIL.ImageOps
 
-    if pixels.shape == (size, size, 3):
+    height, width = size if isinstance(size, tuple) else (size, size)
+    if pixels.shape == (height, width, 3):
         return pixels
     image, bilinear = PIL.Image.fromarray(pixels), PIL.Image.Resampling.BILINEAR
     if resize == "crop":
-        image = PIL.ImageOps.fit(image, (size, size), bilinear)
+        image = PIL.ImageOps.fit(image, (width, height), bilinear)
     elif resize == "pad":
-        image = PIL.ImageOps.pad(image, (size, size), bilinear, color=0)
+        image = PIL.ImageOps.pad(image, (width, height), bilinear, color=0)
     else:
-        image = image.resize((size, size), bilinear)
+        image = image.resize((width, height), bilinear)
     return np.asarray(image)
 
 

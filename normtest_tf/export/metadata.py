@@ -18,7 +18,7 @@ import pathlib
 import zipfile
 from typing import Any
 
-from normtest_tf import __version__, errors
+from normtest_tf import __version__, datasets, errors
 from normtest_tf.export import archives
 from normtest_tf.export.formats import LOGITS
 from normtest_tf.runs import ConfigRecord, ResultRecord, RunFolder
@@ -53,6 +53,7 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
             "shape": resolved["image_shape"],
             "dtype": "uint8",
             "channels": "red, green, blue",
+            "resize": requested.get("resize") or datasets.RESIZES[0],
         },
         "normalization": requested["normalization"],
         "statistics": resolved["statistics"],

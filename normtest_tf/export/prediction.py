@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from normtest_tf import errors
+from normtest_tf import datasets, errors
 from normtest_tf.datasets import decoding
 from normtest_tf.export import archives, metadata
 from normtest_tf.export.formats import FEATURES, PROBABILITIES
@@ -29,11 +29,13 @@ class Classifier:
             `[n, classes]`.
         class_names: The names of the classes.
         has_softmax: Whether the model already outputs probabilities.
+        resize: How images of another size are resized, as in training.
     """
 
     model: keras.Model
     class_names: list[str]
     has_softmax: bool
+    resize: str = datasets.RESIZES[0]
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -53,15 +55,13 @@ class Classifier:
         Raises:
             UsageError: If the file can't be read or decoded; the message names it.
         """
-        import PIL.Image
-
-        image = PIL.Image.fromarray(decoding.decode_file(path))
-        height, width = self.image_size
-        if image.size == (width, height):
-            return np.asarray(image), ""
-        resized = image.resize((width, height), PIL.Image.Resampling.BILINEAR)
-        note = f"resized from {image.width}x{image.height} to {width}x{height}"
-        return np.asarray(resized), note
+        pixels = decoding.decode_file(path)
+        height, width, _ = pixels.shape
+        if (height, width) == self.image_size:
+            return pixels, ""
+        resized = decoding.resized(pixels, self.image_size, self.resize)
+        note = f"resized from {width}x{height} to {resized.shape[1]}x{resized.shape[0]}"
+        return resized, note
 
     @keras_settings.pinned()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -140,7 +140,11 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
         raise errors.UsageError(
             f"{file} has {classes} outputs, but its metadata names {len(names)} classes"
         )
-    return Classifier(model, names, has_softmax=output == PROBABILITIES)
+    image = description.get("image")
+    resize = image.get("resize") if isinstance(image, dict) else None
+    return Classifier(
+        model, names, output == PROBABILITIES, resize or datasets.RESIZES[0]
+    )
 
 
 @keras_settings.pinned()

@@ -28,6 +28,7 @@ def test_a_run_of_version_0_1_0_is_described_as_it_was_then(tmp_path):
             "shape": list(SHAPE),
             "dtype": "uint8",
             "channels": "red, green, blue",
+            "resize": "squash",
         },
         "normalization": "finetune",
         "statistics": {

@@ -6,6 +6,7 @@ import PIL.Image
 import pytest
 
 from normtest_tf import errors
+from normtest_tf.datasets import decoding
 from normtest_tf.export import metadata, prediction
 from normtest_tf.normalization import normalization_layer
 from tests.export.helpers import (
@@ -91,3 +92,19 @@ def test_models_that_do_not_classify_images_are_refused(tmp_path):
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "dense.keras")
     with pytest.raises(errors.UsageError, match="not a classifier of RGB images"):
         prediction.load(tmp_path / "dense.keras")
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+def test_images_are_resized_as_in_training(tmp_path, resize):
+    folder = write_run(tmp_path, model=small_model(), resize=resize)
+    gradient = PIL.Image.linear_gradient("L").crop((0, 0, 200, 50)).convert("RGB")
+    gradient.save(tmp_path / "wide.png")
+    pixels, _ = prediction.load(folder.path).read(tmp_path / "wide.png")
+    expected = decoding.resized(np.asarray(gradient), SHAPE[:2], resize)
+    np.testing.assert_array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize("image", [None, "square", {}])
+def test_metadata_without_a_way_to_resize_mean_squash(tmp_path, image):
+    path = save_with_metadata(tmp_path / "a.keras", image=image)
+    assert prediction.load(path).resize == "squash"

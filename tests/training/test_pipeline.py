@@ -124,6 +124,20 @@ def test_images_that_are_not_in_memory_are_evaluated_in_order(images):
         np.testing.assert_array_equal(y, streamed_y)
 
 
+def test_images_that_are_too_large_to_copy_give_the_same_batches(images, monkeypatch):
+    copied = batches(images)
+    evaluated = list(pipeline.evaluation_batches(images, LABELS, 10))
+    monkeypatch.setattr(pipeline, "MAX_COPIED", images.nbytes - 1)
+    for (x, y), (other_x, other_y) in zip(copied, batches(images), strict=True):
+        np.testing.assert_array_equal(x, other_x)
+        np.testing.assert_array_equal(y, other_y)
+    for (x, y), (other_x, other_y) in zip(
+        evaluated, pipeline.evaluation_batches(images, LABELS, 10), strict=True
+    ):
+        np.testing.assert_array_equal(x, other_x)
+        np.testing.assert_array_equal(y, other_y)
+
+
 def test_batches_of_unkept_images_have_known_shapes(images):
     for one in (images, unkept(images)):
         training = pipeline.training_batches(
