@@ -75,12 +75,15 @@ def assert_close(received, target):
     np.testing.assert_allclose(received, target, rtol=0, atol=limit)
 
 
-def write_run(path, *, shape=SHAPE, names=NAMES, model=None):
+def write_run(path, *, shape=SHAPE, names=NAMES, model=None, **requested):
     """Writes a run's folder, with the files that version 0.1.0 wrote."""
     folder = RunFolder(path)
     path.mkdir(parents=True, exist_ok=True)
     data = {"image_shape": list(shape), "class_names": names}
-    config = CONFIG_0_1_0 | {"resolved": CONFIG_0_1_0["resolved"] | data}
+    config = CONFIG_0_1_0 | {
+        "requested": CONFIG_0_1_0["requested"] | requested,
+        "resolved": CONFIG_0_1_0["resolved"] | data,
+    }
     folder.config.write_text(json.dumps(config))
     folder.result.write_text(json.dumps(RESULT_0_1_0))
     if model is not None:
