@@ -94,14 +94,14 @@ def assemble(
     reader.check()
     if shared := reader.shared_images():
         notify(
-            f"{name}: {shared} of {counted(len(test), 'test image')} "
+            f"{shown(name)}: {shared} of {counted(len(test), 'test image')} "
             f"{'is' if shared == 1 else 'are'} among the training images as well, so "
             "that tests show in part what was learned by heart"
         )
     if not keep:
         notify(
-            f"{name}: {counted(total, 'image')} of {shape[1]}x{shape[0]} would take "
-            f"{memory.in_words(total * image_bytes)} of memory, which is over the "
+            f"{shown(name)}: {counted(total, 'image')} of {shape[1]}x{shape[0]} would "
+            f"take {memory.in_words(total * image_bytes)} of memory, which is over the "
             "budget; they are decoded again in every epoch (--memory_budget)"
         )
     return ImageDataset(
@@ -250,7 +250,7 @@ def divide(
         says how they were chosen.
 
     Raises:
-        UsageError: If a class has fewer than two examples.
+        UsageError: If a class has a single example.
     """
     chosen = division.choose_test(
         examples.labels, class_names, options.test_fraction, options.split_seed

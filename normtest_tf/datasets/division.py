@@ -39,7 +39,8 @@ def choose_test(
 ) -> np.ndarray:
     """Chooses the examples to test on, of data that have no test split.
 
-    Every class gives its share, at least one example, and keeps one for training.
+    Every class gives its share, at least one example, and keeps one for training;
+    classes without examples are possible.
 
     Args:
         labels: int `[n]`, indices into `class_names`.
@@ -51,18 +52,18 @@ def choose_test(
         bool `[n]`, true for the chosen examples.
 
     Raises:
-        UsageError: If a class has fewer than two examples.
+        UsageError: If a class has a single example.
     """
     counts = np.bincount(labels, minlength=len(class_names))
-    if counts.min() < 2:
-        name = shown(class_names[int(counts.argmin())])
-        number = "one image" if counts.min() else "no image"
+    if (single := np.flatnonzero(counts == 1)).size:
         raise errors.UsageError(
-            f"the class {name!r} has {number}: training and testing need one each, and "
-            "there is no test split. Add images, or remove the class"
+            f"the class {shown(class_names[single[0]])!r} has one image: training and "
+            "testing need one each, and there is no test split. Add images, or remove "
+            "the class"
         )
     quotas = _class_quotas(labels, len(class_names), round(fraction * len(labels)))
-    return _draw(labels, np.clip(quotas, 1, counts - 1), seed)
+    quotas = np.minimum(np.maximum(quotas, 1), counts - 1)
+    return _draw(labels, np.maximum(quotas, 0), seed)
 
 
 def split_validation(

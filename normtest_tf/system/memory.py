@@ -13,8 +13,8 @@ from normtest_tf import errors
 _UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 # Of the machine, and of the container that the process runs in.
-_MEMINFO = "/proc/meminfo"
-_CGROUP = pathlib.Path("/sys/fs/cgroup")
+MEMINFO = "/proc/meminfo"
+CGROUP = pathlib.Path("/sys/fs/cgroup")
 
 
 def peak_mebibytes() -> float | None:
@@ -81,7 +81,7 @@ def free_bytes() -> int:
 
 def _available() -> int | None:
     """Returns `MemAvailable`, in bytes."""
-    with contextlib.suppress(OSError), open(_MEMINFO, encoding="utf-8") as file:
+    with contextlib.suppress(OSError), open(MEMINFO, encoding="utf-8") as file:
         for line in file:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 2**10
@@ -91,6 +91,6 @@ def _available() -> int | None:
 def _left_in_cgroup() -> int | None:
     """Returns what a container's limit leaves, in bytes; None without a limit."""
     with contextlib.suppress(OSError, ValueError):
-        limit = int((_CGROUP / "memory.max").read_text())
-        return max(limit - int((_CGROUP / "memory.current").read_text()), 0)
+        limit = int((CGROUP / "memory.max").read_text())
+        return max(limit - int((CGROUP / "memory.current").read_text()), 0)
     return None

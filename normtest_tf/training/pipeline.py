@@ -110,8 +110,7 @@ def _taking(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
         with tf.device("CPU:0"):
             tensor = tf.constant(images)
         return lambda positions: tf.gather(tensor, positions)
-    in_memory = isinstance(images, np.ndarray)
-    read = images.__getitem__ if in_memory else images.read
+    read = images.__getitem__ if isinstance(images, np.ndarray) else images.read
 
     def take(positions: tf.Tensor) -> tf.Tensor:
         batch = tf.numpy_function(read, [positions], tf.uint8, stateful=False)

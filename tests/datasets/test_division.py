@@ -80,8 +80,9 @@ def test_every_class_is_trained_on_and_tested(fraction):
         assert set(part) == {0, 1}
 
 
-@pytest.mark.parametrize(("count", "words"), [(0, "no image"), (1, "one image")])
-def test_a_class_that_can_not_be_divided_is_named(count, words):
-    labels = np.array([0] * 5 + [1] * count)
-    with helpers.usage_error("'dog'", words, "no test split"):
+def test_a_class_of_one_example_is_named_and_one_of_none_is_possible():
+    labels = np.array([0] * 5 + [1])
+    with helpers.usage_error("'dog' has one image", "no test split"):
         division.choose_test(labels, ("cat", "dog"), 0.2, seed=0)
+    chosen = division.choose_test(labels[:5], ("cat", "dog"), 0.2, seed=0)
+    assert chosen.sum() == 1

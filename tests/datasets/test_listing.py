@@ -93,8 +93,9 @@ def test_files_that_are_no_images_are_left_out_with_one_line(tmp_path):
 def test_names_need_not_be_utf_8(tmp_path):
     root = os.fsdecode(os.fsencode(tmp_path) + b"/p\xe9ts \xff")
     helpers.write_folder(pathlib.Path(root))
-    for split in ("train", "test"):
-        helpers.write_image(pathlib.Path(root, split, "k\udce4se", "\udcff.png"))
+    for value, split in enumerate(("train", "test")):
+        path = pathlib.Path(root, split, "k\udce4se", "\udcff.png")
+        helpers.write_image(path, (value, 0, 0))
     pathlib.Path(root, "train", "cat", "\udcfe.txt\udcfd").write_text("")
     dataset, note = helpers.load_with_note(root)
     assert dataset.class_names == ("cat", "dog", "k\udce4se")

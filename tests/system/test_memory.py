@@ -66,8 +66,8 @@ def test_sizes_are_written_with_two_digits(size, words):
 def test_what_is_free_is_what_machine_and_container_leave(tmp_path, monkeypatch):
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9000 kB\nMemAvailable:    4000 kB\n")
-    monkeypatch.setattr(memory, "_MEMINFO", str(meminfo))
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "MEMINFO", str(meminfo))
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
     assert memory.free_bytes() == 4000 * 1024
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("1000\n")

@@ -18,7 +18,7 @@ SPLITS = {"train": 12, "validation": 6}
 def jpeg(value, size=(8, 6)):
     """Returns an image of slanted stripes, whose decoding depends on the decoder."""
     columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
-    grey = (value * 16 + 9 * columns + 5 * rows) % 256
+    grey = (value * 7 + 9 * columns + 5 * rows) % 256
     data = io.BytesIO()
     PIL.Image.fromarray(grey.astype(np.uint8)).save(data, "JPEG")
     return data.getvalue()
@@ -177,13 +177,24 @@ def test_sets_of_another_kind_are_refused_by_name(tmp_path):
     import tensorflow_datasets as tfds
 
     image, label = tfds.features.Image(), tfds.features.ClassLabel(names=CLASSES)
+    pixels = np.zeros([4, 4, 3], np.uint8)
     kinds = {
-        "texts": ({"text": tfds.features.Text(), "label": label}, "has no image"),
-        "plain": ({"image": image, "box": tfds.features.BBoxFeature()}, "class label"),
-        "pairs": ({"one": image, "two": image, "label": label}, "several images"),
+        "texts": ({"label": (label, 0)}, "has no image"),
+        "plain": ({"image": (image, pixels)}, "has no class label"),
+        "pairs": (
+            {"one": (image, pixels), "two": (image, pixels), "label": (label, 0)},
+            "several images",
+        ),
     }
     for name, (features, words) in kinds.items():
-        prepare(tmp_path, name, {"train": 0}, features)
+        values = {key: value for key, (_, value) in features.items()}
+        prepare(
+            tmp_path,
+            name,
+            {"train": 1},
+            {key: feature for key, (feature, _) in features.items()},
+            lambda split, index, values=values: values,
+        )
         with helpers.usage_error(f"tfds:{name}", words, "Its features"):
             load(tmp_path, name)
 
@@ -211,10 +222,10 @@ def test_a_mocked_set_is_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(hosts, "host_problem", lambda url: None)
     policy = tfds.testing.MockPolicy.USE_CODE
-    with tfds.testing.mock_data(num_examples=7, policy=policy):
+    with tfds.testing.mock_data(num_examples=200, policy=policy):
         dataset = load(tmp_path, "mnist", image_size=None)
     assert dataset.image_shape == (28, 28, 3)
-    assert len(dataset.train_labels) == 7
+    assert len(dataset.train_labels) + len(dataset.test_labels) == 200
     assert dataset.class_names == tuple("0123456789")
     # Its images are grey.
     images = dataset.train_images

@@ -1,0 +1,1 @@
+"""Tests of normtest_tf.datasets.sources."""
