@@ -19,7 +19,7 @@ _FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
 _TYPES = typing.get_type_hints(RunConfig)
 
 DATA = ("data_dir", "image_size", "train_examples", "test_examples")
-RECIPE = ("epochs", "batch_size", "learning_rate")
+RECIPE = ("epochs", "batch_size", "learning_rate", "augmentation")
 PRETRAINING = ("pretrain_mean", "pretrain_std")
 FINETUNING = (
     "validation_examples",

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.training import pipeline
+from normtest_tf.training.data import names, pipeline
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
 
@@ -44,11 +44,13 @@ class TrainingData:
             columns in the history: `test` and perhaps `validation`.
         seed: The data seed, which determines the order of examples and their
             augmentation.
+        augmentation: How training images are varied; one of `data.names.NAMES`.
     """
 
     train: Split
     evaluations: Mapping[str, Split]
     seed: int
+    augmentation: str = names.PAD_CROP_FLIP
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -263,6 +265,7 @@ def fit(
             batch_size=recipe.batch_size,
             seed=data.seed,
             epochs=range(first_epoch, recipe.epochs),
+            augmentation=data.augmentation,
         ),
         initial_epoch=first_epoch,
         epochs=recipe.epochs,

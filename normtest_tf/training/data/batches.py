@@ -1,0 +1,81 @@
+"""Training batches that batch normalization can't learn from."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import keras
+
+from normtest_tf import errors, text
+
+
+def check(
+    model: keras.Model, examples: int, batch_size: int, *, held_out: int = 0
+) -> None:
+    """Checks that batch normalization never gets a single value per channel.
+
+    That happens to a batch of one image, such as the last one of an epoch, where a
+    layer's map is 1x1. The value would be normalised to 0, whatever the image is, and
+    the running variance would shrink; PyTorch refuses to train on such a batch.
+
+    Args:
+        model: What will be trained, perhaps with models among its layers.
+        examples: The number of images trained on.
+        batch_size: Images in a batch; an epoch's last one may be shorter.
+        held_out: The number of training images set aside for validation.
+
+    Raises:
+        UsageError: If it would happen; the message says which values avoid it.
+    """
+    if not _has_single_image(examples, batch_size):
+        return
+    if names := [layer.name for layer in _layers_of_single_values(model)]:
+        which = "every" if batch_size == 1 else "the last"
+        others = f" (and {text.counted(len(names) - 1, 'other layer')})"
+        raise errors.UsageError(
+            f"{which} training batch of an epoch would be a single image "
+            f"({text.counted(examples, 'image')}, --batch_size={batch_size}), where "
+            f"the batch normalization {names[0]}{others if names[1:] else ''} gets one "
+            "value per channel, which becomes 0 whatever the image is; PyTorch refuses "
+            "to train on that. " + _advice(examples, batch_size, held_out)
+        )
+
+
+def _has_single_image(examples: int, batch_size: int) -> bool:
+    """Tells whether an epoch has a batch of one image."""
+    return batch_size == 1 or examples % batch_size == 1
+
+
+def _layers_of_single_values(
+    model: keras.Model,
+) -> Iterator[keras.layers.BatchNormalization]:
+    """Yields the layers that train and have one value per channel and image."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers_of_single_values(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+            shape = list(layer.input.shape)
+            del shape[layer.axis], shape[0]
+            if None not in shape and math.prod(shape) == 1:
+                yield layer
+
+
+def _advice(examples: int, batch_size: int, held_out: int) -> str:
+    """Returns what to change, with values that work."""
+    if examples == 1:
+        return "Train on two images or more, with a --batch_size of 2 or more"
+    below = range(batch_size - 1, 1, -1)
+    above = itertools.count(batch_size + 1)
+    sizes = [
+        next((n for n in candidates if not _has_single_image(examples, n)), None)
+        for candidates in (below, above)
+    ]
+    choices = [f"--batch_size={size}" for size in sizes if size]
+    if batch_size > 1:
+        choices.append(f"--train_examples={examples + held_out - 1}")
+        if held_out:
+            choices.append(f"--validation_examples={held_out + 1}")
+    *others, last = choices
+    return f"Pass {', '.join(others)} or {last}" if others else f"Pass {last}"
