@@ -1,6 +1,7 @@
 """The data sets, read into memory as uint8 RGB images.
 
     descriptions    every data set's classes, sizes and source, without reading it
+    constants       published channel statistics of further sets of TFDS
     image_dataset   ImageDataset: the arrays, their fingerprint, subsets
     tfds_sets       CIFAR10, CIFAR100 and SVHN, through TensorFlow Datasets
     tiny_imagenet   Tiny ImageNet, from its archive
@@ -29,6 +30,7 @@ import pathlib
 import re
 
 from normtest_tf import errors
+from normtest_tf.datasets.constants import PUBLISHED, published_statistics
 from normtest_tf.datasets.descriptions import DATASETS, DatasetDescription
 from normtest_tf.datasets.image_dataset import ImageDataset, split_validation
 from normtest_tf.system import files
@@ -38,11 +40,13 @@ __all__ = [
     "DATASETS",
     "FOLDER_PREFIX",
     "MAX_IMAGE_SIZE",
+    "PUBLISHED",
     "DatasetDescription",
     "ImageDataset",
     "check_available",
     "check_name",
     "load",
+    "published_statistics",
     "slug",
     "split_validation",
 ]
