@@ -21,7 +21,7 @@ from normtest_tf.training.seeds import Seeds
 
 FLAGS = flags.FLAGS
 
-shared.define("dataset", *shared.DATA, "seed")
+shared.define("dataset", *shared.DATA, "augmentation", "seed")
 shared.define(epochs=30, batch_size=128, learning_rate=3e-3)
 flags.DEFINE_string(
     "model",
@@ -73,6 +73,7 @@ def main(argv: Sequence[str]) -> None:
         Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate),
         Seeds.split(FLAGS.seed),
         program.show,
+        FLAGS.augmentation,
     )
     with files.atomic_path(output) as path:
         safetensors_files.save(model, path, FLAGS.output_dtype)

@@ -4,7 +4,7 @@ r"""Fine-tunes one pre-trained network on one data set, in one normalization set
         --model=resnet18 --normalization=finetune
 
 The recipe is the PyTorch study's: Adam, learning rate 1e-3 decaying along a cosine,
-batches of 256, 50 epochs, padded random crops and flips, all layers trained. The run is
+batches of 256, 50 epochs, random crops and flips, all layers trained. The run is
 written to <results_dir>/<dataset>/<model>-<normalization>/seed-<seed>; a finished run
 is not run again.
 """
@@ -62,7 +62,33 @@ def list_datasets() -> str:
                 "" if statistics is None else " ".join(map(str, statistics.std)),
             )
         )
-    return text.text_table(rows) + "\n" + _OTHERS
+    return "\n".join(
+        [
+            text.text_table(rows),
+            _OTHERS,
+            "",
+            "Published statistics of further sets of TensorFlow Datasets, "
+            "--dataset=tfds:NAME (std pooled over all pixels, or the mean of each "
+            "image's):",
+            further_statistics(),
+        ]
+    )
+
+
+def further_statistics() -> str:
+    """Returns a table of the published statistics of further data sets."""
+    rows = [("NAME", "mean", "std", "", "source")]
+    rows += [
+        (
+            name,
+            " ".join(map(str, entry.mean)),
+            " ".join(map(str, entry.std)),
+            entry.definition,
+            entry.source.removeprefix("https://").partition(", ")[0],
+        )
+        for name, entry in datasets.PUBLISHED.items()
+    ]
+    return text.text_table(rows)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ DATA = (
     "train_examples",
     "test_examples",
 )
-RECIPE = ("epochs", "batch_size", "learning_rate")
+RECIPE = ("epochs", "batch_size", "learning_rate", "augmentation")
 PRETRAINING = ("pretrain_mean", "pretrain_std")
 FINETUNING = (
     "validation_examples",

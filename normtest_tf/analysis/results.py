@@ -243,6 +243,8 @@ def _recipe(run: Run) -> dict[str, Any]:
         "data_fingerprint": run.config.data_fingerprint,
         "weights_sha256": run.config.resolved.weights_sha256,
         "precision": run.config.resolved.precision,
+        "augmentation": run.config.resolved.augmentation,
+        "padding": run.config.resolved.padding,
         "backend": run.config.environment.get("backend"),
     }
 

@@ -2,6 +2,7 @@
 
     names           what --dataset means: a described set, folder:, csv: or tfds:
     descriptions    every described set's classes, sizes and source
+    constants       published channel statistics of further sets of TFDS
     options         how to read one: image size, splits, memory budget
     image_dataset   ImageDataset: the images, their fingerprint, subsets
     sources         where images come from, one module per kind of data set
@@ -32,6 +33,7 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.datasets import names
+from normtest_tf.datasets.constants import PUBLISHED, published_statistics
 from normtest_tf.datasets.descriptions import DATASETS, DatasetDescription
 from normtest_tf.datasets.division import split_validation
 from normtest_tf.datasets.image_dataset import ImageDataset, Images
@@ -48,6 +50,7 @@ __all__ = [
     "DATASETS",
     "MAX_IMAGE_SIZE",
     "PATTERNS",
+    "PUBLISHED",
     "RESIZES",
     "TEST_FRACTION",
     "DatasetDescription",
@@ -57,6 +60,7 @@ __all__ = [
     "check",
     "check_available",
     "load",
+    "published_statistics",
     "slug",
     "split_validation",
 ]

@@ -17,6 +17,7 @@ from normtest_tf.runs.folder import RunFolder, RunName
 from normtest_tf.runs.history import RULES
 from normtest_tf.runs.options import option
 from normtest_tf.system import files, memory
+from normtest_tf.training.data import names
 from normtest_tf.training.seeds import Seeds
 
 MAX_SEED = 2**32 - 1
@@ -161,6 +162,14 @@ class RunConfig:
         "Adam's learning rate in the first epoch; it falls to 0 along a cosine.",
         positive=True,
         high=MAX_LEARNING_RATE,
+    )
+    augmentation: str | None = option(
+        None,
+        "How training images are varied. "
+        + "; ".join(f"{name}: {text}" for name, text in names.DESCRIPTIONS.items())
+        + f". Default: {names.PAD_CROP_FLIP} up to {names.MAX_PADDED_SIZE} pixels a "
+        f"side, else {names.RANDOM_RESIZED_CROP_FLIP}.",
+        choices=names.NAMES,
     )
     seed: int = option(
         223,

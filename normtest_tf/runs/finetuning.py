@@ -18,13 +18,8 @@ from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
 from normtest_tf.runs.recorder import Recorder
 from normtest_tf.system import files, keras_settings, locks, signals
 from normtest_tf.text import Notify, ignore
-from normtest_tf.training import (
-    batches,
-    classifier,
-    environment,
-    loop,
-    training_copy,
-)
+from normtest_tf.training import classifier, environment, loop, training_copy
+from normtest_tf.training.data import batches, names
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.progress import Progress
 from normtest_tf.training.recipe import Recipe
@@ -63,7 +58,8 @@ def run(
         config: What to run.
         dataset: The data set, whole, if it has been loaded already.
         notify: Called with messages for the user: that the run is resumed, that a
-            checkpoint is corrupt, what was left out of a weights file.
+            checkpoint is corrupt, what was left out of a weights file, which
+            augmentation large images get.
         show_epoch: Called with a line after each epoch.
 
     Returns:
@@ -229,7 +225,7 @@ def _prepare(
     fingerprint = dataset.fingerprint()
     if dataset.division:
         notify(f"{dataset.name} has no test split: {dataset.division}")
-    dataset, data = _split(config, dataset)
+    dataset, data = _split(config, dataset, notify)
     pretraining = resolved.network.pretraining
     statistics = resolved.setting.statistics(
         dataset.train_images, pretraining.statistics, notify
@@ -256,7 +252,7 @@ def _prepare(
     )
     record = ConfigRecord(
         resolved.requested,
-        _resolved_values(config, dataset, statistics, precision, model),
+        _resolved_values(config, dataset, data, statistics, precision, model),
         fingerprint,
         environment.describe(),
     )
@@ -266,6 +262,7 @@ def _prepare(
 def _resolved_values(
     config: RunConfig,
     dataset: datasets.ImageDataset,
+    data: loop.TrainingData,
     statistics: ChannelStatistics | None,
     precision: str,
     model: keras.Model,
@@ -278,6 +275,8 @@ def _resolved_values(
         pretraining=dataclasses.asdict(network.pretraining),
         statistics=statistics,
         precision=precision,
+        augmentation=data.augmentation,
+        padding=names.padding(data.augmentation, dataset.image_shape[0]),
         data_seed=seeds.data,
         model_seed=seeds.model,
         train_examples=len(dataset.train_images),
@@ -291,7 +290,7 @@ def _resolved_values(
 
 
 def _split(
-    config: RunConfig, dataset: datasets.ImageDataset
+    config: RunConfig, dataset: datasets.ImageDataset, notify: Notify
 ) -> tuple[datasets.ImageDataset, loop.TrainingData]:
     """Holds out the validation images; returns the remaining data set, and all data."""
     seed = config.resolved.seeds.data
@@ -302,7 +301,8 @@ def _split(
         )
         evaluations["validation"] = loop.Split(images, labels)
     train = loop.Split(dataset.train_images, dataset.train_labels)
-    return dataset, loop.TrainingData(train, evaluations, seed)
+    augmentation = names.resolve(config.augmentation, dataset.image_shape[0], notify)
+    return dataset, loop.TrainingData(train, evaluations, seed, augmentation)
 
 
 def dry_run(config: RunConfig) -> str:

@@ -14,6 +14,7 @@ from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs.folder import RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
 from normtest_tf.system import keras_settings
+from normtest_tf.training.data import names
 
 if TYPE_CHECKING:
     import keras
@@ -65,13 +66,15 @@ def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | 
 
     Raises:
         UsageError: If the folder holds a run of another configuration, or on other
-            images or weights, or if a file of a finished run is missing.
+            images or weights, or augmented otherwise, or if a file of a finished run
+            is missing.
     """
     record = check_request(config)
     if record is None:
         return None
     folder = config.folder
     check_same_inputs(folder, record, dataset, config.resolved.network.sha256())
+    _check_same_augmentation(config, record)
     if not folder.is_finished():
         return None
     for path in (folder.model, folder.history):
@@ -113,6 +116,21 @@ def check_same_inputs(
             f"there, {_short(weights_sha256)} now"
         ]
         raise holds_another_run(folder, "weights file", changes)
+
+
+def _check_same_augmentation(config: RunConfig, record: ConfigRecord) -> None:
+    """Raises `UsageError` if a run was begun with another augmentation than now.
+
+    What a request leaves open depends on the images, and on the version.
+    """
+    there, size = record.resolved, record.resolved.image_shape[0]
+    name = names.resolve(config.augmentation, size)
+    changed = differences(
+        {"augmentation": there.augmentation, "padding": there.padding},
+        {"augmentation": name, "padding": names.padding(name, size)},
+    )
+    if changed:
+        raise holds_another_run(config.folder, "augmentation", changed)
 
 
 def data_changes(record: ConfigRecord, dataset: ImageDataset) -> list[str]:

@@ -19,6 +19,7 @@ from normtest_tf.runs.folder import FORMAT, REPAIR, RunFolder
 from normtest_tf.runs.history import Rule
 from normtest_tf.system import files
 from normtest_tf.system.json_values import REQUIRED, JsonReader
+from normtest_tf.training.data import names
 
 # What version 0.1.0 called the values in `result.json`.
 _FORMER_KEYS = {
@@ -39,6 +40,8 @@ _ENVIRONMENT = {
     "gpus": (list,),
 }
 _ONCE_TEXT = ("pretrain_mean", "pretrain_std")  # Now they are numbers.
+# What was not recorded before there was a choice.
+_ONCE_FIXED = {"augmentation": names.PAD_CROP_FLIP, "padding": 4}
 _VALIDATION_KEYS = set(_FORMER_KEYS.values())
 
 
@@ -53,6 +56,8 @@ class ResolvedValues:
         statistics: What inputs are normalised with, None for a setting without
             constants.
         precision: The Keras dtype policy of the backbone.
+        augmentation: How training images were varied.
+        padding: By how many pixels it padded each side of an image.
         data_seed: Decided the order of examples and their augmentation.
         model_seed: Decided the initial weights of the head.
         train_examples: The number of images trained on.
@@ -70,6 +75,8 @@ class ResolvedValues:
     pretraining: dict[str, Any]
     statistics: ChannelStatistics | None
     precision: str
+    augmentation: str
+    padding: int
     data_seed: int
     model_seed: int
     train_examples: int
@@ -102,6 +109,8 @@ class ResolvedValues:
             pretraining=read("pretraining", dict),
             statistics=statistics and _statistics(statistics, path),
             precision=read("precision", str),
+            augmentation=read("augmentation", str, default=_ONCE_FIXED["augmentation"]),
+            padding=read("padding", int, default=_ONCE_FIXED["padding"]),
             data_seed=read("data_seed", int),
             model_seed=read("model_seed", int),
             train_examples=read.count("train_examples"),
@@ -312,12 +321,14 @@ def _check_format(values: Mapping[str, Any], path: pathlib.Path) -> None:
 
 
 def as_recorded_now(name: str, value: Any) -> Any:  # noqa: ANN401  (any JSON)
-    """Returns a requested value as this version records it.
+    """Returns a value as this version records it.
 
     Args:
-        name: Its name, in `config.json` or in a checkpoint's identity.
-        value: As an earlier version may have recorded it.
+        name: Its name, in the request or in a checkpoint's identity.
+        value: As an earlier version may have recorded it; None if it did not.
     """
+    if value is None and name.startswith("resolved "):
+        return _ONCE_FIXED.get(name.removeprefix("resolved "))
     if name.removeprefix("requested ") in _ONCE_TEXT and isinstance(value, list):
         with contextlib.suppress(ValueError, TypeError):
             return [float(number) for number in value]

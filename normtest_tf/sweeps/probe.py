@@ -12,6 +12,7 @@ from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import RunConfig
 from normtest_tf.system import keras_settings
 from normtest_tf.training import classifier, environment, loop, training_copy
+from normtest_tf.training.data import names
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import Recipe
 
@@ -61,7 +62,9 @@ def _train_two_epochs(config: RunConfig, size: int) -> EpochRow:
     loop.fit(
         training_copy.make(model),
         Recipe(epochs=2, batch_size=batch_size),
-        loop.TrainingData(split, {}, seed=0),
+        loop.TrainingData(
+            split, {}, seed=0, augmentation=names.resolve(config.augmentation, size)
+        ),
         rows.append,
     )
     return rows[1]

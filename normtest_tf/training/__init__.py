@@ -1,8 +1,7 @@
 """One fine-tuning in memory: the model, the images, the recipe and the loop.
 
     classifier          normalization + backbone + head, on raw pixels
-    pipeline            tf.data: shuffle, batch, augment
-    batches             refuses batches too small for batch normalization
+    data                batches of images: augmentation, the tf.data pipeline
     recipe              Adam, the cosine stepped once per epoch, cross-entropy
     loop                epochs, evaluations, state to resume from
     progress            a bar with the time left, and a line per epoch
@@ -14,6 +13,6 @@
     epochs              one epoch's row of a history
     seeds               one seed, split once into data and model seeds
 
-Nothing here knows about run folders. All modules but `epochs` and `seeds` import
-TensorFlow.
+Nothing here knows about run folders. All modules but `epochs`, `seeds` and
+`data.names` import TensorFlow.
 """

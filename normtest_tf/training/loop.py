@@ -15,7 +15,7 @@ from keras import ops
 
 from normtest_tf import errors
 from normtest_tf.datasets import Images
-from normtest_tf.training import pipeline
+from normtest_tf.training.data import names, pipeline
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
 
@@ -46,11 +46,13 @@ class TrainingData:
             columns in the history: `test` and perhaps `validation`.
         seed: The data seed, which determines the order of examples and their
             augmentation.
+        augmentation: How training images are varied; one of `data.names.NAMES`.
     """
 
     train: Split
     evaluations: Mapping[str, Split]
     seed: int
+    augmentation: str = names.PAD_CROP_FLIP
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -265,6 +267,7 @@ def fit(
         batch_size=recipe.batch_size,
         seed=data.seed,
         epochs=range(first_epoch, recipe.epochs),
+        augmentation=data.augmentation,
     )
     with _reading_errors(data):
         model.fit(

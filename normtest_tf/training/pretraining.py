@@ -7,7 +7,8 @@ import keras
 from normtest_tf import backbones, datasets, normalization
 from normtest_tf.system import keras_settings
 from normtest_tf.text import Notify
-from normtest_tf.training import batches, loop, progress, training_copy
+from normtest_tf.training import loop, progress, training_copy
+from normtest_tf.training.data import batches, names
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import Recipe
 from normtest_tf.training.seeds import Seeds
@@ -20,6 +21,7 @@ def pretrain(
     recipe: Recipe,
     seeds: Seeds,
     notify: Notify,
+    augmentation: str | None = None,
 ) -> tuple[keras.Model, list[EpochRow]]:
     """Trains a network with its classifier, on inputs normalised with their statistics.
 
@@ -29,6 +31,7 @@ def pretrain(
         recipe: How to train.
         seeds: The data seed and the model seed.
         notify: Called with the channel statistics and with a line per epoch.
+        augmentation: How training images are varied; None for the default.
 
     Returns:
         The network, which maps normalised images to logits, and its history, one row
@@ -57,6 +60,7 @@ def pretrain(
         loop.Split(dataset.train_images, dataset.train_labels),
         {"test": loop.Split(dataset.test_images, dataset.test_labels)},
         seeds.data,
+        names.resolve(augmentation, dataset.image_shape[0], notify),
     )
     bar = progress.Progress(
         architecture.name, len(data.train), recipe.batch_size, recipe.epochs

@@ -30,6 +30,22 @@ def test_runs_are_sorted_and_paired_by_seed(tmp_path):
     )
 
 
+def test_runs_of_different_augmentations_are_not_pooled(tmp_path):
+    write_run(tmp_path, seed=1)
+    path = write_run(tmp_path, seed=2) / "config.json"
+    values = json.loads(path.read_text())
+    for name, padding in (("flip", 0), ("pad_crop_flip", 8), ("pad_crop_flip", 4)):
+        values["resolved"] |= {"augmentation": name, "padding": padding}
+        path.write_text(json.dumps(values))
+        if padding == 4:  # Then there was no choice.
+            break
+        with pytest.raises(
+            errors.UsageError, match=r"compared, .* padding: 4 and [08]"
+        ):
+            results.read(tmp_path)
+    assert len(results.read(tmp_path).runs) == 2
+
+
 def test_missing_runs_are_reported_with_the_reason(tmp_path):
     write_run(tmp_path, normalization="pretrain", seed=1)
     write_run(tmp_path, normalization="finetune", seed=2)

@@ -10,7 +10,7 @@ import pytest
 
 from normtest_tf import backbones, datasets, errors, runs
 from normtest_tf.normalization import IMAGENET, MINMAX
-from normtest_tf.runs import identity
+from normtest_tf.runs import finetuning, identity
 from tests.helpers.records import CONFIG, REQUESTED, STATISTICS
 
 
@@ -227,7 +227,75 @@ def test_there_is_no_such_note_on_other_weights(tmp_path):
     assert identity.statistics_note(network, statistics) is None
 
 
-def test_the_identity_of_a_checkpoint_is_that_of_0_1_0():
+def write_of_size(config, images, size, augmentation=None):
+    """Writes a run's record; without an augmentation, as before there was a choice."""
+    values = CONFIG.to_json()
+    values["requested"] = config.resolved.requested
+    values["data_fingerprint"] = images.fingerprint()
+    values["resolved"]["image_shape"] = [size, size, 3]
+    for name in ("augmentation", "padding"):
+        del values["resolved"][name]
+    values["resolved"] |= augmentation or {}
+    config.folder.config.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (32, None),
+        (64, "padding=4 there, padding=8 now"),
+        (65, "augmentation='pad_crop_flip' there, augmentation='random_resized_crop_f"),
+    ],
+)
+def test_runs_from_before_the_choice_padded_by_4_pixels(started, images, size, words):
+    write_of_size(started, images, size)
+    if words is None:
+        assert identity.finished_result(started, images) is None
+        return
+    with pytest.raises(
+        errors.UsageError, match=f"unfinished run with another augmentation: .*{words}"
+    ):
+        identity.finished_result(started, images)
+
+
+def test_a_run_with_the_same_augmentation_is_accepted(started, images):
+    resized = {"augmentation": "random_resized_crop_flip", "padding": 0}
+    write_of_size(started, images, 65, resized)
+    assert identity.finished_result(started, images) is None
+    flipped = dataclasses.replace(started, augmentation="flip")
+    with pytest.raises(errors.UsageError, match="augmentation='flip' now"):
+        identity.finished_result(flipped, images)
+    write_of_size(flipped, images, 32, {"augmentation": "flip", "padding": 0})
+    assert identity.finished_result(flipped, images) is None
+
+
+def test_a_checkpoint_from_before_the_choice_padded_by_4_pixels():
+    now = {"resolved augmentation": "pad_crop_flip", "resolved padding": 4}
+    assert identity.differences({}, now) == []
+    assert len(identity.differences({}, now | {"resolved padding": 8})) == 1
+    flips = {"resolved augmentation": "flip", "resolved padding": 0}
+    assert len(identity.differences({}, flips)) == 2
+    assert identity.differences(flips, flips) == []
+
+
+def test_large_images_are_augmented_otherwise_which_is_told(tmp_path, images):
+    config = runs.RunConfig(model="cifar_resnet8", results_dir=str(tmp_path))
+    for size, told in ((64, False), (72, True)):
+        notes = []
+        resized = np.zeros([6, size, size, 3], np.uint8)
+        large = dataclasses.replace(
+            images, train_images=resized, test_images=resized[:2]
+        )
+        prepared = finetuning.prepare(config, large, notes.append)
+        resolved = prepared.record.resolved
+        expected = ("random_resized_crop_flip", 0) if told else ("pad_crop_flip", 8)
+        assert (resolved.augmentation, resolved.padding) == expected
+        assert prepared.data.augmentation == expected[0]
+        assert any("--augmentation=random_res" in note for note in notes) == told
+        assert prepared.record.requested["augmentation"] is None
+
+
+def test_the_identity_of_a_checkpoint_is_that_of_0_1_0_and_the_augmentation():
     """Otherwise checkpoints of that version could not be resumed from."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -250,6 +318,8 @@ def test_the_identity_of_a_checkpoint_is_that_of_0_1_0():
             "source": "a test",
         },
         "resolved precision": "float32",
+        "resolved augmentation": "pad_crop_flip",
+        "resolved padding": 4,
         "resolved data_seed": 1,
         "resolved model_seed": 2,
         "resolved train_examples": 50,

@@ -75,7 +75,7 @@ def test_negative_numbers_of_things_are_refused(run, name):
         ConfigRecord.read(run)
 
 
-def test_config_json_has_the_layout_of_0_1_0():
+def test_config_json_has_the_layout_of_0_1_0_and_the_augmentation():
     assert json.loads(json.dumps(CONFIG.to_json())) == {
         "format": 1,
         "requested": REQUESTED,
@@ -90,6 +90,8 @@ def test_config_json_has_the_layout_of_0_1_0():
                 "source": "a test",
             },
             "precision": "float32",
+            "augmentation": "pad_crop_flip",
+            "padding": 4,
             "data_seed": 1,
             "model_seed": 2,
             "train_examples": 50,
@@ -102,6 +104,13 @@ def test_config_json_has_the_layout_of_0_1_0():
         "data_fingerprint": "abc",
         "environment": ENVIRONMENT,
     }
+
+
+def test_the_augmentation_was_not_always_recorded(run):
+    values = copy.deepcopy(CONFIG.to_json())
+    del values["resolved"]["augmentation"], values["resolved"]["padding"]
+    run.config.write_text(json.dumps(values))
+    assert ConfigRecord.read(run) == CONFIG
 
 
 def test_the_earliest_configurations_were_not_deterministic(run):
@@ -168,7 +177,10 @@ def wrong(value):
 
 
 # They may be missing: they were added later, or are not always known.
-OPTIONAL = {"format", "peak_memory_mib", "resumed_epochs", "selected_epoch"}
+OPTIONAL = {
+    *("format", "peak_memory_mib", "resumed_epochs", "selected_epoch"),
+    *("augmentation", "padding"),
+}
 
 
 @pytest.mark.parametrize("place", places(CONFIG.to_json()), ids="/".join)

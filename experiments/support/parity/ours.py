@@ -16,7 +16,8 @@ from experiments.support.parity import cases
 from normtest_tf import backbones
 from normtest_tf.backbones.weights import safetensors_files, sources
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import classifier, pipeline, recipe, training_copy
+from normtest_tf.training import classifier, recipe, training_copy
+from normtest_tf.training.data import augmentation
 
 Arrays = dict[str, np.ndarray]
 
@@ -112,7 +113,7 @@ def training(name: str) -> Arrays:
 def pixels() -> Arrays:
     """Returns cropped, flipped and normalised images, `[n, 32, 32, 3]`."""
     images, offsets, flips = map(tf.constant, cases.raw_images())
-    shifted = pipeline.shift_and_flip(images, offsets, flips)
+    shifted = augmentation.shift_and_flip(images, offsets, flips, padding=4)
     layer = normalization_layer(IMAGENET, (32, 32, 3))
     return {"pixels": np.array(layer(shifted))}
 

@@ -25,13 +25,8 @@ def measure(work: Work, precision: str, started: float) -> Measurement:
 
     from normtest_tf import backbones, normalization
     from normtest_tf.system import memory
-    from normtest_tf.training import (
-        classifier,
-        environment,
-        loop,
-        pipeline,
-        training_copy,
-    )
+    from normtest_tf.training import classifier, environment, loop, training_copy
+    from normtest_tf.training.data import names, pipeline
     from normtest_tf.training.recipe import Recipe
 
     class FirstStep(keras.callbacks.Callback):
@@ -53,11 +48,13 @@ def measure(work: Work, precision: str, started: float) -> Measurement:
     )
     rows: list[dict[str, float]] = []
     first = FirstStep()
-    split = loop.Split(images, labels)
+    data = loop.TrainingData(
+        loop.Split(images, labels), {}, seed=0, augmentation=names.PAD_CROP_FLIP
+    )
     loop.fit(
         model,
         Recipe(epochs=EPOCHS, batch_size=work.batch_size),
-        loop.TrainingData(split, {}, seed=0),
+        data,
         rows.append,
         callbacks=[first],
     )
@@ -73,7 +70,12 @@ def measure(work: Work, precision: str, started: float) -> Measurement:
         evaluation=evaluations[-1],
         pipeline=rate(
             pipeline.training_batches(
-                images, labels, batch_size=work.batch_size, seed=0, epochs=range(4)
+                images,
+                labels,
+                batch_size=work.batch_size,
+                seed=0,
+                epochs=range(4),
+                augmentation=data.augmentation,
             )
         ),
         first_step=first.seconds,

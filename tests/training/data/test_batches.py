@@ -7,7 +7,8 @@ import pytest
 
 from normtest_tf import backbones, datasets, errors, text
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import batches, classifier, pretraining
+from normtest_tf.training import classifier, pretraining
+from normtest_tf.training.data import batches
 from normtest_tf.training.recipe import Recipe
 from normtest_tf.training.seeds import Seeds
 from tests.training.helpers import small_classifier

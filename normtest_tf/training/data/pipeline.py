@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from normtest_tf.datasets import Images
+from normtest_tf.training.data.augmentation import AUGMENTATIONS
 
 MAX_COPIED = 2**28  # Bytes; CIFAR's training images have 147 MiB.
-PADDING = 4  # Pixels on every side, as in the PyTorch study.
 
 
 def training_batches(
@@ -28,6 +28,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     epochs: range,
+    augmentation: str,
 ) -> tf.data.Dataset:
     """Returns the augmented training batches of some epochs, one after another.
 
@@ -38,12 +39,14 @@ def training_batches(
         batch_size: Images in a batch; the last one of each epoch may be shorter.
         seed: The data seed, a non-negative 32-bit integer.
         epochs: The epochs, counted from 0, such as `range(3, 50)`.
+        augmentation: A key of `AUGMENTATIONS`.
 
     Returns:
         A data set of (uint8 images `[b, height, width, 3]`, int32 labels `[b]`),
         `len(epochs) * ceil(n / batch_size)` batches long.
     """
     take = _taking(images)
+    augment = AUGMENTATIONS[augmentation]
     with tf.device("CPU:0"):
         all_labels = tf.constant(labels, tf.int32)
 
@@ -58,7 +61,7 @@ def training_batches(
         epoch: tf.Tensor, index: tf.Tensor, batch: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         key = tf.random.fold_in(_seed(seed, epoch), index + 1)
-        augmented = crop_and_flip(take(batch), key)
+        augmented = augment(take(batch), key)
         augmented.set_shape([None, *images.shape[1:]])
         return augmented, tf.gather(all_labels, batch)
 
@@ -123,49 +126,6 @@ def _taking(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
 def _is_copied(images: Images) -> bool:
     """Tells whether TensorFlow gets a copy of the images, which is a little faster."""
     return isinstance(images, np.ndarray) and images.nbytes <= MAX_COPIED
-
-
-def crop_and_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Pads with black, randomly crops back to the original size and flips half of them.
-
-    Args:
-        images: `[n, height, width, channels]` of any dtype.
-        key: int `[2]`, a stateless seed; the same key gives the same images.
-
-    Returns:
-        A tensor of the same shape and dtype.
-    """
-    count = tf.shape(images)[0]
-    offset_key, flip_key = tf.unstack(tf.random.split(key))
-    offsets = tf.random.stateless_uniform(
-        [count, 2], offset_key, maxval=2 * PADDING + 1, dtype=tf.int32
-    )
-    flips = tf.random.stateless_uniform([count], flip_key) < 0.5
-    return shift_and_flip(images, offsets, flips)
-
-
-def shift_and_flip(
-    images: tf.Tensor, offsets: tf.Tensor, flips: tf.Tensor
-) -> tf.Tensor:
-    """Crops each padded image at its own offset and mirrors some of them.
-
-    Args:
-        images: `[n, height, width, channels]`.
-        offsets: int32 `[n, 2]`, the row and column, 0 to 2 * PADDING, at which
-            the crop starts in the image padded by `PADDING` on every side.
-        flips: bool `[n]`, whether the crop is mirrored left to right.
-
-    Returns:
-        A tensor of the shape and dtype of `images`.
-    """
-    height, width = images.shape[1:3]
-    borders = [[0, 0], [PADDING, PADDING], [PADDING, PADDING], [0, 0]]
-    padded = tf.pad(images, borders)
-    rows = offsets[:, :1] + tf.range(height)
-    columns = offsets[:, 1:] + tf.range(width)
-    columns = tf.where(flips[:, tf.newaxis], columns[:, ::-1], columns)
-    padded = tf.gather(padded, rows, axis=1, batch_dims=1)
-    return tf.gather(padded, columns, axis=2, batch_dims=1)
 
 
 def _seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:
