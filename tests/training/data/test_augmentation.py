@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
+from experiments.support import pytorch
 from normtest_tf.training.data import augmentation, names
 
 KEY = tf.constant([1, 2])
@@ -128,11 +129,11 @@ def assert_same_distribution(boxes, expected, shape):
 @pytest.mark.parametrize("shape", [(224, 224), (12, 40)])
 def test_torchvisions_crops_are_distributed_as_ours(shape):
     import torch
-    from torchvision.transforms import RandomResizedCrop
 
+    transforms = pytorch.import_module("torchvision.transforms")
     torch.manual_seed(0)
     blank = torch.zeros(3, *shape)
-    crops = RandomResizedCrop(shape)
+    crops = transforms.RandomResizedCrop(shape)
     theirs = [crops.get_params(blank, crops.scale, crops.ratio) for _ in range(4000)]
     ours = augmentation.crop_boxes(KEY, tf.constant(4000), *shape).numpy()
     assert_same_distribution(ours, np.array(theirs), shape)
