@@ -177,7 +177,9 @@ def properties(model: keras.Model) -> tuple[str, str, str, str, str]:
         _values(f"{layer.momentum:g}" for layer in norms),
         f"{biased} of {len(convolutions)} convolutions" if biased else "none",
         _values(_padding(layer) for layer in model.layers if _is_strided(layer)),
-        _values(_inner_strides(convolutions)) if "resnet" in model.name else "",
+        _values(_inner_strides(convolutions))
+        if model.name.startswith("resnet")
+        else "",
     )
 
 
