@@ -49,7 +49,8 @@ Select them with `--model=MODEL --weights=TAG`; a network's first tag is its def
 (0.229, 0.224, 0.225), the latter being the mean of per-image stds; `CIFAR10` is mean
 (0.4914, 0.4822, 0.4465) and std (0.247, 0.2435, 0.2616), over all its training images;
 `[-1, 1]` is mean and std 0.5; `Caffe` is BGR with the mean (123.68, 116.779, 103.939)
-subtracted from pixels of 0 to 255. "Size" is the image side in pre-training.
+subtracted from pixels of 0 to 255, and `x / 128 - 1` is of these pixels, too. "Size" is
+the image side in pre-training.
 """
 
 KERAS_HEAD = """
@@ -115,6 +116,7 @@ def inputs_name(weights: Pretraining) -> str:
     names = {
         IMAGENET: "ImageNet",
         architecture.HALF: "[-1, 1]",
+        architecture.BY_128: "x / 128 - 1",
         architecture.CAFFE: "Caffe",
         architecture.CIFAR10: "CIFAR10",
     }
@@ -175,7 +177,9 @@ def properties(model: keras.Model) -> tuple[str, str, str, str, str]:
         _values(f"{layer.momentum:g}" for layer in norms),
         f"{biased} of {len(convolutions)} convolutions" if biased else "none",
         _values(_padding(layer) for layer in model.layers if _is_strided(layer)),
-        _values(_inner_strides(convolutions)) if "resnet" in model.name else "",
+        _values(_inner_strides(convolutions))
+        if model.name.startswith("resnet")
+        else "",
     )
 
 

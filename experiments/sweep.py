@@ -17,12 +17,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.support import commas, program
+from experiments.support import assignments, commas, program
 from experiments.support import flags as shared
 from normtest_tf import errors, normalization, text
-from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.runs import RunConfig
-from normtest_tf.runs.config import DATASETS_HELP, WEIGHTS_HELP
+from normtest_tf.runs.config import DATASETS_HELP, MODEL_FILE_HELP, WEIGHTS_HELP
 from normtest_tf.sweeps import estimates, grid, runner
 from normtest_tf.system import keras_settings, quiet
 
@@ -34,7 +33,12 @@ flags.DEFINE_list(
     f"Data sets to fine-tune on, each one of: {DATASETS_HELP} A path with a comma is "
     "put in double quotes: --datasets='\"folder:/data/a,b\",digits'.",
 )
-flags.DEFINE_list("models", ["resnet18"], "Networks to fine-tune.")
+flags.DEFINE_list(
+    "models",
+    ["resnet18"],
+    "Networks to fine-tune; `experiments.train --list_models` lists them all. Or your "
+    f"own: {MODEL_FILE_HELP} A path with a comma is put in double quotes.",
+)
 flags.DEFINE_list(
     "weights",
     [],
@@ -55,36 +59,11 @@ flags.DEFINE_bool(
 )
 
 
-def weights_by_model(
-    values: Sequence[str], models: Sequence[str]
-) -> dict[str, str | None]:
-    """Returns the weights of each model.
-
-    Args:
-        values: The values of `--weights`: none, one for all, or MODEL=WEIGHTS.
-        models: The models' names.
-
-    Raises:
-        UsageError: If a value can't be assigned to a model.
-    """
-    if len(values) == 1 and values[0].partition("=")[0] not in ARCHITECTURES:
-        return dict.fromkeys(models, values[0])
-    weights: dict[str, str | None] = dict.fromkeys(models)
-    for value in values:
-        model, _, name = value.partition("=")
-        if model not in models or not name or weights[model] is not None:
-            raise errors.UsageError(
-                "--weights takes one value for all models, or MODEL=WEIGHTS at most "
-                f"once for each of --models={','.join(models)}. Received: {value!r}"
-            )
-        weights[model] = name
-    return weights
-
-
 def configurations() -> list[RunConfig]:
     """Returns the requested runs, checked."""
     commas.check_datasets(FLAGS.datasets)
-    commas.check_weights(FLAGS.weights)
+    commas.check_models(FLAGS.models)
+    commas.check_weights(FLAGS.weights, FLAGS.models)
     for name in FLAGS.normalizations:
         normalization.get(name)
     axes = grid.Axes(
@@ -93,7 +72,7 @@ def configurations() -> list[RunConfig]:
         FLAGS.normalizations,
         shared.parse_seeds(FLAGS.seeds),
     )
-    weights = weights_by_model(FLAGS.weights, FLAGS.models)
+    weights = assignments.weights_by_model(FLAGS.weights, FLAGS.models)
     configs = grid.grid(shared.run_config(weights=None), axes, weights)
     grid.check(configs)
     return configs

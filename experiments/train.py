@@ -43,7 +43,10 @@ def list_models() -> str:
         (entry.name, f"{entry.min_size}x{entry.min_size}", ", ".join(entry.tags))
         for entry in ARCHITECTURES.values()
     ]
-    return text.text_table(rows)
+    return (
+        text.text_table(rows)
+        + "\nPATH.keras  your own network, with its weights; see docs/models.md"
+    )
 
 
 def list_datasets() -> str:

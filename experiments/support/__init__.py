@@ -2,6 +2,7 @@
 
     program          how every program runs: flags, errors, exit status
     commas           paths with commas, in flags that are split at commas
+    assignments      MODEL=WEIGHTS, the values of a sweep's --weights
     flags            flags made from the fields of `RunConfig`
     pages            docs/settings.md and docs/flags.md
     speed            the two sides of experiments.benchmark

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from normtest_tf import datasets, errors
-from normtest_tf.backbones import ARCHITECTURES
+from experiments.support import assignments
+from normtest_tf import backbones, datasets, errors
 from normtest_tf.system import files
 
 
@@ -31,24 +31,44 @@ def check_datasets(values: Sequence[str]) -> None:
     _check("datasets", values, exists, lambda v: v in datasets.DATASETS or exists(v))
 
 
-def check_weights(values: Sequence[str]) -> None:
-    """Checks that no weights file was split at a comma in its path.
+def check_models(values: Sequence[str]) -> None:
+    """Checks that no model file was split at a comma in its path.
 
     Args:
-        values: The values of `--weights`: PATH or MODEL=PATH.
+        values: The values of `--models`.
 
     Raises:
         UsageError: If one was; the message shows how to write it.
     """
 
-    def is_for_a_model(value: str) -> bool:
-        return value.partition("=")[0] in ARCHITECTURES
+    def exists(value: str) -> bool:
+        return backbones.names_file(value) and _exists(value)
+
+    known = backbones.ARCHITECTURES
+    _check("models", values, exists, lambda v: v in known or exists(v))
+
+
+def check_weights(values: Sequence[str], models: Sequence[str] = ()) -> None:
+    """Checks that no weights file was split at a comma in its path.
+
+    Args:
+        values: The values of `--weights`: PATH or MODEL=PATH.
+        models: The values of `--models`.
+
+    Raises:
+        UsageError: If one was; the message shows how to write it.
+    """
+
+    def makes_sense(value: str) -> bool:
+        model, _ = assignments.split(value, models)
+        return model in models or model in backbones.ARCHITECTURES
 
     def exists(value: str) -> bool:
-        path = value.partition("=")[2] if is_for_a_model(value) else value
-        return _exists(path)
+        model, weights = assignments.split(value, models)
+        # `none` is all that a model's own file can be combined with.
+        return _exists(weights) or (model in models and weights == "none")
 
-    _check("weights", values, exists, is_for_a_model)
+    _check("weights", values, exists, makes_sense)
 
 
 def _exists(path: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from normtest_tf import errors
+from normtest_tf.backbones.model_files import PREFIX
 from normtest_tf.backbones.registry import ARCHITECTURES, LIST_MODELS
 from normtest_tf.datasets import DATASETS
 from normtest_tf.normalization import SETTINGS
@@ -66,7 +67,7 @@ def _check_known(folder: RunFolder, name: RunName) -> None:
     if not name.dataset.startswith("folder-") and name.dataset not in DATASETS:
         allowed = [*DATASETS, "folder-NAME"]
         raise errors.unknown_name(f"data set in {folder}:", name.dataset, allowed)
-    if name.model not in ARCHITECTURES:
+    if not name.model.startswith(PREFIX) and name.model not in ARCHITECTURES:
         raise errors.unknown_name(
             f"model in {folder}:", name.model, list(ARCHITECTURES), LIST_MODELS
         )

@@ -1,12 +1,15 @@
 """The networks, and where their pre-trained weights come from.
 
     resolve(model, weights)     what --model and --weights mean: a PretrainedNetwork
+    slug(model)                 a model's name in result paths
     get(model), ARCHITECTURES   the networks by their names on the command line
     ResNet18, DenseNet121, ...  our own networks as functions, with the signature of
                                 Keras Applications; they take normalised RGB images
 
     registry             all networks; architecture describes one of them
     keras_applications   those of Keras Applications
+    model_files          the user's own, in .keras files
+    surgery              what is cut off them: heads and preprocessing
     resnet, densenet     our own networks, built from layers; network adds the
                          classifier
     pretrained           a network and the weights it starts from
@@ -21,6 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from normtest_tf.backbones.architecture import Architecture, Pretraining
+from normtest_tf.backbones.model_files import names_file, slug
 from normtest_tf.backbones.pretrained import PretrainedNetwork, resolve
 from normtest_tf.backbones.registry import ARCHITECTURES, get
 
@@ -65,5 +69,7 @@ __all__ = [
     "ResNet101",
     "ResNet152",
     "get",
+    "names_file",
     "resolve",
+    "slug",
 ]

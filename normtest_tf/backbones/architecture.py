@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,12 @@ HALF = ChannelStatistics(
     std=(0.5, 0.5, 0.5),
     definition="fixed",
     source="scaling to [-1, 1]",
+)
+BY_128 = ChannelStatistics(
+    mean=(128 / 255, 128 / 255, 128 / 255),
+    std=(128 / 255, 128 / 255, 128 / 255),
+    definition="fixed",
+    source="division of pixels from 0 to 255 by 128, minus 1",
 )
 CAFFE = ChannelStatistics(
     mean=(123.68 / 255, 116.779 / 255, 103.939 / 255),
@@ -70,6 +77,9 @@ class Architecture:
         min_size: The smallest image side it accepts, in pixels.
         head_bias: How the bias of a new classifier is initialised: `uniform`, as in
             PyTorch's linear layers, or `zeros`.
+        first_layer: The layer that takes normalised images, if the function puts its
+            own preprocessing in front of it, which `build` cuts off; else None.
+        file: The `.keras` file that the network is in; None for those of the registry.
     """
 
     name: str
@@ -78,6 +88,8 @@ class Architecture:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     min_size: int = 32
     head_bias: str = "uniform"
+    first_layer: str | None = None
+    file: pathlib.Path | None = None
 
     @property
     def is_own(self) -> bool:
@@ -115,4 +127,13 @@ class Architecture:
             model = backbones.get("resnet18").build(weights=None, classes=10)
             ```
         """
-        return self.load_builder()(**self.options, **arguments)
+        model = self.load_builder()(**self.options, **arguments)
+        if self.first_layer is None:
+            return model
+        from normtest_tf.backbones import surgery
+
+        statistics = self.tags[self.default_tag].statistics
+        trained = arguments.get("weights") in self.tags
+        if trained:  # Otherwise the preprocessing has no constants yet.
+            surgery.check_preprocessing(model, self.first_layer, statistics)
+        return surgery.without_preprocessing(model, self.first_layer)

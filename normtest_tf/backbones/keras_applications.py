@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from normtest_tf.backbones.architecture import CAFFE, HALF, Architecture, Pretraining
+from normtest_tf.backbones.architecture import (
+    BY_128,
+    CAFFE,
+    HALF,
+    Architecture,
+    Pretraining,
+)
 from normtest_tf.normalization import IMAGENET, ChannelStatistics
 
 
@@ -19,6 +25,7 @@ def _network(
     *,
     options: dict[str, Any] | None = None,
     min_size: int = 32,
+    first_layer: str | None = None,
 ) -> Architecture:
     """Describes a network of Keras Applications and its pre-training inputs."""
     pretraining = Pretraining(
@@ -33,12 +40,17 @@ def _network(
         tags={"imagenet": pretraining},
         options=options or {},
         min_size=min_size,
+        first_layer=first_layer,
     )
 
 
 # By default these networks preprocess their inputs themselves; with a setting in front,
 # every input would be normalised twice.
 _BARE = {"include_preprocessing": False}
+# The first EfficientNets have no such option. Their layers compute, with the constants
+# in Keras's weights, (x / 255 - mean) / sqrt(std) / sqrt(std): ImageNet's mean and std
+# (see tensorflow/tensorflow#49930). This is the layer behind them.
+_STEM = "stem_conv_pad"
 
 NETWORKS = (
     _network("resnet50", "ResNet50", CAFFE),
@@ -58,14 +70,29 @@ NETWORKS = (
     _network("mobilenetv2", "MobileNetV2", HALF),
     _network("mobilenetv3small", "MobileNetV3Small", HALF, options=_BARE),
     _network("mobilenetv3large", "MobileNetV3Large", HALF, options=_BARE),
+    _network("efficientnetb0", "EfficientNetB0", IMAGENET, first_layer=_STEM),
+    _network("efficientnetb1", "EfficientNetB1", IMAGENET, first_layer=_STEM),
+    _network("efficientnetb2", "EfficientNetB2", IMAGENET, first_layer=_STEM),
+    _network("efficientnetb3", "EfficientNetB3", IMAGENET, first_layer=_STEM),
+    _network("efficientnetb4", "EfficientNetB4", IMAGENET, first_layer=_STEM),
+    _network("efficientnetb5", "EfficientNetB5", IMAGENET, first_layer=_STEM),
+    _network("efficientnetb6", "EfficientNetB6", IMAGENET, first_layer=_STEM),
+    _network("efficientnetb7", "EfficientNetB7", IMAGENET, first_layer=_STEM),
     _network("efficientnetv2b0", "EfficientNetV2B0", IMAGENET, options=_BARE),
     _network("efficientnetv2b1", "EfficientNetV2B1", IMAGENET, options=_BARE),
     _network("efficientnetv2b2", "EfficientNetV2B2", IMAGENET, options=_BARE),
     _network("efficientnetv2b3", "EfficientNetV2B3", IMAGENET, options=_BARE),
+    _network("efficientnetv2s", "EfficientNetV2S", BY_128, options=_BARE),
+    _network("efficientnetv2m", "EfficientNetV2M", BY_128, options=_BARE),
+    _network("efficientnetv2l", "EfficientNetV2L", BY_128, options=_BARE),
     _network("convnexttiny", "ConvNeXtTiny", IMAGENET, options=_BARE),
     _network("convnextsmall", "ConvNeXtSmall", IMAGENET, options=_BARE),
     _network("convnextbase", "ConvNeXtBase", IMAGENET, options=_BARE),
+    _network("convnextlarge", "ConvNeXtLarge", IMAGENET, options=_BARE),
+    _network("convnextxlarge", "ConvNeXtXLarge", IMAGENET, options=_BARE),
     _network("nasnetmobile", "NASNetMobile", HALF),
+    _network("nasnetlarge", "NASNetLarge", HALF),
     _network("xception", "Xception", HALF, min_size=71),
     _network("inceptionv3", "InceptionV3", HALF, min_size=75),
+    _network("inceptionresnetv2", "InceptionResNetV2", HALF, min_size=75),
 )

@@ -1,7 +1,8 @@
 """A network and the weights it starts from: what `--model` and `--weights` mean.
 
-`--weights` is, in this order: a tag of the network; `none`; the path of a file, or of
-a folder that holds one.
+`--model` is a network of the registry or the path of a `.keras` file. `--weights` is,
+in this order: a tag of the network; `none`; the path of a file, or of a folder that
+holds one. A `.keras` file's own weights are its only ones.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from normtest_tf import errors
-from normtest_tf.backbones import registry, weights
+from normtest_tf.backbones import model_files, registry, weights
 from normtest_tf.backbones.architecture import Architecture, Pretraining
+from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.system import files
 from normtest_tf.text import Notify, ignore
 
@@ -28,8 +30,8 @@ class PretrainedNetwork:
     Attributes:
         architecture: The network.
         tag: The tag of its weights, or None for a file or random weights.
-        path: The file of its weights (of several, their index), or None for a tag or
-            random weights.
+        path: The file of its weights (of several, their index; of a network in a
+            `.keras` file, that file), or None for a tag or random weights.
         pretraining: What the inputs looked like in pre-training. For a file or random
             weights, those of the network's default tag are assumed.
     """
@@ -69,6 +71,12 @@ class PretrainedNetwork:
             ```
         """
         self._check_size(input_shape)
+        if self.architecture.file is not None:
+            return self.architecture.build(
+                input_shape=input_shape,
+                with_weights=self.path is not None,
+                notify=notify,
+            )
         options = {"include_top": False, "input_shape": input_shape, "pooling": "avg"}
         if self.tag is not None and not self.architecture.is_own:
             return self._build_with_keras_weights(options)
@@ -118,12 +126,14 @@ class PretrainedNetwork:
 
         Returns:
             The SHA-256 of the file in hexadecimal, or one of all files that an index
-            lists; None for a tag or random weights. A process reads a file only once.
+            lists; None for a tag or random weights, unless the network itself is in a
+            file. A process reads a file only once.
 
         Raises:
             UsageError: If the file can't be read any more.
         """
-        return None if self.path is None else weights.sha256(self.path)
+        path = self.path or self.architecture.file
+        return None if path is None else weights.sha256(path)
 
     @property
     def _full_name(self) -> str:
@@ -142,29 +152,68 @@ class PretrainedNetwork:
             )
 
 
-def resolve(model: str, weights: str | None = None) -> PretrainedNetwork:
+def resolve(
+    model: str,
+    weights: str | None = None,
+    statistics: ChannelStatistics | None = None,
+) -> PretrainedNetwork:
     """Resolves `--model` and `--weights`, without loading anything.
 
     Args:
-        model: A key of `registry.ARCHITECTURES`.
+        model: A key of `registry.ARCHITECTURES`, or the path of a `.keras` file.
         weights: A tag, `none`, the path of a file, the folder of a finished run or of
-            weights in several files, or None for the default tag.
+            weights in several files, or None for the default tag. With a `.keras`
+            file as model: `none`, or None for the weights in it.
+        statistics: What inputs were normalised with in pre-training. Default: what is
+            recorded for the tag, or for the network's default tag; a `.keras` file as
+            model has no default.
 
     Returns:
         The network and its weights.
 
     Raises:
-        UsageError: If there is no such model, or if `weights` is neither one of its
-            tags nor a file that could hold its weights.
+        UsageError: If there is no such model, if `weights` is neither one of its tags
+            nor a file that could hold its weights, or if a model in a file comes
+            without statistics.
 
     Example:
         ```python
         resolve("resnet18").label  # "tv_in1k"
         resolve("resnet18", "none").label  # "none"
         resolve("resnet18", "mine.safetensors").path  # PosixPath("mine.safetensors")
+        resolve("net.keras", statistics=IMAGENET).label  # "net.keras"
         ```
     """
-    architecture = registry.get(model)
+    model_files.refuse_hub(model)
+    if model_files.names_file(model):
+        return _from_file(model, weights, statistics)
+    network = _from_registry(registry.get(model), weights)
+    if statistics is None:
+        return network
+    pretraining = dataclasses.replace(network.pretraining, statistics=statistics)
+    return dataclasses.replace(network, pretraining=pretraining)
+
+
+def _from_file(
+    model: str, weights: str | None, statistics: ChannelStatistics | None
+) -> PretrainedNetwork:
+    """Resolves the path of a `.keras` file, and `--weights`."""
+    architecture = model_files.architecture(model)
+    if weights not in (None, "none"):
+        raise errors.UsageError(
+            f"--weights={str(weights)[:200]} can't be combined with --model={model}, "
+            "which has weights of its own. Omit --weights, or pass --weights=none for "
+            "random weights"
+        )
+    pretraining = model_files.pretraining(architecture, statistics)
+    path = architecture.file if weights is None else None
+    return PretrainedNetwork(architecture, None, path, pretraining)
+
+
+def _from_registry(
+    architecture: Architecture, weights: str | None
+) -> PretrainedNetwork:
+    """Resolves `--weights` for a network of the registry."""
     tag = architecture.default_tag if weights is None else weights
     if tag in architecture.tags:
         return PretrainedNetwork(architecture, tag, None, architecture.tags[tag])

@@ -17,6 +17,7 @@ from normtest_tf.normalization import IMAGENET, ChannelStatistics
 # Written by `python -m experiments.networks --from_timm`.
 TIMM_TAGS = pathlib.Path(__file__).with_name("timm_tags.csv")
 LIST_MODELS = "See `python -m experiments.train --list_models` for all models"
+OR_A_FILE = f"{LIST_MODELS}, or name a file: PATH.keras"
 
 
 def known_statistics(mean: str, std: str) -> ChannelStatistics:
@@ -125,5 +126,5 @@ def get(name: str) -> Architecture:
         UsageError: If there is no network of that name.
     """
     if name not in ARCHITECTURES:
-        raise errors.unknown_name("model", name, list(ARCHITECTURES), LIST_MODELS)
+        raise errors.unknown_name("model", name, list(ARCHITECTURES), OR_A_FILE)
     return ARCHITECTURES[name]

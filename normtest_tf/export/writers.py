@@ -68,7 +68,10 @@ def _rebuilt(
 
 def _float32(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Returns a copy of a layer, without its weights, that computes in float32."""
-    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.Layer):  # An operation computes as its inputs.
+        config["dtype"] = "float32"
+    return type(layer).from_config(config)
 
 
 @keras_settings.pinned()

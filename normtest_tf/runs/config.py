@@ -28,6 +28,10 @@ DATASETS_HELP = (
     "file,label[,split]; or tfds:NAME[/CONFIG] for an image classification set of "
     "TensorFlow Datasets."
 )
+MODEL_FILE_HELP = (
+    "PATH.keras for the backbone, or the classifier without its head, in a .keras file "
+    "of stock layers; needs --pretrain_mean and --pretrain_std."
+)
 WEIGHTS_HELP = (
     "a tag, none, the path of a .safetensors, .h5, .weights.h5 or .keras file or of "
     "the .index.json of several .safetensors files, or the folder of a finished run. "
@@ -76,7 +80,8 @@ class RunConfig:
     dataset: str = option("cifar10", f"Data set to fine-tune on: {DATASETS_HELP}")
     model: str = option(
         "resnet18",
-        "Network to fine-tune; `experiments.train --list_models` lists them all.",
+        "Network to fine-tune; `experiments.train --list_models` lists them all. Or "
+        f"your own: {MODEL_FILE_HELP}",
     )
     normalization: str = option(
         "finetune",
@@ -148,7 +153,7 @@ class RunConfig:
     pretrain_mean: tuple[float, float, float] | None = option(
         None,
         "Red, green and blue mean, in [0, 1], that a weights file was pre-trained "
-        "with. Default: those of the model's own tag.",
+        "with. Default: those of the model's own tag; --model=PATH.keras has none.",
     )
     pretrain_std: tuple[float, float, float] | None = option(
         None,
@@ -212,8 +217,8 @@ class RunConfig:
         Raises:
             UsageError: If there is no such data set.
         """
-        dataset = datasets.slug(self.dataset)
-        return RunName(dataset, self.model, self.normalization, self.seed)
+        dataset, model = datasets.slug(self.dataset), backbones.slug(self.model)
+        return RunName(dataset, model, self.normalization, self.seed)
 
     @property
     def folder(self) -> RunFolder:
@@ -293,21 +298,22 @@ class RunConfig:
 
     def _network(self) -> backbones.PretrainedNetwork:
         """Resolves model and weights, with the statistics that flags override."""
-        network = backbones.resolve(self.model, self.weights)
+        return backbones.resolve(self.model, self.weights, self._statistics())
+
+    def _statistics(self) -> ChannelStatistics | None:
+        """Returns the statistics of pre-training that flags give, None without them."""
         if self.pretrain_mean is None and self.pretrain_std is None:
-            return network
+            return None
         if self.pretrain_mean is None or self.pretrain_std is None:
             raise errors.UsageError(
                 "--pretrain_mean and --pretrain_std must be given together"
             )
-        statistics = ChannelStatistics(
+        return ChannelStatistics(
             _three_floats("pretrain_mean", self.pretrain_mean),
             _three_floats("pretrain_std", self.pretrain_std, positive=True),
             "fixed",
             "--pretrain_mean and --pretrain_std",
         )
-        pretraining = dataclasses.replace(network.pretraining, statistics=statistics)
-        return dataclasses.replace(network, pretraining=pretraining)
 
     def _requested(self, network: backbones.PretrainedNetwork) -> dict[str, Any]:
         """Returns what decides the run's outcome, ready for JSON.
@@ -322,10 +328,11 @@ class RunConfig:
             if name not in _NOT_REQUESTED
         }
         values["dataset"] = datasets.slug(self.dataset)
+        values["model"] = backbones.slug(self.model)
         if self.pretrain_mean is not None:  # Flags are text.
             values["pretrain_mean"] = network.pretraining.statistics.mean
             values["pretrain_std"] = network.pretraining.statistics.std
-        if network.path is not None:
+        if network.path is not None and self.weights is not None:
             values["weights"] = network.path.name
         return json.loads(json.dumps(values))
 

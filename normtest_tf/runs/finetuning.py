@@ -147,7 +147,7 @@ def _fit(
 ) -> None:
     """Trains, reporting every epoch to the recorder and the progress bar."""
     bar = Progress(
-        f"{config.model}-{config.normalization} seed {config.seed}",
+        f"{config.name.model}-{config.normalization} seed {config.seed}",
         len(prepared.data.train),
         config.batch_size,
         config.epochs,

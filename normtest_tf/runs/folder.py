@@ -42,7 +42,7 @@ class Cell(NamedTuple):
 
     Attributes:
         dataset: The data set's name in result paths.
-        model: The network's name.
+        model: The network's name in result paths.
     """
 
     dataset: str
@@ -55,7 +55,7 @@ class RunName:
 
     Attributes:
         dataset: The data set's name in paths, from `datasets.slug`.
-        model: The network's name.
+        model: The network's name in paths, from `backbones.slug`.
         normalization: The setting's name.
         seed: The seed.
     """

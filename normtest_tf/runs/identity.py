@@ -111,9 +111,12 @@ def check_same_inputs(
         raise holds_another_run(folder, "data set", data_changes(record, dataset))
     recorded = record.resolved.weights_sha256
     if recorded != weights_sha256:
+        label = record.resolved.weights
+        what = (
+            "the model's file has" if label == "none" else f"the weights {label} have"
+        )
         changes = [
-            f"the weights {record.resolved.weights} have SHA-256 {_short(recorded)} "
-            f"there, {_short(weights_sha256)} now"
+            f"{what} SHA-256 {_short(recorded)} there, {_short(weights_sha256)} now"
         ]
         raise holds_another_run(folder, "weights file", changes)
 

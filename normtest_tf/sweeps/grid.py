@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from normtest_tf import datasets, errors
+from normtest_tf import backbones, datasets, errors
 from normtest_tf.runs import RunConfig, RunName, identity
 from normtest_tf.system import files
 
@@ -71,24 +71,47 @@ def check(configs: Sequence[RunConfig]) -> None:
     """Checks all runs before the first one starts.
 
     Raises:
-        UsageError: If one can't be run, if two share a folder, if a folder of images
-            is missing, or if a run's folder holds a finished run of another
-            configuration.
+        UsageError: If one can't be run, if two share a folder, if --pretrain_mean is
+            for some of them only, if a folder of images is missing, or if a run's
+            folder holds a finished run of another configuration.
     """
     seen: dict[RunName, RunConfig] = {}
     for config in configs:
         config.check()
         other = seen.setdefault(config.name, config)
         if other is not config:
-            raise errors.UsageError(
-                f"{other.dataset} and {config.dataset} would both be written to "
-                f"{config.folder}; give the folders different names"
-            )
+            raise _same_folder(other, config)
         if state(config) == "done":
             identity.check_request(config)
+    _check_statistics(configs)
     for key in {(config.dataset, config.reading): None for config in configs}:
         datasets.check_available(*key)
     files.check_writable(files.expand(configs[0].results_dir))
+
+
+def _same_folder(one: RunConfig, other: RunConfig) -> errors.UsageError:
+    """Returns the error for two runs that would be written to one folder."""
+    if one.dataset != other.dataset:
+        return errors.UsageError(
+            f"{one.dataset} and {other.dataset} would both be written to "
+            f"{other.folder}; give the folders different names"
+        )
+    return errors.UsageError(
+        f"{one.model} and {other.model} would both be written to {other.folder}; give "
+        "the files different names"
+    )
+
+
+def _check_statistics(configs: Sequence[RunConfig]) -> None:
+    """Raises if statistics given for a file would replace those that are recorded."""
+    from_files = [c.model for c in configs if backbones.names_file(c.model)]
+    tagged = [c.model for c in configs if c.resolved.network.tag is not None]
+    if from_files and tagged:
+        raise errors.UsageError(
+            f"--pretrain_mean and --pretrain_std, which {from_files[0]} needs, would "
+            f"also replace what is recorded for the weights of {tagged[0]}; run a "
+            "sweep for each, with the same --results_dir"
+        )
 
 
 def state(config: RunConfig) -> str:

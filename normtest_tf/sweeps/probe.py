@@ -11,6 +11,7 @@ from normtest_tf import backbones, datasets
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import RunConfig
 from normtest_tf.system import keras_settings
+from normtest_tf.text import ignore
 from normtest_tf.training import classifier, environment, loop, training_copy
 from normtest_tf.training.data import names
 from normtest_tf.training.epochs import EpochRow
@@ -51,11 +52,12 @@ def _train_two_epochs(config: RunConfig, size: int) -> EpochRow:
     )
     keras.utils.clear_session()
     model = classifier.build_classifier(
-        backbones.resolve(config.model, "none"),
+        backbones.resolve(config.model, "none", IMAGENET),
         normalization_layer(IMAGENET, shape),
         classifier.Task(shape, num_classes=10),
         seed=0,
         precision=environment.resolve_precision(config.precision),
+        notify=ignore,
     )
     rows: list[EpochRow] = []
     split = loop.Split(images, np.arange(len(images)) % 10)

@@ -35,7 +35,8 @@ def test_an_unknown_network_names_the_nearest_and_where_to_see_all():
         backbones.get("resnet19")
     assert str(caught.value) == (
         "unknown model 'resnet19'. Did you mean 'resnet18'? "
-        "See `python -m experiments.train --list_models` for all models"
+        "See `python -m experiments.train --list_models` for all models, or name a "
+        "file: PATH.keras"
     )
 
 

@@ -14,7 +14,10 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a", "a,b", "c, d", "cifar10,digits"):
         (tmp_path / name).mkdir()
-    for name in ("a/w.safetensors", "a,b/w.safetensors", "x,resnet34=y.h5"):
+    for name in (
+        *("a/w.safetensors", "a,b/w.safetensors", "x,resnet34=y.h5"),
+        *("a/n.keras", "a,b/n.keras"),
+    ):
         (tmp_path / name).write_text("")
     return tmp_path
 
@@ -48,6 +51,8 @@ def parse(text):
             '"resnet18=a,b/w.safetensors",resnet34=none',
         ),
         ("weights", "x,resnet34=y.h5", '"x,resnet34=y.h5"'),
+        ("models", "{0}/a,b/n.keras", '"{0}/a,b/n.keras"'),
+        ("models", "resnet18,a,b/n.keras", 'resnet18,"a,b/n.keras"'),
     ],
 )
 def test_a_path_that_was_split_is_shown_in_quotes(flag, text, quoted, folder):
@@ -66,6 +71,18 @@ def test_a_path_that_was_split_is_shown_in_quotes(flag, text, quoted, folder):
 )
 def test_other_data_sets_are_let_through(text, folder):
     commas.check_datasets(parse(text))
+
+
+def test_a_model_with_a_comma_is_recognised_among_weights(folder):
+    models = ["a,b/n.keras"]
+    with pytest.raises(errors.UsageError, match=r"a,b/n\.keras=none, with a comma"):
+        commas.check_weights(parse("a,b/n.keras=none"), models)
+    commas.check_weights(parse('"a,b/n.keras=none"'), models)
+
+
+@pytest.mark.parametrize("text", ["resnet18,resnet34", "a/n.keras,resnet18", "x,y"])
+def test_other_models_are_let_through(text, folder):
+    commas.check_models(parse(text))
 
 
 @pytest.mark.parametrize("text", ["none", "a/w.safetensors", "resnet18=a,resnet34=b"])

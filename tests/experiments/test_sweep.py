@@ -1,8 +1,10 @@
 """experiments.sweep: flags, presets, and sweeps that are stopped or killed."""
 
 import itertools
+import json
 import signal
 import time
+import zipfile
 
 import PIL.Image
 import pytest
@@ -116,3 +118,31 @@ def test_presets_are_grids_of_known_names(preset, tmp_path):
     done = programs.run_code(COUNT_RUNS, f"--flagfile={preset}", cwd=tmp_path)
     expected = {"cpu_study": 80, "reference_table1": 16, "reference_extended": 64}
     assert int(done.stdout) == expected[preset.stem]
+
+
+SHOW_RUNS = """
+import sys
+from absl import flags
+from experiments import sweep
+flags.FLAGS(sys.argv)
+for config in sweep.configurations():
+    print(config.name, config.resolved.network.label)
+"""
+
+
+def test_a_file_is_one_of_the_models_of_a_sweep(tmp_path):
+    """Commas and equals signs in its path are where the flags are split."""
+    path = tmp_path / "a=b,c" / "net.keras"
+    path.parent.mkdir()
+    layer = {"class_name": "InputLayer", "config": {"batch_shape": [1, 32, 32, 3]}}
+    model = {"class_name": "Functional", "config": {"layers": [layer]}}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(model))
+        archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
+    flags = [
+        *("--datasets=digits", '--models="a=b,c/net.keras"', "--seeds=1"),
+        *("--pretrain_mean=0.5,0.5,0.5", "--pretrain_std=0.5,0.5,0.5"),
+        *("--normalizations=minmax", '--weights="a=b,c/net.keras=none"'),
+    ]
+    done = programs.run_code(SHOW_RUNS, *flags, cwd=tmp_path)
+    assert done.stdout == "digits/file-net-minmax/seed-1 none\n"

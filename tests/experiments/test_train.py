@@ -16,6 +16,9 @@ from tests.helpers import programs
         ("--dataset=folder:", "has no path"),
         ("--dataset=folder:missing", "does not exist"),
         ("--model=resnet19", "Did you mean 'resnet18'"),
+        ("--model=resnet19", "or name a file: PATH.keras"),
+        ("--model=missing.keras", "--model=missing.keras is no file"),
+        ("--model=hub:resnet_18_imagenet", "KerasHub installs only with"),
         ("--normalization=fintune", "Did you mean 'finetune'? Allowed: finetune"),
         ("--weights=tv_in2k", "tv_in1k"),
         ("--weights=missing.safetensors", "neither a file nor a tag"),
@@ -48,7 +51,7 @@ def test_every_field_of_a_configuration_is_a_flag():
 def test_the_lists_name_every_model_and_data_set():
     models = programs.run("train", "--list_models")
     assert models.returncode == 0
-    assert set(backbones.ARCHITECTURES) <= set(models.stdout.split())
+    assert {*backbones.ARCHITECTURES, "PATH.keras"} <= set(models.stdout.split())
     sets = programs.run("train", "--list_datasets")
     assert sets.returncode == 0
     known = {*datasets.DATASETS, *datasets.PUBLISHED}

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import pytest
 
 from normtest_tf import errors, runs
@@ -35,6 +36,40 @@ def test_two_data_sets_of_one_name_are_refused(tmp_path):
         (tmp_path / name.removeprefix("folder:")).mkdir(parents=True)
     with pytest.raises(errors.UsageError, match="would both be written to"):
         grid.check(configurations(tmp_path, datasets=names))
+
+
+@pytest.fixture
+def nets(tmp_path):
+    """Returns the paths of two files with the same name."""
+    paths = [tmp_path / part / "net.keras" for part in ("a", "b")]
+    inputs = keras.Input((32, 32, 3))
+    for path in paths:
+        path.parent.mkdir()
+        keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)).save(path)
+    return [str(path) for path in paths]
+
+
+def with_files(tmp_path, models):
+    """Returns the runs of these models, with statistics for the files among them."""
+    weights = dict.fromkeys(models)
+    base = runs.RunConfig(
+        results_dir=str(tmp_path / "results"),
+        pretrain_mean=(0.5,) * 3,
+        pretrain_std=(0.5,) * 3,
+    )
+    return grid.grid(base, grid.Axes(["digits"], models, ["pretrain"], [1]), weights)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path, nets):
+    grid.check(with_files(tmp_path, nets[:1]))
+    with pytest.raises(errors.UsageError, match="give the files different names"):
+        grid.check(with_files(tmp_path, nets))
+
+
+def test_statistics_of_a_file_do_not_replace_those_of_a_tag(tmp_path, nets):
+    with pytest.raises(errors.UsageError, match="run a sweep for each"):
+        grid.check(with_files(tmp_path, [nets[0], "cifar_resnet8"]))
+    grid.check(with_files(tmp_path, ["cifar_resnet8"]))
 
 
 def test_an_impossible_run_is_refused(tmp_path):

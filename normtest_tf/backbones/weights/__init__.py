@@ -10,6 +10,7 @@
     safetensors_header   what is wrong with a .safetensors file that can't be opened
     h5_files             Keras's two layouts, in .weights.h5 and .h5
     keras_files          the network inside a .keras file
+    keras_archive        a .keras file itself, loaded without its code
     mismatch             errors that name what differs between a file and a model
 
 Importing this package does not import Keras.

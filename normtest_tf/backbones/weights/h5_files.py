@@ -23,6 +23,7 @@ from normtest_tf.text import Notify
 
 Shapes = dict[str, tuple[int, ...]]
 Datasets = dict[str, h5py.Dataset]
+_CONSTANTS: list[tuple[int, ...]] = [(), (3,), (3,)]  # Of RGB images, sorted.
 
 
 def load(
@@ -34,7 +35,8 @@ def load(
         model: The model; its variables are overwritten.
         path: The file, in either layout.
         notify: Called with a message if the file's classifier was skipped, because
-            its size is different or the model has none.
+            its size is different or the model has none, and if the constants of a
+            `Normalization` layer were, which the model does not have.
 
     Raises:
         UsageError: If the file is not an HDF5 weights file, or if anything but the
@@ -42,6 +44,8 @@ def load(
     """
     is_keras_2, received = _read_shapes(path)
     expected = _keras_2_shapes(model) if is_keras_2 else _keras_3_shapes(model)
+    preprocessing = _preprocessing(expected, received)
+    received = _without(received, preprocessing)
     classifier = _skipped_classifier(expected, received)
     wanted = _without(expected, classifier)
     _check(path, _without(received, classifier), wanted)
@@ -53,6 +57,8 @@ def load(
         suffix = ".h5" if is_keras_2 else ".weights.h5"
         with local_files.with_suffix(path, suffix) as file:
             model.load_weights(file, skip_mismatch=True, **options)
+    if preprocessing is not None:
+        notify(f"skipped the preprocessing {preprocessing!r} in {path.name}")
     if classifier is not None:
         notify(f"skipped the classifier {classifier!r} in {path.name}")
 
@@ -144,6 +150,24 @@ def _keras_2_shapes(model: keras.Model) -> Shapes:
     }
 
 
+def _preprocessing(expected: Shapes, received: Shapes) -> str | None:
+    """Returns the file's layer that normalises inputs, if the model has none.
+
+    It is that of Keras's EfficientNets, with mean, variance and a count.
+    """
+    for name in received.keys() - expected.keys():
+        layer = _layer(name)
+        shapes = [shape for key, shape in received.items() if _belongs(key, layer)]
+        if "normalization" in layer.split("/")[-1] and sorted(shapes) == _CONSTANTS:
+            return layer
+    return None
+
+
+def _layer(name: str) -> str:
+    """Returns the layer in a variable's name."""
+    return name.partition("/vars")[0] if "/vars" in name else name.rpartition("/")[0]
+
+
 def _skipped_classifier(expected: Shapes, received: Shapes) -> str | None:
     """Returns the file's classifier layer if the model can't take it.
 
@@ -151,9 +175,7 @@ def _skipped_classifier(expected: Shapes, received: Shapes) -> str | None:
     or of the 1x1 convolution that some networks classify with.
     """
     differing = {
-        name.partition("/vars")[0] if "/vars" in name else name.rpartition("/")[0]
-        for name in received
-        if received[name] != expected.get(name)
+        _layer(name) for name in received if received[name] != expected.get(name)
     }
     if len(differing) != 1:
         return None

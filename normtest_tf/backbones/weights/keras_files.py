@@ -6,22 +6,18 @@ be the whole model, a model within it, or the first layers of a classifier.
 
 from __future__ import annotations
 
-import json
 import pathlib
 import re
-import warnings
-import zipfile
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.backbones.weights import local_files, mismatch
+from normtest_tf.backbones.weights import keras_archive, mismatch
 from normtest_tf.text import Notify
 
 Layers = dict[str, keras.layers.Layer]  # Those that have weights, by their names.
-_CODE = re.compile(rb'"class_name":\s*"(?:Lambda|__lambda__)"')
 _NUMBER = re.compile(r"_(\d+)$")
 
 
@@ -38,7 +34,7 @@ def load(model: keras.Model, path: pathlib.Path, notify: Notify) -> None:
         UsageError: If the file can't be loaded in safe mode, or if it does not hold
             this network exactly once.
     """
-    saved = _open(path)
+    saved = keras_archive.load(path, keras_archive.FOR_WEIGHTS)
     expected = _layers(model)
     source = _source(path, saved, expected)
     received = _layers(source)
@@ -53,65 +49,8 @@ def load(model: keras.Model, path: pathlib.Path, notify: Notify) -> None:
         notify(f"skipped the classifier {names} in {path.name}")
 
 
-def _open(path: pathlib.Path) -> keras.Model:
-    """Loads a model without running code that comes with it."""
-    version = _check_archive(path)
-    try:
-        with (
-            warnings.catch_warnings(),
-            local_files.with_suffix(path, ".keras") as file,
-        ):
-            warnings.simplefilter("ignore")
-            model = keras.models.load_model(file, compile=False, safe_mode=True)
-    except Exception as error:  # Keras, h5py and zipfile raise a dozen types.
-        raise errors.UsageError(
-            f"can't load {path}, saved by Keras {version}: "
-            f"{errors.first_cause(error)}; save the network's weights alone, to a "
-            ".weights.h5 file"
-        ) from error
-    if not isinstance(model, keras.Model):
-        raise errors.UsageError(
-            f"{path} holds a {type(model).__name__}, which is no Keras model"
-        )
-    return model
-
-
-def _check_archive(path: pathlib.Path) -> str:
-    """Returns the version of Keras that saved a file.
-
-    Raises:
-        UsageError: If the file is damaged, holds code, or was saved by Keras 2.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = archive.read("config.json")
-            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
-            damaged = archive.testzip()
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise _incomplete(path, errors.one_line(error)) from error
-    if damaged is not None:
-        raise _incomplete(path, f"{damaged} in it is damaged")
-    if _CODE.search(config):
-        raise errors.UsageError(
-            f"{path} holds code, in a Lambda layer, which is not run; save the weights "
-            "of the network alone, to a .weights.h5 file"
-        )
-    if version.startswith(("1.", "2.")):
-        raise errors.UsageError(
-            f"{path} was saved by Keras {version}, and Keras {keras.__version__} can't "
-            "load it; load it there and save the network's weights to a .h5 file"
-        )
-    return version
-
-
-def _incomplete(path: pathlib.Path, problem: str) -> errors.UsageError:
-    return errors.UsageError(
-        f"{path} is not a complete .keras file: {problem}; copy or save it again"
-    )
-
-
 def _layers(model: keras.Model) -> Layers:
-    """Returns the layers that have weights.
+    """Returns the layers that have weights, but for the constants of preprocessing.
 
     Names that Keras has made up, such as `conv2d_7`, are numbered from 0: they depend
     on how many models a process has built before.
@@ -119,7 +58,7 @@ def _layers(model: keras.Model) -> Layers:
     made_up: dict[str, list[keras.layers.Layer]] = {}
     layers: Layers = {}
     for layer in model.layers:
-        if not layer.weights:
+        if not layer.weights or isinstance(layer, keras.layers.Normalization):
             continue
         kind = _NUMBER.sub("", layer.name)
         if kind.replace("_", "") == type(layer).__name__.lower():

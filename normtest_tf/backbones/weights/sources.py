@@ -43,11 +43,19 @@ def load_file(
     loaders = {formats.HDF5: h5_files.load, formats.KERAS: keras_files.load}
     load = loaders.get(formats.identify(path), safetensors_files.load)
     load(model, path, notify)
-    _check_variances(model, path)
+    check_variances(model, path)
 
 
-def _check_variances(model: keras.Model, path: pathlib.Path) -> None:
-    """Raises if a running variance is negative: its root would be NaN."""
+def check_variances(model: keras.Model, path: pathlib.Path) -> None:
+    """Checks that no running variance is negative: its root would be NaN.
+
+    Args:
+        model: With the weights in a file.
+        path: The file.
+
+    Raises:
+        UsageError: If one is; the message names its layer.
+    """
     import keras
     import numpy as np
 

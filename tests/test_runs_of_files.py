@@ -1,0 +1,193 @@
+"""Runs of a network that the user brings in a .keras file."""
+
+import dataclasses
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from normtest_tf import errors, runs
+from normtest_tf.analysis import results
+from normtest_tf.export import (
+    describe_run,
+    images,
+    prediction,
+    verification,
+    writers,
+)
+from normtest_tf.runs import finetuning
+from normtest_tf.sweeps import probe
+from tests.helpers import faults
+from tests.helpers.tiny_runs import outcome
+
+SHAPE = (32, 32, 3)
+HALVES = {"pretrain_mean": (0.5,) * 3, "pretrain_std": (0.25,) * 3}
+L = keras.layers
+
+
+def network(seed=0):
+    """Returns a small classifier with an operation among its layers."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((None, None, 3), name="pixels")
+    x = L.Conv2D(6, 3, strides=4, name="conv")(inputs)
+    x = L.BatchNormalization(name="norm")(x)
+    x = keras.ops.relu(x) + 0.5 * x
+    x = L.Dropout(0.1)(L.GlobalAveragePooling2D()(x))
+    return keras.Model(inputs, L.Dense(7, "softmax", name="top")(x))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("nets") / "my net.keras"
+    network().save(path)
+    return path
+
+
+def new_config(folder, path, **values):
+    values = {"epochs": 3, "batch_size": 32, "learning_rate": 0.01} | HALVES | values
+    return runs.RunConfig(
+        dataset="digits", model=str(path), results_dir=str(folder), **values
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, path, digits):
+    config = new_config(tmp_path_factory.mktemp("results"), path)
+    finetuning.run(config, digits)
+    return config
+
+
+def test_its_folder_and_records_name_the_file_without_its_path(finished, path):
+    assert finished.folder.path.parent.name == "file-my_net-finetune"
+    record = runs.ConfigRecord.read(finished.folder)
+    assert record.requested["model"] == "file-my_net"
+    assert record.requested["weights"] is None
+    assert record.resolved.weights == "my net.keras"
+    assert record.resolved.weights_sha256 == finished.resolved.network.sha256()
+    assert record.resolved.pretraining["origin"] == "file"
+    assert record.resolved.pretraining["statistics"]["mean"] == [0.5] * 3
+    assert str(path.parent) not in finished.folder.config.read_text()
+
+
+def test_training_starts_from_the_weights_in_the_file(tmp_path, path, digits):
+    notes = []
+    config = new_config(tmp_path, path, normalization="pretrain")
+    model = finetuning.prepare(config, digits, notes.append).model
+    backbone, saved = model.get_layer("file-my_net"), network()
+    assert notes == ["took the classifier 'top' off my net.keras"]
+    np.testing.assert_array_equal(
+        backbone.get_layer("conv").kernel, saved.get_layer("conv").kernel
+    )
+    pixels = digits.test_images
+    normalised = (pixels / 255 - 0.5) / 0.25
+    before_top = keras.Model(saved.input, saved.get_layer("top").input)
+    features = np.array(before_top(normalised.astype("float32")))
+    kernel, bias = model.get_layer("head").get_weights()
+    np.testing.assert_allclose(model(pixels), features @ kernel + bias, rtol=1e-3)
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    tmp_path, path, digits, finished
+):
+    config = new_config(tmp_path, path)
+    full = OSError(28, "No space left on device")
+    with (
+        faults.after_step(2, 2, then=faults.fail(full)),
+        pytest.raises(errors.UsageError, match="same command"),
+    ):
+        finetuning.run(config, digits)
+    assert finetuning.run(config, digits).resumed_epochs == (1,)
+    assert outcome(config) == outcome(finished)
+
+
+def test_another_file_of_the_same_name_is_refused(tmp_path, path, digits, finished):
+    other = tmp_path / path.name
+    network(seed=1).save(other)
+    config = dataclasses.replace(finished, model=str(other))
+    with pytest.raises(errors.UsageError, match="with another weights file"):
+        finetuning.run(config, digits)
+    other.write_bytes(path.read_bytes())
+    config = dataclasses.replace(finished, model=str(other))
+    assert finetuning.run(config, digits) == finetuning.run(finished, digits)
+
+
+def test_its_model_is_stock_and_exported(tmp_path, finished, digits):
+    model = keras.models.load_model(finished.folder.model)
+    assert type(model.get_layer("file-my_net").get_layer("conv")) is L.Conv2D
+    description = describe_run(finished.folder, "logits")
+    assert description["run"]["model"] == "file-my_net"
+    compared = images.random_images(SHAPE, 3)
+    path = tmp_path / "model.keras"
+    assert verification.export(model, path, "keras", description, compared).is_tolerable
+    classifier = prediction.load(finished.folder.path)
+    assert classifier.probabilities(digits.test_images[:2]).shape == (2, 10)
+
+
+def test_its_precision_is_that_of_the_run(tmp_path, path, digits):
+    config = new_config(tmp_path, path, precision="mixed_bfloat16")
+    model = finetuning.prepare(config, digits).model
+    assert model.get_layer("file-my_net").get_layer("conv").compute_dtype == "bfloat16"
+    exact = writers.in_float32(model)
+    assert exact.get_layer("file-my_net").output.dtype == "float32"
+    full = dataclasses.replace(config, precision="float32")
+    expected = finetuning.prepare(full, digits).model(digits.test_images)
+    np.testing.assert_allclose(exact(digits.test_images), expected, rtol=1e-5)
+
+
+def test_its_results_are_reported(finished):
+    (run,) = results.read(finished.folder.path.parents[2]).runs
+    assert run.name.model == "file-my_net"
+
+
+def test_random_weights_are_as_reproducible_as_others(tmp_path, path, digits):
+    config = new_config(tmp_path, path, weights="none")
+    first, second = (
+        finetuning.prepare(one, digits).model.get_weights()
+        for one in (config, dataclasses.replace(config, normalization="minmax"))
+    )
+    np.testing.assert_array_equal(first[0], second[0])
+    assert not np.any(first[0] == network().get_layer("conv").get_weights()[0])
+    assert config.resolved.network.label == "none"
+
+
+def test_the_duration_of_its_runs_is_estimated(tmp_path, path):
+    config = new_config(tmp_path, path)
+    assert probe.probe_seconds(config) > 0
+
+
+def test_what_can_not_be_run_is_refused_before_anything_is_written(
+    tmp_path, path, digits, finished
+):
+    folder = tmp_path / "results"
+    bare = {"pretrain_mean": None, "pretrain_std": None}
+    net32 = tmp_path / "large.keras"
+    keras.Sequential([keras.Input((48, 48, 3)), L.Conv2D(2, 3)]).save(net32)
+    for values, words in [
+        ({"model": str(path), **bare}, "needs --pretrain_mean="),
+        ({"model": str(net32)}, "48x48 pixels. Received: 32x32; .*--image_size=48"),
+        ({"model": str(finished.folder.model)}, "is the model of a run"),
+        ({"model": str(path), "weights": "imagenet"}, "Omit --weights"),
+    ]:
+        config = dataclasses.replace(finished, results_dir=str(folder), **values)
+        with pytest.raises(errors.UsageError, match=words):
+            finetuning.run(config, digits)
+    assert not folder.exists()
+
+
+def test_a_network_is_taken_out_of_a_run_as_the_refusal_says(
+    tmp_path, finished, digits
+):
+    model = keras.models.load_model(finished.folder.model)
+    model.get_layer("file-my_net").save(tmp_path / "next.keras")
+    config = new_config(tmp_path, tmp_path / "next.keras")
+    again = finetuning.prepare(config, digits).model
+    np.testing.assert_array_equal(again.get_weights()[2], model.get_weights()[2])
+
+
+def test_a_record_of_a_file_survives_moving_it(tmp_path, finished, path):
+    moved = shutil.copy(path, tmp_path / path.name)
+    config = dataclasses.replace(finished, model=str(moved))
+    assert config.resolved.requested == finished.resolved.requested
+    assert json.dumps(config.resolved.requested)
