@@ -70,6 +70,7 @@ class Architecture:
         min_size: The smallest image side it accepts, in pixels.
         head_bias: How the bias of a new classifier is initialised: `uniform`, as in
             PyTorch's linear layers, or `zeros`.
+        classifier: What PyTorch calls the classifier of one of our own networks.
     """
 
     name: str
@@ -78,11 +79,17 @@ class Architecture:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     min_size: int = 32
     head_bias: str = "uniform"
+    classifier: str = "fc"
 
     @property
     def is_own(self) -> bool:
         """Whether this package defines the network, rather than Keras Applications."""
         return not self.builder.startswith("keras.")
+
+    @property
+    def is_timms(self) -> bool:
+        """Whether timm has the same network under the same name."""
+        return any(tag.origin.startswith("hf:timm/") for tag in self.tags.values())
 
     @property
     def default_tag(self) -> str:
