@@ -8,6 +8,7 @@ This file is a program of its own, which `verification` runs in a fresh process.
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,16 @@ def load_litert(path: str) -> Predict:
 
 def load_timm(path: str) -> Predict:
     """Loads a folder with timm, and normalises as its `config.json` says."""
-    import timm
     import torch
 
+    try:
+        import timm
+    except RuntimeError:  # torchvision was built for another device, and is not used.
+        for module in [name for name in sys.modules if name.startswith("torchvision")]:
+            del sys.modules[module]
+        operators = "torchvision._meta_registrations"
+        sys.modules[operators] = types.ModuleType(operators)
+        import timm
     try:
         model = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
     except AssertionError as error:

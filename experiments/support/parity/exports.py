@@ -15,8 +15,12 @@ from normtest_tf.normalization import ChannelStatistics, normalization_layer
 from normtest_tf.training import classifier
 
 SHAPE = (32, 32, 3)
+# Keras rounds a layer's constants to float32. In units of a pixel, these are whole.
 STATISTICS = ChannelStatistics(
-    (0.41, 0.52, 0.63), (0.21, 0.25, 0.32), "fixed", "the comparison with PyTorch"
+    mean=(0.4, 0.6, 0.2),  # 102, 153 and 51
+    std=(0.2, 60 / 255, 1 / 3),  # 51, 60 and 85
+    definition="fixed",
+    source="the comparison with PyTorch",
 )
 
 
@@ -49,15 +53,24 @@ def build(name: str) -> keras.Model:
     return model
 
 
-def in_float64(model: keras.Model) -> keras.Model:
-    """Returns a copy of a classifier that computes in float64 throughout."""
+def in_current_precision(name: str, model: keras.Model) -> keras.Model:
+    """Returns a copy of `build(name)` that computes in Keras's float type throughout.
 
-    def rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return type(layer).from_config({**layer.get_config(), "dtype": "float64"})
-
-    copy = keras.models.clone_model(model, clone_function=rebuilt, recursive=True)
+    The network is built anew: a clone would keep the dtype of its inputs.
+    """
+    _, normalization, _, head = model.layers
+    network = backbones.get(name).build(
+        weights=None, include_top=False, input_shape=SHAPE, pooling="avg"
+    )
+    parts = (_rebuilt(normalization), network, _rebuilt(head))
+    copy = keras.Sequential([keras.Input(SHAPE, dtype="uint8"), *parts])
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:
+    config = layer.get_config() | {"dtype": keras.config.floatx()}
+    return type(layer).from_config(config)
 
 
 def write(name: str, folder: pathlib.Path) -> None:

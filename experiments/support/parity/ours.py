@@ -112,7 +112,7 @@ def training(name: str) -> Arrays:
 def exported(name: str) -> Arrays:
     """Returns the logits of raw images from the classifier that `theirs` loads."""
     with precision("float64"):
-        model = exports.in_float64(exports.build(name))
+        model = exports.in_current_precision(name, exports.build(name))
         return {"logits": np.array(model(exports.images(), training=False))}
 
 
