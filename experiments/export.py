@@ -6,6 +6,10 @@ r"""Exports a run's model to another format, and verifies the export.
 An export takes any number of raw uint8 RGB images, normalises them itself, and returns
 logits. It carries class names and channel statistics as metadata. It is kept only if
 its own runtime, in a fresh process, computes what the run's model computes.
+
+--format=timm is for PyTorch: a folder with the weights in timm's names, for images that
+are normalised as its config.json says. Where torch and timm are not installed, it is
+read back into Keras and compared instead.
 docs/export.md shows how to load each format.
 """
 
@@ -47,13 +51,14 @@ flags.DEFINE_enum(
     "keras",
     list(FORMATS),
     "keras: a .keras file. saved_model: a folder for TensorFlow and its servers. "
-    "onnx: an .onnx file. litert: a .tflite file.",
+    "onnx: an .onnx file. litert: a .tflite file. timm: a folder for PyTorch, with "
+    "weights in timm's names, of a ResNet or DenseNet that timm has.",
 )
 flags.DEFINE_string(
     "output",
     None,
-    "Where to write the export. Default: model.keras, model.onnx, model.tflite or "
-    "saved_model in the run folder's export/.",
+    "Where to write the export. Default: model.keras, model.onnx, model.tflite, "
+    "saved_model or timm in the run folder's export/.",
 )
 flags.DEFINE_bool(
     "probabilities", False, "Export a model that returns probabilities, not logits."
@@ -96,6 +101,8 @@ def main(argv: Sequence[str]) -> None:
     del argv
     folder = RunFolder(files.expand(FLAGS.run_dir))
     description = describe_run(folder, _output())
+    entry = FORMATS[FLAGS.format]
+    entry.check_run(description)
     path = _checked_path(folder)
     archives.check(folder.model)
     if FLAGS.check_on == "test":
@@ -115,7 +122,7 @@ def main(argv: Sequence[str]) -> None:
             )
     except ExportError as error:
         sys.exit(f"error: {error}")
-    print(f"{FLAGS.format} against the run's model: {deviation}")
+    print(f"{entry.name}{entry.verified_by()} against the run's model: {deviation}")
     print(f"export: {path}")
 
 

@@ -126,7 +126,8 @@ images. An error is the largest difference in an array relative to the array's l
 value; the table shows the worst array of each kind. For the 20 steps, the residual
 branches of resnet50 are scaled by 1/4: at full strength, training from these weights is
 chaotic, and changing PyTorch's own weights by 1e-13 changes its loss by 60% after 12
-steps.
+steps. "Exported to timm": the logits of raw images, from a classifier and from what
+timm loads after [`experiments.export --format=timm`](export.md#pytorch) has written it.
 """
 
 

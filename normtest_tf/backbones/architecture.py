@@ -80,6 +80,7 @@ class Architecture:
         first_layer: The layer that takes normalised images, if the function puts its
             own preprocessing in front of it, which `build` cuts off; else None.
         file: The `.keras` file that the network is in; None for those of the registry.
+        classifier: What PyTorch calls the classifier of one of our own networks.
     """
 
     name: str
@@ -90,11 +91,17 @@ class Architecture:
     head_bias: str = "uniform"
     first_layer: str | None = None
     file: pathlib.Path | None = None
+    classifier: str = "fc"
 
     @property
     def is_own(self) -> bool:
         """Whether this package defines the network, rather than Keras Applications."""
         return not self.builder.startswith("keras.")
+
+    @property
+    def is_timms(self) -> bool:
+        """Whether timm has the same network under the same name."""
+        return any(tag.origin.startswith("hf:timm/") for tag in self.tags.values())
 
     @property
     def default_tag(self) -> str:

@@ -71,11 +71,7 @@ def _features(
 
 def _densenet(architecture: str, growth: int, depths: tuple[int, ...]) -> Network:
     """Describes a DenseNet."""
-    return Network(
-        architecture,
-        lambda x: _features(x, growth, depths),
-        classifier_name="classifier",
-    )
+    return Network(architecture, lambda x: _features(x, growth, depths))
 
 
 def DenseNet121(

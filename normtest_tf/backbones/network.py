@@ -81,13 +81,11 @@ class Network:
     Attributes:
         architecture: Its name in the registry.
         features: Maps the input tensor to the last feature map.
-        classifier_name: PyTorch's name of the classifier.
         default_input_shape: Used if none is given.
     """
 
     architecture: str
     features: Callable[[keras.KerasTensor], keras.KerasTensor]
-    classifier_name: str
     default_input_shape: tuple[int, int, int] = (224, 224, 3)
 
     def build(
@@ -115,7 +113,7 @@ class Network:
         architecture = registry.get(self.architecture)
         inputs = keras.Input(self._checked_shape(architecture, input_shape))
         outputs = top.apply(
-            self.features(inputs), self.classifier_name, architecture.head_bias
+            self.features(inputs), architecture.classifier, architecture.head_bias
         )
         model = keras.Model(inputs, outputs, name=name)
         if weights is not None:

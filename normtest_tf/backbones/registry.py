@@ -78,7 +78,8 @@ def _densenet(depth: int, default: str) -> Architecture:
     """Describes one of timm's DenseNets."""
     name = f"densenet{depth}"
     builder = f"normtest_tf.backbones.densenet:DenseNet{depth}"
-    return Architecture(name, builder, _timm_tags(name, default), head_bias="zeros")
+    tags = _timm_tags(name, default)
+    return Architecture(name, builder, tags, head_bias="zeros", classifier="classifier")
 
 
 # The PyTorch study's networks keep the timm defaults of its time; the others use timm's

@@ -117,7 +117,6 @@ def _resnet(architecture: str, block: Block, depths: tuple[int, ...]) -> Network
     return Network(
         architecture,
         lambda x: _stages(_imagenet_stem(x), block, depths, 64),
-        classifier_name="fc",
     )
 
 
@@ -270,5 +269,5 @@ def CifarResNet8(
         UsageError: If there is no such tag, or the file can't be loaded.
     """
     top = Top(include_top, pooling, classes, classifier_activation)
-    network = Network("cifar_resnet8", _cifar_features, "fc", (32, 32, 3))
+    network = Network("cifar_resnet8", _cifar_features, (32, 32, 3))
     return network.build(top, weights, input_shape, name)

@@ -9,8 +9,11 @@ import dataclasses
 import importlib.util
 import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 from normtest_tf import errors
+from normtest_tf.export import timm_folders
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files
 
@@ -36,6 +39,10 @@ class Format:
         modules: The modules it needs in addition to TensorFlow, by the names of their
             packages on PyPI.
         any_backend: Whether it can be written with every Keras backend.
+        outputs: What its exports can compute, of `OUTPUTS`.
+        check: Raises `UsageError` for a run's metadata that it can't express.
+        runtime: The modules of a runtime that can do without: where one is missing,
+            exports are verified otherwise. By the names of their packages on PyPI.
     """
 
     name: str
@@ -43,14 +50,42 @@ class Format:
     marker: str = ""
     modules: dict[str, str] = dataclasses.field(default_factory=dict)
     any_backend: bool = False
+    outputs: tuple[str, ...] = OUTPUTS
+    check: Callable[[dict[str, Any]], None] | None = None
+    runtime: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def missing(self) -> list[str]:
         """Returns the packages that have to be installed to use this format."""
-        return [
-            package
-            for package, module in self.modules.items()
-            if not _is_installed(module)
-        ]
+        return _not_installed(self.modules)
+
+    def missing_runtime(self) -> list[str]:
+        """Returns the packages of `runtime` that are not installed."""
+        return _not_installed(self.runtime)
+
+    def verified_by(self) -> str:
+        """Returns how exports are verified, for a message; "" if there is one way."""
+        if not self.runtime:
+            return ""
+        if missing := self.missing_runtime():
+            return f", read back into Keras for lack of {' and '.join(missing)},"
+        return f", run by {' and '.join(self.runtime)},"
+
+    def check_run(self, description: dict[str, Any]) -> None:
+        """Checks that this format can express a run's model.
+
+        Args:
+            description: The run's metadata, from `metadata.describe_run`.
+
+        Raises:
+            UsageError: If it can't.
+        """
+        if (output := description["output"]) not in self.outputs:
+            raise errors.UsageError(
+                f"--format={self.name} has {' and '.join(self.outputs)} only; omit "
+                f"--{output}, or choose another --format"
+            )
+        if self.check is not None:
+            self.check(description)
 
     def check_installed(self) -> None:
         """Checks that everything this format needs is installed.
@@ -130,6 +165,11 @@ class Format:
         return os.path.isfile(path / self.marker if self.marker else path)
 
 
+def _not_installed(modules: dict[str, str]) -> list[str]:
+    """Returns the packages whose modules can't be imported."""
+    return [name for name, module in modules.items() if not _is_installed(module)]
+
+
 def _is_installed(module: str) -> bool:
     """Tells whether a module can be imported, without importing it."""
     try:
@@ -154,6 +194,14 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             "litert", suffix=".tflite", modules={"ai-edge-litert": "ai_edge_litert"}
+        ),
+        Format(
+            "timm",
+            marker="normtest_tf.json",
+            any_backend=True,
+            outputs=(LOGITS,),
+            check=timm_folders.check,
+            runtime={"torch": "torch", "timm": "timm"},
         ),
     )
 }

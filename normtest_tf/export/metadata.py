@@ -8,6 +8,7 @@ In a run's folder this is in `config.json` and `result.json`; an export stores i
                   LiteRT's own tools keep label files
     saved_model   a file in the folder `assets.extra`
     onnx          `metadata_props`, one entry per key
+    timm          a file in the folder
 """
 
 from __future__ import annotations

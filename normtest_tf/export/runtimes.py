@@ -8,6 +8,7 @@ This file is a program of its own, which `verification` runs in a fresh process.
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -61,11 +62,43 @@ def load_litert(path: str) -> Predict:
     return predict
 
 
+def load_timm(path: str) -> Predict:
+    """Loads a folder with timm, and normalises as its `config.json` says."""
+    import torch
+
+    try:
+        import timm
+    except RuntimeError:  # torchvision was built for another device, and is not used.
+        for module in [name for name in sys.modules if name.startswith("torchvision")]:
+            del sys.modules[module]
+        operators = "torchvision._meta_registrations"
+        sys.modules[operators] = types.ModuleType(operators)
+        import timm
+    try:
+        model = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
+    except AssertionError as error:
+        raise ImportError(
+            f"timm {timm.__version__} can't load a folder: pip install 'timm>=1.0.16'"
+        ) from error
+    mean, std = (
+        torch.tensor(model.pretrained_cfg[name]).reshape(3, 1, 1)
+        for name in ("mean", "std")
+    )
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode():
+            return model((pixels - mean) / std).numpy()
+
+    return predict
+
+
 LOADERS: dict[str, Callable[[str], Predict]] = {
     "keras": load_keras,
     "saved_model": load_saved_model,
     "onnx": load_onnx,
     "litert": load_litert,
+    "timm": load_timm,
 }
 
 

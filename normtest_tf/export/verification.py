@@ -8,18 +8,25 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from normtest_tf.export import prediction, runtimes, writers
+from normtest_tf import errors
+from normtest_tf.export import prediction, runtimes, timm_folders, writers
 from normtest_tf.export.formats import FEATURES, FORMATS, PROBABILITIES, ExportError
 from normtest_tf.system import files, keras_settings
 
 # Relative to the largest output. Runtimes sum a convolution's products in different
 # orders.
 TOLERANCE = 1e-4
+
+# What computes the outputs of an export where its runtime is not installed.
+READERS: dict[str, Callable[[pathlib.Path, np.ndarray], np.ndarray]] = {
+    "timm": timm_folders.outputs
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +75,8 @@ def export(
 
     Args:
         model: The run's model.
-        path: The file, or the folder of a SavedModel; an earlier one is replaced.
+        path: The file, or the folder if the format is one; an earlier one is
+            replaced.
         format_name: A key of `formats.FORMATS`.
         description: The metadata, from `metadata.describe_run`; its `output`
             determines what the export computes.
@@ -78,7 +86,8 @@ def export(
         How far the export is from the run's model: no further than `TOLERANCE`.
 
     Raises:
-        UsageError: If this format can't be written with the Keras backend.
+        UsageError: If this format can't be written with the Keras backend, or can't
+            express the model.
         ExportError: If the export can't be written or run, or differs. `path` is
             left as it was.
 
@@ -95,13 +104,16 @@ def export(
         )
         ```
     """
-    FORMATS[format_name].check_backend(keras.backend.backend())
+    entry = FORMATS[format_name]
+    entry.check_backend(keras.backend.backend())
+    entry.check_run(description)
     output, precision = description["output"], description["run"]["precision"]
     target = expected(model, output, precision, images)
     with files.atomic_path(path) as temporary:
         exported = writers.build(model, output)
         writers.write(exported, temporary, format_name, description)
-        deviation = compare(reload(format_name, temporary, images), target)
+        outputs = read_back if entry.missing_runtime() else reload
+        deviation = compare(outputs(format_name, temporary, images), target)
         if not deviation.is_tolerable:
             raise ExportError(
                 f"the {format_name} export does not match the run's model: "
@@ -176,11 +188,33 @@ def reload(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarr
         return np.load(outputs)
 
 
+def read_back(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarray:
+    """Returns the outputs of an export, computed without its runtime.
+
+    Args:
+        format_name: A key of `READERS`.
+        path: The export.
+        images: uint8 `[n, height, width, 3]`.
+
+    Returns:
+        `[n, outputs]`, in the export's dtype.
+
+    Raises:
+        ExportError: If it can't be read.
+    """
+    try:
+        return READERS[format_name](path, images)
+    except errors.UsageError as error:
+        raise ExportError(
+            f"the {format_name} export can't be read back: {error}. It was not kept"
+        ) from error
+
+
 def compare(received: np.ndarray, target: np.ndarray) -> Deviation:
     """Compares the outputs of an export with what they should be.
 
     Args:
-        received: From `reload`.
+        received: From `reload` or `read_back`.
         target: From `expected`.
 
     Raises:

@@ -2,7 +2,7 @@
 
 An export takes raw uint8 RGB images `[n, height, width, 3]`, any n, normalises them
 itself, and returns float32. It computes in float32, whatever precision the run
-trained in.
+trained in. Only timm's networks take normalised images.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from normtest_tf.export import metadata
+from normtest_tf import backbones, errors
+from normtest_tf.backbones.weights import safetensors_files
+from normtest_tf.export import metadata, timm_folders
 from normtest_tf.export.formats import LOGITS, PROBABILITIES, ExportError
-from normtest_tf.system import keras_settings
+from normtest_tf.system import files, keras_settings
 
 if TYPE_CHECKING:
     import onnx
@@ -230,9 +232,37 @@ def _name_output(graph: onnx.GraphProto, name: str) -> None:
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
+def _write_timm(
+    model: keras.Model, path: pathlib.Path, description: dict[str, Any]
+) -> None:
+    backbone, head = _backbone_and_head(model)
+    variables = safetensors_files.variables_by_tensor(backbone)
+    convolution = next(iter(variables)).removesuffix(".weight")
+    classifier = backbones.get(description["run"]["model"]).classifier
+    variables |= {f"{classifier}.weight": head.kernel, f"{classifier}.bias": head.bias}
+    path.mkdir()
+    safetensors_files.save_variables(variables, path / timm_folders.WEIGHTS)
+    values = timm_folders.config(description, convolution)
+    files.write_json(path / timm_folders.CONFIG, values)
+    files.write_json(path / metadata.FILE_NAME, description)
+
+
+def _backbone_and_head(model: keras.Model) -> tuple[keras.Model, keras.layers.Dense]:
+    """Returns the two parts of a classifier after constants have normalised RGB."""
+    _, normalization, backbone, head = model.layers
+    if not isinstance(normalization, keras.layers.Normalization):
+        raise errors.UsageError(
+            "--format=timm needs a model that subtracts a mean from RGB and divides by "
+            f"a std, nothing else. Received: {type(normalization).__name__}; choose "
+            "another --format"
+        )
+    return backbone, head
+
+
 WRITERS: dict[str, Writer] = {
     "keras": _write_keras,
     "saved_model": _write_saved_model,
     "onnx": _write_onnx,
     "litert": _write_litert,
+    "timm": _write_timm,
 }

@@ -6,13 +6,15 @@ import pathlib
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.export import FORMATS, runtimes, writers
+from normtest_tf.export import FORMATS, runtimes, verification, writers
 from normtest_tf.export.formats import OUTPUTS
 from normtest_tf.runs import RunFolder
 
 
 def test_every_format_has_a_writer_and_a_loader():
     assert FORMATS.keys() == writers.WRITERS.keys() == runtimes.LOADERS.keys()
+    optional = {name for name, entry in FORMATS.items() if entry.runtime}
+    assert verification.READERS.keys() == optional
 
 
 def test_a_missing_runtime_is_named_with_the_pip_command():
@@ -21,8 +23,9 @@ def test_a_missing_runtime_is_named_with_the_pip_command():
         entry.check_installed()
 
 
-def test_only_keras_files_are_written_without_tensorflow():
-    FORMATS["keras"].check_backend("jax")
+def test_only_formats_of_weights_alone_are_written_without_tensorflow():
+    for name in ("keras", "timm"):
+        FORMATS[name].check_backend("jax")
     for name in ("saved_model", "onnx", "litert"):
         FORMATS[name].check_backend("tensorflow")
         with pytest.raises(errors.UsageError, match="KERAS_BACKEND=tensorflow"):

@@ -51,7 +51,9 @@ def test_export_writes_compares_and_does_not_replace(digits_run):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--format=tflite"], "keras, saved_model, onnx, litert"),
+        (["--format=tflite"], "keras, saved_model, onnx, litert, timm"),
+        (["--format=timm"], "can't express cifar_resnet8"),
+        (["--format=timm", "--features"], "omit --features"),
         (["--probabilities", "--features"], "probabilities"),
         (["--output=model.h5"], "must end in .keras"),
         (

@@ -2,6 +2,7 @@
 
     cases    seeded weights and inputs, from NumPy alone
     ours     named arrays computed from them with Keras
+    exports  a classifier, and the folder that timm loads it from
     theirs   the same arrays computed with timm and PyTorch
     checks   what is compared, how closely, and how far apart the two sides are
     epoch    a whole epoch of real images, step by step

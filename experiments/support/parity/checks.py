@@ -82,6 +82,16 @@ def _checks() -> list[Check]:
                 in_golden=name == "resnet18",  # The others take minutes.
             )
         )
+        found.append(
+            Check(
+                "exported to timm, 32x32",
+                "exported",
+                name,
+                {},
+                {"logits": 1e-10},
+                in_golden=False,  # Without PyTorch, there is nothing to load it.
+            )
+        )
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from safetensors.numpy import save_file
 
-from experiments.support.parity import cases
+from experiments.support.parity import cases, exports
 from normtest_tf import backbones
 from normtest_tf.backbones.weights import safetensors_files, sources
 from normtest_tf.normalization import IMAGENET, normalization_layer
@@ -108,6 +108,13 @@ def training(name: str) -> Arrays:
         "losses": np.array(losses),
         **{f"weight/{k}": _theirs(v) for k, v in variables.items()},
     }
+
+
+def exported(name: str) -> Arrays:
+    """Returns the logits of raw images from the classifier that `theirs` loads."""
+    with precision("float64"):
+        model = exports.in_current_precision(name, exports.build(name))
+        return {"logits": np.array(model(exports.images(), training=False))}
 
 
 def pixels() -> Arrays:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import tempfile
+
 import numpy as np
 import torch
 
@@ -80,6 +83,20 @@ def training(name: str) -> Arrays:
         "losses": np.array(losses),
         **{f"weight/{k}": v.numpy() for k, v in state.items()},
     }
+
+
+def exported(name: str) -> Arrays:
+    """Returns the logits of raw images from an export that timm has loaded."""
+    from experiments.support.parity import exports  # Needs Keras.
+
+    with tempfile.TemporaryDirectory() as parent:
+        folder = pathlib.Path(parent) / "timm"
+        exports.write(name, folder)
+        model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    mean, std = (np.array(model.pretrained_cfg[key]) for key in ("mean", "std"))
+    inputs = _images((exports.images() / 255 - mean) / std)
+    with torch.no_grad():
+        return {"logits": model.double().eval()(inputs).numpy()}
 
 
 def pixels() -> Arrays:

@@ -84,15 +84,30 @@ def save(model: keras.Model, path: pathlib.Path, dtype: str = "float32") -> None
         path: The file to write.
         dtype: NumPy's name for the type of its floats.
     """
-    from safetensors.numpy import save_file
+    save_variables(variables_by_tensor(model), path, dtype)
+
+
+def save_variables(
+    variables: Mapping[str, keras.Variable], path: pathlib.Path, dtype: str = "float32"
+) -> None:
+    """Writes variables in timm's layout.
+
+    Args:
+        variables: By the names of PyTorch's tensors.
+        path: The file to write.
+        dtype: NumPy's name for the type of its floats.
+    """
+    from safetensors.numpy import save as to_bytes
 
     tensors = {
         name: np.ascontiguousarray(
             to_pytorch(keras.ops.convert_to_numpy(variable)).astype(dtype)
         )
-        for name, variable in variables_by_tensor(model).items()
+        for name, variable in variables.items()
     }
-    save_file(tensors, path)
+    # Some of PyTorch's libraries refuse files that don't say whose layout they have.
+    # `save_file` would make a file that only its owner can read.
+    path.write_bytes(to_bytes(tensors, metadata={"format": "pt"}))
 
 
 def variables_by_tensor(model: keras.Model) -> dict[str, keras.Variable]:
