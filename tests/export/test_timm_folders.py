@@ -82,7 +82,7 @@ def test_config_json_holds_what_timm_reads(name, convolution, classifier):
     description = described(
         name,
         class_names=["cat", "dög"],
-        image={"shape": [16, 24, 3]},
+        image={"shape": [16, 24, 3], "resize": "squash"},
         statistics={"mean": (0.1, 0.2, 0.3), "std": (1.0, 2.0, 3.0), "source": "x"},
     )
     assert timm_folders.config(description, convolution) == {
@@ -102,6 +102,15 @@ def test_config_json_holds_what_timm_reads(name, convolution, classifier):
             "classifier": classifier,
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("resize", "mode"), [("squash", "squash"), ("crop", "center"), ("pad", "border")]
+)
+def test_timm_resizes_as_the_run_did(resize, mode):
+    image = {"shape": [32, 32, 3], "resize": resize}
+    config = timm_folders.config(described(image=image), "conv1")
+    assert config["pretrained_cfg"]["crop_mode"] == mode
 
 
 def test_the_folder_holds_config_and_metadata(folder):
