@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from normtest_tf import backbones, datasets, errors, normalization
 from normtest_tf.normalization import SETTINGS, ChannelStatistics, Setting
@@ -309,8 +306,8 @@ class RunConfig:
                 "--pretrain_mean and --pretrain_std must be given together"
             )
         return ChannelStatistics(
-            _three_floats("pretrain_mean", self.pretrain_mean),
-            _three_floats("pretrain_std", self.pretrain_std, positive=True),
+            options.three_floats("pretrain_mean", self.pretrain_mean),
+            options.three_floats("pretrain_std", self.pretrain_std, positive=True),
             "fixed",
             "--pretrain_mean and --pretrain_std",
         )
@@ -335,29 +332,3 @@ class RunConfig:
         if network.path is not None and self.weights is not None:
             values["weights"] = network.path.name
         return json.loads(json.dumps(values))
-
-
-def _three_floats(
-    flag: str, values: Sequence[str | float], *, positive: bool = False
-) -> tuple[float, float, float]:
-    """Returns three floats, or raises a UsageError that names the flag."""
-    received = ",".join(map(str, values))
-    try:
-        red, green, blue = (float(value) for value in values)
-    except ValueError as error:
-        raise errors.UsageError(
-            f"--{flag} takes three numbers, red,green,blue. Received: {received}"
-        ) from error
-    if not np.isfinite([red, green, blue]).all() or (
-        positive and min(red, green, blue) <= 0
-    ):
-        raise errors.UsageError(
-            f"--{flag} must be {'positive' if positive else 'finite'}. "
-            f"Received: {received}"
-        )
-    if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 1:
-        raise errors.UsageError(
-            f"--{flag} is that of pixels from 0 to 1. Received: {received}. Divide "
-            "constants of pixels from 0 to 255 by 255"
-        )
-    return red, green, blue

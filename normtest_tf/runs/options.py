@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+
+from normtest_tf import errors
 
 _KEY = "option"
 
@@ -57,3 +62,38 @@ def option(default: Any, help: str, **limits: Any) -> Any:  # noqa: ANN401  (any
 def get(field: dataclasses.Field[Any]) -> Option:
     """Returns the option of a field created by `option`."""
     return field.metadata[_KEY]
+
+
+def three_floats(
+    flag: str, values: Sequence[str | float], *, positive: bool = False
+) -> tuple[float, float, float]:
+    """Reads a flag of three numbers from 0 to 1, one per channel.
+
+    Args:
+        flag: Its name, for messages.
+        values: Numbers, or texts of them.
+        positive: Whether 0 is refused.
+
+    Raises:
+        UsageError: If they are not three such numbers.
+    """
+    received = ",".join(map(str, values))
+    try:
+        red, green, blue = (float(value) for value in values)
+    except ValueError as error:
+        raise errors.UsageError(
+            f"--{flag} takes three numbers, red,green,blue. Received: {received}"
+        ) from error
+    if not np.isfinite([red, green, blue]).all() or (
+        positive and min(red, green, blue) <= 0
+    ):
+        raise errors.UsageError(
+            f"--{flag} must be {'positive' if positive else 'finite'}. "
+            f"Received: {received}"
+        )
+    if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 1:
+        raise errors.UsageError(
+            f"--{flag} is that of pixels from 0 to 1. Received: {received}. Divide "
+            "constants of pixels from 0 to 255 by 255"
+        )
+    return red, green, blue

@@ -49,7 +49,7 @@ def described(name="resnet18", **changes):
         "format": metadata.METADATA_FORMAT,
         "output": "logits",
         "class_names": NAMES,
-        "image": {"shape": list(exports.SHAPE)},
+        "image": {"shape": list(exports.SHAPE), "resize": "squash"},
         "normalization": "finetune",
         "statistics": {"mean": STATISTICS.mean, "std": STATISTICS.std},
         "run": {"model": name, "precision": "float32"},
