@@ -147,8 +147,8 @@ class PretrainedNetwork:
             raise errors.UsageError(
                 f"{self.architecture.name} needs images of at least "
                 f"{self.architecture.min_size} pixels a side. Received: "
-                f"{height}x{width}; choose another --model, or a folder of images "
-                "with a larger --image_size"
+                f"{height}x{width}; pass a larger --image_size, or choose another "
+                "--model"
             )
 
 

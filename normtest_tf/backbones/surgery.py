@@ -131,7 +131,7 @@ def _check_size(
     wanted, (height, width, _) = model.inputs[0].shape[1:3], input_shape
     if all(w in (None, h) for w, h in zip(wanted, (height, width), strict=True)):
         return
-    square = f"with --dataset=folder:PATH, pass --image_size={wanted[0]}; or "
+    square = f"pass --image_size={wanted[0]}, or "
     raise errors.UsageError(
         f"{path} takes images of {'x'.join(str(side or 'any') for side in wanted)} "
         f"pixels. Received: {height}x{width}; "
