@@ -33,6 +33,7 @@ from normtest_tf.export import (
     describe_run,
     formats,
     images,
+    timm_folders,
 )
 from normtest_tf.runs import RunFolder
 from normtest_tf.runs.folder import LAYOUT
@@ -122,6 +123,8 @@ def main(argv: Sequence[str]) -> None:
             )
     except ExportError as error:
         sys.exit(f"error: {error}")
+    if FLAGS.format == "timm" and (remark := timm_folders.remark(description)):
+        program.note(remark)
     print(f"{entry.name}{entry.verified_by()} against the run's model: {deviation}")
     print(f"export: {path}")
 

@@ -83,6 +83,20 @@ def config(description: dict[str, Any], first_convolution: str) -> dict[str, Any
     }
 
 
+def remark(description: dict[str, Any]) -> str | None:
+    """Says what a user of the folder has to mind, if anything.
+
+    Args:
+        description: The run's metadata.
+    """
+    if description["image"]["resize"] != "pad":
+        return None
+    return (
+        "the run padded images with black and timm's transforms pad with the mean; pad "
+        "images yourself before you pass them to timm"
+    )
+
+
 def outputs(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """Computes logits from the files alone, without PyTorch.
 

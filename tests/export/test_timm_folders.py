@@ -111,6 +111,9 @@ def test_timm_resizes_as_the_run_did(resize, mode):
     image = {"shape": [32, 32, 3], "resize": resize}
     config = timm_folders.config(described(image=image), "conv1")
     assert config["pretrained_cfg"]["crop_mode"] == mode
+    # timm pads with the mean.
+    remark = timm_folders.remark(described(image=image))
+    assert bool(remark) == (resize == "pad")
 
 
 def test_the_folder_holds_config_and_metadata(folder):
