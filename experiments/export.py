@@ -89,7 +89,7 @@ flags.DEFINE_string(
     "dataset",
     None,
     "The data set for --check_on=test. Default: the run's; if it was folder:PATH, "
-    "pass that again. Its content must be what it was.",
+    "csv:PATH or tfds:NAME, pass that again. Its content must be what it was.",
 )
 flags.DEFINE_string(
     "data_dir", None, "Where --check_on=test finds the data set, as in training."

@@ -97,7 +97,8 @@ def run_config(**values: object) -> RunConfig:
 
 def reading_options() -> datasets.ReadingOptions:
     """Returns how to read the data set, from the flags in `DATA`."""
-    given = {name: FLAGS[name].value for name in DATA if name in FLAGS}
+    names = (*DATA, "batch_size")
+    given = {name: FLAGS[name].value for name in names if name in FLAGS}
     return RunConfig(**given).reading
 
 

@@ -148,6 +148,11 @@ def _load_described(
 
         dataset = tfds_sets.load(description, options.data_dir)
     if options.image_size in (None, description.image_size):
+        if options.test_fraction or options.split_seed is not None:
+            notify(
+                f"{description.name} has a test split, so --test_fraction and "
+                "--split_seed change nothing"
+            )
         return dataset
     return _resized(dataset, options, notify)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.datasets import decoding, division
 from normtest_tf.datasets.image_dataset import Digest, ImageDataset, Images
-from normtest_tf.datasets.options import ReadingOptions
+from normtest_tf.datasets.options import TEST_FRACTION, ReadingOptions
 from normtest_tf.datasets.streamed import StreamedImages
 from normtest_tf.normalization import statistics
 from normtest_tf.system import memory
@@ -83,6 +84,12 @@ def assemble(
         UsageError: If images can't be used (the first `MAX_NAMED` are named) or have
             several sizes and none was asked for, or if the budget holds no batch.
     """
+    _check_classes(place or name, class_names, train.labels, test.labels)
+    if division is None and (options.test_fraction or options.split_seed is not None):
+        notify(
+            f"{shown(name)} has a test split, so --test_fraction and --split_seed "
+            "change nothing"
+        )
     reader = _Reader(place or name)
     shape = reader.find_shape(train, test)
     total, image_bytes = len(train) + len(test), int(np.prod(shape))
@@ -114,6 +121,19 @@ def assemble(
         division=division,
         digest=digest.hexdigest(),
     )
+
+
+def _check_classes(
+    place: str, class_names: Sequence[str], train: np.ndarray, test: np.ndarray
+) -> None:
+    """Raises `UsageError` if there are classes to test on but not to train on."""
+    if missing := sorted(set(test.tolist()) - set(train.tolist())):
+        names = shown(", ".join(class_names[label] for label in missing[:MAX_NAMED]))
+        number = int(np.isin(test, missing).sum())
+        raise errors.UsageError(
+            f"{shown(place)}: {counted(number, 'test image')} have classes without a "
+            f"training image: {names}. Every class needs images to train on"
+        )
 
 
 class _Reader:
@@ -209,7 +229,7 @@ class _Reader:
         return sum(one in known for one in test)
 
     def _refuse_bad(self) -> None:
-        names = sorted(self._bad)
+        names = sorted(self._bad, key=_natural)
         if len(names) == 1:
             raise self._bad[names[0]]
         first = names[:MAX_NAMED]
@@ -226,6 +246,12 @@ class _Reader:
         height, width, _ = image.shape
         self._sizes[height, width] += 1
         self._first_of_size.setdefault((height, width), name)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Returns a key that sorts numbers in names by their values."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _decode(examples: Examples, index: int) -> np.ndarray | decoding.BadImage:
@@ -252,12 +278,9 @@ def divide(
     Raises:
         UsageError: If a class has a single example.
     """
-    chosen = division.choose_test(
-        examples.labels, class_names, options.test_fraction, options.split_seed
-    )
-    how = (
-        f"{options.test_fraction:.4g} of each class for testing, drawn with seed "
-        f"{options.split_seed}"
-    )
+    fraction = options.test_fraction or TEST_FRACTION
+    seed = options.split_seed or 0
+    chosen = division.choose_test(examples.labels, class_names, fraction, seed)
+    how = f"{fraction:.4g} of each class for testing, drawn with seed {seed}"
     train, test = (np.flatnonzero(mask) for mask in (~chosen, chosen))
     return examples.choose(train), examples.choose(test), how

@@ -9,6 +9,7 @@ import itertools
 import logging
 import os
 import pathlib
+import re
 import stat
 import threading
 import warnings
@@ -32,6 +33,9 @@ _CHUNK = 256
 # the first of several; the others have no still picture.
 _STILL_FORMATS = ("PNG", "JPEG", "MPO")
 _ORIENTATION = 0x0112
+_BITS_PER_SAMPLE = 0x0102
+# Of a grey or colour image: kind, width, height and largest value, with comments.
+_PPM_HEADER = rb"P[2356](?:(?:\s|#[^\n]*\n)+\d+){2}(?:\s|#[^\n]*\n)+(\d{1,5})\s"
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -127,7 +131,12 @@ def resized(
     if resize == "crop":
         image = PIL.ImageOps.fit(image, (width, height), bilinear)
     elif resize == "pad":
-        image = PIL.ImageOps.pad(image, (width, height), bilinear, color=0)
+        scale = min(width / image.width, height / image.height)
+        inner = [max(1, round(side * scale)) for side in image.size]
+        padded = PIL.Image.new("RGB", (width, height))
+        corner = (round((width - inner[0]) / 2), round((height - inner[1]) / 2))
+        padded.paste(image.resize((inner[0], inner[1]), bilinear), corner)
+        image = padded
     else:
         image = image.resize((width, height), bilinear)
     return np.asarray(image)
@@ -248,7 +257,7 @@ def _upright_rgb(data: bytes, name: str, image_format: str) -> PIL.Image.Image:
     import PIL.Image
 
     with PIL.Image.open(io.BytesIO(data), formats=[image_format]) as image:
-        _check_header(image, name)
+        _check_header(image, name, data[: picture_kinds.HEAD_BYTES])
         image.load()
         turn = _turn(image)
         rgb = image.convert("RGB")
@@ -276,11 +285,11 @@ def _turn(image: PIL.Image.Image) -> PIL.Image.Transpose | None:
         return None
 
 
-def _check_header(image: PIL.Image.Image, name: str) -> None:
+def _check_header(image: PIL.Image.Image, name: str, head: bytes) -> None:
     """Refuses an image by its header, before any pixel is decoded."""
     if image.size[0] * image.size[1] > MAX_PIXELS:
         raise _too_large(name)
-    if image.mode.startswith(("I", "F")):
+    if image.mode.startswith(("I", "F")) or _bits(image, head) > 8:
         raise BadImage(
             name,
             f"has more than 8 bits per channel (mode {image.mode}), which would be "
@@ -293,6 +302,17 @@ def _check_header(image: PIL.Image.Image, name: str) -> None:
         raise BadImage(
             name, f"{kind} ({image.format})", "save one picture of it, or remove it"
         )
+
+
+def _bits(image: PIL.Image.Image, head: bytes) -> int:
+    """Returns the bits per channel in the formats whose excess Pillow drops."""
+    if image.format == "PNG":
+        return head[24]  # In its first chunk, which is always the header.
+    if image.format == "TIFF":
+        return max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,)))
+    if found := re.match(_PPM_HEADER, head):
+        return int(found[1]).bit_length()
+    return 8
 
 
 def _too_large(name: str) -> BadImage:

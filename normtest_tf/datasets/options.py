@@ -29,8 +29,9 @@ class ReadingOptions:
         train_split: What to train on: a split of TFDS, perhaps a slice of one, a folder
             next to the others, or a value in the column `split`; None for `train`.
         test_split: What to test on; None for `test`, or one of the other usual names.
-        test_fraction: The share of each class to test on, of data without a test split.
-        split_seed: Decides which images these are.
+        test_fraction: The share of each class to test on, of data without a test split;
+            None for `TEST_FRACTION`.
+        split_seed: Decides which images these are; None for 0.
         memory_budget: How many bytes of decoded images to keep in memory; more are
             decoded again whenever they are needed. None for half of what is free.
         batch_size: The number of images that the budget must hold at least.
@@ -41,8 +42,8 @@ class ReadingOptions:
     resize: str = "squash"
     train_split: str | None = None
     test_split: str | None = None
-    test_fraction: float = TEST_FRACTION
-    split_seed: int = 0
+    test_fraction: float | None = None
+    split_seed: int | None = None
     memory_budget: int | None = None
     batch_size: int = 1
 
@@ -67,7 +68,7 @@ class ReadingOptions:
             )
         if self.resize not in RESIZES:
             raise errors.unknown_name("value of --resize", self.resize, list(RESIZES))
-        if not 0 < self.test_fraction < 1:
+        if self.test_fraction is not None and not 0 < self.test_fraction < 1:
             raise errors.UsageError(
                 "--test_fraction must be above 0 and below 1. "
                 f"Received: {self.test_fraction}"
@@ -88,10 +89,10 @@ class ReadingOptions:
         if budget is None:
             budget = memory.free_bytes() // 2
         elif batch * image_bytes > budget:
-            needed = memory.in_words(batch * image_bytes)
+            needed = -(-batch * image_bytes // 1000)
             raise errors.UsageError(
                 f"--memory_budget={memory.in_words(budget)} does not hold a batch of "
-                f"{batch} images ({needed}). Raise it, or pass a smaller --batch_size "
+                f"{batch} images. Pass {needed}KB or more, or a smaller --batch_size "
                 "or --image_size"
             )
         return examples * image_bytes <= budget

@@ -100,8 +100,8 @@ def dataset_name(recorded: str, given: str | None) -> str:
         if not is_elsewhere:
             return recorded
         raise errors.UsageError(
-            f"--check_on=test needs {needed}: the run's data set was {recorded!r}, and "
-            "records contain no paths"
+            f"--check_on=test needs {needed}: the run's data set is recorded as "
+            f"{recorded!r}, which does not say where it is"
         )
     # Other names are not looked up: errors would suggest yet other data sets.
     if given.partition(":")[0] in _PATTERNS and ":" in given:

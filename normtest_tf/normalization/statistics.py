@@ -12,6 +12,7 @@ import numpy as np
 from normtest_tf.text import Notify
 
 PIXEL_MAX = 255.0
+BLOCK = 256  # Images whose values are counted at a time.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +73,12 @@ def channel_counts(images: np.ndarray) -> np.ndarray:
     Returns:
         int64 `[3, 256]`.
     """
-    return np.stack(
-        [np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)]
-    )
+    counts = np.zeros([3, 256], np.int64)
+    for start in range(0, len(images), BLOCK):  # `bincount` makes int64 of its input.
+        block = images[start : start + BLOCK]
+        for channel in range(3):
+            counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
+    return counts
 
 
 def channel_statistics(

@@ -113,8 +113,8 @@ class RunConfig:
     )
     test_split: str | None = option(
         None,
-        "What to test on. Default: test, or else val, valid or validation; if there is "
-        "none of them, a part of each class.",
+        "What to test on. Default: test, or else val, valid or validation; of data "
+        "without splits, a part of each class.",
     )
     test_fraction: float | None = option(
         None,

@@ -48,7 +48,8 @@ def parse(text: str) -> int:
     size = int(float(found[1]) * unit) if found and unit else 0
     if size < 1:
         raise errors.UsageError(
-            "--memory_budget takes a size such as 4GB or 500MB. "
+            "--memory_budget takes a size such as 4GB, 500MB or 64MiB, in B, KB, MB, "
+            "GB, TB or KiB to TiB. "
             f"Received: {text[:50]!r}"
         )
     return size

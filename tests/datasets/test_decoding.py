@@ -3,8 +3,10 @@
 import concurrent.futures
 import io
 import pickle
+import struct
 import threading
 import warnings
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -215,3 +217,44 @@ def test_warnings_come_back_when_the_last_thread_is_done():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(decode, range(8)))
     assert warnings.filters == before
+
+
+def sixteen_bit_files():
+    """Yields colour images of 16 bits per channel, which Pillow would make 8."""
+    for colours, name in ((2, "rgb.png"), (4, "grey_alpha.png")):
+        size = 12 if colours == 2 else 8
+        data = zlib.compress(b"".join(b"\0" + bytes(size) for _ in range(2)))
+        header = struct.pack(">IIBBBBB", 2, 2, 16, colours, 0, 0, 0)
+        chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+        yield (
+            b"\x89PNG\r\n\x1a\n"
+            + b"".join(
+                struct.pack(">I", len(body))
+                + kind
+                + body
+                + struct.pack(">I", zlib.crc32(kind + body))
+                for kind, body in chunks
+            ),
+            name,
+        )
+    yield b"P6\n# made by hand\n2 2\n65535\n" + bytes(24), "colour.ppm"
+    yield b"P6 2 2 1023 " + bytes(24), "ten_bits.ppm"
+
+
+@pytest.mark.parametrize(
+    "file", [pytest.param(data, id=name) for data, name in sixteen_bit_files()]
+)
+def test_more_than_eight_bits_per_channel_are_refused(file):
+    with helpers.usage_error("more than 8 bits per channel", "convert it"):
+        decoding.decode(file, "image")
+
+
+def test_eight_bits_in_a_ppm_file_are_read():
+    image = decoding.decode(b"P6\n# 2 by 1\n2 1\n255\n\1\2\3\4\5\6", "image.ppm")
+    np.testing.assert_array_equal(image, [[[1, 2, 3], [4, 5, 6]]])
+
+
+def test_padding_leaves_something_of_the_narrowest_image():
+    for shape in ((1, 3000, 3), (3000, 1, 3)):
+        padded = decoding.resized(np.full(shape, 200, np.uint8), 32, "pad")
+        assert (padded == 200).any(axis=2).sum() == 32

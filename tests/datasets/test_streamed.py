@@ -109,7 +109,7 @@ def test_an_image_that_becomes_larger_is_reported(tmp_path):
 
 
 def test_a_budget_too_small_for_a_batch_is_refused(folder):
-    words = ("--memory_budget=1.0 KB", "batch of 16 images (1.7 KB)", "--batch_size")
+    words = ("--memory_budget=1.0 KB", "batch of 16 images. Pass 2KB", "--batch_size")
     with helpers.usage_error(*words):
         load(folder, memory_budget=1000, batch_size=16)
     # There are only 20.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -82,15 +82,24 @@ def check_header(path: pathlib.Path) -> None:
             what = "is not a file" if os.path.exists(path) else "does not exist"
             raise errors.UsageError(f"{shown(str(path))} {what}. {_FORMAT}")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next(csv.reader(file), [])
+            first = _header(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from error
-    columns = [column.strip() for column in first]
+    columns = _columns(first)
     if not {"file", "label"} <= set(columns) or len(set(columns)) < len(columns):
         raise errors.UsageError(
             f"{shown(str(path))} is not a table of images. {_FORMAT}. Received: "
             f"{shown(','.join(first))[:100]!r}"
         )
+
+
+def _header(lines: Iterator[list[str]]) -> list[str]:
+    """Returns the first line that is not blank."""
+    return next((line for line in lines if any(map(str.strip, line))), [])
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    return [column.strip().lower() for column in header]
 
 
 def _rows(path: pathlib.Path) -> list[Row]:
@@ -100,7 +109,7 @@ def _rows(path: pathlib.Path) -> list[Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
-            columns = [column.strip() for column in next(lines)]
+            columns = _columns(_header(lines))
             for values in lines:
                 if any(value.strip() for value in values):
                     rows.append(_row(path, lines.line_num, columns, values))
@@ -128,11 +137,12 @@ def _check_files(path: pathlib.Path, rows: Sequence[Row]) -> None:
     """Raises `UsageError` for files that don't exist or are listed twice."""
     seen: set[str] = set()
     for row in rows:
-        if row["file"] in seen:
+        real = os.path.realpath(path.parent / row["file"])
+        if real in seen:
             raise errors.UsageError(
                 f"{shown(str(path))} lists {shown(row['file'])} twice. Remove a line"
             )
-        seen.add(row["file"])
+        seen.add(real)
     missing = [
         row["file"] for row in rows if not os.path.exists(path.parent / row["file"])
     ]
@@ -165,7 +175,8 @@ def _splits(
             found = shown(", ".join(sorted(other or "''" for other in there)))
             raise errors.UsageError(
                 f"{shown(str(path))} has no image of the split {shown(split)!r}, only "
-                f"of {found[:200]}. Pass --train_split and --test_split"
+                f"of {found[:200]}. Pass --train_split and --test_split, or remove the "
+                "column to have the images divided"
             )
     if train == test:
         raise errors.UsageError(

@@ -15,6 +15,7 @@ from normtest_tf.datasets.options import ReadingOptions
 from normtest_tf.text import Notify, counted, ignore, shown
 
 TEST_SPLITS = ("test", "val", "valid", "validation")  # In the order of preference.
+_LIKE_SPLITS = {"train", "training", "testing", "dev", "eval", *TEST_SPLITS}
 _LAYOUT = (
     "It must contain train/CLASS/ and test/CLASS/, or CLASS/ alone, with images in them"
 )
@@ -107,6 +108,7 @@ def find_splits(folder: pathlib.Path, options: ReadingOptions) -> Splits | None:
     if named == (None, None) and not any(
         listing.is_folder(folder / split) for split in ("train", *TEST_SPLITS)
     ):
+        _check_no_other_splits(folder)
         return None
     train = options.train_split or "train"
     tests = [options.test_split] if options.test_split else TEST_SPLITS
@@ -119,6 +121,8 @@ def find_splits(folder: pathlib.Path, options: ReadingOptions) -> Splits | None:
         missing = "neither a test nor a val folder (nor valid or validation)"
         if options.test_split:
             missing = f"no {shown(options.test_split)} folder"
+        elif not options.train_split:
+            missing += f" (folder:{where}/train is divided)"
         raise errors.UsageError(f"folder {where} has {missing}. {_LAYOUT}")
     if os.path.samefile(folder / train, folder / test):
         raise errors.UsageError(
@@ -126,6 +130,18 @@ def find_splits(folder: pathlib.Path, options: ReadingOptions) -> Splits | None:
             "training images show nothing. Give them images of their own"
         )
     return Splits(train, test)
+
+
+def _check_no_other_splits(folder: pathlib.Path) -> None:
+    """Raises `UsageError` if what look like classes are splits of other names."""
+    left_out = listing.LeftOut()
+    found = [path.name for path in listing.entries(folder, left_out)]
+    if splits := [name for name in found if name.lower() in _LIKE_SPLITS]:
+        raise errors.UsageError(
+            f"folder {shown(str(folder))} has {shown(' and '.join(splits))}, which "
+            "look like splits, not classes. Name them with --train_split and "
+            "--test_split, or rename them"
+        )
 
 
 def _examples(

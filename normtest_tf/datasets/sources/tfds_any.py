@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,9 +41,16 @@ def load(
         UsageError: If it is no image classification set, or a split or its labels
             can't be used, or the data are corrupt or can't be downloaded.
     """
-    builder = tfds_builders.prepared(tfds_name, options.data_dir)
+    builder = tfds_builders.prepared(
+        tfds_name, options.data_dir, check=lambda found: _features(found, tfds_name)
+    )
     image, label = _features(builder, tfds_name)
     class_names = builder.info.features[label].names
+    if len(class_names) < 2:
+        raise errors.UsageError(
+            f"tfds:{tfds_name} has only one class, {class_names[0]!r}. At least two "
+            "are needed"
+        )
     train_split, test_split = _splits(builder, tfds_name, options)
 
     def examples(split: str) -> assembly.Examples:
@@ -74,9 +82,9 @@ def _features(builder: tfds.core.DatasetBuilder, name: str) -> tuple[str, str]:
     labels = _named(features, tfds.features.ClassLabel)
     keys = builder.info.supervised_keys
     if keys and keys[0] in images and keys[1] in labels:
-        return keys[0], keys[1]
+        return _of_bytes(features, name, keys[0]), keys[1]
     if len(images) == 1 and len(labels) == 1:
-        return images[0], labels[0]
+        return _of_bytes(features, name, images[0]), labels[0]
     found = ", ".join(
         f"{key} ({type(kind).__name__})" for key, kind in features.items()
     )
@@ -84,12 +92,23 @@ def _features(builder: tfds.core.DatasetBuilder, name: str) -> tuple[str, str]:
         missing = "image" if not images else "class label"
         raise errors.UsageError(
             f"tfds:{name} has no {missing} and is no image classification set. Its "
-            f"features: {found[:300]}"
+            f"features: {found[:300]}. Choose another one"
         )
     raise errors.UsageError(
         f"tfds:{name} has several images or class labels, and TensorFlow Datasets does "
-        f"not say which to use. Its features: {found[:300]}"
+        f"not say which to use. Its features: {found[:300]}. Choose another one"
     )
+
+
+def _of_bytes(features: dict[str, Any], name: str, image: str) -> str:
+    """Returns the name of the images' feature, if they have 8 bits per channel."""
+    dtype = np.dtype(features[image].np_dtype)
+    if dtype != np.uint8:
+        raise errors.UsageError(
+            f"the images of tfds:{name} are of {dtype}, and only those of 8 bits per "
+            "channel are read. Choose another data set"
+        )
+    return image
 
 
 def _named(features: dict[str, object], kind: type) -> list[str]:
@@ -124,15 +143,25 @@ def _check_split(
     builder: tfds.core.DatasetBuilder, name: str, flag: str, split: str
 ) -> None:
     """Raises `UsageError` if there is no such split, or nothing in a slice of one."""
+    there = ", ".join(
+        f"{known} ({of_split.num_examples} images)"
+        for known, of_split in builder.info.splits.items()
+    )
+    allowed = f"Allowed: {there}, and slices such as train[:80%]"
     try:
         count = builder.info.splits[split].num_examples
     except Exception as error:  # TFDS raises several types, one with a traceback.
         raise errors.UsageError(
-            f"tfds:{name} has no --{flag}={split}. Allowed: "
-            f"{', '.join(builder.info.splits)}, and slices such as train[:80%]"
+            f"tfds:{name} has no --{flag}={split}. {allowed}"
         ) from error
     if not count:
-        raise errors.UsageError(f"--{flag}={split} of tfds:{name} is empty")
+        raise errors.UsageError(f"--{flag}={split} of tfds:{name} is empty. {allowed}")
+    parts = builder.info.splits[split].file_instructions
+    if any(_shared(one, other) for one, other in itertools.combinations(parts, 2)):
+        raise errors.UsageError(
+            f"--{flag}={split} of tfds:{name} has images twice. Choose slices that "
+            "don't overlap"
+        )
 
 
 def _check_disjoint(
@@ -142,10 +171,9 @@ def _check_disjoint(
     if not builder.info.splits:
         return
     shared = sum(
-        max(0, min(a.skip + a.take, b.skip + b.take) - max(a.skip, b.skip))
-        for a in builder.info.splits[train].file_instructions
-        for b in builder.info.splits[test].file_instructions
-        if a.filename == b.filename
+        _shared(one, other)
+        for one in builder.info.splits[train].file_instructions
+        for other in builder.info.splits[test].file_instructions
     )
     if shared:
         raise errors.UsageError(
@@ -153,6 +181,14 @@ def _check_disjoint(
             f"{counted(shared, 'image')}: tests on training images show nothing. "
             "Choose splits that don't overlap"
         )
+
+
+def _shared(one: Any, other: Any) -> int:  # noqa: ANN401  (TFDS has no public type)
+    """Returns how many records two parts of files have in common."""
+    if one.filename != other.filename:
+        return 0
+    ends = min(one.skip + one.take, other.skip + other.take)
+    return max(0, ends - max(one.skip, other.skip))
 
 
 def _examples(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib import parse
 
@@ -21,7 +22,10 @@ def default_data_dir() -> str:
 
 
 def prepared(
-    name: str, data_dir: str | None, url: str | None = None
+    name: str,
+    data_dir: str | None,
+    url: str | None = None,
+    check: Callable[[tfds.core.DatasetBuilder], object] = id,
 ) -> tfds.core.DatasetBuilder:
     """Returns the builder of a data set, which is downloaded if necessary.
 
@@ -29,6 +33,7 @@ def prepared(
         name: In TFDS, perhaps with a configuration and a version.
         data_dir: TFDS's data directory, which must exist; None for TFDS's default.
         url: The first file of its download; None to ask TFDS.
+        check: Called with the builder before anything is downloaded.
 
     Returns:
         A builder whose data are prepared.
@@ -41,6 +46,7 @@ def prepared(
 
     _check_data_dir(data_dir)
     root = default_data_dir() if data_dir is None else os.path.expanduser(data_dir)
+    _check_variant(name)
     try:
         builder = tfds.builder(name, data_dir=root, try_gcs=False)
         is_prepared = (builder.data_path / "dataset_info.json").exists()
@@ -49,6 +55,8 @@ def prepared(
     except Exception as error:  # TFDS, protobuf and JSON each raise their own types.
         raise corrupt(name, root, error) from error
     if not is_prepared:
+        if builder.info.features is not None:
+            check(builder)
         _prepare(builder, name, root, url or _first_url(builder))
     return builder
 
@@ -104,11 +112,46 @@ def _prepare(
         raise _unavailable(builder, name, root, reason) from error
 
 
+def _parts(name: str) -> tuple[str, str, str]:
+    """Returns a data set's name, its configuration and version, "" if not given."""
+    rest, _, version = name.partition(":")
+    first, _, config = rest.partition("/")
+    return first, config, version
+
+
+def _check_variant(name: str) -> None:
+    """Raises `UsageError` if TFDS knows the data set, but not this variant of it."""
+    import tensorflow_datasets as tfds
+
+    first, config, version = _parts(name)
+    try:
+        builder = tfds.builder_cls(first)
+    except Exception:  # Perhaps there are prepared data of this name.
+        return
+    configs = {one.name: one for one in builder.BUILDER_CONFIGS}
+    if config and config not in configs:
+        raise errors.unknown_name(f"configuration of {first}", config, [*configs])
+    one = configs.get(config) or next(iter(configs.values()), None)
+    known = [builder.VERSION, *builder.SUPPORTED_VERSIONS]
+    if one is not None:
+        known += [one.version, *one.supported_versions]
+    versions = sorted({str(entry) for entry in known if entry is not None})
+    if version and version not in versions:
+        raise errors.unknown_name(f"version of {first}", version, versions)
+
+
 def _unknown(name: str, root: str) -> errors.UsageError:
     import tensorflow_datasets as tfds
 
     known = tfds.list_builders(with_community_datasets=False)
-    first = name.partition("/")[0].partition(":")[0]
+    first, _, _ = _parts(name)
+    there = os.path.join(root, first)
+    if os.path.isdir(there):
+        found = ", ".join(sorted(os.listdir(there)))
+        return errors.UsageError(
+            f"{name} is not prepared in --data_dir {root}, where {first} has only "
+            f"{found[:200]}. Pass tfds:{first} or one of them"
+        )
     hint = (
         f"TensorFlow Datasets {tfds.__version__} has no such data set, and there is "
         f"none in --data_dir {root}"

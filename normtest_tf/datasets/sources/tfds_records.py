@@ -37,8 +37,8 @@ def find(
 ) -> Records:
     """Finds the images of a split.
 
-    Those in TFRecord files stay there; those in other formats are read into memory, as
-    they are encoded.
+    Those in TFRecord and ArrayRecord files stay there; those in other formats are read
+    into memory, as they are encoded.
 
     Args:
         builder: A prepared builder.
@@ -49,6 +49,10 @@ def find(
     Raises:
         Exception: Of many types, if the data are corrupt.
     """
+    import tensorflow_datasets as tfds
+
+    if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:
+        return _in_array_records(builder, split, image, label)
     places = _instructions(builder, split)
     if places is None:
         return _in_memory(builder, split, image, label)
@@ -81,13 +85,18 @@ def _in_files(places: list[tuple[str, int, int]], image: str, label: str) -> Rec
     labels: list[int] = []
     for path, first, count in places:
         offset, number = 0, 0
-        for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
-            if first <= number < first + count:
-                found.append((path, offset + _BEFORE, len(record)))
-                features = tf.train.Example.FromString(record).features.feature
-                labels.append(features[label].int64_list.value[0])
-            offset += _BEFORE + len(record) + _AFTER
-            number += 1
+        try:
+            for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+                if first <= number < first + count:
+                    found.append((path, offset + _BEFORE, len(record)))
+                    features = tf.train.Example.FromString(record).features.feature
+                    (one_label,) = features[label].int64_list.value
+                    (_,) = features[image].bytes_list.value
+                    labels.append(one_label)
+                offset += _BEFORE + len(record) + _AFTER
+                number += 1
+        except (tf.errors.OpError, ValueError) as error:
+            raise ValueError(f"record {number} of {path} is damaged") from error
         if number < first + count:
             raise ValueError(f"{path} has {number} records, not {first + count}")
 
@@ -97,6 +106,8 @@ def _in_files(places: list[tuple[str, int, int]], image: str, label: str) -> Rec
             with open(path, "rb") as file:
                 file.seek(offset)
                 record = file.read(length)
+            if len(record) < length:
+                raise OSError(f"it has become shorter than {offset + length} bytes")
             features = tf.train.Example.FromString(record).features.feature
             return features[image].bytes_list.value[0]
         except Exception as error:  # The system's, and protobuf's own.
@@ -106,6 +117,18 @@ def _in_files(places: list[tuple[str, int, int]], image: str, label: str) -> Rec
             ) from error
 
     return Records(np.array(labels, np.int64), read)
+
+
+def _in_array_records(
+    builder: tfds.core.DatasetBuilder, split: str, image: str, label: str
+) -> Records:
+    import tensorflow_datasets as tfds
+
+    source = builder.as_data_source(
+        split=split, decoders={image: tfds.decode.SkipDecoding()}
+    )
+    labels = np.array([source[index][label] for index in range(len(source))], np.int64)
+    return Records(labels, lambda index: bytes(source[index][image]))
 
 
 def _in_memory(

@@ -74,6 +74,19 @@ def test_a_table_without_splits_is_divided(images):
     assert other.fingerprint() != dataset.fingerprint()
 
 
+def test_blank_lines_and_capitals_in_the_first_line_do_not_matter(images):
+    lines = [f"{file},{label},{split}" for file, label, split, _ in ROWS]
+    path = write(images, ["", ",,", "File,LABEL,Split", "", *lines])
+    assert load(path).fingerprint() == load(with_splits(images)).fingerprint()
+
+
+def test_a_file_listed_under_two_names_is_listed_twice(images):
+    for other in ("./cat/0.png", "cat/../cat/0.png", str(images / "cat" / "0.png")):
+        lines = ["file,label", "cat/0.png,cat", f"{other},dog"]
+        with helpers.usage_error("twice"):
+            load(write(images, lines))
+
+
 def test_classes_that_are_numbers_are_in_their_order(images):
     numbers = {"cat": "10", "dog": "9"}
     lines = [f"{file},{numbers[label]},{split}" for file, label, split, _ in ROWS]

@@ -94,3 +94,41 @@ def test_images_are_resized_as_asked(tmp_path, resize):
     expected = decoding.resized(np.asarray(gradient), 8, resize)
     np.testing.assert_array_equal(cat, expected)
     assert (cat[0] == 0).all() == (resize == "pad")
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "testing")])
+def test_splits_of_other_names_are_no_classes(tmp_path, names):
+    helpers.write_folder(tmp_path, test=names[1])
+    (tmp_path / "train").rename(tmp_path / names[0])
+    with helpers.usage_error(*names, "look like splits", "--train_split"):
+        helpers.load_folder(tmp_path)
+    options = datasets.ReadingOptions(train_split=names[0], test_split=names[1])
+    assert len(datasets.load(f"folder:{tmp_path}", options).train_labels) == 6
+
+
+def test_a_train_folder_alone_can_be_divided(tmp_path):
+    helpers.write_folder(tmp_path)
+    shutil.rmtree(tmp_path / "test")
+    with helpers.usage_error(f"folder:{tmp_path}/train is divided"):
+        helpers.load_folder(tmp_path)
+    assert len(helpers.load_folder(tmp_path / "train").test_labels) == 2
+
+
+def test_how_to_divide_changes_nothing_where_there_is_a_test_split(tmp_path):
+    helpers.write_folder(tmp_path)
+    for name in (f"folder:{tmp_path}", "digits"):
+        notes = []
+        options = datasets.ReadingOptions(test_fraction=0.5)
+        dataset = datasets.load(name, options, notes.append)
+        assert any(
+            "--test_fraction and --split_seed change nothing" in n for n in notes
+        )
+        assert dataset.division is None
+
+
+def test_bad_images_are_listed_in_the_order_of_their_numbers(tmp_path):
+    root = write_classes(tmp_path, {"cat": 12, "dog": 2})
+    for index in (2, 10):
+        (root / "cat" / f"{index}.png").write_bytes(b"")
+    with helpers.usage_error("cat/2.png is empty; cat/10.png is empty"):
+        helpers.load_folder(root)

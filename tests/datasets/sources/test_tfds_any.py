@@ -24,7 +24,9 @@ def jpeg(value, size=(8, 6)):
     return data.getvalue()
 
 
-def prepare(data_dir, name="pets", splits=SPLITS, features=None, example=None):
+def prepare(
+    data_dir, name="pets", splits=SPLITS, features=None, example=None, file_format=None
+):
     """Prepares a small set; image i of a split is `jpeg(i)`, with label i % 2."""
     import tensorflow_datasets as tfds
 
@@ -59,7 +61,7 @@ def prepare(data_dir, name="pets", splits=SPLITS, features=None, example=None):
                 yield index, make(split, index)
 
     Builder.name = name
-    Builder(data_dir=data_dir).download_and_prepare()
+    Builder(data_dir=data_dir, file_format=file_format).download_and_prepare()
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,10 @@ def test_a_set_with_one_split_is_divided(pets, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"test_split": "tests"}, ("--test_split=tests", "train, validation")),
+        (
+            {"test_split": "tests"},
+            ("--test_split=tests", "train (12 images)", "slices"),
+        ),
         ({"train_split": "train[:x]"}, ("--train_split=train[:x]", "slices such as")),
         ({"train_split": "train[:0]"}, ("--train_split=train[:0]", "is empty")),
         (
@@ -128,6 +133,7 @@ def test_a_set_with_one_split_is_divided(pets, tmp_path):
             ("share 3 images",),
         ),
         ({"train_split": "train", "test_split": "train"}, ("share 12 images",)),
+        ({"train_split": "train[:6]+train[4:8]"}, ("has images twice",)),
     ],
 )
 def test_splits_that_can_not_be_used_are_refused(pets, options, words):
@@ -197,6 +203,83 @@ def test_sets_of_another_kind_are_refused_by_name(tmp_path):
         )
         with helpers.usage_error(f"tfds:{name}", words, "Its features"):
             load(tmp_path, name)
+
+
+def test_other_file_formats_give_the_same_images(pets, tmp_path):
+    for file_format in ("array_record", "parquet"):
+        (tmp_path / file_format).mkdir()
+        prepare(tmp_path / file_format, file_format=file_format)
+        dataset = load(tmp_path / file_format)
+        found = {image.tobytes() for image in dataset.train_images}
+        assert found == expected_images(range(12))
+
+
+def test_images_of_floats_are_refused(tmp_path):
+    import tensorflow_datasets as tfds
+
+    features = {
+        "image": tfds.features.Image(shape=(4, 4, 1), dtype=np.float32),
+        "label": tfds.features.ClassLabel(names=CLASSES),
+    }
+    example = {"image": np.zeros([4, 4, 1], np.float32), "label": 0}
+    prepare(tmp_path, "floats", {"train": 1}, features, lambda *_: example)
+    with helpers.usage_error("tfds:floats", "float32", "8 bits per channel"):
+        load(tmp_path, "floats")
+
+
+def test_every_class_tested_needs_training_images(tmp_path):
+    def example(split, index):
+        label = index % 2 if split == "test" else 0
+        return {"image": io.BytesIO(jpeg(index)), "label": label}
+
+    prepare(tmp_path, "lopsided", {"train": 3, "test": 4}, example=example)
+    with helpers.usage_error("2 test images", "without a training image: dog"):
+        load(tmp_path, "lopsided")
+
+
+def test_a_single_class_is_refused(tmp_path):
+    import tensorflow_datasets as tfds
+
+    features = {
+        "image": tfds.features.Image(shape=(None, None, 1)),
+        "label": tfds.features.ClassLabel(names=["cat"]),
+    }
+    example = {"image": io.BytesIO(jpeg(0)), "label": 0}
+    prepare(tmp_path, "single", {"train": 1}, features, lambda *_: example)
+    with helpers.usage_error("tfds:single has only one class, 'cat'"):
+        load(tmp_path, "single")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cifar10/x", ("unknown configuration of cifar10 'x'",)),
+        ("cifar10_corrupted/nope", ("'nope'", "brightness_1")),
+        ("mnist:1.0.0", ("unknown version of mnist '1.0.0'", "3.0.1")),
+        ("pets:2.0.0", ("pets:2.0.0 is not prepared", "has only 1.0.0")),
+    ],
+)
+def test_variants_that_do_not_exist_list_those_that_do(pets, name, words):
+    with helpers.usage_error(*words) as caught:
+        load(pets, name)
+    assert "Delete" not in str(caught.value)
+
+
+def test_sets_of_another_kind_are_refused_before_a_download(tmp_path, monkeypatch):
+    monkeypatch.setattr(hosts, "host_problem", None)
+    with helpers.usage_error("tfds:imdb_reviews", "has no image"):
+        load(tmp_path, "imdb_reviews/plain_text")
+
+
+def test_records_without_an_image_are_damaged(pets, tmp_path):
+    import tensorflow as tf
+
+    shutil.copytree(pets / "pets", tmp_path / "pets")
+    (path,) = tmp_path.rglob("*train.tfrecord*")
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(tf.train.Example().SerializeToString())
+    with helpers.usage_error(f"record 0 of {path} is damaged"):
+        load(tmp_path)
 
 
 def test_an_unknown_set_suggests_the_nearest(tmp_path):
