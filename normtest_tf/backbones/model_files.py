@@ -135,6 +135,8 @@ def refuse_paths(model: str) -> None:
     Raises:
         UsageError: If it is the path of something.
     """
+    if not model.strip():
+        return
     path = files.expand(model)
     shown = f"--model={model[:200]}"
     if os.path.isdir(path):

@@ -176,6 +176,7 @@ def test_a_model_with_some_names_of_a_runs_is_accepted(tmp_path):
 def test_paths_of_other_kinds_are_refused_with_a_way_to_convert_them(tmp_path):
     path = tmp_path / "net.h5"
     assert "unknown model" in refusal(path)
+    assert "unknown model" in refusal("")
     path.touch()
     assert f"keras.models.load_model({str(path)!r}).save('PATH.keras')" in refusal(path)
     assert "is a folder, not a .keras file" in refusal(tmp_path)
