@@ -9,7 +9,8 @@
     registry             all networks; architecture describes one of them
     keras_applications   those of Keras Applications
     model_files          the user's own, in .keras files
-    surgery              what is cut off them: heads and preprocessing
+    surgery              what is cut off them: heads and preprocessing; heads finds
+                         where a head begins, copies makes the layers that a run trains
     resnet, densenet     our own networks, built from layers; network adds the
                          classifier
     pretrained           a network and the weights it starts from

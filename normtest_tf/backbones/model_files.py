@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from normtest_tf import errors
+from normtest_tf.backbones import registry
 from normtest_tf.backbones.architecture import Architecture, Pretraining
 from normtest_tf.backbones.weights import formats, keras_archive, local_files
 from normtest_tf.normalization import ChannelStatistics
@@ -26,7 +27,11 @@ _FUNCTIONAL = ("Functional", "Sequential")
 _KERAS_MODULES = ("keras", "builtins")
 _FLAGS = "--pretrain_mean=RED,GREEN,BLUE and --pretrain_std=RED,GREEN,BLUE"
 # In every run's model; see `training.classifier` and `normalization.layers`.
-_OF_A_RUN = {"image", "normalization"}
+_OF_A_RUN = {"image", "normalization", "head"}
+_NAME_OF_A_RUNS = "classifier"
+# In an export of a run; see `export.metadata`.
+_EXPORT_METADATA = "normtest_tf.json"
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_.\\>-]")  # In TensorFlow's names.
 
 
 def names_file(model: str) -> bool:
@@ -55,6 +60,24 @@ def slug(model: str) -> str:
     return PREFIX + re.sub(r"[^\w.-]+", "_", stem)
 
 
+def layer_name(name: str) -> str:
+    """Returns a name that TensorFlow accepts for a layer.
+
+    Args:
+        name: A layer's name, or a slug.
+
+    Returns:
+        The name itself if it is legal, otherwise a similar one.
+
+    Example:
+    ```python
+    assert model_files.layer_name("file-café") == "file-caf_"
+    ```
+    """
+    name = _ILLEGAL.sub("_", name)
+    return name if name[:1].isalnum() or name[:1] == "." else f"layer{name}"
+
+
 def architecture(model: str) -> Architecture:
     """Describes the network in a file, without loading it.
 
@@ -72,11 +95,12 @@ def architecture(model: str) -> Architecture:
     config = keras_archive.read_config(path, keras_archive.FOR_MODELS)
     _check_stock(path, config)
     _check_input(path, config)
+    _check_origin(path, config)
     return Architecture(
         name=slug(model),
         builder="normtest_tf.backbones.surgery:build_from_file",
         tags={},
-        options={"path": path, "name": slug(model)},
+        options={"path": path, "name": layer_name(slug(model))},
         min_size=1,
         file=path,
     )
@@ -102,17 +126,44 @@ def pretraining(
     return Pretraining("file", "unknown", statistics, licence="unknown")
 
 
+def refuse_paths(model: str) -> None:
+    """Explains why files and folders of other kinds can't be named.
+
+    Args:
+        model: Neither a network's name nor the path of a `.keras` file.
+
+    Raises:
+        UsageError: If it is the path of something.
+    """
+    if not model.strip():
+        return
+    path = files.expand(model)
+    shown = f"--model={model[:200]}"
+    if os.path.isdir(path):
+        raise errors.UsageError(
+            f"{shown} is a folder, not a .keras file; build the model with Keras 3 "
+            "(which doesn't load SavedModels), save it with model.save('PATH.keras'), "
+            "and pass --model=PATH.keras"
+        )
+    if os.path.exists(path):
+        raise errors.UsageError(
+            f"{shown} is not named .keras: rename it if it is such a file; otherwise "
+            f"convert it, keras.models.load_model({str(path)[:200]!r})"
+            ".save('PATH.keras'), and pass --model=PATH.keras"
+        )
+
+
 def refuse_hub(model: str) -> None:
     """Explains why presets of KerasHub can't be named.
 
     Raises:
         UsageError: If a preset is named.
     """
-    if model.startswith(HUB_PREFIX):
+    if model.lower().startswith(HUB_PREFIX):
         raise errors.UsageError(
             f"--model={model[:200]} is not supported: KerasHub installs only with "
             "libraries for text, TensorFlow Text among them; where you have it, save "
-            "the preset's backbone as keras.Model(backbone.inputs, backbone.outputs) "
+            "the preset's backbone, keras.Model(backbone.inputs, backbone.outputs[0]), "
             "to a .keras file, and pass --model=PATH.keras (see docs/models.md)"
         )
 
@@ -152,23 +203,22 @@ def _check_stock(path: pathlib.Path, config: dict[str, Any]) -> None:
         )
 
 
-def _objects(value: object) -> Iterator[dict[str, Any]]:
+def _objects(config: object) -> Iterator[dict[str, Any]]:
     """Yields all objects that a configuration describes, nested ones included."""
-    if isinstance(value, dict):
-        if isinstance(value.get("class_name"), str):
-            yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _objects(item)
+    values = [config]  # Not by recursion: files may be nested deeply.
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("class_name"), str):
+                yield value
+            values.extend(reversed(value.values()))
+        elif isinstance(value, list):
+            values.extend(reversed(value))
 
 
 def _check_input(path: pathlib.Path, config: dict[str, Any]) -> None:
-    """Raises if a model does not take one RGB image, or is the model of a run."""
-    layers = _layers(config)
-    inputs = [
-        layer["config"] for layer in layers if layer.get("class_name") == "InputLayer"
-    ]
+    """Raises if a model does not take one RGB image."""
+    inputs = _inputs(config)
     shapes = [_shape(one) for one in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
         received = "; ".join(map(str, shapes)) or "none"
@@ -176,9 +226,6 @@ def _check_input(path: pathlib.Path, config: dict[str, Any]) -> None:
             f"{path} must take one RGB image, [n, height, width, 3], with known "
             f"channels. Received: inputs {received}"
         )
-    names = {str(layer.get("config", {}).get("name")) for layer in layers}
-    if str(inputs[0].get("dtype")) == "uint8" and names >= _OF_A_RUN:
-        raise _is_a_runs(path)
 
 
 def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
@@ -198,26 +245,45 @@ def _shape(config: dict[str, Any]) -> list[Any]:
     return list(shape) if isinstance(shape, list | tuple) else []
 
 
-def _is_a_runs(path: pathlib.Path) -> errors.UsageError:
-    """Returns the error for the model of a run, which normalises its inputs itself."""
-    name, folder = _network_of_run(path.parent), path.parent
-    if name.startswith(PREFIX):
-        return errors.UsageError(
-            f"{path} is the model of a run, which takes raw pixels and normalises them "
-            "itself; save the network in it alone, keras.models.load_model(...)"
-            f".get_layer({name!r}).save('PATH.keras'), and pass --model=PATH.keras"
+def _inputs(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the configurations of a model's inputs."""
+    layers = _layers(config)
+    return [one["config"] for one in layers if one.get("class_name") == "InputLayer"]
+
+
+def _check_origin(path: pathlib.Path, config: dict[str, Any]) -> None:
+    """Raises if a model is that of a run, which normalises its inputs itself."""
+    exported = keras_archive.read_member(path, _EXPORT_METADATA).get("run")
+    names = [str(layer["config"].get("name")) for layer in _layers(config)]
+    is_a_runs = (
+        config["config"].get("name") == _NAME_OF_A_RUNS
+        and set(names) >= _OF_A_RUN
+        and str(_inputs(config)[0].get("dtype")) == "uint8"
+    )
+    if not is_a_runs and not isinstance(exported, dict):
+        return
+    what = f"{path} is the model of a run, which takes raw pixels and normalises them"
+    from_file = next((name for name in names if name.startswith(PREFIX)), None)
+    if from_file is not None:
+        raise errors.UsageError(
+            f"{what} itself; save the network in it alone, keras.models.load_model(...)"
+            f".get_layer({from_file!r}).save('PATH.keras'), and pass --model=PATH.keras"
         )
-    return errors.UsageError(
-        f"{path} is the model of a run, which takes raw pixels and normalises them "
-        f"itself; to start from its weights, pass --model={name} --weights={folder}"
+    requested = _requested(path.parent)
+    recorded = exported if isinstance(exported, dict) else requested
+    named = next((name for name in names if name in registry.ARCHITECTURES), None)
+    network = str(recorded.get("model") or named or "<its network>")[:80]
+    weights = path.parent if requested and path.name == local_files.RUN_MODEL else path
+    raise errors.UsageError(
+        f"{what} itself; to start from its weights, pass --model={network} "
+        f"--weights={weights}"
     )
 
 
-def _network_of_run(folder: pathlib.Path) -> str:
-    """Returns what a run's `config.json` calls the network, or `NAME`."""
+def _requested(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns what a run's `config.json` says was asked for; empty if there is none."""
     try:
         requested = files.read_json(folder / "config.json").get("requested")
     except errors.UsageError:
-        return "NAME"
-    name = requested.get("model") if isinstance(requested, dict) else None
-    return name if isinstance(name, str) and name else "NAME"
+        return {}
+    return requested if isinstance(requested, dict) else {}

@@ -187,6 +187,8 @@ def resolve(
     model_files.refuse_hub(model)
     if model_files.names_file(model):
         return _from_file(model, weights, statistics)
+    if model not in registry.ARCHITECTURES:
+        model_files.refuse_paths(model)
     network = _from_registry(registry.get(model), weights)
     if statistics is None:
         return network

@@ -13,21 +13,13 @@ import keras
 import numpy as np
 
 from normtest_tf import errors
+from normtest_tf.backbones import copies, heads
+from normtest_tf.backbones.copies import PREPROCESSING, ImageShape
 from normtest_tf.backbones.layers import CHANNELS_LAST
 from normtest_tf.backbones.weights import keras_archive, mismatch, sources
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.text import Notify, counted
 
-ImageShape = tuple[int, int, int]
-# What a classifier may end in, behind its last layer with weights.
-_TRAILING = (
-    keras.layers.Activation,
-    keras.layers.Dropout,
-    keras.layers.Flatten,
-    keras.layers.Reshape,
-    keras.layers.Softmax,
-)
-_PREPROCESSING = (keras.layers.Rescaling, keras.layers.Normalization)
 # What arithmetic on an input tensor becomes, such as `inputs / 127.5 - 1`.
 _ARITHMETIC = {"Add", "Divide", "Multiply", "Subtract", "TrueDivide"}
 _RAW = (
@@ -112,9 +104,10 @@ def build_from_file(
     features, head = _features(path, saved)
     backbone = keras.Model(saved.inputs[0], features, name=name)
     _check_values(path, backbone)
-    built = _rebuilt(path, backbone, input_shape)
-    _set_weights(path, built, backbone, with_weights)
-    _report(path, backbone, head, notify)
+    notes = [_what_was_taken_off(path, saved, head), *_notes(path, backbone)]
+    built = copies.make(path, backbone, input_shape, with_weights=with_weights)
+    for note in filter(None, notes):
+        notify(note)
     return built
 
 
@@ -144,7 +137,7 @@ def _features(
     path: pathlib.Path, model: keras.Model
 ) -> tuple[keras.KerasTensor, str | None]:
     """Returns a saved model's features `[n, features]`, and the name of its head."""
-    features, head = _without_head(model)
+    features, head = heads.without(model)
     if len(features.shape) == 4:
         pool = keras.layers.GlobalAveragePooling2D
         features = pool(data_format=CHANNELS_LAST, name="global_pool")(features)
@@ -157,47 +150,6 @@ def _features(
     return features, head
 
 
-def _without_head(model: keras.Model) -> tuple[keras.KerasTensor, str | None]:
-    """Returns what a model's classifier takes, and the classifier's name.
-
-    Without a classifier at its end, these are the model's output and None.
-    """
-    layer, x = _producer(model.outputs[0])
-    while isinstance(layer, _TRAILING):
-        layer, x = _producer(x)
-    if isinstance(layer, keras.Model) and len(layer.inputs) == 1:
-        inner, head = _without_head(layer)
-        if head is None:
-            return model.outputs[0], None
-        return keras.Model(layer.inputs[0], inner, name=layer.name)(x), head
-    if not _classifies(layer):
-        return model.outputs[0], None
-    before, y = _producer(x)
-    while isinstance(before, keras.layers.Dropout):
-        x = y
-        before, y = _producer(x)
-    return x, layer.name
-
-
-def _producer(
-    tensor: keras.KerasTensor,
-) -> tuple[keras.layers.Layer, keras.KerasTensor]:
-    """Returns the layer that computes a tensor, and what it computes it from.
-
-    The layer of an input computes it from itself; of several inputs the first counts.
-    """
-    layer, node_index, _ = tensor._keras_history
-    inputs = layer._inbound_nodes[node_index].input_tensors
-    return layer, inputs[0] if inputs else tensor
-
-
-def _classifies(layer: keras.layers.Layer) -> bool:
-    """Tells whether a layer is dense, or a 1x1 convolution of 1x1 pixels."""
-    if isinstance(layer, keras.layers.Conv2D):
-        return layer.kernel_size == (1, 1) and layer.output.shape[1:3] == (1, 1)
-    return isinstance(layer, keras.layers.Dense) and len(layer.output.shape) == 2
-
-
 def _check_values(path: pathlib.Path, model: keras.Model) -> None:
     """Raises if a weight can't be used."""
     for variable in model.weights:
@@ -206,80 +158,52 @@ def _check_values(path: pathlib.Path, model: keras.Model) -> None:
     sources.check_variances(model, path)
 
 
-def _rebuilt(
-    path: pathlib.Path, model: keras.Model, input_shape: ImageShape
-) -> keras.Model:
-    """Returns a copy for images of this size, with new weights, under the policy."""
-    try:
-        return keras.models.clone_model(
-            model,
-            input_tensors=keras.Input(input_shape),
-            clone_function=_clone,
-            recursive=True,
-        )
-    except (ValueError, TypeError) as error:
-        height, width, _ = input_shape
-        raise errors.UsageError(
-            f"can't build the network in {path} for images of {height}x{width} pixels "
-            f"({errors.first_cause(error)}); try larger images"
-        ) from error
-
-
-def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Makes a layer of the copy, without its weights."""
-    config = layer.get_config()
-    if isinstance(layer, keras.layers.Layer):
-        exact = isinstance(layer, _PREPROCESSING)
-        policy = "float32" if exact else keras.config.dtype_policy()
-        config |= {"dtype": policy, "trainable": True}
-    return type(layer).from_config(config)
-
-
-def _set_weights(
-    path: pathlib.Path, built: keras.Model, saved: keras.Model, with_weights: bool
-) -> None:
-    """Gives a copy the weights of the original, or only its constants."""
-    if with_weights:
-        try:
-            built.set_weights(saved.get_weights())
-        except ValueError as error:
-            raise errors.UsageError(
-                f"can't copy the weights in {path} ({errors.first_cause(error)}); "
-                "save the model without quantization"
-            ) from error
-        return
-    for ours, theirs in zip(_leaves(built), _leaves(saved), strict=True):
-        if isinstance(theirs, keras.layers.Normalization):
-            ours.set_weights(theirs.get_weights())
-
-
-def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields a model's layers in their order, those of models within it included."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        else:
-            yield layer
-
-
-def _report(
-    path: pathlib.Path, model: keras.Model, head: str | None, notify: Notify
-) -> None:
-    """Says what was done to a saved model, and what it does itself."""
+def _what_was_taken_off(
+    path: pathlib.Path, model: keras.Model, head: str | None
+) -> str | None:
+    """Returns a note on a model's classifier; None if it ends in a feature map."""
     if head is not None:
-        notify(f"took the classifier {head!r} off {path.name}")
-    frozen = [one for one in _leaves(model) if one.weights and not one.trainable]
+        return f"took the classifier {head!r} off {path.name}"
+    has_probabilities = heads.makes_probabilities(model)
+    shape = model.outputs[0].shape
+    if len(shape) != 2 and not has_probabilities:
+        return None
+    sides = ", ".join("any" if side is None else str(side) for side in shape[1:])
+    return (
+        f"nothing was taken off {path.name}: its output, [n, {sides}], serves as "
+        "features"
+    ) + (
+        "; it ends in probabilities, so save the model without its classifier if it "
+        "has one"
+        if has_probabilities
+        else ""
+    )
+
+
+def _notes(path: pathlib.Path, model: keras.Model) -> Iterator[str]:
+    """Yields what a run does to a saved model, and what the model does itself."""
+    frozen = [one for one in copies.leaves(model) if one.weights and not one.trainable]
     if frozen:
-        notify(
+        yield (
             f"{path.name} was saved with {counted(len(frozen), 'frozen layer')}; a run "
             "trains every layer"
         )
+    if number := copies.regularizers(model):
+        yield (
+            f"{path.name} was saved with {counted(number, 'regularizer')}, which a run "
+            "leaves out: its losses are mean cross-entropies"
+        )
     if names := list(_preprocessing(model)):
-        notify(
+        yield (
             f"{path.name} normalises its inputs itself, in {' and '.join(names)}, "
             f"after the setting does; if it takes pixels from 0 to 255, {_RAW} give it "
             "exactly these under `pretrain`, and for other settings save it without "
             "these layers (see docs/models.md)"
+        )
+    elif not keras.backend.is_float_dtype(dtype := model.inputs[0].dtype):
+        yield (
+            f"{path.name} takes {dtype} images, so probably pixels from 0 to 255; "
+            f"{_RAW} give it exactly these under `pretrain`"
         )
 
 
@@ -287,7 +211,7 @@ def _preprocessing(model: keras.Model) -> Iterator[str]:
     """Yields the names of what a model does to its inputs before it has weights."""
     for operation in _operations(model):
         if isinstance(operation, keras.layers.Layer):
-            if isinstance(operation, _PREPROCESSING):
+            if isinstance(operation, PREPROCESSING):
                 yield repr(operation.name)
             elif operation.weights:
                 return

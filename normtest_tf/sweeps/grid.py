@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 
 from normtest_tf import backbones, datasets, errors
@@ -96,10 +97,22 @@ def _same_folder(one: RunConfig, other: RunConfig) -> errors.UsageError:
             f"{one.dataset} and {other.dataset} would both be written to "
             f"{other.folder}; give the folders different names"
         )
+    if _is_same_file(one.model, other.model):
+        return errors.UsageError(
+            f"--models: {one.model} and {other.model} are the same file; name it once"
+        )
     return errors.UsageError(
         f"{one.model} and {other.model} would both be written to {other.folder}; give "
         "the files different names"
     )
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    """Tells whether two paths, with `~` as the user typed it, lead to one file."""
+    try:
+        return os.path.samefile(files.expand(one), files.expand(other))
+    except OSError:
+        return False
 
 
 def _check_statistics(configs: Sequence[RunConfig]) -> None:

@@ -120,20 +120,88 @@ def test_other_models_are_refused(tmp_path, config, words):
     assert "\n" not in str(caught.value)
 
 
+def runs_model(network, name="classifier"):
+    """Returns the configuration of a run's model."""
+    config = model(
+        image(dtype="uint8", name="image"),
+        layer("Normalization", name="normalization"),
+        layer("Functional", "keras", name=network, layers=[image()]),
+        layer("Dense", name="head"),
+    )
+    config["config"]["name"] = name
+    return config
+
+
+def refusal(path):
+    with pytest.raises(errors.UsageError) as caught:
+        backbones.resolve(str(path), None, IMAGENET)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
 def test_a_runs_model_is_refused_with_what_to_pass_instead(tmp_path):
-    inputs = image(dtype="uint8", name="image")
-    normalization = layer("Normalization", name="normalization")
-    path = write(tmp_path / "model.keras", model(inputs, normalization))
-    advice = f"pass --model=NAME --weights={tmp_path}"
-    with pytest.raises(errors.UsageError, match=advice):
-        backbones.resolve(str(path), None, IMAGENET)
+    path = write(tmp_path / "model.keras", runs_model("net"))
+    assert f"pass --model=<its network> --weights={path}" in refusal(path)
+    write(path, runs_model("resnet18"))
+    assert f"pass --model=resnet18 --weights={path}" in refusal(path)
+    write(path, runs_model("file-n_t"))
+    assert ".get_layer('file-n_t').save(" in refusal(path)
     config = tmp_path / "config.json"
-    config.write_text('{"requested": {"model": "resnet18"}}')
-    with pytest.raises(errors.UsageError, match=advice.replace("NAME", "resnet18")):
-        backbones.resolve(str(path), None, IMAGENET)
-    config.write_text('{"requested": {"model": "file-net"}}')
-    with pytest.raises(errors.UsageError, match=r"get_layer\('file-net'\)\.save\("):
-        backbones.resolve(str(path), None, IMAGENET)
+    config.write_text('{"requested": {"model": "keras_mobilenet"}}')
+    write(path, runs_model("mobilenet_1.00_32"))
+    advice = f"pass --model=keras_mobilenet --weights={tmp_path}"
+    assert refusal(path).endswith(advice)
+    copy = write(tmp_path / "copy.keras", runs_model("mobilenet_1.00_32"))
+    assert refusal(copy).endswith(f"--weights={copy}")
+
+
+def test_an_export_of_a_run_is_refused_with_its_network(tmp_path):
+    path = write(tmp_path / "model.keras", runs_model("net", name="features"))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("normtest_tf.json", '{"run": {"model": "keras_xception"}}')
+    assert refusal(path).endswith(f"pass --model=keras_xception --weights={path}")
+
+
+def test_a_model_with_some_names_of_a_runs_is_accepted(tmp_path):
+    path = tmp_path / "net.keras"
+    own = [
+        model(image(dtype="uint8", name="image"), layer("Normalization")),
+        runs_model("net", name="functional"),
+    ]
+    for config in own:
+        write(path, config)
+        assert model_files.architecture(str(path)).file == path
+
+
+def test_paths_of_other_kinds_are_refused_with_a_way_to_convert_them(tmp_path):
+    path = tmp_path / "net.h5"
+    assert "unknown model" in refusal(path)
+    assert "unknown model" in refusal("")
+    path.touch()
+    assert f"keras.models.load_model({str(path)!r}).save('PATH.keras')" in refusal(path)
+    assert "is a folder, not a .keras file" in refusal(tmp_path)
+
+
+def test_a_folder_of_a_networks_name_is_not_taken_for_a_model(tmp_path, monkeypatch):
+    (tmp_path / "resnet18").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert backbones.resolve("resnet18").label == "tv_in1k"
+
+
+def test_names_of_layers_are_those_that_tensorflow_accepts(tmp_path):
+    assert model_files.layer_name("file-a.b_C>2") == "file-a.b_C>2"
+    assert model_files.layer_name("file-sp ace_é") == "file-sp_ace__"
+    assert model_files.layer_name("_x") == "layer_x"
+    path = write(tmp_path / "é.keras", model(image()))
+    described = model_files.architecture(str(path))
+    assert (described.name, described.options["name"]) == ("file-é", "file-_")
+
+
+def test_a_file_that_is_nested_deeply_is_refused(tmp_path):
+    path = tmp_path / "net.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "[" * 100_000)
+    assert "nested too deeply; copy or save it again" in refusal(path)
 
 
 def test_files_of_other_kinds_are_refused(tmp_path):
@@ -169,8 +237,7 @@ def test_a_file_needs_statistics_and_brings_its_weights(tmp_path):
 
 
 def test_a_preset_of_kerashub_is_refused_with_a_way_to_go_on():
-    with pytest.raises(errors.UsageError) as caught:
-        backbones.resolve("hub:resnet_18_imagenet")
-    message = str(caught.value)
-    for words in ("hub:resnet_18_imagenet", "TensorFlow Text", "--model=PATH.keras"):
-        assert words in message
+    for name in ("hub:resnet_18_imagenet", "HUB:resnet_18_imagenet"):
+        message = refusal(name)
+        for words in (name, "TensorFlow Text", "--model=PATH.keras", "outputs[0])"):
+            assert words in message

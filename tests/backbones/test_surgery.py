@@ -129,7 +129,9 @@ def find(model, name):
 def test_the_head_is_cut_off_where_the_classifier_begins(tmp_path, ending, head, last):
     saved = save(tmp_path / "net.keras", ending)
     built, notes = build(tmp_path / "net.keras")
-    assert notes == ([f"took the classifier {head!r} off net.keras"] if head else [])
+    taken = [f"took the classifier {head!r} off net.keras"]
+    kept = ["nothing was taken off net.keras: its output, [n, 5], serves as features"]
+    assert notes == {"relu": [], "pool": taken if head else kept}[last]
     layer, within = find(saved, last)
     expected = keras.Model(within.inputs[0], layer.output)(IMAGES, training=False)
     expected = np.array(expected)
@@ -255,7 +257,7 @@ def test_integer_inputs_become_floats(tmp_path):
 @pytest.mark.parametrize(
     ("saved", "wanted", "words"),
     [
-        ((32, 32, 3), (16, 16, 3), "32x32 pixels. Received: 16x16; with .*size=32"),
+        ((32, 32, 3), (16, 16, 3), "32x32 pixels. Received: 16x16; pass .*size=32"),
         ((32, 48, 3), (32, 32, 3), "32x48 pixels. Received: 32x32; save the model"),
         ((None, 48, 3), (32, 32, 3), "anyx48 pixels"),
         ((None, None, 3), (1, 1, 3), "for images of 1x1 pixels .*larger images"),

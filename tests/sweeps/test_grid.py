@@ -66,6 +66,12 @@ def test_two_files_of_one_name_are_refused(tmp_path, nets):
         grid.check(with_files(tmp_path, nets))
 
 
+def test_one_file_named_in_two_ways_is_refused(tmp_path, nets):
+    other = f"{tmp_path}/a/../a/net.keras"
+    with pytest.raises(errors.UsageError, match="are the same file; name it once"):
+        grid.check(with_files(tmp_path, [nets[0], other]))
+
+
 def test_statistics_of_a_file_do_not_replace_those_of_a_tag(tmp_path, nets):
     with pytest.raises(errors.UsageError, match="run a sweep for each"):
         grid.check(with_files(tmp_path, [nets[0], "cifar_resnet8"]))

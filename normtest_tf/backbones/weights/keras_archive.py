@@ -20,6 +20,7 @@ from normtest_tf.backbones.weights import local_files
 if TYPE_CHECKING:
     import keras
 
+_WEIGHTS = "model.weights."  # The start of a member's name; Keras writes .h5.
 _CODE = re.compile(rb'"class_name":\s*"(?:Lambda|__lambda__)"')
 
 
@@ -63,6 +64,24 @@ def read_config(path: pathlib.Path, remedy: Remedy) -> dict[str, Any]:
     return config
 
 
+def read_member(path: pathlib.Path, name: str) -> dict[str, Any]:
+    """Reads a JSON object that a file may hold besides what Keras writes.
+
+    Args:
+        path: A file that `read_config` accepts.
+        name: The member of the archive.
+
+    Returns:
+        The object; empty if there is none.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = json.loads(archive.read(name))
+    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def load(path: pathlib.Path, remedy: Remedy) -> keras.Model:
     """Loads the model in a file, uncompiled, without running code that comes with it.
 
@@ -87,6 +106,8 @@ def load(path: pathlib.Path, remedy: Remedy) -> keras.Model:
         ):
             warnings.simplefilter("ignore")
             model = keras.models.load_model(file, compile=False, safe_mode=True)
+    except OSError as error:  # Of h5py, for one.
+        raise _incomplete(path, errors.first_cause(error)) from error
     except Exception as error:  # Keras, h5py and zipfile raise a dozen types.
         raise errors.UsageError(
             f"can't load {path}, saved by Keras {version}: "
@@ -111,9 +132,14 @@ def _read(
             content = archive.read("config.json")
             config = json.loads(content)
             version = str(json.loads(archive.read("metadata.json"))["keras_version"])
+            has_weights = any(n.startswith(_WEIGHTS) for n in archive.namelist())
             damaged = archive.testzip() if whole else None
+    except RecursionError as error:
+        raise _incomplete(path, "its config.json is nested too deeply") from error
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise _incomplete(path, errors.one_line(error)) from error
+    if whole and not has_weights:
+        raise _incomplete(path, "it lacks model.weights.h5")
     if damaged is not None:
         raise _incomplete(path, f"{damaged} in it is damaged")
     if not isinstance(config, dict):

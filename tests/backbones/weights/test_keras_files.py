@@ -260,15 +260,15 @@ def test_damaged_files_are_refused(tmp_path, network):
     refused(path, "not a complete .keras file", model=bare())
     path.write_bytes(whole)
     rewrite(path, model_weights_h5=lambda content: content[:1000])
-    refused(path, "can't load", model=bare())
+    refused(path, "not a complete .keras file", "copy or save it", model=bare())
 
 
-def test_weights_without_a_model_are_refused(tmp_path):
+def test_a_file_without_weights_is_refused(tmp_path):
     path = tmp_path / "a.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", '{"keras_version": "3.0.0"}')
         archive.writestr("config.json", json.dumps(layer_config()))
-    refused(path, "can't load", model=bare())
+    refused(path, "lacks model.weights.h5; copy or save it again", model=bare())
 
 
 def layer_config():
