@@ -83,7 +83,7 @@ def write(name: str, folder: pathlib.Path) -> None:
     description = {
         "output": "logits",
         "class_names": list(map(str, range(cases.CLASSES))),
-        "image": {"shape": SHAPE},
+        "image": {"shape": SHAPE, "resize": "squash"},
         "normalization": "finetune",
         "statistics": {"mean": STATISTICS.mean, "std": STATISTICS.std},
         "run": {"model": name},
