@@ -123,6 +123,20 @@ def assemble(
     )
 
 
+def check_number(place: str, class_names: Sequence[str]) -> None:
+    """Raises `UsageError` if there are fewer than two classes.
+
+    Args:
+        place: Where the images are, for the message.
+        class_names: One name per class.
+    """
+    if len(class_names) < 2:
+        raise errors.UsageError(
+            f"{shown(place)} has only one class, {shown(class_names[0])!r}. At least "
+            "two are needed"
+        )
+
+
 def _check_classes(
     place: str, class_names: Sequence[str], train: np.ndarray, test: np.ndarray
 ) -> None:

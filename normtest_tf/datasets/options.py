@@ -48,7 +48,11 @@ class ReadingOptions:
     batch_size: int = 1
 
     @classmethod
-    def among(cls, values: Mapping[str, Any], **others: Any) -> ReadingOptions:  # noqa: ANN401
+    def among(
+        cls,
+        values: Mapping[str, Any],
+        **others: Any,  # noqa: ANN401  (any option)
+    ) -> ReadingOptions:
         """Takes those of the options that are among values and not None.
 
         Args:

@@ -50,7 +50,7 @@ def load(
     if splits is None:
         classes = _classes(rows)
         examples = _examples(path, rows, classes, options)
-        _check_number(path, classes)
+        assembly.check_number(str(path), classes)
         train, test, how = assembly.divide(examples, classes, options)
     else:
         of_split = {
@@ -197,20 +197,12 @@ def _classes(rows: Iterable[Row]) -> list[str]:
 def _check_classes(
     path: pathlib.Path, splits: Splits, classes: list[str], test: Sequence[Row]
 ) -> None:
-    _check_number(path, classes)
+    assembly.check_number(str(path), classes)
     if unknown := sorted({row["label"] for row in test} - set(classes)):
         raise errors.UsageError(
             f"{shown(str(path))}: the {shown(splits.test)} images have labels that no "
             f"{shown(splits.train)} image has: {shown(', '.join(unknown[:MAX_NAMED]))}."
             " Every class needs images to train on"
-        )
-
-
-def _check_number(path: pathlib.Path, classes: Sequence[str]) -> None:
-    if len(classes) < 2:
-        raise errors.UsageError(
-            f"{shown(str(path))} has only one class, {shown(classes[0])!r}. At least "
-            "two are needed"
         )
 
 

@@ -55,7 +55,7 @@ def load(
     splits = find_splits(folder, options)
     if splits is None:
         classes = _class_images(folder, folder, left_out)
-        _check_number(folder, list(classes))
+        assembly.check_number(str(folder), list(classes))
         examples = _examples(folder, classes, options)
         train, test, how = assembly.divide(examples, list(classes), options)
         summary = f"{counted(len(examples), 'image')}"
@@ -216,15 +216,7 @@ def _check_classes(
             f"{shown(splits.test)}: {shown(only_test)}. Every class needs images in "
             "both"
         )
-    _check_number(folder, train)
-
-
-def _check_number(folder: pathlib.Path, classes: list[str]) -> None:
-    if len(classes) < 2:
-        raise errors.UsageError(
-            f"folder {shown(str(folder))} has only one class, {shown(classes[0])!r}. "
-            "At least two are needed"
-        )
+    assembly.check_number(str(folder), train)
 
 
 def _add_other_splits(

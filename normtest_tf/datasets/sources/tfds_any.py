@@ -46,11 +46,7 @@ def load(
     )
     image, label = _features(builder, tfds_name)
     class_names = builder.info.features[label].names
-    if len(class_names) < 2:
-        raise errors.UsageError(
-            f"tfds:{tfds_name} has only one class, {class_names[0]!r}. At least two "
-            "are needed"
-        )
+    assembly.check_number(f"tfds:{tfds_name}", class_names)
     train_split, test_split = _splits(builder, tfds_name, options)
 
     def examples(split: str) -> assembly.Examples:
