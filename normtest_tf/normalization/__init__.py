@@ -3,14 +3,22 @@
     settings     the settings to compare, one `Setting` object each
     statistics   channel statistics: measured exactly, and published constants
     layers       the Keras layers that apply them, on raw pixels
+    folding      moving a change of constants into the first convolution
 
 Importing this package does not import Keras.
 """
 
 from normtest_tf.normalization.layers import normalization_layer
-from normtest_tf.normalization.settings import CONTROL, SETTINGS, Setting, get
+from normtest_tf.normalization.settings import (
+    CONTROL,
+    CONTROL_AGAIN,
+    SETTINGS,
+    Setting,
+    get,
+)
 from normtest_tf.normalization.statistics import (
     IMAGENET,
+    IMAGENET_POOLED,
     MINMAX,
     ChannelStatistics,
     channel_statistics,
@@ -18,7 +26,9 @@ from normtest_tf.normalization.statistics import (
 
 __all__ = [
     "CONTROL",
+    "CONTROL_AGAIN",
     "IMAGENET",
+    "IMAGENET_POOLED",
     "MINMAX",
     "SETTINGS",
     "ChannelStatistics",

@@ -16,10 +16,14 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.normalization import layers
 from normtest_tf.normalization.statistics import (
+    IMAGENET_POOLED,
     MINMAX,
+    PIXEL_MAX,
     ChannelStatistics,
     CountedImages,
     channel_statistics,
+    gray_statistics,
+    mean_of_stds,
 )
 from normtest_tf.text import Notify
 
@@ -27,6 +31,15 @@ if TYPE_CHECKING:
     import keras
 
 CONTROL = "pretrain"  # The setting that all others are compared with.
+CONTROL_AGAIN = "pretrain_again"  # Differs from it by what chaos does to training.
+PERTURBATION = 1e-5  # The relative change of the inputs of `CONTROL_AGAIN`.
+RAW = ChannelStatistics(
+    mean=(0.0, 0.0, 0.0),
+    std=(1 / PIXEL_MAX, 1 / PIXEL_MAX, 1 / PIXEL_MAX),
+    definition="fixed",
+    source="pixels as they are, from 0 to 255",
+)
+_TRAINING_IMAGES = "the training images of this run"
 
 ImageShape: TypeAlias = tuple[int, int, int]
 # (training images, statistics of pre-training, notify) -> constants, if it has any
@@ -49,6 +62,24 @@ def _affine(
     return [layers.affine(statistics, channel_order)]
 
 
+def _finetune(
+    images: np.ndarray | CountedImages, pretraining: ChannelStatistics, notify: Notify
+) -> ChannelStatistics:
+    return channel_statistics(images, _TRAINING_IMAGES, notify)
+
+
+def _pretrain_again(
+    images: np.ndarray | CountedImages, pretraining: ChannelStatistics, notify: Notify
+) -> ChannelStatistics:
+    """Returns statistics that multiply what `CONTROL` does by `1 + PERTURBATION`."""
+    red, green, blue = (value / (1 + PERTURBATION) for value in pretraining.std)
+    return dataclasses.replace(
+        pretraining,
+        std=(red, green, blue),
+        source=f"{pretraining.source}; std divided by 1 + {PERTURBATION:g}",
+    )
+
+
 def _instance(
     statistics: ChannelStatistics | None, image_shape: ImageShape, channel_order: str
 ) -> list[keras.layers.Layer]:
@@ -68,6 +99,9 @@ class Setting:
         statistics_of: Returns the constants that it normalises with, or None.
         layers_of: Returns the layers that it puts in front of the backbone.
         measures_images: Whether its constants are measured on the training images.
+        standardises: Whether it gives each channel of these mean 0 and std 1, pooled.
+        folds: Whether the network's first convolution is rewritten so that the network
+            starts as the function that `CONTROL` starts from; see `folding.fold`.
 
     Raises:
         ValueError: If there is a hyphen in the name.
@@ -80,6 +114,8 @@ class Setting:
     statistics_of: StatisticsOf
     layers_of: LayersOf = _affine
     measures_images: bool = False
+    standardises: bool = False
+    folds: bool = False
 
     def __post_init__(self) -> None:
         if "-" in self.name:
@@ -144,10 +180,9 @@ SETTINGS: dict[str, Setting] = {
             formula="(x - mean) / std, with mean and std pooled over all pixels of "
             "the run's training images",
             question="Are the fine-tuning set's own statistics better?",
-            statistics_of=lambda images, pretraining, notify: channel_statistics(
-                images, "the training images of this run", notify
-            ),
+            statistics_of=_finetune,
             measures_images=True,
+            standardises=True,
         ),
         Setting(
             name="pretrain",
@@ -174,6 +209,63 @@ SETTINGS: dict[str, Setting] = {
             formula="x",
             question="Do inputs need to be centred and scaled at all?",
             statistics_of=lambda images, pretraining, notify: MINMAX,
+        ),
+        Setting(
+            name="finetune_folded",
+            description="as finetune, with the first convolution rewritten so that the "
+            "network starts as it does under pretrain",
+            formula="(x - mean) / std, as under finetune; the first convolution and "
+            "what follows it undo the difference from pretrain",
+            question="Is it the starting point that differs, or how inputs of another "
+            "scale are learned from?",
+            statistics_of=_finetune,
+            measures_images=True,
+            standardises=True,
+            folds=True,
+        ),
+        Setting(
+            name="pretrain_pooled",
+            description="ImageNet's mean, and its std by the definition of finetune's",
+            formula="(x - mean) / std, with ImageNet's std pooled over all pixels",
+            question="Do the settings differ because ImageNet's std is defined "
+            "otherwise, as the mean of the images' stds?",
+            statistics_of=lambda images, pretraining, notify: IMAGENET_POOLED,
+        ),
+        Setting(
+            name="finetune_mean_of_stds",
+            description="as finetune, with std by the definition of ImageNet's",
+            formula="(x - mean) / std, with the training images' mean, and the mean "
+            "of each image's std",
+            question="The same, from the other side.",
+            statistics_of=lambda images, pretraining, notify: mean_of_stds(
+                images, _TRAINING_IMAGES, notify
+            ),
+            measures_images=True,
+        ),
+        Setting(
+            name="gray",
+            description="one mean and std of the training images for all channels",
+            formula="(x - mean) / std, with one mean and one std of all three channels",
+            question="Does it matter that channels differ?",
+            statistics_of=lambda images, pretraining, notify: gray_statistics(
+                images, _TRAINING_IMAGES, notify
+            ),
+            measures_images=True,
+        ),
+        Setting(
+            name="none",
+            description="pixels as they are, from 0 to 255",
+            formula="255 x",
+            question="Do inputs need to be scaled at all?",
+            statistics_of=lambda images, pretraining, notify: RAW,
+        ),
+        Setting(
+            name=CONTROL_AGAIN,
+            description="as pretrain, with inputs multiplied by 1 + 1e-5",
+            formula="(1 + 1e-5) times what pretrain makes of it",
+            question="By how much do runs differ that should not differ? The noise "
+            "floor of all comparisons.",
+            statistics_of=_pretrain_again,
         ),
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -40,6 +41,13 @@ IMAGENET = ChannelStatistics(
     definition="per-image",
     source="torchvision's constants (pytorch/vision#1439 tells how they were computed)",
 )
+IMAGENET_POOLED = ChannelStatistics(
+    mean=IMAGENET.mean,
+    std=(0.2724, 0.2637, 0.2761),
+    definition="pooled",
+    source="ImageNet's training images, resized to 256 and cropped to 224 "
+    "(pytorch/vision#1439); the mean is torchvision's",
+)
 MINMAX = ChannelStatistics(
     mean=(0.0, 0.0, 0.0),
     std=(1.0, 1.0, 1.0),
@@ -62,6 +70,9 @@ class CountedImages(Protocol):
 
     def channel_counts(self) -> np.ndarray:
         """Returns how often each channel has each value, int64 `[3, 256]`."""
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yields all images in order, some at a time."""
 
 
 def channel_counts(images: np.ndarray) -> np.ndarray:
@@ -107,6 +118,74 @@ def channel_statistics(
     channel_statistics(images, "random pixels").mean  # about 0.5, three times
     ```
     """
+    moments = [_mean_and_std(of_channel) for of_channel in _counts(images)]
+    means, stds = zip(*moments, strict=True)
+    return ChannelStatistics(means, _divisors(stds, source, notify), "pooled", source)
+
+
+def mean_of_stds(
+    images: np.ndarray | CountedImages, source: str, notify: Notify = warnings.warn
+) -> ChannelStatistics:
+    """Computes channel statistics by the definition of ImageNet's constants.
+
+    Their std is the mean over images of each image's own std, which leaves out how
+    images differ in brightness (pytorch/vision#1439).
+
+    Args:
+        images: uint8 `[n, height, width, 3]`, n > 0; an array or `CountedImages`.
+        source: What the images are, for the record.
+        notify: Called with a message about each channel that is constant in every
+            image; its std is taken as 1.
+
+    Returns:
+        The pooled mean, and the mean of the images' stds.
+
+    Raises:
+        ValueError: If `images` is not a non-empty uint8 batch of RGB images.
+
+    Example:
+    ```python
+    images = np.random.default_rng(0).integers(0, 256, [8, 32, 32, 3], np.uint8)
+    mean_of_stds(images, "random pixels").std  # about 0.29, three times
+    ```
+    """
+    red, green, blue = (_mean_and_std(of_channel)[0] for of_channel in _counts(images))
+    total = np.zeros(3)
+    for block in _blocks(images):
+        total += block.std(axis=(1, 2), dtype=np.float64).sum(axis=0)
+    stds = (total / images.shape[0] / PIXEL_MAX).tolist()
+    return ChannelStatistics(
+        (red, green, blue), _divisors(stds, source, notify), "per-image", source
+    )
+
+
+def gray_statistics(
+    images: np.ndarray | CountedImages, source: str, notify: Notify = warnings.warn
+) -> ChannelStatistics:
+    """Computes one mean and one std over all pixels of all channels.
+
+    Args:
+        images: uint8 `[n, height, width, 3]`, n > 0; an array or `CountedImages`.
+        source: What the images are, for the record.
+        notify: Called with a message if all values are the same.
+
+    Returns:
+        Statistics that are the same for the three channels.
+
+    Raises:
+        ValueError: If `images` is not a non-empty uint8 batch of RGB images.
+    """
+    mean, std = _mean_and_std(_counts(images).sum(axis=0))
+    if std == 0:
+        notify(f"{source} are of one value; its std is taken as 1")
+    divisor = std or 1.0
+    return ChannelStatistics(
+        (mean, mean, mean), (divisor, divisor, divisor), "pooled", source
+    )
+
+
+def _counts(images: np.ndarray | CountedImages) -> np.ndarray:
+    """Returns how often each channel has each value, int64 `[3, 256]`."""
     if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[-1] != 3:
         raise ValueError(
             "images must be uint8 [n, height, width, 3]. "
@@ -115,16 +194,28 @@ def channel_statistics(
     if 0 in images.shape:
         raise ValueError(f"images must not be empty. Received: shape={images.shape}")
     if isinstance(images, CountedImages):
-        counts = images.channel_counts()
-    else:
-        counts = channel_counts(images)
-    moments = [_mean_and_std(of_channel) for of_channel in counts]
-    means, stds = zip(*moments, strict=True)
+        return images.channel_counts()
+    return channel_counts(images)
+
+
+def _blocks(images: np.ndarray | CountedImages) -> Iterator[np.ndarray]:
+    """Yields images some at a time."""
+    if isinstance(images, CountedImages):
+        yield from images.blocks()
+        return
+    for start in range(0, len(images), BLOCK):
+        yield images[start : start + BLOCK]
+
+
+def _divisors(
+    stds: Sequence[float], source: str, notify: Notify
+) -> tuple[float, float, float]:
+    """Replaces each std of 0 by 1: dividing by 0 leaves nothing to learn from."""
     for name, std in zip(("red", "green", "blue"), stds, strict=True):
         if std == 0:
             notify(f"the {name} channel of {source} is constant; its std is taken as 1")
     red, green, blue = (std or 1.0 for std in stds)
-    return ChannelStatistics(means, (red, green, blue), "pooled", source)
+    return red, green, blue
 
 
 def _mean_and_std(counts: np.ndarray) -> tuple[float, float]:

@@ -218,7 +218,7 @@ def _measured(members: Sequence[Run]) -> np.ndarray | None:
     found = [
         constants
         for run in members
-        if run.setting.measures_images and (constants := _constants(run)) is not None
+        if run.setting.standardises and (constants := _constants(run)) is not None
     ]
     return np.mean(found, axis=0) if found else None
 
@@ -233,7 +233,7 @@ def _normalizations(
     """
     groups: dict[tuple[str, bytes], tuple[Setting, list[str], np.ndarray | None]] = {}
     for run in members:
-        constants = None if run.setting.measures_images else _constants(run)
+        constants = None if run.setting.standardises else _constants(run)
         key = run.setting.name, b"" if constants is None else constants.tobytes()
         _, models, _ = groups.setdefault(key, (run.setting, [], constants))
         if run.name.model not in models:
@@ -245,7 +245,7 @@ def _after(
     measured: np.ndarray | None, setting: Setting, constants: np.ndarray | None
 ) -> list[float] | list[None]:
     """Returns the channels' mean and std after a normalization, six numbers."""
-    if setting.measures_images:
+    if setting.standardises:
         return [0.0] * 3 + [1.0] * 3
     if measured is None or constants is None:
         return [None] * 6

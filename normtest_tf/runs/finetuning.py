@@ -11,7 +11,7 @@ import time
 import keras
 
 from normtest_tf import datasets, errors
-from normtest_tf.normalization import ChannelStatistics
+from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
@@ -242,6 +242,13 @@ def _prepare(
         precision=precision,
         notify=notify,
     )
+    if resolved.setting.folds and statistics is not None:
+        folding.fold(
+            classifier.backbone(model),
+            given=statistics,
+            wanted=pretraining.statistics,
+            channel_order=pretraining.channel_order,
+        )
     if note := identity.statistics_note(resolved.network, statistics):
         notify(note)
     batches.check(

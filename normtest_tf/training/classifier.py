@@ -87,3 +87,12 @@ def build_classifier(
         seed=seed,
     )
     return keras.Model(inputs, head(features), name="classifier")
+
+
+def backbone(model: keras.Model) -> keras.Model:
+    """Returns the network between normalization and head.
+
+    Args:
+        model: From `build_classifier`.
+    """
+    return model.layers[-2]

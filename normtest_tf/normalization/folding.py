@@ -1,0 +1,141 @@
+"""Moving a change of normalization into a network's first convolution.
+
+Inputs under two settings are affine functions of each other, channel by channel:
+`wanted = scale * given + shift`. A convolution of `wanted` inputs is a convolution of
+`given` ones with its kernel multiplied by `scale`, plus a constant per filter that
+comes from `shift`. So a network can be rewritten to take `given` inputs and compute
+what it computed of `wanted` ones. This is exact except at the border, where the
+convolution's zero padding stands for another colour than before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+
+from normtest_tf import errors
+from normtest_tf.normalization.statistics import ChannelStatistics
+
+# What may come before the first convolution: layers that copy pixels or add zeros.
+_TRANSPARENT = (keras.layers.Identity, keras.layers.ZeroPadding2D)
+
+
+def change(
+    given: ChannelStatistics, wanted: ChannelStatistics
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what turns inputs normalised one way into those normalised another way.
+
+    Args:
+        given: The statistics that inputs are normalised with.
+        wanted: The statistics that they should be normalised with.
+
+    Returns:
+        `scale` and `shift`, float64 `[3]` each, in RGB order, such that inputs under
+        `wanted` are `scale * inputs + shift` of those under `given`.
+    """
+    given_mean, given_std = np.array(given.mean), np.array(given.std)
+    wanted_mean, wanted_std = np.array(wanted.mean), np.array(wanted.std)
+    return given_std / wanted_std, (given_mean - wanted_mean) / wanted_std
+
+
+def fold(
+    network: keras.Model,
+    given: ChannelStatistics,
+    wanted: ChannelStatistics,
+    channel_order: str = "rgb",
+) -> None:
+    """Makes a network compute of some inputs what it computed of others.
+
+    The kernel of its first convolution is scaled, channel by channel. The constant
+    that remains is added to the convolution's bias; without a bias, it is subtracted
+    from the running mean of the batch normalization that follows (in training, the
+    batch's own mean has taken it up already).
+
+    Args:
+        network: A functional model of normalised images `[n, height, width, 3]`. Its
+            weights are changed.
+        given: What its inputs will be normalised with.
+        wanted: What they were normalised with.
+        channel_order: The channel order that the network takes: `rgb` or `bgr`.
+
+    Raises:
+        UsageError: If the network does not begin with a convolution, or if neither
+            that nor what follows it has a place for the constant. Nothing is changed
+            then.
+
+    Example:
+    ```python
+    network = backbones.ResNet18(include_top=False, pooling="avg")
+    cifar10 = datasets.DATASETS["cifar10"].published_statistics
+    fold(network, given=cifar10, wanted=IMAGENET)
+    ```
+    """
+    convolution, following = _first(network)
+    scale, shift = change(given, wanted)
+    if channel_order == "bgr":
+        scale, shift = scale[::-1], shift[::-1]
+    kernel = np.array(convolution.kernel, "float64")
+    constant = np.einsum("hwio,i->o", kernel, shift)
+    target, sign = _place_of_constant(convolution, following)
+    convolution.kernel.assign(kernel * scale[:, np.newaxis])
+    target.assign(np.array(target, "float64") + sign * constant)
+
+
+def first_convolution(network: keras.Model) -> keras.layers.Conv2D:
+    """Returns the convolution that a network begins with.
+
+    Args:
+        network: A functional or sequential model of images.
+
+    Raises:
+        UsageError: If it begins with anything else.
+    """
+    return _first(network)[0]
+
+
+def _first(
+    network: keras.Model,
+) -> tuple[keras.layers.Conv2D, list[keras.layers.Layer]]:
+    """Returns the first convolution, and the layers that take its outputs."""
+    tensor = network.inputs[0]
+    while len(taking := list(_consumers(network, tensor))) == 1:
+        layer, output = taking[0]
+        if isinstance(layer, keras.Model):
+            return _first(layer)
+        if type(layer) is keras.layers.Conv2D and layer.groups == 1:
+            return layer, [layer for layer, _ in _consumers(network, output)]
+        if not isinstance(layer, _TRANSPARENT):
+            break
+        tensor = output
+    raise errors.UsageError(
+        f"{network.name} does not begin with a convolution, so a change of the inputs' "
+        "normalization can't be moved into it. Choose a setting other than "
+        "finetune_folded"
+    )
+
+
+def _consumers(
+    network: keras.Model, tensor: keras.KerasTensor
+) -> Iterator[tuple[keras.layers.Layer, keras.KerasTensor]]:
+    """Yields the layers of a network that take a tensor, and what they make of it."""
+    for layer in network.layers:
+        for node in layer._inbound_nodes:
+            if any(tensor is taken for taken in node.input_tensors):
+                yield layer, node.output_tensors[0]
+
+
+def _place_of_constant(
+    convolution: keras.layers.Conv2D, following: Sequence[keras.layers.Layer]
+) -> tuple[keras.Variable, float]:
+    """Returns what takes up a constant in a convolution's outputs, and its sign."""
+    if convolution.use_bias:
+        return convolution.bias, 1.0
+    if len(following) == 1 and type(following[0]) is keras.layers.BatchNormalization:
+        return following[0].moving_mean, -1.0
+    raise errors.UsageError(
+        f"the first convolution, {convolution.name!r}, has neither a bias nor batch "
+        "normalization behind it, so it can't take up another mean. Choose a setting "
+        "other than finetune_folded"
+    )

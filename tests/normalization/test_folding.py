@@ -1,0 +1,140 @@
+"""Folding against convolutions computed in NumPy, and whole networks."""
+
+import keras
+import numpy as np
+import pytest
+
+from normtest_tf import backbones, errors, normalization
+from normtest_tf.normalization import IMAGENET, ChannelStatistics, folding
+
+TINTED = ChannelStatistics((0.35, 0.55, 0.24), (0.16, 0.08, 0.27), "pooled", "a test")
+SHAPE = (32, 32, 3)
+# Of a convolution's outputs, those at least this far from the edge see no padding.
+INTERIOR = (slice(None), slice(4, -4), slice(4, -4))
+
+
+def normalised(images, statistics):
+    return (images / 255 - statistics.mean) / np.array(statistics.std)
+
+
+def small(padding, *, use_bias=False, norm=True):
+    """A network with running statistics that are not 0 and 1."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Conv2D(4, 3, padding=padding, use_bias=use_bias)]
+    layers += [keras.layers.BatchNormalization(epsilon=1e-9)] if norm else []
+    layers += [keras.layers.ReLU(), keras.layers.Conv2D(5, 3, strides=2)]
+    layers += [keras.layers.GlobalAveragePooling2D()]
+    inputs = outputs = keras.Input(SHAPE)
+    for layer in layers:
+        outputs = layer(outputs)
+    if norm:
+        weights = [1, 2, 3, 4], [0.1, 0, 0, 1], [1, -2, 3, 0], [4, 4, 4, 4]
+        layers[1].set_weights([np.array(values, "float32") for values in weights])
+    return keras.Model(inputs, outputs, name="small")
+
+
+def test_change_turns_one_normalization_into_another(images):
+    scale, shift = folding.change(TINTED, IMAGENET)
+    np.testing.assert_allclose(
+        scale * normalised(images, TINTED) + shift,
+        normalised(images, IMAGENET),
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_without_padding_the_network_is_the_same_function(images, training, use_bias):
+    network = small("valid", use_bias=use_bias)
+    before = network(normalised(images, IMAGENET), training=training)
+    network = small("valid", use_bias=use_bias)
+    folding.fold(network, given=TINTED, wanted=IMAGENET)
+    after = network(normalised(images, TINTED), training=training)
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
+
+
+def test_the_constant_is_what_makes_it_so(images):
+    network = small("valid")
+    before = np.array(network(normalised(images, IMAGENET)))
+    folding.first_convolution(network).kernel.assign(
+        np.array(folding.first_convolution(network).kernel)
+        * folding.change(TINTED, IMAGENET)[0][:, np.newaxis]
+    )
+    after = np.array(network(normalised(images, TINTED)))
+    assert np.abs(after - before).max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "cifar_resnet8"])
+def test_only_the_border_of_a_padded_convolution_differs(images, name):
+    network = backbones.resolve(name, None if "cifar" in name else "none")
+    network = network.build(SHAPE)
+    kinds = keras.layers.BatchNormalization
+    norm = next(layer for layer in network.layers if isinstance(layer, kinds))
+    outputs = keras.Model(network.input, norm.output)
+    rng = np.random.default_rng(0)
+    norm.moving_mean.assign(rng.normal(size=norm.moving_mean.shape))
+    before = np.array(outputs(normalised(images, IMAGENET)))
+    folding.fold(network, given=TINTED, wanted=IMAGENET)
+    after = np.array(outputs(normalised(images, TINTED)))
+    np.testing.assert_allclose(after[INTERIOR], before[INTERIOR], rtol=1e-3, atol=1e-4)
+    assert np.abs(after - before).max() > 1e-2
+
+
+def test_padding_with_the_equivalent_colour_leaves_nothing(images):
+    network = small("valid")
+    padded = np.pad(normalised(images, IMAGENET), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    before = network(padded[:, :32, :32])
+    folding.fold(network, given=TINTED, wanted=IMAGENET)
+    scale, shift = folding.change(TINTED, IMAGENET)
+    coloured = np.broadcast_to(-shift / scale, (len(images), 34, 34, 3)).copy()
+    coloured[:, 1:-1, 1:-1] = normalised(images, TINTED)
+    after = network(coloured[:, :32, :32])
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
+
+
+def test_the_channel_order_is_the_networks(images):
+    network = small("valid")
+    before = network(normalised(images, IMAGENET)[..., ::-1])
+    folding.fold(network, given=TINTED, wanted=IMAGENET, channel_order="bgr")
+    after = network(normalised(images, TINTED)[..., ::-1])
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_within_a_model_is_found(images):
+    inner = small("valid")
+    inputs = keras.Input(SHAPE)
+    outer = keras.Model(inputs, inner(inputs))
+    before = outer(normalised(images, IMAGENET))
+    folding.fold(outer, given=TINTED, wanted=IMAGENET)
+    after = outer(normalised(images, TINTED))
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
+
+
+def test_a_convolution_without_a_place_for_the_constant_is_refused():
+    network = small("valid", norm=False)
+    weights = network.get_weights()
+    with pytest.raises(errors.UsageError, match="neither a bias nor batch norm"):
+        folding.fold(network, given=TINTED, wanted=IMAGENET)
+    for before, after in zip(weights, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.DepthwiseConv2D(3),
+        keras.layers.MaxPooling2D(),
+        keras.layers.ReLU(),
+        keras.layers.Flatten(),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_another_beginning_is_refused(layer):
+    network = keras.Sequential([keras.Input(SHAPE), layer], name="other")
+    with pytest.raises(errors.UsageError, match="other does not begin with"):
+        folding.first_convolution(network)
+
+
+def test_the_registry_has_one_setting_that_folds():
+    folding_ones = [s.name for s in normalization.SETTINGS.values() if s.folds]
+    assert folding_ones == ["finetune_folded"]
