@@ -4,8 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf import backbones, errors, normalization
+from normtest_tf import backbones, errors, normalization, runs
 from normtest_tf.normalization import IMAGENET, ChannelStatistics, folding
+from normtest_tf.runs import finetuning
+from normtest_tf.training import classifier
 
 TINTED = ChannelStatistics((0.35, 0.55, 0.24), (0.16, 0.08, 0.27), "pooled", "a test")
 SHAPE = (32, 32, 3)
@@ -138,3 +140,26 @@ def test_another_beginning_is_refused(layer):
 def test_the_registry_has_one_setting_that_folds():
     folding_ones = [s.name for s in normalization.SETTINGS.values() if s.folds]
     assert folding_ones == ["finetune_folded"]
+
+
+def test_finetune_folded_starts_from_a_rewritten_first_convolution(tmp_path):
+    kernels = {}
+    for name in ("pretrain", "finetune", "finetune_folded"):
+        asked = runs.RunConfig(
+            dataset="digits",
+            model="cifar_resnet8",
+            normalization=name,
+            train_examples=20,
+            results_dir=str(tmp_path),
+        )
+        prepared = finetuning.prepare(asked)
+        network = classifier.backbone(prepared.model)
+        kernels[name] = np.array(folding.first_convolution(network).kernel)
+    np.testing.assert_array_equal(kernels["finetune"], kernels["pretrain"])
+    given = prepared.record.resolved.statistics.std
+    ratio = np.array(given) / asked.resolved.network.pretraining.statistics.std
+    np.testing.assert_allclose(
+        kernels["finetune_folded"],
+        kernels["pretrain"] * ratio[:, np.newaxis],
+        rtol=1e-5,
+    )
