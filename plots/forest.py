@@ -21,6 +21,13 @@ SMALL = 8.5  # Points.
 MAX_BOTH_NAMES = 18  # Combined length of two setting names that fits on one line.
 _SEEDS_BELOW = 0.24  # Offset of the seeds' dots below their mean, in rows.
 _MARGIN_COLOR = "#e6e6e6"
+_NOISE: dict[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": style.GREY,
+    "hatch": "////",
+    "linewidth": 0.4,
+    "alpha": 0.6,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +59,19 @@ class Panel:
                 *np.ravel(ends),
                 *(v for s in comparison.seed_differences.values() for v in s.values()),
                 *self.published.values(),
+                *_noise_ends(comparison),
             ]
         )
         return float(values.min()), float(values.max())
+
+
+def _noise_ends(comparison: Comparison) -> list[float]:
+    """Returns the half widths of the noise floors that a plot shows."""
+    return [
+        comparison.noise[cell].half_width(judgement.effect.n)
+        for cell, judgement in comparison.judgements.items()
+        if cell in comparison.noise
+    ]
 
 
 def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
@@ -76,6 +93,7 @@ def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
     ax.axvline(0, color="black", linewidth=0.8, zorder=1)
     for row, cell in enumerate(cells):
         if cell in comparison.judgements:
+            _noise(ax, row, comparison, cell)
             points = list(comparison.seed_differences[cell].values())
             rows = [row + _SEEDS_BELOW] * len(points)
             ax.scatter(points, rows, s=12, color=color, alpha=0.5, lw=0, zorder=2)
@@ -92,6 +110,22 @@ def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
     ax.set_ylim(len(labels) - 0.45, -0.45)
     ax.set_title(str(comparison), loc="left", fontsize=10, fontweight="bold")
     return _decorate(ax, comparison)
+
+
+def _noise(ax: Axes, row: float, comparison: Comparison, cell: Cell) -> None:
+    """Draws what chaos alone does to a mean of as many pairs, where it is known."""
+    if (floor := comparison.noise.get(cell)) is None:
+        return
+    effect = comparison.judgements[cell].effect
+    half_width = floor.half_width(effect.n, effect.confidence)
+    ax.barh(
+        row,
+        2 * half_width,
+        left=-half_width,
+        height=0.3,
+        zorder=1,
+        **_NOISE,
+    )
 
 
 def _interval(
@@ -173,6 +207,8 @@ def legend_handles(panels: Sequence[Panel]) -> list[Artist]:
     handles.append(
         Patch(color=_MARGIN_COLOR, label=f"within the margin of ±{margin:g} points")
     )
+    if any(panel.comparison.noise for panel in panels):
+        handles.append(Patch(**_NOISE, label="what chaos alone does, 95%"))
     if any(panel.published for panel in panels):
         handles.append(
             _mark("published single runs", marker="x", color="black", linestyle="")

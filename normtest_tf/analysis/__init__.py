@@ -6,6 +6,7 @@
     significance   p-values of paired differences, and Holm's correction
     power          how many pairs detect a difference
     verdicts       the verdict on each cell's differences, in words
+    noise          by how much runs differ that should not
     comparisons    one setting against another, over all cells
 
 `effects`, `significance`, `power` and `verdicts` are functions of numbers: they know

@@ -8,8 +8,9 @@ import math
 import numpy as np
 
 from normtest_tf.analysis import effects, verdicts
+from normtest_tf.analysis.noise import NoiseFloor, noise_floors
 from normtest_tf.analysis.results import Results
-from normtest_tf.normalization import CONTROL
+from normtest_tf.normalization import CONTROL, CONTROL_AGAIN, SETTINGS
 from normtest_tf.runs import Cell, Rule
 from normtest_tf.runs.history import FINAL
 
@@ -27,6 +28,7 @@ class Comparison:
         judgements: The judgement of each cell's differences.
         pooled: The mean over cells, bootstrapped over cells and seeds.
         over_cells: The same mean with the t interval of the cells' means.
+        noise: What chaos alone does, in the cells where it was measured.
     """
 
     treatment: str
@@ -37,6 +39,7 @@ class Comparison:
     judgements: dict[Cell, verdicts.Judgement]
     pooled: effects.PooledEffect
     over_cells: effects.Estimate
+    noise: dict[Cell, NoiseFloor] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         """Returns the comparison as a difference of settings."""
@@ -82,11 +85,15 @@ def compare(
         ),
         pooled=effects.pooled_effect(list(values.values())),
         over_cells=effects.mean_over_cells(list(values.values())),
+        noise={} if treatment == CONTROL_AGAIN else noise_floors(results, rule),
     )
 
 
 def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparison]:
     """Compares every setting with `CONTROL`, in the order of the registry.
+
+    A setting that folds is also subtracted from the one whose statistics it has: they
+    differ in where training starts alone.
 
     Args:
         results: The runs.
@@ -96,10 +103,15 @@ def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparis
     Returns:
         The comparisons for which there are pairs of runs.
     """
+    pairs = [(name, CONTROL) for name in results.settings if name != CONTROL]
+    pairs += [
+        (name.removesuffix("_folded"), name)
+        for name in results.settings
+        if SETTINGS[name].folds
+    ]
     found = [
-        compare(results, setting, rule=rule, margin=margin)
-        for setting in results.settings
-        if setting != CONTROL
+        compare(results, treatment, control, rule=rule, margin=margin)
+        for treatment, control in pairs
     ]
     return [comparison for comparison in found if comparison is not None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from normtest_tf.normalization import CONTROL
+from normtest_tf.normalization import CONTROL, CONTROL_AGAIN
 from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report import csv_files, rows, sections
 from normtest_tf.report.content import Content
@@ -92,6 +92,7 @@ def _differences(content: Content) -> list[str]:
         "pair: they share the head's initial weights, the order of examples and all "
         "augmentation. Intervals are t intervals of the paired differences; verdicts "
         "are corrected for the number of cells (Holm).",
+        *_noise(content),
         "## Differences between settings",
         f"![Paired differences]({EFFECTS_FIGURE}.png)",
         "*Paired differences in test accuracy. Panels share a scale unless marked.*",
@@ -102,6 +103,18 @@ def _differences(content: Content) -> list[str]:
             parts.append(sections.answer(comparison))
         parts.append(sections.verdict_table(comparison))
     return parts
+
+
+def _noise(content: Content) -> list[str]:
+    """Explains the noise floor, where it was measured."""
+    if not any(comparison.noise for comparison in content.comparisons):
+        return []
+    return [
+        f"`{CONTROL_AGAIN}` is `{CONTROL}` with inputs multiplied by 1 + 1e-5: what "
+        "pairs of the two differ by is what chaos alone does. Verdicts give the 95% "
+        "range of a mean of as many pairs of equal settings; in the figure it is the "
+        "hatched bar."
+    ]
 
 
 def _accuracies(content: Content) -> list[str]:

@@ -122,7 +122,12 @@ def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
             "margin": comparison.margin,
         }
         for cell, judgement in comparison.judgements.items():
-            rows.append(shared | _effect_row(cell, judgement))
+            floor = comparison.noise.get(cell)
+            rows.append(
+                shared
+                | _effect_row(cell, judgement)
+                | {"noise_n": floor and floor.n, "noise_rms": floor and floor.rms}
+            )
         over_cells, pooled = comparison.over_cells, comparison.pooled
         empty = dict.fromkeys(rows[0])
         rows.append(

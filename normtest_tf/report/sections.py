@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from normtest_tf.analysis import Results, verdicts
+from normtest_tf.analysis import Cell, Results, verdicts
 from normtest_tf.analysis.comparisons import Comparison
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import Row
@@ -66,10 +66,18 @@ def verdict_table(comparison: Comparison) -> str:
                 str(effect.n),
                 signed(effect.mean),
                 interval,
-                judgement.verdict.text,
+                judgement.verdict.text + _noise(comparison, cell),
             )
         )
     return markdown_table(rows)
+
+
+def _noise(comparison: Comparison, cell: Cell) -> str:
+    """Returns what follows a verdict where the noise floor was measured."""
+    floor = comparison.noise.get(cell)
+    if floor is None:
+        return ""
+    return f"; {floor.in_words(comparison.judgements[cell].effect)}"
 
 
 def table1(rows: Sequence[Row], rule: Rule) -> str:
