@@ -21,7 +21,7 @@ from normtest_tf.training.seeds import Seeds
 
 FLAGS = flags.FLAGS
 
-shared.define("dataset", *shared.DATA, "augmentation", "seed")
+shared.define("dataset", *shared.DATA, "shift", "augmentation", "seed")
 shared.define(epochs=30, batch_size=128, learning_rate=3e-3)
 flags.DEFINE_string(
     "model",

@@ -1,4 +1,4 @@
-r"""Runs a grid of data sets, models, settings and seeds.
+r"""Runs a grid of data sets, shifts, models, regimes, settings and seeds.
 
     python -m experiments.sweep --datasets=cifar10,cifar100 --data_dir=DIR \
         --models=resnet18,densenet121 --normalizations=pretrain,finetune --seeds=1,2,3
@@ -20,29 +20,30 @@ from absl import flags
 from experiments.support import assignments, commas, program
 from experiments.support import flags as shared
 from normtest_tf import errors, normalization, text
-from normtest_tf.runs import RunConfig
-from normtest_tf.runs.config import DATASETS_HELP, MODEL_FILE_HELP, WEIGHTS_HELP
+from normtest_tf.datasets import shifts
+from normtest_tf.runs import RunConfig, options
 from normtest_tf.sweeps import estimates, grid, runner
 from normtest_tf.system import keras_settings, quiet
+from normtest_tf.training import regimes
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_list(
     "datasets",
     ["cifar10"],
-    f"Data sets to fine-tune on, each one of: {DATASETS_HELP} A path with a comma is "
-    "put in double quotes: --datasets='\"folder:/data/a,b\",digits'.",
+    f"Data sets to fine-tune on, each one of: {options.DATASETS} A path with a comma "
+    "is put in double quotes: --datasets='\"folder:/data/a,b\",digits'.",
 )
 flags.DEFINE_list(
     "models",
     ["resnet18"],
     "Networks to fine-tune; `experiments.train --list_models` lists them all. Or your "
-    f"own: {MODEL_FILE_HELP} A path with a comma is put in double quotes.",
+    f"own: {options.MODEL_FILE} A path with a comma is put in double quotes.",
 )
 flags.DEFINE_list(
     "weights",
     [],
-    f"Pre-trained weights of all models: {WEIGHTS_HELP} Or for some of them: "
+    f"Pre-trained weights of all models: {options.WEIGHTS} Or for some of them: "
     "MODEL=WEIGHTS,MODEL=WEIGHTS. A path with a comma is put in double quotes: "
     "--weights='\"resnet18=/data/a,b.safetensors\"'.",
 )
@@ -50,6 +51,19 @@ flags.DEFINE_list(
     "normalizations",
     ["pretrain", "finetune"],
     "Settings to compare: " + ", ".join(normalization.SETTINGS) + ".",
+)
+flags.DEFINE_list(
+    "shift",
+    [shifts.NONE],
+    f"What is done to all images, one cell each: {shifts.HELP} A cast is put in double "
+    "quotes: --shift='none,\"cast:1,0.6,0.3\"'.",
+)
+flags.DEFINE_list(
+    "train",
+    [regimes.ALL],
+    "What is trained, one cell each. "
+    + "; ".join(f"{name}: {text}" for name, text in regimes.DESCRIPTIONS.items())
+    + ".",
 )
 shared.define_seeds([1, 2, 3, 4, 5])
 shared.define(*shared.DATA, *shared.PRETRAINING, *shared.RECIPE)
@@ -71,9 +85,12 @@ def configurations() -> list[RunConfig]:
         FLAGS.models,
         FLAGS.normalizations,
         shared.parse_seeds(FLAGS.seeds),
+        [str(shifts.parse(value)) for value in FLAGS.shift],
+        FLAGS.train,
     )
     weights = assignments.weights_by_model(FLAGS.weights, FLAGS.models)
-    configs = grid.grid(shared.run_config(weights=None), axes, weights)
+    base = shared.run_config(weights=None, shift=axes.shift[0], train=axes.train[0])
+    configs = grid.grid(base, axes, weights)
     grid.check(configs)
     return configs
 

@@ -24,6 +24,7 @@ from normtest_tf.system import keras_settings, quiet
 FLAGS = flags.FLAGS
 
 shared.define("dataset", *shared.DATA, "model", "weights", *shared.PRETRAINING)
+shared.define("shift", "train")
 shared.define("normalization", *shared.RECIPE, "seed", *shared.FINETUNING)
 shared.define(*shared.OUTPUT)
 flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")

@@ -30,9 +30,18 @@ DATA = (
     "train_examples",
     "test_examples",
 )
-RECIPE = ("epochs", "batch_size", "learning_rate", "augmentation")
+RECIPE = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "warmup_epochs",
+    "optimizer",
+    "augmentation",
+)
 PRETRAINING = ("pretrain_mean", "pretrain_std")
 FINETUNING = (
+    "examples_per_class",
+    "recalibrate",
     "validation_examples",
     "precision",
     "keep",
@@ -97,7 +106,7 @@ def run_config(**values: object) -> RunConfig:
 
 def reading_options() -> datasets.ReadingOptions:
     """Returns how to read the data set, from the flags in `DATA`."""
-    names = (*DATA, "batch_size")
+    names = (*DATA, "shift", "batch_size")
     given = {name: FLAGS[name].value for name in names if name in FLAGS}
     return RunConfig(**given).reading
 

@@ -51,9 +51,11 @@ def flags_page() -> str:
 
 `experiments.train` has all of these. `experiments.sweep` has all but `--dataset`,
 `--model`, `--normalization` and `--seed`, which it takes as lists: `--datasets`,
-`--models`, `--normalizations` and `--seeds`; its `--weights` may name the weights of
-some models: `MODEL=WEIGHTS,MODEL=WEIGHTS`. In lists, a path with a comma is put in
-double quotes: `--datasets='"folder:/data/a,b",digits'`. Both have `--dry_run`.
+`--models`, `--normalizations` and `--seeds`; its `--shift` and `--train` are lists as
+well, and its `--weights` may name the weights of some models: `MODEL=WEIGHTS,MODEL=WEIGHTS`.
+In lists, an entry with a comma is put in double quotes:
+`--datasets='"folder:/data/a,b",digits'`, `--shift='none,"cast:1,0.6,0.3"'`. Both have
+`--dry_run`.
 
 {markdown_table(rows)}
 """

@@ -26,6 +26,7 @@ from normtest_tf.runs import (
 from normtest_tf.runs.folder import REPAIR
 from normtest_tf.training.epochs import EpochRow
 
+_DATASET_PREFIXES = ("folder-", "csv-", "tfds-")
 _TOLERANCE = 1e-9  # Files hold all digits of an accuracy.
 
 
@@ -40,21 +41,32 @@ def check_names(folder: RunFolder, name: RunName, config: ConfigRecord) -> None:
     Raises:
         UsageError: If the two disagree, or name something that doesn't exist.
     """
-    requested = config.requested
+    expected = _expected_name(folder, config)
     for what, key in (
         ("data set", "dataset"),
         ("model", "model"),
         ("setting", "normalization"),
         ("seed", "seed"),
     ):
-        in_path, in_file = getattr(name, key), requested[key]
+        in_path, in_file = getattr(name, key), getattr(expected, key)
         if _comparable(in_path) != _comparable(in_file):
             raise errors.UsageError(
                 f"{folder.config} says {what} {str(in_file)[:80]}, but the folder's "
                 f"name says {str(in_path)[:80]}: was it renamed or copied? Restore its "
                 "name, or delete it if it is a copy"
             )
-    _check_known(folder, name)
+    _check_known(folder, config)
+
+
+def _expected_name(folder: RunFolder, config: ConfigRecord) -> RunName:
+    """Returns the name that a run's folder should have."""
+    try:
+        return RunName.of(config.requested)
+    except (errors.UsageError, AttributeError, TypeError) as error:
+        raise errors.UsageError(
+            f"{folder.config} has a value that no run has: {errors.one_line(error)}; "
+            f"{REPAIR}"
+        ) from error
 
 
 def _comparable(name: object) -> object:
@@ -62,19 +74,20 @@ def _comparable(name: object) -> object:
     return unicodedata.normalize("NFC", name) if isinstance(name, str) else name
 
 
-def _check_known(folder: RunFolder, name: RunName) -> None:
-    """Raises `UsageError` if a run's path names something that doesn't exist."""
-    if not name.dataset.startswith("folder-") and name.dataset not in DATASETS:
-        allowed = [*DATASETS, "folder-NAME"]
-        raise errors.unknown_name(f"data set in {folder}:", name.dataset, allowed)
-    if not name.model.startswith(PREFIX) and name.model not in ARCHITECTURES:
+def _check_known(folder: RunFolder, config: ConfigRecord) -> None:
+    """Raises `UsageError` if a run names something that doesn't exist."""
+    dataset, model, setting = (
+        config.requested[key] for key in ("dataset", "model", "normalization")
+    )
+    if not dataset.startswith(_DATASET_PREFIXES) and dataset not in DATASETS:
+        allowed = [*DATASETS, *(f"{prefix}NAME" for prefix in _DATASET_PREFIXES)]
+        raise errors.unknown_name(f"data set in {folder}:", dataset, allowed)
+    if not model.startswith(PREFIX) and model not in ARCHITECTURES:
         raise errors.unknown_name(
-            f"model in {folder}:", name.model, list(ARCHITECTURES), LIST_MODELS
+            f"model in {folder}:", model, list(ARCHITECTURES), LIST_MODELS
         )
-    if name.normalization not in SETTINGS:
-        raise errors.unknown_name(
-            f"setting in {folder}:", name.normalization, list(SETTINGS)
-        )
+    if setting not in SETTINGS:
+        raise errors.unknown_name(f"setting in {folder}:", setting, list(SETTINGS))
 
 
 def check_history(

@@ -4,6 +4,7 @@
     descriptions    every described set's classes, sizes and source
     constants       published channel statistics of further sets of TFDS
     options         how to read one: image size, splits, memory budget
+    shifts          known changes of all images: contrast, brightness, colour
     image_dataset   ImageDataset: the images, their fingerprint, subsets
     sources         where images come from, one module per kind of data set
     assembly        from encoded images to an ImageDataset, checked
@@ -29,10 +30,12 @@ rest, validation_images, validation_labels = datasets.split_validation(
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.datasets import names
+from normtest_tf.datasets import names, shifts
 from normtest_tf.datasets.constants import PUBLISHED, published_statistics
 from normtest_tf.datasets.descriptions import DATASETS, DatasetDescription
 from normtest_tf.datasets.division import split_validation
@@ -61,6 +64,7 @@ __all__ = [
     "check_available",
     "load",
     "published_statistics",
+    "shifted",
     "slug",
     "split_validation",
 ]
@@ -88,6 +92,42 @@ def load(
             downloaded, or a file is unusable, or an option is not allowed.
     """
     options.check()
+    return shifted(_load(name, options, notify), options.shift)
+
+
+def shifted(dataset: ImageDataset, shift: str) -> ImageDataset:
+    """Returns a data set with all of its images changed in the same way.
+
+    Args:
+        dataset: The data set.
+        shift: What is done to its images; see `shifts`.
+
+    Returns:
+        The data set itself for `none`; otherwise one with copies of the images in
+        memory, or with images that are shifted whenever they are decoded.
+
+    Raises:
+        UsageError: If there is no such shift.
+    """
+    change = shifts.parse(shift)
+    if change.kind == shifts.NONE:
+        return dataset
+
+    def of(images: Images) -> Images:
+        if isinstance(images, np.ndarray):
+            return change.apply(images)
+        return images.changed(change)
+
+    return dataclasses.replace(
+        dataset,
+        train_images=of(dataset.train_images),
+        test_images=of(dataset.test_images),
+        digest=None,
+    )
+
+
+def _load(name: str, options: ReadingOptions, notify: Notify) -> ImageDataset:
+    """Reads a data set as it is."""
     kind, location = names.split(name)
     if not kind:
         return _load_described(DATASETS[name], options, notify)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from normtest_tf import errors
+from normtest_tf.text import counted, shown
 
 if TYPE_CHECKING:
     from normtest_tf.datasets.streamed import StreamedImages
@@ -75,7 +76,7 @@ class ImageDataset:
     division: str | None = None
     digest: str | None = dataclasses.field(default=None, repr=False)
     # From `take`, so that each is digested only once.
-    _subsets: dict[tuple[int, int], ImageDataset] = dataclasses.field(
+    _subsets: dict[tuple[int, int, int | None], ImageDataset] = dataclasses.field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -130,34 +131,64 @@ class ImageDataset:
         return digest.hexdigest()
 
     def take(
-        self, train_examples: int | None = None, test_examples: int | None = None
+        self,
+        train_examples: int | None = None,
+        test_examples: int | None = None,
+        examples_per_class: int | None = None,
     ) -> ImageDataset:
         """Returns the first images of each split.
 
         Args:
             train_examples: Number of training images; None for all.
             test_examples: Number of test images; None for all.
+            examples_per_class: Of the training images that remain, the first so many
+                of each class, in their order; None for all.
 
         Returns:
             A data set with the same name and classes; it shares memory with this one.
 
         Raises:
-            UsageError: If a number is below 1 or exceeds the images available.
+            UsageError: If a number is below 1 or exceeds the images available, of a
+                class or in all.
         """
         train = _checked_count("train_examples", train_examples, self.train_labels)
         test = _checked_count("test_examples", test_examples, self.test_labels)
-        if (train, test) == (len(self.train_labels), len(self.test_labels)):
+        whole = (len(self.train_labels), len(self.test_labels), None)
+        key = (train, test, examples_per_class)
+        if key == whole:
             return self
-        if (train, test) not in self._subsets:
-            self._subsets[train, test] = dataclasses.replace(
+        if key not in self._subsets:
+            chosen: slice | np.ndarray = slice(train)
+            if examples_per_class is not None:
+                chosen = self._first_of_each_class(train, examples_per_class)
+            self._subsets[key] = dataclasses.replace(
                 self,
-                train_images=self.train_images[:train],
-                train_labels=self.train_labels[:train],
+                train_images=self.train_images[chosen],
+                train_labels=self.train_labels[chosen],
                 test_images=self.test_images[:test],
                 test_labels=self.test_labels[:test],
                 digest=None,
             )
-        return self._subsets[train, test]
+        return self._subsets[key]
+
+    def _first_of_each_class(self, examples: int, per_class: int) -> np.ndarray:
+        """Returns which of the first training images to take, int64, in order."""
+        if per_class < 1:
+            raise errors.UsageError(
+                f"examples_per_class must be at least 1. Received: {per_class}"
+            )
+        labels = self.train_labels[:examples]
+        counts = np.bincount(labels, minlength=self.num_classes)
+        if (fewest := counts.min()) < per_class:
+            name = self.class_names[int(counts.argmin())]
+            raise errors.UsageError(
+                f"--examples_per_class={per_class}, but class {shown(name)!r} has only "
+                f"{counted(int(fewest), 'training image')}. Pass a smaller number"
+            )
+        places = [
+            np.flatnonzero(labels == label)[:per_class] for label in range(len(counts))
+        ]
+        return np.sort(np.concatenate(places))
 
     def _splits(self) -> list[tuple[Images, np.ndarray]]:
         return [

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from normtest_tf import errors
+from normtest_tf.datasets import shifts
 from normtest_tf.system import memory
 
 MAX_IMAGE_SIZE = 1024
@@ -34,6 +35,7 @@ class ReadingOptions:
         split_seed: Decides which images these are; None for 0.
         memory_budget: How many bytes of decoded images to keep in memory; more are
             decoded again whenever they are needed. None for half of what is free.
+        shift: What is done to all images; see `shifts`.
         batch_size: The number of images that the budget must hold at least.
     """
 
@@ -45,6 +47,7 @@ class ReadingOptions:
     test_fraction: float | None = None
     split_seed: int | None = None
     memory_budget: int | None = None
+    shift: str = shifts.NONE
     batch_size: int = 1
 
     @classmethod
@@ -72,6 +75,7 @@ class ReadingOptions:
             )
         if self.resize not in RESIZES:
             raise errors.unknown_name("value of --resize", self.resize, list(RESIZES))
+        shifts.parse(self.shift)
         if self.test_fraction is not None and not 0 < self.test_fraction < 1:
             raise errors.UsageError(
                 "--test_fraction must be above 0 and below 1. "

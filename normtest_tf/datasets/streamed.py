@@ -54,6 +54,17 @@ class StreamedImages:
         """Returns some of the images, as a slice or an index of an array does."""
         return StreamedImages(self._decode, self._indices[chosen], self._image_shape)
 
+    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> StreamedImages:
+        """Returns the same images, changed after they have been decoded.
+
+        Args:
+            change: From an image, uint8 `[height, width, 3]`, to another of its shape;
+                called from several threads.
+        """
+        return StreamedImages(
+            lambda index: change(self._decode(index)), self._indices, self._image_shape
+        )
+
     def __array__(
         self, dtype: np.dtype | None = None, copy: bool | None = None
     ) -> np.ndarray:

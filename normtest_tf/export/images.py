@@ -66,7 +66,8 @@ def _check_is_the_runs(
 ) -> None:
     """Raises `UsageError` if a run used other images, labels or classes."""
     requested = record.requested
-    counts = requested.get("train_examples"), requested.get("test_examples")
+    names = ("train_examples", "test_examples", "examples_per_class")
+    counts = [requested.get(name) for name in names]
     try:
         used = dataset.take(*counts)
     except errors.UsageError as error:

@@ -237,12 +237,34 @@ def _recipes(results: Results) -> list[str]:
             f"{requested['epochs']} epochs on {resolved.train_examples:,} images, "
             f"batches of {requested['batch_size']}, learning rate "
             f"{requested['learning_rate']:g}, {resolved.precision}"
+            + "".join(f", {what}" for what in _unlike_the_study(requested))
         )
         name = f"{run.name.model} with the weights `{resolved.weights}`"
         members = groups.setdefault(recipe, [])
         if name not in members:
             members.append(name)
     return [f"{recipe}: {', '.join(names)}." for recipe, names in groups.items()]
+
+
+def _unlike_the_study(requested: Mapping[str, Any]) -> list[str]:
+    """Says in what a run departs from the PyTorch study, apart from its numbers."""
+    warmup = requested["warmup_epochs"]
+    phrases = [
+        f"{counted(warmup, 'epoch')} of warm-up" if warmup else "",
+        _unless("adam", requested, "optimizer"),
+        _unless("all", requested, "train"),
+        "--recalibrate" if requested["recalibrate"] else "",
+        _unless("none", requested, "shift"),
+    ]
+    if requested["examples_per_class"]:
+        phrases.append(f"{requested['examples_per_class']} of each class")
+    return [phrase for phrase in phrases if phrase]
+
+
+def _unless(default: str, requested: Mapping[str, Any], name: str) -> str:
+    """Returns a flag as it was given, or nothing if it has its default."""
+    value = requested[name]
+    return "" if value == default else f"--{name}={value}"
 
 
 def _environments(results: Results) -> list[str]:

@@ -8,32 +8,19 @@ import json
 from typing import Any
 
 from normtest_tf import backbones, datasets, errors, normalization
-from normtest_tf.normalization import SETTINGS, ChannelStatistics, Setting
+from normtest_tf.datasets import shifts
+from normtest_tf.normalization import SETTINGS, Setting
 from normtest_tf.runs import options
 from normtest_tf.runs.folder import RunFolder, RunName
 from normtest_tf.runs.history import RULES
 from normtest_tf.runs.options import option
 from normtest_tf.system import files, memory
+from normtest_tf.training import regimes
 from normtest_tf.training.data import names
 from normtest_tf.training.seeds import Seeds
 
 MAX_SEED = 2**32 - 1
 MAX_LEARNING_RATE = 1000.0
-DATASETS_HELP = (
-    f"{', '.join(datasets.DATASETS)}; folder:PATH for the images in PATH/train/CLASS/ "
-    "and PATH/test/CLASS/, or in PATH/CLASS/; csv:PATH for a table of "
-    "file,label[,split]; or tfds:NAME[/CONFIG] for an image classification set of "
-    "TensorFlow Datasets."
-)
-MODEL_FILE_HELP = (
-    "PATH.keras for the backbone, or the classifier without its head, in a .keras file "
-    "of stock layers; needs --pretrain_mean and --pretrain_std."
-)
-WEIGHTS_HELP = (
-    "a tag, none, the path of a .safetensors, .h5, .weights.h5 or .keras file or of "
-    "the .index.json of several .safetensors files, or the folder of a finished run. "
-    "Default: the model's own tag."
-)
 # These affect where and how safely a run is stored, not what it computes.
 _NOT_REQUESTED = (
     "results_dir",
@@ -74,11 +61,11 @@ class RunConfig:
     ```
     """
 
-    dataset: str = option("cifar10", f"Data set to fine-tune on: {DATASETS_HELP}")
+    dataset: str = option("cifar10", f"Data set to fine-tune on: {options.DATASETS}")
     model: str = option(
         "resnet18",
         "Network to fine-tune; `experiments.train --list_models` lists them all. Or "
-        f"your own: {MODEL_FILE_HELP}",
+        f"your own: {options.MODEL_FILE}",
     )
     normalization: str = option(
         "finetune",
@@ -87,7 +74,7 @@ class RunConfig:
         + ".",
         choices=tuple(SETTINGS),
     )
-    weights: str | None = option(None, f"Pre-trained weights: {WEIGHTS_HELP}")
+    weights: str | None = option(None, f"Pre-trained weights: {options.WEIGHTS}")
     data_dir: str | None = option(
         None,
         "Folder with data sets prepared by TensorFlow Datasets, or with the unpacked "
@@ -135,11 +122,22 @@ class RunConfig:
         "Memory for decoded images, such as 4GB or 500MB; more images are decoded "
         "again in every epoch. Default: half of what is free.",
     )
+    shift: str = option(
+        shifts.NONE,
+        f"What is done to all images, before their statistics are measured: "
+        f"{shifts.HELP}",
+    )
     train_examples: int | None = option(
         None, "Use only the first N training images. Default: all.", low=1
     )
     test_examples: int | None = option(
         None, "Use only the first N test images. Default: all.", low=1
+    )
+    examples_per_class: int | None = option(
+        None,
+        "Use only the first N training images of each class; with --train_examples, "
+        "of those images. Default: all.",
+        low=1,
     )
     validation_examples: int = option(
         0,
@@ -161,9 +159,34 @@ class RunConfig:
     batch_size: int = option(256, "Images in a training batch.", low=1, high=1_000_000)
     learning_rate: float = option(
         1e-3,
-        "Adam's learning rate in the first epoch; it falls to 0 along a cosine.",
+        "The learning rate in the first epoch; it falls to 0 along a cosine.",
         positive=True,
         high=MAX_LEARNING_RATE,
+    )
+    warmup_epochs: int = option(
+        0,
+        "During the first N epochs the learning rate rises linearly, step by step, to "
+        "what it is without this.",
+        low=0,
+        high=1_000_000,
+    )
+    optimizer: str = option(
+        regimes.ADAM,
+        "; ".join(f"{name}: {text}" for name, text in regimes.OPTIMIZERS.items()) + ".",
+        choices=tuple(regimes.OPTIMIZERS),
+    )
+    train: str = option(
+        regimes.ALL,
+        "What is trained. "
+        + "; ".join(f"{name}: {text}" for name, text in regimes.DESCRIPTIONS.items())
+        + ".",
+        choices=tuple(regimes.DESCRIPTIONS),
+    )
+    recalibrate: bool = option(
+        False,
+        "Estimate batch normalization's running statistics again on the training "
+        "images (AdaBN): before the training with --train=head or frozen_bn, after it, "
+        "and before the last evaluation, with --train=all.",
     )
     augmentation: str | None = option(
         None,
@@ -212,10 +235,13 @@ class RunConfig:
         """Identifies the run within its results folder.
 
         Raises:
-            UsageError: If there is no such data set.
+            UsageError: If there is no such data set or shift.
         """
-        dataset, model = datasets.slug(self.dataset), backbones.slug(self.model)
-        return RunName(dataset, model, self.normalization, self.seed)
+        values = vars(self) | {
+            "dataset": datasets.slug(self.dataset),
+            "model": backbones.slug(self.model),
+        }
+        return RunName.of(values)
 
     @property
     def folder(self) -> RunFolder:
@@ -239,6 +265,7 @@ class RunConfig:
         options = datasets.ReadingOptions.among(
             vars(self),
             memory_budget=None if budget is None else memory.parse(budget),
+            shift=str(shifts.parse(self.shift)),  # Equal ones are read once.
         )
         options.check()
         return options
@@ -253,12 +280,13 @@ class RunConfig:
         datasets.check(self.dataset)
         network = self._network()
         setting = normalization.get(self.normalization)
-        self._check_options()
+        options.check(self)
         _ = self.reading
         if self.keep == "best_validation" and not self.validation_examples:
             raise errors.UsageError(
                 "--keep=best_validation needs --validation_examples=N with N > 0"
             )
+        self._check_training()
         return Resolved(
             setting=setting,
             network=network,
@@ -279,38 +307,21 @@ class RunConfig:
         names = [field.name for field in dataclasses.fields(self)]
         return {name: getattr(self, name) for name in names}
 
-    def _check_options(self) -> None:
-        """Raises `UsageError` for the first value that its option does not allow."""
-        for field in dataclasses.fields(self):
-            value, about = getattr(self, field.name), options.get(field)
-            if about.allows(value):
-                continue
-            if about.choices:
-                raise errors.unknown_name(
-                    f"value of --{field.name}", value, list(about.choices)
-                )
+    def _check_training(self) -> None:
+        """Raises `UsageError` if flags on how to train contradict each other."""
+        regimes.check_warmup(self.warmup_epochs, self.epochs)
+        if self.recalibrate and self.train == regimes.ALL and self.keep != "final":
             raise errors.UsageError(
-                f"--{field.name} {about.range_in_words()}. Received: {value}"
+                f"--recalibrate with --train={regimes.ALL} changes the final epoch "
+                f"alone, so it needs --keep=final. Received: --keep={self.keep}"
             )
 
     def _network(self) -> backbones.PretrainedNetwork:
         """Resolves model and weights, with the statistics that flags override."""
-        return backbones.resolve(self.model, self.weights, self._statistics())
-
-    def _statistics(self) -> ChannelStatistics | None:
-        """Returns the statistics of pre-training that flags give, None without them."""
-        if self.pretrain_mean is None and self.pretrain_std is None:
-            return None
-        if self.pretrain_mean is None or self.pretrain_std is None:
-            raise errors.UsageError(
-                "--pretrain_mean and --pretrain_std must be given together"
-            )
-        return ChannelStatistics(
-            options.three_floats("pretrain_mean", self.pretrain_mean),
-            options.three_floats("pretrain_std", self.pretrain_std, positive=True),
-            "fixed",
-            "--pretrain_mean and --pretrain_std",
+        statistics = options.pretraining_statistics(
+            self.pretrain_mean, self.pretrain_std
         )
+        return backbones.resolve(self.model, self.weights, statistics)
 
     def _requested(self, network: backbones.PretrainedNetwork) -> dict[str, Any]:
         """Returns what decides the run's outcome, ready for JSON.
@@ -325,6 +336,7 @@ class RunConfig:
             if name not in _NOT_REQUESTED
         }
         values["dataset"] = datasets.slug(self.dataset)
+        values["shift"] = str(shifts.parse(self.shift))
         values["model"] = backbones.slug(self.model)
         if self.pretrain_mean is not None:  # Flags are text.
             values["pretrain_mean"] = network.pretraining.statistics.mean

@@ -15,10 +15,17 @@ from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
-from normtest_tf.runs.recorder import Recorder
+from normtest_tf.runs.recorder import Recorder, StopBetweenSteps
 from normtest_tf.system import files, keras_settings, locks, signals
 from normtest_tf.text import Notify, ignore
-from normtest_tf.training import classifier, environment, loop, training_copy
+from normtest_tf.training import (
+    classifier,
+    environment,
+    loop,
+    recalibration,
+    regimes,
+    training_copy,
+)
 from normtest_tf.training.data import batches, names
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.progress import Progress
@@ -121,7 +128,7 @@ def _train(
     show_epoch: Notify,
 ) -> ResultRecord:
     """Trains the epochs that are missing and writes the run's folder."""
-    model = training_copy.make(prepared.model)
+    model = regimes.freeze(training_copy.make(prepared.model), config.train)
     recorder = Recorder(config, prepared.record, model, notify, started)
     with signals.StopRequest() as stop:
         try:
@@ -158,29 +165,22 @@ def _fit(
         recorder.add(row)
         bar.show(row, show_epoch)
 
+    callbacks = [bar, StopBetweenSteps(stop, recorder)]
+    if config.recalibrate:
+        callbacks.append(
+            recalibration.Recalibrator(
+                prepared.model, prepared.data.train, prepared.recipe, config.train
+            )
+        )
     with contextlib.closing(bar):
         loop.fit(
             model,
             prepared.recipe,
             prepared.data,
             on_row,
-            callbacks=[bar, _StopBetweenSteps(stop, recorder)],
+            callbacks=callbacks,
             state=recorder.state.training,
         )
-
-
-class _StopBetweenSteps(keras.callbacks.Callback):
-    """Ends training after a step if a stop signal has arrived."""
-
-    def __init__(self, stop: signals.StopRequest, recorder: Recorder) -> None:
-        super().__init__()
-        self._stop = stop
-        self._recorder = recorder
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Raises `Interrupted` once a signal has come."""
-        if self._stop.received:
-            raise errors.Interrupted(self._recorder.resume_hint(), self._stop.received)
 
 
 @keras_settings.pinned()
@@ -212,7 +212,9 @@ def _images(
     """Returns the images of a run, including those that it will hold out."""
     if dataset is None:
         dataset = datasets.load(config.dataset, config.reading, notify)
-    return dataset.take(config.train_examples, config.test_examples)
+    return dataset.take(
+        config.train_examples, config.test_examples, config.examples_per_class
+    )
 
 
 def _prepare(
@@ -221,7 +223,13 @@ def _prepare(
     """Builds the model and everything else that training needs."""
     resolved = config.resolved
     environment.set_determinism(config.deterministic)
-    recipe = Recipe(config.epochs, config.batch_size, config.learning_rate)
+    recipe = Recipe(
+        config.epochs,
+        config.batch_size,
+        config.learning_rate,
+        config.optimizer,
+        config.warmup_epochs,
+    )
     fingerprint = dataset.fingerprint()
     if dataset.division:
         notify(f"{dataset.name} has no test split: {dataset.division}")
@@ -251,12 +259,14 @@ def _prepare(
         )
     if note := identity.statistics_note(resolved.network, statistics):
         notify(note)
-    batches.check(
-        model,
-        len(dataset.train_images),
-        config.batch_size,
-        held_out=config.validation_examples,
-    )
+    regimes.check(model, config.train, recalibrate=config.recalibrate)
+    if config.train == regimes.ALL:
+        batches.check(
+            model,
+            len(dataset.train_images),
+            config.batch_size,
+            held_out=config.validation_examples,
+        )
     record = ConfigRecord(
         resolved.requested,
         _resolved_values(config, dataset, data, statistics, precision, model),

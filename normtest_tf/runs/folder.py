@@ -1,6 +1,10 @@
 """The folder of a run: its path, its files, and its state.
 
 <results_dir>/<dataset>/<model>-<normalization>/seed-<seed>/
+
+with variants of the data set and of the training behind their names:
+`cifar10+contrast_0.5+20_per_class`, `resnet18+head+recalibrated`.
+
 config.json   every resolved value, versions, device, data fingerprint
 history.csv   one row per epoch
 result.json   the summary; it is written last, so it marks a finished run
@@ -18,16 +22,30 @@ import os
 import pathlib
 import re
 import shutil
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from normtest_tf import errors
+from normtest_tf.datasets import shifts
 from normtest_tf.system import files
+from normtest_tf.training.regimes import ADAM, ALL
 
 LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
 FORMAT = 1  # The version of the folder's layout and files.
 PLAN = "plan.json"  # In a results folder: the requested runs.
 CHECKPOINTS = "epoch-*.ckpt"  # In the folder of checkpoints.
 REPAIR = f"{files.RESTORE}, or run again with --overwrite"
+# What all runs did before there was a flag, by its name in a request.
+ONCE_ALWAYS = {
+    "deterministic": False,
+    "shift": shifts.NONE,
+    "examples_per_class": None,
+    "warmup_epochs": 0,
+    "optimizer": ADAM,
+    "train": ALL,
+    "recalibrate": False,
+}
+_VARIANT = "+"  # In no other name; begins what is appended to one.
 _SEED_PREFIX = "seed-"
 _SEED = re.compile(_SEED_PREFIX + "(0|[1-9][0-9]*)")  # Each seed has one name.
 
@@ -54,8 +72,9 @@ class RunName:
     """Identifies a run within its results folder.
 
     Attributes:
-        dataset: The data set's name in paths, from `datasets.slug`.
-        model: The network's name in paths, from `backbones.slug`.
+        dataset: The data set's name in paths, from `datasets.slug`, and its variants.
+        model: The network's name in paths, from `backbones.slug`, and how it is
+            trained, if not as the PyTorch study does.
         normalization: The setting's name.
         seed: The seed.
     """
@@ -76,6 +95,39 @@ class RunName:
     def cell(self) -> Cell:
         """The data set and the model."""
         return Cell(self.dataset, self.model)
+
+    @classmethod
+    def of(cls, requested: Mapping[str, Any]) -> RunName:
+        """Returns the name of a run from what was requested.
+
+        A cell is compared within itself only, so runs whose images or regime are
+        others have another cell, and no published run has its name.
+
+        Args:
+            requested: As `config.json` records it; versions without a flag left its
+                value out.
+
+        Raises:
+            UsageError: If there is no such shift.
+        """
+        requested = {**ONCE_ALWAYS, **requested}
+        per_class = requested["examples_per_class"]
+        optimizer, regime = requested["optimizer"], requested["train"]
+        of_data = [
+            shifts.parse(requested["shift"]).slug,
+            f"{per_class}_per_class" if per_class else "",
+        ]
+        of_training = [
+            regime if regime != ALL else "",
+            optimizer if optimizer != ADAM else "",
+            "recalibrated" if requested["recalibrate"] else "",
+        ]
+        return cls(
+            _VARIANT.join([requested["dataset"], *filter(None, of_data)]),
+            _VARIANT.join([requested["model"], *filter(None, of_training)]),
+            requested["normalization"],
+            requested["seed"],
+        )
 
     @classmethod
     def parse(cls, path: pathlib.PurePath) -> RunName:

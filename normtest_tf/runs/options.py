@@ -12,9 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from normtest_tf import errors
+from normtest_tf import datasets, errors
+from normtest_tf.normalization import ChannelStatistics
 
 _KEY = "option"
+# Help texts that programs with lists share.
+DATASETS = (
+    f"{', '.join(datasets.DATASETS)}; folder:PATH for the images in PATH/train/CLASS/ "
+    "and PATH/test/CLASS/, or in PATH/CLASS/; csv:PATH for a table of "
+    "file,label[,split]; or tfds:NAME[/CONFIG] for an image classification set of "
+    "TensorFlow Datasets."
+)
+MODEL_FILE = (
+    "PATH.keras for the backbone, or the classifier without its head, in a .keras file "
+    "of stock layers; needs --pretrain_mean and --pretrain_std."
+)
+WEIGHTS = (
+    "a tag, none, the path of a .safetensors, .h5, .weights.h5 or .keras file or of "
+    "the .index.json of several .safetensors files, or the folder of a finished run. "
+    "Default: the model's own tag."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +79,54 @@ def option(default: Any, help: str, **limits: Any) -> Any:  # noqa: ANN401  (any
 def get(field: dataclasses.Field[Any]) -> Option:
     """Returns the option of a field created by `option`."""
     return field.metadata[_KEY]
+
+
+def check(config: Any) -> None:  # noqa: ANN401  (any dataclass)
+    """Checks the fields of a configuration against their options.
+
+    Args:
+        config: A dataclass whose fields were created by `option`.
+
+    Raises:
+        UsageError: For the first value that its option does not allow.
+    """
+    for field in dataclasses.fields(config):
+        value, about = getattr(config, field.name), get(field)
+        if about.allows(value):
+            continue
+        if about.choices:
+            raise errors.unknown_name(
+                f"value of --{field.name}", value, list(about.choices)
+            )
+        raise errors.UsageError(
+            f"--{field.name} {about.range_in_words()}. Received: {value}"
+        )
+
+
+def pretraining_statistics(
+    mean: Sequence[str | float] | None, std: Sequence[str | float] | None
+) -> ChannelStatistics | None:
+    """Returns the statistics of pre-training that flags give, None without them.
+
+    Args:
+        mean: `--pretrain_mean`, numbers or texts of them.
+        std: `--pretrain_std`, likewise.
+
+    Raises:
+        UsageError: If one is missing, or a value is not allowed.
+    """
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise errors.UsageError(
+            "--pretrain_mean and --pretrain_std must be given together"
+        )
+    return ChannelStatistics(
+        three_floats("pretrain_mean", mean),
+        three_floats("pretrain_std", std, positive=True),
+        "fixed",
+        "--pretrain_mean and --pretrain_std",
+    )
 
 
 def three_floats(

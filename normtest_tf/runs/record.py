@@ -15,7 +15,7 @@ from typing import Any
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import FORMAT, REPAIR, RunFolder
+from normtest_tf.runs.folder import FORMAT, ONCE_ALWAYS, REPAIR, RunFolder
 from normtest_tf.runs.history import Rule
 from normtest_tf.system import files
 from normtest_tf.system.json_values import REQUIRED, JsonReader
@@ -169,7 +169,7 @@ class ConfigRecord:
         read = JsonReader(values, path)
         return cls(
             requested={
-                "deterministic": False,  # The earliest runs predate this flag.
+                **ONCE_ALWAYS,
                 **{
                     name: as_recorded_now(name, value)
                     for name, value in read.mapping("requested", _REQUESTED).items()
@@ -329,6 +329,8 @@ def as_recorded_now(name: str, value: Any) -> Any:  # noqa: ANN401  (any JSON)
     """
     if value is None and name.startswith("resolved "):
         return _ONCE_FIXED.get(name.removeprefix("resolved "))
+    if value is None and name.startswith("requested "):
+        return ONCE_ALWAYS.get(name.removeprefix("requested "))
     if name.removeprefix("requested ") in _ONCE_TEXT and isinstance(value, list):
         with contextlib.suppress(ValueError, TypeError):
             return [float(number) for number in value]

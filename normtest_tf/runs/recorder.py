@@ -13,7 +13,7 @@ from normtest_tf.runs import checkpoints, history, identity, tensorboard
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, FailureRecord, ResultRecord
 from normtest_tf.runs.state import KeptWeights, RunState, Spent
-from normtest_tf.system import files
+from normtest_tf.system import files, signals
 from normtest_tf.text import Notify
 from normtest_tf.training.epochs import EpochRow
 
@@ -185,3 +185,22 @@ class Recorder:
             peak_memory_mib=round(spent.peak_memory_mib, 1) or None,
             resumed_epochs=tuple(state.resumed_epochs),
         )
+
+
+class StopBetweenSteps(keras.callbacks.Callback):
+    """Ends training after a step if a stop signal has arrived.
+
+    Args:
+        stop: Tells whether one has.
+        recorder: Says what an interruption leaves.
+    """
+
+    def __init__(self, stop: signals.StopRequest, recorder: Recorder) -> None:
+        super().__init__()
+        self._stop = stop
+        self._recorder = recorder
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Raises `Interrupted` once a signal has come."""
+        if self._stop.received:
+            raise errors.Interrupted(self._recorder.resume_hint(), self._stop.received)

@@ -73,8 +73,7 @@ def _plan_row(
     to_run = sum(grid.state(config) != "done" for config in members)
     each = seconds[first.name.cell]
     return (
-        first.dataset,
-        first.model,
+        *first.name.cell,
         first.resolved.network.label,
         str(len(members)),
         str(len(members) - to_run),

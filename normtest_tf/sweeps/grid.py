@@ -7,8 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 
 from normtest_tf import backbones, datasets, errors
+from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig, RunName, identity
 from normtest_tf.system import files
+from normtest_tf.training import regimes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Axes:
         models: Names of models.
         normalizations: Names of settings.
         seeds: Seeds.
+        shift: What is done to all images; see `datasets.shifts`.
+        train: What is trained; see `training.regimes`.
 
     Raises:
         UsageError: If a list is empty or names something twice.
@@ -29,6 +33,8 @@ class Axes:
     models: Sequence[str]
     normalizations: Sequence[str]
     seeds: Sequence[int]
+    shift: Sequence[str] = (shifts.NONE,)
+    train: Sequence[str] = (regimes.ALL,)
 
     def __post_init__(self) -> None:
         for name, values in dataclasses.asdict(self).items():
@@ -60,10 +66,14 @@ def grid(
             normalization=normalization,
             seed=seed,
             weights=weights[model],
+            shift=shift,
+            train=train,
         )
         for seed in axes.seeds
         for dataset in axes.datasets
+        for shift in axes.shift
         for model in axes.models
+        for train in axes.train
         for normalization in axes.normalizations
     ]
 

@@ -12,7 +12,7 @@ from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import RunConfig
 from normtest_tf.system import keras_settings
 from normtest_tf.text import ignore
-from normtest_tf.training import classifier, environment, loop, training_copy
+from normtest_tf.training import classifier, environment, loop, regimes, training_copy
 from normtest_tf.training.data import names
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import Recipe
@@ -62,7 +62,7 @@ def _train_two_epochs(config: RunConfig, size: int) -> EpochRow:
     rows: list[EpochRow] = []
     split = loop.Split(images, np.arange(len(images)) % 10)
     loop.fit(
-        training_copy.make(model),
+        regimes.freeze(training_copy.make(model), config.train),
         Recipe(epochs=2, batch_size=batch_size),
         loop.TrainingData(
             split, {}, seed=0, augmentation=names.resolve(config.augmentation, size)
@@ -78,10 +78,13 @@ def _dimensions(config: RunConfig) -> tuple[int, int, int]:
         entry = datasets.DATASETS[config.dataset]
         size = config.image_size or entry.image_size
         train, test = entry.train_examples, entry.test_examples
+        classes = entry.num_classes
     else:
         loaded = datasets.load(config.dataset, config.reading)
         size, train = loaded.image_shape[0], len(loaded.train_images)
-        test = len(loaded.test_images)
+        test, classes = len(loaded.test_images), loaded.num_classes
+    if config.examples_per_class:
+        train = min(train, config.examples_per_class * classes)
     return (
         size,
         min(train, config.train_examples or train),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from normtest_tf import datasets, errors
+from normtest_tf.datasets import shifts
 from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, identity, plan
 from normtest_tf.sweeps import estimates, grid
 from normtest_tf.system import files, workers
@@ -15,6 +16,8 @@ from normtest_tf.text import Notify, duration, ignore
 
 RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
 _loaded: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}
+# The latest shifted one alone: a sweep may have many shifts of one data set.
+_shifted: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}
 
 
 @dataclasses.dataclass
@@ -87,15 +90,29 @@ def _check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
     is digested once.
     """
     for config in configs:
-        dataset = _load(config, lambda note: notify(f"note: {note}"))
+        _load_unshifted(config, lambda note: notify(f"note: {note}"))
         if grid.state(config) == "done":
-            images = dataset.take(config.train_examples, config.test_examples)
+            images = _load(config).take(
+                config.train_examples, config.test_examples, config.examples_per_class
+            )
             identity.finished_result(config, images)
 
 
-def _load(config: RunConfig, notify: Notify = ignore) -> datasets.ImageDataset:
-    """Loads a run's data set, once per process."""
+def _load(config: RunConfig) -> datasets.ImageDataset:
+    """Returns a run's data set; consecutive runs with one shift share its images."""
     key = (config.dataset, config.reading)
+    if key not in _shifted:
+        _shifted.clear()
+        _shifted[key] = datasets.shifted(_load_unshifted(config), key[1].shift)
+    return _shifted[key]
+
+
+def _load_unshifted(
+    config: RunConfig, notify: Notify = ignore
+) -> datasets.ImageDataset:
+    """Loads a run's data set as it is without a shift, once per process."""
+    options = dataclasses.replace(config.reading, shift=shifts.NONE)
+    key = (config.dataset, options)
     if key not in _loaded:
         _loaded[key] = datasets.load(*key, notify)
     return _loaded[key]
@@ -135,7 +152,7 @@ def _headline(
     config = waiting[0]
     parts = [
         f"run {tally.skipped + number + 1}/{tally.skipped + total}: "
-        f"{config.dataset} {config.model} {config.normalization} seed {config.seed}",
+        f"{' '.join(config.name.cell)} {config.normalization} seed {config.seed}",
         f"{tally.skipped + tally.done} done",
     ]
     if tally.failed:

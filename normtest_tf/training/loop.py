@@ -179,15 +179,19 @@ class EpochEvaluator(keras.callbacks.Callback):
             for prefix, split in data.evaluations.items()
         }
         self._on_row = on_row
-        self._started = 0.0
+        self._started = self._stopped = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock."""
         self._started = time.perf_counter()
 
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Stops the clock, before other callbacks do their work after an epoch."""
+        self._stopped = time.perf_counter()
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Evaluates and reports the epoch's row."""
-        seconds = time.perf_counter() - self._started
+        seconds = self._stopped - self._started
         self._guard.check_variables()
         logs = logs or {}
         row: EpochRow = {
@@ -237,15 +241,17 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     state: TrainingState | None = None,
 ) -> None:
-    """Trains all layers of a model with the recipe.
+    """Trains a model with the recipe.
 
     Args:
         model: Maps raw uint8 images to float32 logits. It should be
-            a `training_copy` where speed or PyTorch's running variance matters.
+            a `training_copy` where speed or PyTorch's running variance matters. Its
+            trainable variables are trained.
         recipe: How to train it.
         data: What to train and evaluate on.
         on_row: Called with each epoch's row of the history; see `EpochRow`.
-        callbacks: Further Keras callbacks.
+        callbacks: Further Keras callbacks. They are called before an epoch is
+            evaluated.
         state: What to resume from. Default: the model as it is.
 
     Raises:
@@ -276,7 +282,7 @@ def fit(
             epochs=recipe.epochs,
             steps_per_epoch=schedule.steps_per_epoch,
             shuffle=False,  # The pipeline has shuffled already.
-            callbacks=[guard, evaluator, *callbacks],
+            callbacks=[guard, *callbacks, evaluator],
             verbose=0,
         )
 

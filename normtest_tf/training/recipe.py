@@ -1,4 +1,4 @@
-"""The recipe: Adam, a cosine stepped once per epoch, cross-entropy."""
+"""The recipe: Adam or SGD, a cosine stepped once per epoch, cross-entropy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import keras
 from keras import ops
 
 from normtest_tf import errors
+from normtest_tf.training import regimes
 from normtest_tf.training.adam import Adam
+
+MOMENTUM = 0.9  # Of SGD.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,20 +23,32 @@ class Recipe:
         epochs: Passes over the training images.
         batch_size: Images in a batch; the last batch of an epoch may be shorter.
         learning_rate: The first epoch's; it decays to 0 along a cosine.
+        optimizer: `adam`, or `sgd` with momentum `MOMENTUM` as Keras computes it (the
+            momentum holds steps, not gradients); both without weight decay.
+        warmup_epochs: During the first so many epochs the rate is multiplied with a
+            factor that rises linearly, step by step, to 1.
 
     Raises:
-        UsageError: If a value is not positive.
+        UsageError: If a value is not positive, there is no such optimizer, or the
+            warm-up is longer than the training.
     """
 
     epochs: int = 50
     batch_size: int = 256
     learning_rate: float = 1e-3
+    optimizer: str = regimes.ADAM
+    warmup_epochs: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
                 raise errors.UsageError(f"--{name} must be positive. Received: {value}")
+        if self.optimizer not in regimes.OPTIMIZERS:
+            raise errors.unknown_name(
+                "value of --optimizer", self.optimizer, list(regimes.OPTIMIZERS)
+            )
+        regimes.check_warmup(self.warmup_epochs, self.epochs)
 
     def steps_per_epoch(self, examples: int) -> int:
         """Returns the number of batches in an epoch; a short last batch counts."""
@@ -45,27 +60,43 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     Epoch e of E has the rate `initial / 2 * (1 + cos(pi * e / E))`, like PyTorch's
     `CosineAnnealingLR(T_max=E)`. It depends on the optimizer's iteration count
-    alone, so a resumed run can't get it wrong.
+    alone, so a resumed run can't get it wrong. During a warm-up, step s of S has that
+    rate times (s + 1) / S.
 
     Args:
         initial: The rate of the first epoch.
         steps_per_epoch: Batches in an epoch.
         epochs: The number of epochs, E.
+        warmup_epochs: The number of epochs of the warm-up.
     """
 
-    def __init__(self, initial: float, steps_per_epoch: int, epochs: int) -> None:
+    def __init__(
+        self, initial: float, steps_per_epoch: int, epochs: int, warmup_epochs: int = 0
+    ) -> None:
         self.initial = initial
         self.steps_per_epoch = steps_per_epoch
         self.epochs = epochs
+        self.warmup_epochs = warmup_epochs
 
     def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
         """Returns the learning rate at an iteration, counted from 0."""
         epoch = ops.cast(step // self.steps_per_epoch, keras.config.floatx())
-        return self.initial / 2 * (1 + ops.cos(math.pi * epoch / self.epochs))
+        rate = self.initial / 2 * (1 + ops.cos(math.pi * epoch / self.epochs))
+        if not self.warmup_epochs:
+            return rate
+        steps = self.warmup_epochs * self.steps_per_epoch
+        done = ops.cast(step + 1, keras.config.floatx())
+        return rate * ops.minimum(1.0, done / steps)
 
     def at_epoch(self, epoch: int) -> float:
-        """Returns the learning rate of an epoch, counted from 0."""
-        return self.initial / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
+        """Returns the learning rate of an epoch, counted from 0.
+
+        While it warms up, that is the rate of the epoch's last step.
+        """
+        rate = self.initial / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
+        if epoch + 1 < self.warmup_epochs:
+            rate *= (epoch + 1) / self.warmup_epochs
+        return rate
 
     def get_config(self) -> dict[str, float]:
         """Returns the constructor's arguments."""
@@ -73,6 +104,7 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
             "initial": self.initial,
             "steps_per_epoch": self.steps_per_epoch,
             "epochs": self.epochs,
+            "warmup_epochs": self.warmup_epochs,
         }
 
 
@@ -90,13 +122,22 @@ def compile_for_training(
         The learning-rate schedule.
     """
     steps = recipe.steps_per_epoch(training_examples)
-    schedule = EpochCosine(recipe.learning_rate, steps, recipe.epochs)
+    schedule = EpochCosine(
+        recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
+    )
     model.compile(
         # Keras wraps it with loss scaling if the model computes in float16.
-        optimizer=Adam(schedule, epsilon=1e-8),
+        optimizer=_optimizer(recipe.optimizer, schedule),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
     return schedule
+
+
+def _optimizer(name: str, schedule: EpochCosine) -> keras.optimizers.Optimizer:
+    """Returns a new optimizer."""
+    if name == regimes.SGD:
+        return keras.optimizers.SGD(schedule, momentum=MOMENTUM)
+    return Adam(schedule, epsilon=1e-8)

@@ -2,7 +2,8 @@
 
     batch_norm     trains as PyTorch's batch normalization, by a fused kernel
     convolution    convolutions of small maps, as matrix products
+    frozen         what computes as in evaluation while the rest trains
 
-They have the arguments and variables of the Keras layers that they replace. Importing
-this package imports Keras.
+The first two have the arguments and variables of the Keras layers that they replace.
+Importing this package imports Keras.
 """

@@ -1,0 +1,146 @@
+"""Shifts: known changes of all images, applied before anything else.
+
+A shift makes the fine-tuning set differ from the pre-training set by a known amount.
+It changes training and test images alike, so channel statistics are those of the
+shifted images. With pixels x from 0 to 255, before rounding:
+
+    contrast:C      127.5 + C * (x - 127.5)
+    brightness:B    B * x
+    cast:R,G,B      R * red, G * green, B * blue
+    invert          255 - x
+    gray            0.299 * red + 0.587 * green + 0.114 * blue in all channels: the
+                    luma of ITU-R BT.601
+
+Results are rounded to the nearest integer, halves to the even one, and clipped to
+0..255. Contrast is scaled around the middle of the range of pixels, not around the
+images' mean, so that a shift depends on no data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from normtest_tf import errors
+
+NONE, GRAY = "none", "gray"
+HELP = (
+    "none; contrast:C, 127.5 + C * (x - 127.5) of pixels x from 0 to 255; "
+    "brightness:B, B * x; cast:R,G,B, each channel times its number; invert, 255 - x; "
+    "or gray, the ITU-R BT.601 luma in all channels. Rounded and clipped to 0..255."
+)
+MAX_FACTOR = 100.0
+BLOCK = 256  # Images shifted at a time: intermediate results are float64.
+_NUMBERS = {NONE: 0, "contrast": 1, "brightness": 1, "cast": 3, "invert": 0, GRAY: 0}
+_FORMS = ("none", "contrast:C", "brightness:B", "cast:R,G,B", "invert", "gray")
+# In thousandths, so that sums are exact.
+_LUMA = np.array([299, 587, 114])
+
+
+@dataclasses.dataclass(frozen=True)
+class Shift:
+    """A change of all images.
+
+    Attributes:
+        kind: `none`, `contrast`, `brightness`, `cast`, `invert` or `gray`.
+        numbers: The kind's factors, each positive; often none.
+    """
+
+    kind: str
+    numbers: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        """Returns it as the flag takes it; each shift has one text."""
+        values = ",".join(map(_number, self.numbers))
+        return f"{self.kind}:{values}" if values else self.kind
+
+    @property
+    def slug(self) -> str:
+        """Its name in result paths, such as `cast_1_0.6_0.3`; empty for none."""
+        if self.kind == NONE:
+            return ""
+        return "_".join([self.kind, *map(_number, self.numbers)])
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Returns the shifted images, uint8, of any number of leading axes.
+
+        Args:
+            images: uint8 `[..., 3]`, RGB.
+        """
+        if self.kind == NONE:
+            return images
+        if self.kind == GRAY:
+            luma = _to_pixels(images @ _LUMA / 1000)
+            return np.repeat(luma[..., np.newaxis], 3, axis=-1)
+        tables = _tables(self)
+        channels = [tables[index][images[..., index]] for index in range(3)]
+        return np.stack(channels, axis=-1)
+
+    def apply(self, images: np.ndarray) -> np.ndarray:
+        """Returns a shifted copy of many images, uint8 `[n, height, width, 3]`."""
+        shifted = np.empty_like(images)
+        for start in range(0, len(images), BLOCK):
+            block = slice(start, start + BLOCK)
+            shifted[block] = self(images[block])
+        return shifted
+
+
+@functools.lru_cache(maxsize=8)
+def _tables(shift: Shift) -> np.ndarray:
+    """Returns what each value of each channel becomes, uint8 `[3, 256]`."""
+    pixels = np.tile(np.arange(256.0), [3, 1])
+    if shift.kind == "contrast":
+        pixels = 127.5 + shift.numbers[0] * (pixels - 127.5)
+    elif shift.kind == "invert":
+        pixels = 255 - pixels
+    else:  # One factor for all channels, or one for each.
+        pixels = pixels * np.reshape(shift.numbers, [-1, 1])
+    return _to_pixels(pixels)
+
+
+def _to_pixels(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _number(value: float) -> str:
+    """Writes a number in the shortest way that has no exponent."""
+    return np.format_float_positional(value, trim="-")
+
+
+def parse(text: str) -> Shift:
+    """Returns the shift that a value of `--shift` means.
+
+    Args:
+        text: `none`, `contrast:0.5`, `cast:1,0.6,0.3`, ...
+
+    Raises:
+        UsageError: If it means none.
+
+    Example:
+    ```python
+    assert str(shifts.parse("contrast:0.50")) == "contrast:0.5"
+    ```
+    """
+    kind, colon, rest = text.partition(":")
+    if kind not in _NUMBERS:
+        raise errors.unknown_name("value of --shift", text, list(_FORMS))
+    expected = _NUMBERS[kind]
+    values = rest.split(",") if colon else []
+    form = next(form for form in _FORMS if form.partition(":")[0] == kind)
+    if len(values) != expected:
+        advice = "; in a list, put it in double quotes" if expected > 1 else ""
+        raise errors.UsageError(
+            f"--shift={kind} is written {form}{advice}. Received: {text!r}"
+        )
+    try:
+        numbers = tuple(float(value) for value in values)
+    except ValueError:
+        numbers = (np.nan,)
+    if not all(0 < number <= MAX_FACTOR for number in numbers):
+        raise errors.UsageError(
+            f"--shift={form} takes numbers above 0 and at most {MAX_FACTOR:g}. "
+            f"Received: {text!r}"
+        )
+    return Shift(kind, numbers)
