@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/: networks.md, settings.md and flags.md.
+"""Writes the generated pages of docs/: networks, settings, flags, statistics.
 
     python -m experiments.networks --from_timm
     python -m experiments.networks
@@ -33,7 +33,7 @@ flags.DEFINE_bool(
 flags.DEFINE_string(
     "output",
     "docs/networks.md",
-    "Markdown file to write; settings.md and flags.md are written next to it.",
+    "Markdown file to write; settings.md, flags.md and statistics.md are written beside it.",
 )
 flags.DEFINE_bool("dry_run", False, "Print the page on networks and write nothing.")
 
@@ -85,6 +85,7 @@ def main(argv: Sequence[str]) -> None:
         output: document,
         output.with_name("settings.md"): pages.settings_page(),
         output.with_name("flags.md"): pages.flags_page(),
+        output.with_name("statistics.md"): pages.statistics_page(),
     }
     for path, page in written.items():
         files.write_text(path, page)

@@ -7,8 +7,19 @@ ones appear automatically.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
-from normtest_tf.normalization import CONTROL, SETTINGS
+import numpy as np
+
+from normtest_tf.datasets import DATASETS, PUBLISHED
+from normtest_tf.normalization import (
+    CONTROL,
+    IMAGENET,
+    IMAGENET_POOLED,
+    MINMAX,
+    SETTINGS,
+    ChannelStatistics,
+)
 from normtest_tf.runs import RunConfig, options
 from normtest_tf.text import markdown_table
 
@@ -52,10 +63,100 @@ def flags_page() -> str:
 `experiments.train` has all of these. `experiments.sweep` has all but `--dataset`,
 `--model`, `--normalization` and `--seed`, which it takes as lists: `--datasets`,
 `--models`, `--normalizations` and `--seeds`; its `--shift` and `--train` are lists as
-well, and its `--weights` may name the weights of some models: `MODEL=WEIGHTS,MODEL=WEIGHTS`.
-In lists, an entry with a comma is put in double quotes:
+well, and its `--weights` may name the weights of some models:
+`MODEL=WEIGHTS,MODEL=WEIGHTS`. In lists, an entry with a comma is put in double quotes:
 `--datasets='"folder:/data/a,b",digits'`, `--shift='none,"cast:1,0.6,0.3"'`. Both have
 `--dry_run`.
 
 {markdown_table(rows)}
 """
+
+
+def statistics_page() -> str:
+    """Returns docs/statistics.md: data sets under the constants of the settings."""
+    sets = {
+        name: entry.published_statistics
+        for name, entry in DATASETS.items()
+        if entry.published_statistics is not None
+    }
+    exchanged = _exchanged(sets["tiny_imagenet"])
+    return f"""# Channel statistics of the data sets
+
+{GENERATED}
+
+What the pixels of a data set look like to a network under each setting's constants:
+mean and std of the red, green and blue channel, pooled over all pixels, from the
+published statistics of the set. `finetune` gives 0 and 1 by definition.
+
+{_statistics_table(sets)}
+
+The distance from pre-training is that under `pretrain`: the root mean square over
+channels of the means' distance from those of ImageNet itself, in ImageNet's pooled std,
+and of the logarithm of the stds' ratio. Those of ImageNet itself under its own
+constants are mean 0 and std {_three(_after(IMAGENET_POOLED, IMAGENET)[1])}, not 1: the
+constants' std is the mean of the images' stds, which leaves out how images differ in
+brightness. The std of all other sets is pooled.
+
+## The PyTorch study's explanation
+
+The study explains its results on Tiny ImageNet by that set's statistics, which it finds
+far from those of ImageNet. They were computed on images with red and blue exchanged
+(as OpenCV reads them) and normalised with constants in the order red, green, blue:
+
+{
+        _statistics_table(
+            {
+                "tiny_imagenet, red and blue exchanged": exchanged,
+                "tiny_imagenet": sets["tiny_imagenet"],
+            }
+        )
+    }
+
+With the channels in the right order Tiny ImageNet is the nearest of the four sets to
+ImageNet, not the farthest, as one would expect of a part of it: what is left is the
+definition of std. So the published explanation does not hold, and `finetune` against
+`pretrain` on Tiny ImageNet compares two scales of the inputs, 1.2 apart.
+
+## Further sets of TensorFlow Datasets
+
+{_statistics_table(PUBLISHED)}
+
+Some of these are means of the images' stds (`--list_datasets` tells which), which are
+smaller.
+"""
+
+
+def _exchanged(statistics: ChannelStatistics) -> ChannelStatistics:
+    """Returns the statistics of images whose red and blue are exchanged."""
+    (r, g, b), (sr, sg, sb) = statistics.mean, statistics.std
+    return dataclasses.replace(statistics, mean=(b, g, r), std=(sb, sg, sr))
+
+
+def _after(
+    pixels: ChannelStatistics, constants: ChannelStatistics
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and std of normalised pixels, float `[3]` each."""
+    std = np.array(constants.std)
+    return (np.array(pixels.mean) - constants.mean) / std, np.array(pixels.std) / std
+
+
+def _statistics_table(sets: Mapping[str, ChannelStatistics]) -> str:
+    """Returns a row for each data set."""
+    columns = {"minmax": MINMAX, CONTROL: IMAGENET, "pretrain_pooled": IMAGENET_POOLED}
+    rows = [["data set", *(f"`{name}`" for name in columns), "distance: mean, std"]]
+    for name, statistics in sets.items():
+        rows.append([name])
+        for constants in columns.values():
+            mean, std = _after(statistics, constants)
+            rows[-1].append(f"{_three(mean)}<br>{_three(std)}")
+        mean, std = _after(statistics, IMAGENET_POOLED)
+        rows[-1].append(f"{_rms(mean):.2f}, {_rms(np.log(std)):.2f}")
+    return markdown_table(rows)
+
+
+def _three(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))

@@ -19,6 +19,17 @@ def test_the_pages_on_settings_and_flags_are_current():
     # If this fails: python -m experiments.networks
     docs = ROOT / "docs"
     assert (docs / "settings.md").read_text(encoding="utf-8") == pages.settings_page()
+    statistics = (docs / "statistics.md").read_text(encoding="utf-8")
+    assert statistics == pages.statistics_page()
+
+
+def test_tiny_imagenet_is_the_nearest_to_imagenet_in_the_right_order():
+    lines = pages.statistics_page().splitlines()
+    (exchanged,) = [line for line in lines if "red and blue exchanged |" in line]
+    assert "| -0.38, -0.04, 0.33<br>1.23, 1.20, 1.23 |" in exchanged
+    right = next(line for line in lines if line.startswith("| tiny_imagenet |"))
+    assert "| -0.02, -0.04, -0.04<br>1.21, 1.20, 1.25 |" in right
+    assert right.endswith("| 0.03, 0.02 |")
     assert (docs / "flags.md").read_text(encoding="utf-8") == pages.flags_page()
 
 
