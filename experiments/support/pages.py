@@ -52,8 +52,8 @@ def flags_page() -> str:
 `experiments.train` has all of these. `experiments.sweep` has all but `--dataset`,
 `--model`, `--normalization` and `--seed`, which it takes as lists: `--datasets`,
 `--models`, `--normalizations` and `--seeds`; its `--shift` and `--train` are lists as
-well, and its `--weights` may name the weights of some models: `MODEL=WEIGHTS,MODEL=WEIGHTS`.
-In lists, an entry with a comma is put in double quotes:
+well, and its `--weights` may name the weights of some models:
+`MODEL=WEIGHTS,MODEL=WEIGHTS`. In lists, an entry with a comma is put in double quotes:
 `--datasets='"folder:/data/a,b",digits'`, `--shift='none,"cast:1,0.6,0.3"'`. Both have
 `--dry_run`.
 
