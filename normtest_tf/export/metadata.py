@@ -20,6 +20,7 @@ import zipfile
 from typing import Any
 
 from normtest_tf import __version__, datasets, errors
+from normtest_tf.datasets import shifts
 from normtest_tf.export import archives
 from normtest_tf.export.formats import LOGITS
 from normtest_tf.runs import ConfigRecord, ResultRecord, RunFolder
@@ -45,6 +46,7 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
     _check_is_finished(folder)
     record, result = ConfigRecord.read(folder), ResultRecord.read(folder)
     requested, resolved = record.requested, record.resolved.to_json()
+    shift = requested["shift"]
     return {
         "format": METADATA_FORMAT,
         "written_by": f"normtest_tf {__version__}",
@@ -55,6 +57,8 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
             "dtype": "uint8",
             "channels": "red, green, blue",
             "resize": requested.get("resize") or datasets.RESIZES[0],
+            # Done to the images before the model gets them.
+            **({} if shift == shifts.NONE else {"shift": shift}),
         },
         "normalization": requested["normalization"],
         "statistics": resolved["statistics"],

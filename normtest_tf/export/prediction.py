@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from normtest_tf import datasets, errors
-from normtest_tf.datasets import decoding
+from normtest_tf.datasets import decoding, shifts
 from normtest_tf.export import archives, metadata
 from normtest_tf.export.formats import FEATURES, PROBABILITIES
 from normtest_tf.runs import RunFolder
@@ -30,12 +30,14 @@ class Classifier:
         class_names: The names of the classes.
         has_softmax: Whether the model already outputs probabilities.
         resize: How images of another size are resized, as in training.
+        shift: What is done to images then, as in training; see `datasets.shifts`.
     """
 
     model: keras.Model
     class_names: list[str]
     has_softmax: bool
     resize: str = datasets.RESIZES[0]
+    shift: str = shifts.NONE
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -49,19 +51,20 @@ class Classifier:
             path: A file of any format that `decoding.decode` takes.
 
         Returns:
-            uint8 `[height, width, 3]`, the right way up; and a note if the image was
-            resized, else "".
+            uint8 `[height, width, 3]`, the right way up and shifted; and a note if the
+            image was resized, else "".
 
         Raises:
             UsageError: If the file can't be read or decoded; the message names it.
         """
         pixels = decoding.decode_file(path)
         height, width, _ = pixels.shape
+        shift = shifts.parse(self.shift)
         if (height, width) == self.image_size:
-            return pixels, ""
+            return shift(pixels), ""
         resized = decoding.resized(pixels, self.image_size, self.resize)
         note = f"resized from {width}x{height} to {resized.shape[1]}x{resized.shape[0]}"
-        return resized, note
+        return shift(resized), note
 
     @keras_settings.pinned()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -141,9 +144,14 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
             f"{file} has {classes} outputs, but its metadata names {len(names)} classes"
         )
     image = description.get("image")
-    resize = image.get("resize") if isinstance(image, dict) else None
+    image = image if isinstance(image, dict) else {}
+    resize, shift = image.get("resize"), image.get("shift")
     return Classifier(
-        model, names, output == PROBABILITIES, resize or datasets.RESIZES[0]
+        model,
+        names,
+        output == PROBABILITIES,
+        resize or datasets.RESIZES[0],
+        str(shift or shifts.NONE),
     )
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from normtest_tf import errors
 from tests.datasets import helpers
 
 
@@ -79,3 +80,30 @@ def test_take_refuses_a_count_out_of_range(count):
 def test_take_refuses_more_test_images_than_there_are():
     with helpers.usage_error("test_examples", "1 to 3"):
         helpers.make_dataset().take(test_examples=4)
+
+
+def test_the_first_images_of_each_class_are_taken_in_order():
+    dataset = helpers.make_dataset((1, 0, 1, 1, 0, 0, 1, 0))
+    few = dataset.take(examples_per_class=2)
+    assert few.train_images[:, 0, 0, 0].tolist() == [0, 1, 2, 4]
+    assert few.train_labels.tolist() == [1, 0, 1, 0]
+    assert len(few.test_labels) == 3
+    assert dataset.take(examples_per_class=2) is few
+    # Of the first images, where both are asked for.
+    assert dataset.take(7, examples_per_class=3).train_labels.tolist() == [
+        1,
+        0,
+        1,
+        1,
+        0,
+        0,
+    ]
+    assert dataset.take().fingerprint() == dataset.fingerprint() != few.fingerprint()
+
+
+def test_a_class_with_too_few_images_is_named():
+    dataset = helpers.make_dataset((1, 0, 1, 1, 0, 0, 1, 0))
+    with pytest.raises(errors.UsageError, match="'cat' has only 3 training images"):
+        dataset.take(7, examples_per_class=4)
+    with pytest.raises(errors.UsageError, match="at least 1"):
+        dataset.take(examples_per_class=0)

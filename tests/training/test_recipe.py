@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from normtest_tf import errors
@@ -37,8 +38,43 @@ def test_the_defaults_are_those_of_the_pytorch_study():
 
 
 @pytest.mark.parametrize(
-    "values", [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": math.nan}]
+    "values",
+    [
+        *({"epochs": 0}, {"batch_size": -1}, {"learning_rate": math.nan}),
+        *({"optimizer": "adamw"}, {"warmup_epochs": 51}, {"warmup_epochs": -1}),
+    ],
 )
 def test_recipes_that_make_no_sense_are_refused(values):
     with pytest.raises(errors.UsageError, match=f"--{next(iter(values))}"):
         recipe.Recipe(**values)
+
+
+def test_the_warm_up_multiplies_the_cosine_with_a_line_step_by_step():
+    plain = recipe.EpochCosine(0.1, steps_per_epoch=4, epochs=5)
+    warm = recipe.EpochCosine(0.1, steps_per_epoch=4, epochs=5, warmup_epochs=2)
+    for step in range(20):
+        expected = float(plain(step)) * min(1, (step + 1) / 8)
+        assert float(warm(step)) == pytest.approx(expected, rel=1e-5)
+    # An epoch is recorded with the rate of its last step.
+    for epoch in range(5):
+        assert warm.at_epoch(epoch) == pytest.approx(
+            float(warm(4 * epoch + 3)), rel=1e-5
+        )
+    again = recipe.EpochCosine.from_config(warm.get_config())
+    assert again.at_epoch(0) == warm.at_epoch(0) == pytest.approx(0.05)
+
+
+def test_sgd_has_momentum_and_no_weight_decay():
+    model = linear_model()
+    sgd = recipe.Recipe(epochs=3, learning_rate=0.1, optimizer="sgd")
+    recipe.compile_for_training(model, sgd, 1000)
+    optimizer = model.optimizer
+    assert (optimizer.name, optimizer.momentum) == ("sgd", 0.9)
+    assert not optimizer.weight_decay
+    assert not optimizer.nesterov
+    weight = model.trainable_variables[0]
+    before = np.array(weight)
+    ones = [np.ones(v.shape, "float32") for v in model.trainable_variables]
+    for _ in range(2):
+        optimizer.apply(ones)
+    np.testing.assert_allclose(before - weight, 0.1 + 0.1 * 1.9, rtol=1e-5)

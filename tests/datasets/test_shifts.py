@@ -1,0 +1,144 @@
+"""Shifts: their arithmetic, their names, and where they are applied."""
+
+import decimal
+import itertools
+
+import numpy as np
+import pytest
+
+from normtest_tf import datasets, errors
+from normtest_tf.datasets import shifts
+from normtest_tf.datasets.streamed import StreamedImages
+from tests.datasets import helpers
+
+# What a pixel (red, green, blue) becomes, exactly, before rounding and clipping.
+FORMULAS = {
+    "contrast:0.5": lambda x: [63.75 + v / 2 for v in x],
+    "contrast:1.75": lambda x: [127.5 + 1.75 * (v - 127.5) for v in x],
+    "brightness:1.5": lambda x: [1.5 * v for v in x],
+    "cast:1,0.6,0.3": lambda x: [
+        v * f / 10 for v, f in zip(x, (10, 6, 3), strict=True)
+    ],
+    "invert": lambda x: [255 - v for v in x],
+    "gray": lambda x: [(299 * x[0] + 587 * x[1] + 114 * x[2]) / 1000] * 3,
+    "none": lambda x: x,
+}
+
+
+def pixels():
+    """Returns all values of each channel, and random colours."""
+    values = np.repeat(np.arange(256), 3).reshape(-1, 3)
+    random = np.random.default_rng(0).integers(0, 256, (400, 3))
+    return np.concatenate([values, random]).astype(np.uint8)
+
+
+def rounded(value):
+    nearest = decimal.Decimal(str(value)).quantize(
+        decimal.Decimal(1), decimal.ROUND_HALF_EVEN
+    )
+    return min(max(int(nearest), 0), 255)
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_shift_is_its_formula_rounded_half_to_even_and_clipped(text):
+    before = pixels()
+    expected = [[rounded(v) for v in FORMULAS[text](x)] for x in before.tolist()]
+    after = shifts.parse(text)(before)
+    assert after.dtype == np.uint8
+    np.testing.assert_array_equal(after, expected)
+
+
+def test_many_images_are_shifted_as_single_ones_are():
+    images = np.random.default_rng(1).integers(0, 256, (300, 2, 3, 3), np.uint8)
+    before = images.copy()
+    for text in FORMULAS:
+        shift = shifts.parse(text)
+        expected = np.stack([shift(image) for image in images])
+        np.testing.assert_array_equal(shift.apply(images), expected)
+    np.testing.assert_array_equal(images, before)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical", "slug"),
+    [
+        ("none", "none", ""),
+        ("contrast:0.50", "contrast:0.5", "contrast_0.5"),
+        ("brightness:1.", "brightness:1", "brightness_1"),
+        ("brightness:0.00001", "brightness:0.00001", "brightness_0.00001"),
+        ("cast:1.0,.6,3e-1", "cast:1,0.6,0.3", "cast_1_0.6_0.3"),
+        ("invert", "invert", "invert"),
+        ("gray", "gray", "gray"),
+    ],
+)
+def test_each_shift_has_one_text_and_one_name(text, canonical, slug):
+    shift = shifts.parse(text)
+    assert (str(shift), shift.slug) == (canonical, slug)
+    assert shifts.parse(str(shift)) == shift
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sepia", "none, contrast:C"),
+        ("", "none, contrast:C"),
+        ("contrast", "is written contrast:C. Received: 'contrast'"),
+        ("contrast:", "takes numbers above 0"),
+        ("contrast:0", "takes numbers above 0"),
+        ("contrast:-1", "takes numbers above 0"),
+        ("brightness:nan", "takes numbers above 0"),
+        ("brightness:inf", "at most 100"),
+        ("brightness:two", "Received: 'brightness:two'"),
+        ("cast:1,2", "cast:R,G,B; in a list, put it in double quotes"),
+        ("invert:1", "is written invert"),
+    ],
+)
+def test_other_values_are_refused_in_one_line(text, message):
+    with pytest.raises(errors.UsageError) as caught:
+        shifts.parse(text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_data_set_is_shifted_in_both_splits_and_gets_another_fingerprint():
+    dataset = helpers.make_dataset()
+    inverted = datasets.shifted(dataset, "invert")
+    for split in ("train_images", "test_images"):
+        before, after = getattr(dataset, split), getattr(inverted, split)
+        np.testing.assert_array_equal(after, 255 - before)
+    np.testing.assert_array_equal(inverted.train_labels, dataset.train_labels)
+    assert inverted.fingerprint() != dataset.fingerprint()
+    again = datasets.shifted(inverted, "invert")
+    assert again.fingerprint() == dataset.fingerprint()
+    assert datasets.shifted(dataset, "none") is dataset
+
+
+def test_loading_shifts_and_refuses_what_is_no_shift():
+    plain, shifted = (
+        datasets.load("digits", datasets.ReadingOptions(shift=shift))
+        for shift in ("none", "contrast:0.5")
+    )
+    expected = np.rint(63.75 + plain.test_images / 2).astype(np.uint8)
+    np.testing.assert_array_equal(shifted.test_images, expected)
+    with pytest.raises(errors.UsageError, match="--shift"):
+        datasets.load("digits", datasets.ReadingOptions(shift="contrast"))
+
+
+def test_images_that_are_not_in_memory_are_shifted_alike(tmp_path):
+    random = np.random.default_rng(0)
+    for split, name, index in itertools.product(("train", "test"), "ab", range(3)):
+        helpers.write_random(tmp_path / split / name / f"{index}.png", (6, 6), random)
+    kept, streamed = (
+        datasets.load(
+            f"folder:{tmp_path}",
+            datasets.ReadingOptions(shift="cast:1,0.6,0.3", memory_budget=budget),
+        )
+        for budget in (None, 12 * 108 - 1)
+    )
+    assert isinstance(streamed.train_images, StreamedImages)
+    np.testing.assert_array_equal(np.asarray(streamed.test_images), kept.test_images)
+    assert streamed.fingerprint() == kept.fingerprint()
+    counts = [
+        np.bincount(kept.train_images[..., channel].ravel(), minlength=256)
+        for channel in range(3)
+    ]
+    np.testing.assert_array_equal(streamed.train_images.channel_counts(), counts)

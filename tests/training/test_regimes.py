@@ -1,0 +1,105 @@
+"""What is trained, and what stays as it is."""
+
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from normtest_tf import backbones, errors
+from normtest_tf.normalization import IMAGENET, normalization_layer
+from normtest_tf.training import classifier, loop, regimes, training_copy
+from normtest_tf.training.recipe import Recipe
+from tests.training.helpers import SPLIT, TASK, linear_model
+
+
+def new_classifier():
+    return classifier.build_classifier(
+        backbones.resolve("cifar_resnet8", "cifar10"),
+        normalization_layer(IMAGENET, TASK.image_shape),
+        TASK,
+        seed=3,
+    )
+
+
+def trained(model, regime):
+    """Returns what is trained, after two steps, and its weights before."""
+    copy = regimes.freeze(training_copy.make(model), regime)
+    before = copy.get_weights()
+    data = loop.TrainingData(SPLIT, {"test": SPLIT}, seed=0)
+    loop.fit(copy, Recipe(epochs=1, batch_size=10), data, lambda row: None)
+    return copy, before
+
+
+def changed(model, before):
+    """Returns the paths of the model's weights that have changed."""
+    pairs = zip(model.weights, before, model.get_weights(), strict=True)
+    return {w.path for w, old, new in pairs if not np.array_equal(old, new)}
+
+
+def test_each_regime_trains_what_it_says_and_nothing_else():
+    model = new_classifier()
+    paths = {weight.path for weight in model.weights}
+    statistics = {p for p in paths if "/moving_" in p}
+    of_bn = statistics | {p for p in paths if p.endswith(("/gamma", "/beta"))}
+    head = {p for p in paths if p.startswith("head/")}
+    expected = {"all": paths, "head": head, "frozen_bn": paths - of_bn}
+    assert expected.keys() == regimes.DESCRIPTIONS.keys()
+    assert len(head) == 2
+    assert len(statistics) == 18
+    for regime, those in expected.items():
+        copy, before = trained(model, regime)
+        # The copy's paths are those of the model but for layers around layers.
+        found = {path.removeprefix("cifar_resnet8/") for path in changed(copy, before)}
+        assert found == those, regime
+        assert len(copy.trainable_variables) == len(those - statistics)
+        model.set_weights(copy.get_weights())
+        np.testing.assert_allclose(
+            model.predict(SPLIT.images, verbose=0),
+            copy.predict(SPLIT.images, verbose=0),
+            rtol=1e-4,
+            atol=1e-4,
+        )
+    assert all(layer.trainable for layer in model.layers)
+
+
+def test_the_frozen_backbone_has_no_dropout_while_the_head_trains():
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(16)(inputs)
+    outputs = keras.layers.Dense(2)(keras.layers.Dropout(0.5)(hidden))
+    model = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
+    copy = regimes.freeze(training_copy.make(model), "all")
+    assert np.abs(copy(x, training=True) - model(x)).max() > 0.01
+    copy = regimes.freeze(training_copy.make(model), "head")
+    np.testing.assert_allclose(copy(x, training=True), model(x), rtol=1e-5)
+
+
+def test_a_head_trains_much_faster_than_all_layers():
+    """About three times: the gradients of the backbone are not computed."""
+    data = loop.TrainingData(
+        loop.Split(np.tile(SPLIT.images, [16, 1, 1, 1]), np.tile(SPLIT.labels, 16)),
+        {},
+        seed=0,
+        augmentation="none",
+    )
+    seconds = {}
+    for regime in ("all", "head"):
+        rows = []
+        copy = regimes.freeze(training_copy.make(new_classifier()), regime)
+        started = time.process_time()
+        loop.fit(copy, Recipe(epochs=3, batch_size=64), data, rows.append)
+        seconds[regime] = min(row["seconds"] for row in rows[1:])
+        assert time.process_time() > started
+    assert seconds["head"] < 0.7 * seconds["all"], seconds
+
+
+@pytest.mark.parametrize(
+    ("regime", "recalibrate", "flag"),
+    [("frozen_bn", False, "--train=frozen_bn"), ("head", True, "--recalibrate")],
+)
+def test_batch_normalization_is_needed_where_it_is_frozen(regime, recalibrate, flag):
+    with pytest.raises(errors.UsageError, match=f"^{flag} needs a network with batch"):
+        regimes.check(linear_model(), regime, recalibrate=recalibrate)
+    regimes.check(linear_model(), "head")
+    regimes.check(new_classifier(), regime, recalibrate=recalibrate)
