@@ -33,7 +33,8 @@ flags.DEFINE_bool(
 flags.DEFINE_string(
     "output",
     "docs/networks.md",
-    "Markdown file to write; settings.md, flags.md and statistics.md are written beside it.",
+    "Markdown file to write; settings.md, flags.md and statistics.md are written next "
+    "to it.",
 )
 flags.DEFINE_bool("dry_run", False, "Print the page on networks and write nothing.")
 
