@@ -9,6 +9,7 @@ is self-contained). Published accuracies are shown next to ours.
 
 from __future__ import annotations
 
+import pathlib
 import shlex
 from collections.abc import Sequence
 
@@ -57,6 +58,12 @@ flags.DEFINE_list(
     f"Editions of the published tables ({', '.join(published.EDITIONS)}), the PyTorch "
     "study's saved_model folder, or another results folder. Empty for none.",
 )
+flags.DEFINE_string(
+    "explanations",
+    None,
+    "Folder of diagnoses to compare with what was measured, each written by "
+    "experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>. Default: none.",
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -72,7 +79,13 @@ def main(argv: Sequence[str]) -> None:
     from normtest_tf.report import content, document
     from plots import report
 
-    gathered = content.gather(found, rule=rule, margin=FLAGS.margin, published=editions)
+    gathered = content.gather(
+        found,
+        rule=rule,
+        margin=FLAGS.margin,
+        published=editions,
+        explanations=_explanations(),
+    )
     answer = report.write(gathered, out_dir, _command())
     print(answer.replace("**", ""))
     if found.missing:
@@ -89,11 +102,33 @@ def main(argv: Sequence[str]) -> None:
     print(f"figures: {', '.join(str(out_dir / name) for name in figures)}")
 
 
+def _explanations() -> pathlib.Path | None:
+    """Returns the folder of diagnoses, checked; None without one."""
+    if FLAGS.explanations is None:
+        return None
+    from normtest_tf.report import predictions
+
+    folder = files.expand(FLAGS.explanations)
+    if next(folder.glob(f"*/*/{predictions.EXPLANATION}"), None) is None:
+        raise errors.UsageError(
+            f"--explanations={folder} holds no <dataset>/<model>/"
+            f"{predictions.EXPLANATION}; experiments.explain --out_dir=... writes one"
+        )
+    return folder
+
+
 def _command() -> str:
     """Returns the command that regenerates this report."""
     given = [
         f"--{name}={shlex.quote(FLAGS[name].serialize().partition('=')[2])}"
-        for name in ("results_dir", "out_dir", "margin", "rule", "compare_with")
+        for name in (
+            "results_dir",
+            "out_dir",
+            "margin",
+            "rule",
+            "compare_with",
+            "explanations",
+        )
         if name in ("results_dir", "out_dir")
         or FLAGS[name].using_default_value is False
     ]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from normtest_tf.report import document
 from normtest_tf.report.content import Content
-from plots import forest, report_figures, style
+from plots import calibration, forest, report_figures, style
 
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
@@ -31,6 +31,10 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
         ]
         effects = report_figures.effects_figure(panels)
         _save(effects, out_dir, document.EFFECTS_FIGURE)
+    if content.outcomes:
+        (comparison, *_) = content.comparisons
+        figure = calibration.calibration_figure(content.outcomes, str(comparison))
+        _save(figure, out_dir, document.CALIBRATION_FIGURE)
     return document.write(content, out_dir, command)
 
 

@@ -7,6 +7,7 @@
     power          how many pairs detect a difference
     verdicts       the verdict on each cell's differences, in words
     noise          by how much runs differ that should not
+    calibration    what a diagnosis predicted beside what was measured
     comparisons    one setting against another, over all cells
 
 `effects`, `significance`, `power` and `verdicts` are functions of numbers: they know

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Sequence
 
-from normtest_tf.analysis import Cell, Results
+from normtest_tf.analysis import Cell, Results, calibration
+from normtest_tf.analysis.calibration import Outcome
 from normtest_tf.analysis.comparisons import Comparison, compare_all
 from normtest_tf.normalization import CONTROL
 from normtest_tf.published import PublishedTable
 from normtest_tf.published.editions import TREATMENT
-from normtest_tf.report import rows
+from normtest_tf.report import predictions, rows
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import Rule
 
@@ -27,6 +29,7 @@ class Content:
         accuracies: From `rows.accuracy_rows`.
         data_sets: From `rows.data_set_rows`.
         published_differences: From `rows.published_rows`.
+        outcomes: What a diagnosis predicted, beside what was measured.
     """
 
     results: Results
@@ -36,6 +39,7 @@ class Content:
     accuracies: list[Row]
     data_sets: list[Row]
     published_differences: list[Row]
+    outcomes: list[Outcome]
 
     def published_for(self, comparison: Comparison) -> dict[Cell, float]:
         """Returns the published differences to show with a comparison.
@@ -63,6 +67,7 @@ def gather(
     rule: Rule,
     margin: float,
     published: Sequence[PublishedTable] = (),
+    explanations: pathlib.Path | None = None,
 ) -> Content:
     """Computes everything that a report states.
 
@@ -71,10 +76,15 @@ def gather(
         rule: How to choose the epoch that the verdicts use.
         margin: The smallest difference that matters, in percentage points.
         published: Published accuracies to compare with.
+        explanations: A folder of diagnoses; see `predictions.Predictions`.
 
     Returns:
         What `document` writes down and the figures show.
     """
+    outcomes = []
+    if explanations is not None:
+        predicted = predictions.Predictions(explanations)
+        outcomes = calibration.compare(results, predicted.of, TREATMENT, rule)
     return Content(
         results=results,
         rule=rule,
@@ -83,4 +93,5 @@ def gather(
         accuracies=rows.accuracy_rows(results, rule, published),
         data_sets=rows.data_set_rows(results),
         published_differences=rows.published_rows(published, results),
+        outcomes=outcomes,
     )

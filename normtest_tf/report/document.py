@@ -6,7 +6,7 @@ import pathlib
 
 from normtest_tf.normalization import CONTROL, CONTROL_AGAIN
 from normtest_tf.published.editions import TREATMENT
-from normtest_tf.report import csv_files, rows, sections
+from normtest_tf.report import csv_files, predictions, rows, sections
 from normtest_tf.report.content import Content
 from normtest_tf.report.html_page import to_html
 from normtest_tf.system import files
@@ -17,9 +17,11 @@ TABLE1 = "table1.md"
 TABLE1_CSV = "table1.csv"
 DATA_SETS_CSV = "data_sets.csv"
 EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
+CALIBRATION_CSV = "calibration.csv"  # Only where there are diagnoses.
 # The figures that the text shows, each as .png and as .svg; `plots.report` draws them.
 ACCURACY_FIGURE = "figure1"
 EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
+CALIBRATION_FIGURE = "calibration"  # Only where there are diagnoses.
 
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
@@ -38,6 +40,8 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
     if content.comparisons:
         effects = rows.effect_rows(content.comparisons)
         csv_files.write(out_dir / EFFECTS_CSV, effects)
+    if content.outcomes:
+        csv_files.write(out_dir / CALIBRATION_CSV, predictions.rows(content.outcomes))
     table1 = sections.table1(content.accuracies, content.rule)
     files.write_text(out_dir / TABLE1, f"{table1}\n")
     text = to_markdown(content, command)
@@ -70,6 +74,7 @@ def to_markdown(content: Content, command: str) -> str:
         "# Which statistics should normalise the inputs?",
         answer(content),
         *_differences(content),
+        *_predictions(content),
         *_accuracies(content),
         *_data_sets(content),
         *_published(content),
@@ -115,6 +120,13 @@ def _noise(content: Content) -> list[str]:
         "range of a mean of as many pairs of equal settings; in the figure it is the "
         "hatched bar."
     ]
+
+
+def _predictions(content: Content) -> list[str]:
+    """Returns the section on a diagnosis' predictions; none without one."""
+    if not content.outcomes:
+        return []
+    return predictions.section(content.outcomes, f"{CALIBRATION_FIGURE}.png")
 
 
 def _accuracies(content: Content) -> list[str]:

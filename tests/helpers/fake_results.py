@@ -65,8 +65,8 @@ def write_run(
     folder = results_dir / dataset / f"{model}-{normalization}" / f"seed-{seed}"
     folder.mkdir(parents=True)
     asked = {
-        "dataset": dataset,
-        "model": model,
+        "dataset": dataset.partition("+")[0],  # Variants are other values.
+        "model": model.partition("+")[0],
         "normalization": normalization,
         "seed": seed,
         **requested,

@@ -1,0 +1,74 @@
+"""Figures of a calibration: effects against mismatch, and against predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from normtest_tf.analysis.calibration import Outcome
+from plots import style
+
+_MARKERS = "osD^vP"
+_WIDTH, _HEIGHT = 4.6, 3.9
+
+
+def calibration_figure(outcomes: Sequence[Outcome], comparison: str) -> Figure:
+    """Returns measured effects against displacement, and against predictions.
+
+    Args:
+        outcomes: At least one cell.
+        comparison: What the effects are the difference of, such as `a - b`.
+    """
+    figure, grid = style.new_grid(1, 2, _WIDTH, _HEIGHT)
+    left, right = grid[0]
+    names = list(dict.fromkeys(outcome.training for outcome in outcomes))
+    for number, name in enumerate(names):
+        members = [outcome for outcome in outcomes if outcome.training == name]
+        look = {
+            "color": style.PALETTE[number % len(style.PALETTE)],
+            "marker": _MARKERS[number % len(_MARKERS)],
+        }
+        effects = [outcome.effect.mean for outcome in members]
+        for ax, values in (
+            (left, [outcome.displacement for outcome in members]),
+            (right, [outcome.points for outcome in members]),
+        ):
+            ax.errorbar(
+                values,
+                effects,
+                yerr=[_half_width(outcome) for outcome in members],
+                linestyle="",
+                elinewidth=0.8,
+                markersize=5.5,
+                label=name,
+                alpha=0.85,
+                **look,
+            )
+    left.set_xlabel("displacement of the features, of their spread")
+    left.set_ylabel(f"measured {comparison} (percentage points)")
+    right.set_xlabel(f"predicted {comparison} (percentage points)")
+    _diagonal(right, outcomes)
+    for ax in (left, right):
+        style.decorate(ax)
+        ax.axhline(0, color="black", linewidth=0.8)
+    left.set_title("Effect against mismatch", loc="left", fontsize=11)
+    right.set_title("Effect against prediction", loc="left", fontsize=11)
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(names), frameon=False
+    )
+    return figure
+
+
+def _half_width(outcome: Outcome) -> float:
+    """Returns half the interval of an effect; 0 for a single pair."""
+    return outcome.effect.half_width if outcome.effect.n > 1 else 0.0
+
+
+def _diagonal(ax: Axes, outcomes: Sequence[Outcome]) -> None:
+    """Draws where a prediction would be exact."""
+    ends = [value for o in outcomes for value in (o.points, o.effect.mean)]
+    line = [min(ends), max(ends)]
+    ax.plot(line, line, color=style.GREY, linewidth=0.8, linestyle=":")
