@@ -30,8 +30,11 @@ _FORMER_KEYS = {
 # Keys that the rest of the code relies on in the two plain dicts.
 _REQUESTED = {
     **dict.fromkeys(("dataset", "model", "normalization"), (str,)),
-    **dict.fromkeys(("seed", "epochs", "batch_size"), (int,)),
+    **dict.fromkeys(("shift", "optimizer", "train"), (str,)),
+    **dict.fromkeys(("seed", "epochs", "batch_size", "warmup_epochs"), (int,)),
     "learning_rate": (int, float),
+    "examples_per_class": (int, NoneType),
+    "recalibrate": (bool,),
 }
 _ENVIRONMENT = {
     **dict.fromkeys(("normtest_tf", "python", "keras", "tensorflow"), (str,)),
@@ -167,13 +170,11 @@ class ConfigRecord:
         values = files.read_json(path, REPAIR)
         _check_format(values, path)
         read = JsonReader(values, path)
+        requested = ONCE_ALWAYS | read("requested", dict)
+        JsonReader({"requested": requested}, path).mapping("requested", _REQUESTED)
         return cls(
             requested={
-                **ONCE_ALWAYS,
-                **{
-                    name: as_recorded_now(name, value)
-                    for name, value in read.mapping("requested", _REQUESTED).items()
-                },
+                name: as_recorded_now(name, requested[name]) for name in requested
             },
             resolved=ResolvedValues.from_json(read("resolved", dict), path),
             data_fingerprint=read("data_fingerprint", str),

@@ -10,7 +10,7 @@ Variances are unbiased, as PyTorch's and those of `layers.batch_norm` are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -54,18 +54,35 @@ def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
     copy = keras.models.clone_model(model, clone_function=_clone, recursive=True)
     copy.set_weights(model.get_weights())
     layers = list(regimes.batch_normalizations(copy))
+    # A variable, since a compiled function would keep the first batch's number; but
+    # none of the layers', whose weights are those of the model.
+    momentum = keras.Variable(0.0, trainable=False, name="momentum")
+    for layer in layers:
+        object.__setattr__(layer, "momentum", momentum)
+    step = _compiled(copy)
     seen = 0
     for batch in batches:
-        for layer in layers:
-            layer.momentum = seen / (seen + len(batch))
-        # Eagerly: a compiled function would keep the first momentum.
-        copy(batch, training=False)
+        momentum.assign(seen / (seen + len(batch)))
+        step(batch)
         seen += len(batch)
     if not seen:
         raise ValueError("there must be at least one batch. Received: none")
     for own, found in zip(regimes.batch_normalizations(model), layers, strict=True):
         own.moving_mean.assign(found.moving_mean)
         own.moving_variance.assign(found.moving_variance)
+
+
+def _compiled(model: keras.Model) -> Callable[[np.ndarray], object]:
+    """Returns the model in evaluation mode, as one graph where that is possible."""
+
+    def step(batch: np.ndarray) -> object:
+        return model(batch, training=False)
+
+    if keras.backend.backend() != "tensorflow":
+        return step
+    import tensorflow as tf
+
+    return tf.function(step, reduce_retracing=True)
 
 
 def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -74,6 +74,13 @@ def test_a_killed_sweep_resumes_to_the_same_tables(tmp_path):
         (["--weights=resnet50=none"], "Received: 'resnet50=none'"),
         (["--weights=none,none"], "MODEL=WEIGHTS at most once"),
         (["--datasets=digits,folder:missing"], "does not exist"),
+        (["--shift=cast:1,0.6,0.3"], "in a list, put it in double quotes"),
+        (["--shift=contrast:0.5,contrast:0.50"], "without duplicates"),
+        (["--train=all,heads"], "Did you mean 'head'"),
+        (
+            ["--train=head", "--recalibrate", "--warmup_epochs=2"],
+            "--warmup_epochs must",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(flags, words, tmp_path):

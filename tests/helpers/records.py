@@ -33,6 +33,12 @@ REQUESTED = {
     "batch_size": 64,
     "learning_rate": 0.001,
     "deterministic": False,
+    "shift": "none",
+    "examples_per_class": None,
+    "warmup_epochs": 0,
+    "optimizer": "adam",
+    "train": "all",
+    "recalibrate": False,
 }
 ENVIRONMENT = {
     "normtest_tf": "0.1.0",

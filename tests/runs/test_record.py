@@ -180,6 +180,8 @@ def wrong(value):
 OPTIONAL = {
     *("format", "peak_memory_mib", "resumed_epochs", "selected_epoch"),
     *("augmentation", "padding"),
+    *("shift", "examples_per_class", "warmup_epochs"),
+    *("optimizer", "train", "recalibrate"),
 }
 
 

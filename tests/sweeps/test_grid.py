@@ -24,7 +24,9 @@ def test_a_grid_completes_pairs_first(tmp_path):
     assert len(order) == 8
 
 
-@pytest.mark.parametrize("values", [{"seeds": []}, {"models": ["resnet18"] * 2}])
+@pytest.mark.parametrize(
+    "values", [{"seeds": []}, {"models": ["resnet18"] * 2}, {"shift": ["invert"] * 2}]
+)
 def test_empty_and_repeated_lists_are_refused(tmp_path, values):
     with pytest.raises(errors.UsageError, match=next(iter(values))):
         configurations(tmp_path, **values)
@@ -106,3 +108,18 @@ def test_the_state_of_a_run_is_read_from_its_folder(tmp_path):
     config.folder.result.touch()
     assert grid.state(config) == "done"
     assert grid.state(dataclasses.replace(config, overwrite=True)) == "failed"
+
+
+def test_shifts_and_regimes_are_axes_between_data_sets_models_and_settings(tmp_path):
+    configs = configurations(
+        tmp_path, shift=["none", "invert"], train=["all", "head"], seeds=[1]
+    )
+    assert [(c.shift, c.train, c.normalization) for c in configs[:5]] == [
+        ("none", "all", "pretrain"),
+        ("none", "all", "finetune"),
+        ("none", "head", "pretrain"),
+        ("none", "head", "finetune"),
+        ("invert", "all", "pretrain"),
+    ]
+    assert len({config.name for config in configs}) == len(configs) == 8
+    grid.check(configs)

@@ -53,7 +53,7 @@ def batches():
     random = np.random.default_rng(0)
     return [
         random.normal(mean, std, (size, 4)).astype("float32")
-        for mean, std, size in ((3, 2, 8), (-1, 1, 8), (5, 4, 3))
+        for mean, std, size in ((3, 2, 8), (-1, 1, 3), (5, 4, 8))
     ]
 
 
