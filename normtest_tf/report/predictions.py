@@ -93,7 +93,7 @@ def section(outcomes: Sequence[Outcome], figure: str) -> list[str]:
     """
     return [
         "## What the diagnosis predicted",
-        f"Effects are {TREATMENT} - {CONTROL} at the final epoch, in percentage points.",
+        f"Effects are {TREATMENT} - {CONTROL}, in percentage points.",
         summary(outcomes),
         "*Within the margin*: the measured mean is as near to the prediction as that "
         "says. *Rank correlation*: Spearman's, between the displacement of the "
