@@ -3,10 +3,10 @@ r"""Says before training what the choice of input statistics will do, and why.
     python -m experiments.explain --dataset=cifar10 --data_dir=DIR --model=resnet18
 
 From a few hundred training images: the channel statistics under every setting; how far
-the data are from the statistics stored in each batch normalization; what the difference
-between fine-tuning and pre-training statistics consists of; and what to expect of it for
-each way of training. The text is printed; explanation.html, explanation.json and the
-figure are written to --out_dir.
+the data are from the statistics stored in each batch normalization; what the
+difference between fine-tuning and pre-training statistics consists of; and what to
+expect of it for each way of training. The text is printed; explanation.html,
+explanation.json and the figure are written to --out_dir.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf import datasets, errors
+from normtest_tf import datasets, errors, normalization
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, quiet
@@ -52,6 +52,8 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
     config = shared.run_config()
     config.check()
+    for name in FLAGS.normalizations:
+        normalization.get(name)
     datasets.check_available(config.dataset, config.reading)
     files.check_writable(out_dir)
     quiet.import_tensorflow()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,6 +114,20 @@ def notes_on(
     return notes
 
 
+def notes_on_parts(
+    has_border: bool, treatment: str, parts: Mapping[str, object]
+) -> list[str]:
+    """Returns what the split of a difference lacks."""
+    if not parts:
+        return [f"{treatment} has no constants, so its difference can't be split"]
+    if not has_border:
+        return [
+            "the network does not start with one plain convolution, so the border's "
+            "part can't be told from the shift's"
+        ]
+    return []
+
+
 def note_on_inputs(
     name: str, mean: np.ndarray, std: np.ndarray, control: str
 ) -> list[str]:
@@ -130,9 +144,9 @@ def note_on_inputs(
     if name != control or not (is_far or is_wide):
         return []
     return [
-        f"under {name}, channels have means {_listed(mean)} and stds {_listed(std)}, where "
-        "0 and 1 were expected: the statistics of pre-training contradict the images; "
-        "check them (for pixels from 0 to 1, mean first) and the images' range"
+        f"under {name}, channels have means {_listed(mean)} and stds {_listed(std)}, "
+        "where 0 and 1 were expected: the statistics of pre-training contradict the "
+        "images; check them (for pixels from 0 to 1, mean first) and the images' range"
     ]
 
 

@@ -14,7 +14,7 @@ from normtest_tf import errors
 from normtest_tf.diagnosis import checks, linear_probe, mismatch, recommendation
 from normtest_tf.diagnosis import images as given_images
 from normtest_tf.diagnosis.moments import BATCH, STORED
-from normtest_tf.diagnosis.parts import decomposition, displacement
+from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
 from normtest_tf.diagnosis.result import Explanation, SettingFindings
 from normtest_tf.normalization import CONTROL, IMAGENET, SETTINGS, ChannelStatistics
@@ -26,14 +26,16 @@ from normtest_tf.text import Notify, ignore
 TREATMENT = "finetune"
 # These change the network rather than its inputs, which is all that is looked at here.
 CHANGES_NETWORK = ("finetune_folded",)
+SAME_AS_CONTROL = ("pretrain_again",)  # Looked at only if it is asked for.
 REESTIMATED = "reestimated"
-BATCH_SIZE = 128
+BATCH_SIZE = 256  # The recipe's.
 
 
 @dataclasses.dataclass(frozen=True)
 class _Passes:
     """The features under one setting, by mode, and what batch normalization saw."""
 
+    inputs: tuple[np.ndarray, np.ndarray]  # Mean and std of the normalised images.
     features: dict[str, np.ndarray]
     distances: tuple[mismatch.Distance, ...]
     reestimated: tuple[mismatch.Distance, ...]
@@ -98,54 +100,36 @@ def explain(
     checks.check_size(model, images)
     probe = Probe(model)
     notes = checks.notes_on(probe.names, images, labels)
-    constants = _constants(
-        names,
-        images if training_images is None else training_images,
-        pretraining,
-        notes,
-    )
+    measured = images if training_images is None else training_images
+    constants = {
+        name: get_setting(name).statistics(measured, pretraining, notes.append)
+        for name in names
+    }
     size = given_images.batch_size_for(images.shape[1:], batch_size)
     runs: dict[str, _Passes] = {}
-    moments: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in names:
         notify(f"looking at {name}")
         blocks = _batches(name, constants[name], images, size, channel_order)
-        moments[name] = _moments(blocks)
-        notes += checks.note_on_inputs(name, *moments[name], control=CONTROL)
         runs[name] = _passes(probe, blocks)
+        notes += checks.note_on_inputs(name, *runs[name].inputs, control=CONTROL)
     probed = _linear_probes(runs, labels, notes)
-    findings = {
-        name: _findings(name, constants[name], moments[name], runs, probed)
-        for name in names
-    }
-    treatment = _treatment(names)
-    parts = {}
-    if treatment is not None and (one := constants[treatment]) is not None:
-        notify(f"splitting the difference between {treatment} and {CONTROL}")
-        parts = decomposition(
-            probe,
-            images,
-            one,
-            constants[CONTROL] or pretraining,
-            channel_order=channel_order,
-            batch_size=batch_size,
-        )
-        if not probe.has_border:
-            notes.append(
-                "the network does not start with one plain convolution, so the border's "
-                "part can't be told from the shift's"
-            )
+    findings = {name: _findings(name, constants[name], runs, probed) for name in names}
+    others = [name for name in names if name != CONTROL]
+    treatment = TREATMENT if TREATMENT in others else next(iter(others), None)
+    parts: dict[str, Parts] = {}
     predictions: tuple[recommendation.Prediction, ...] = ()
     if treatment is not None:
+        notify(f"splitting the difference between {treatment} and {CONTROL}")
+        parts = _parts(probe, images, treatment, constants, runs, channel_order, size)
+        notes += checks.notes_on_parts(probe.has_border, treatment, parts)
         predictions = recommendation.predict(
             _evidence(findings[treatment], findings[CONTROL], len(images))
         )
-    height, width, channels = images.shape[1:]
     return Explanation(
         model=model_name or model.name,
         data=data_name,
         images=len(images),
-        image_shape=(height, width, channels),
+        image_shape=(images.shape[1], images.shape[2], 3),
         layers=probe.names,
         control=CONTROL,
         treatment=treatment,
@@ -159,34 +143,16 @@ def explain(
 def _names(settings: Sequence[str] | None) -> list[str]:
     """Returns the settings to look at, the control first."""
     if settings is None:
-        settings = [name for name in SETTINGS if name not in CHANGES_NETWORK]
+        left_out = (*CHANGES_NETWORK, *SAME_AS_CONTROL)
+        settings = [name for name in SETTINGS if name not in left_out]
     for name in settings:
         get_setting(name)
         if name in CHANGES_NETWORK:
             raise errors.UsageError(
-                f"{name} changes the network, not only its inputs; look at the settings "
-                "that it is made from"
+                f"{name} changes the network, not only its inputs; leave it out. Its "
+                "function is the control's, but for the border"
             )
     return list(dict.fromkeys([CONTROL, *settings]))
-
-
-def _treatment(names: Sequence[str]) -> str | None:
-    """Returns the setting that parts and predictions are about."""
-    others = [name for name in names if name != CONTROL]
-    return TREATMENT if TREATMENT in others else next(iter(others), None)
-
-
-def _constants(
-    names: Sequence[str],
-    images: np.ndarray | CountedImages,
-    pretraining: ChannelStatistics,
-    notes: list[str],
-) -> dict[str, ChannelStatistics | None]:
-    """Returns the constants of every setting."""
-    return {
-        name: get_setting(name).statistics(images, pretraining, notes.append)
-        for name in names
-    }
 
 
 def _batches(
@@ -215,10 +181,10 @@ def _passes(probe: Probe, blocks: Sequence[np.ndarray]) -> _Passes:
     """Passes the images of a setting through the network in every mode."""
     epsilons, stored = probe.epsilons(), probe.stored()
     seen = probe.see(blocks, STORED)
-    features = {STORED: seen.features}
+    inputs, features = _moments(blocks), {STORED: seen.features}
     distances = mismatch.distances(seen.moments, stored, epsilons)
     if not stored:
-        return _Passes(features, (), ())
+        return _Passes(inputs, features, (), ())
     of_batches = probe.see(blocks, BATCH)
     features[BATCH] = of_batches.features
     probe.store(of_batches.moments)
@@ -228,7 +194,32 @@ def _passes(probe: Probe, blocks: Sequence[np.ndarray]) -> _Passes:
     finally:
         probe.store(stored)
     features[REESTIMATED] = again.features
-    return _Passes(features, distances, reestimated)
+    return _Passes(inputs, features, distances, reestimated)
+
+
+def _parts(
+    probe: Probe,
+    images: np.ndarray,
+    treatment: str,
+    constants: dict[str, ChannelStatistics | None],
+    runs: dict[str, _Passes],
+    channel_order: str,
+    batch_size: int,
+) -> dict[str, Parts]:
+    """Splits the difference between a setting and the control, if it can be split."""
+    one, other = constants[treatment], constants[CONTROL]
+    if one is None or other is None:
+        return {}
+    start, end = runs[CONTROL].features, runs[treatment].features
+    return decomposition(
+        probe,
+        images,
+        one,
+        other,
+        channel_order=channel_order,
+        batch_size=batch_size,
+        ends={mode: (start[mode], end[mode]) for mode in probe.modes},
+    )
 
 
 def _linear_probes(
@@ -254,13 +245,12 @@ def _linear_probes(
 def _findings(
     name: str,
     constants: ChannelStatistics | None,
-    moments: tuple[np.ndarray, np.ndarray],
     runs: dict[str, _Passes],
     probed: dict[str, dict[str, linear_probe.Probed]],
 ) -> SettingFindings:
     """Gathers what is known of one setting."""
     own, control = runs[name], runs[CONTROL]
-    mean, std = moments
+    mean, std = own.inputs
     return SettingFindings(
         name=name,
         statistics=constants,

@@ -110,14 +110,13 @@ def _checked_labels(labels: np.ndarray, images: int) -> np.ndarray:
     """Returns class numbers `[n]`; one-hot rows are turned into them."""
     if labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(axis=1)
-    labels = labels.reshape(len(labels), -1)
-    whole = labels.size > 0 and np.all(labels == np.round(labels))
-    if labels.shape != (images, 1) or not whole:
+    rows = labels.reshape(len(labels), -1) if labels.size else labels
+    if rows.shape != (images, 1) or not np.all(rows == np.round(rows)):
         raise errors.UsageError(
             f"labels must be one class number for each of the {images} images. "
             f"Received: shape {list(labels.shape)}, dtype {labels.dtype}"
         )
-    return labels[:, 0].astype(np.int64)
+    return rows[:, 0].astype(np.int64)
 
 
 def batch_size_for(image_shape: tuple[int, ...], batch_size: int) -> int:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,8 +65,9 @@ def decomposition(
     other: ChannelStatistics,
     *,
     channel_order: str = "rgb",
-    batch_size: int = 128,
+    batch_size: int = 256,
     dtype: str = "float32",
+    ends: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> dict[str, Parts]:
     """Splits the difference between two settings into its parts.
 
@@ -80,6 +81,7 @@ def decomposition(
         batch_size: Images at a time; fewer where they are large. In training mode,
             batch statistics are of these.
         dtype: What is computed in, unless a `Probe` is given.
+        ends: The features under `other` and under `one` by mode, if they are known.
 
     Returns:
         The parts by mode: `stored` (batch normalization as in evaluation) and, if there
@@ -104,7 +106,10 @@ def decomposition(
         normalised(images[start : start + size], other, step)
         for start in range(0, len(images), size)
     ]
-    return {mode: _parts(probe, blocks, a, b, mode) for mode in probe.modes}
+    return {
+        mode: _parts(probe, blocks, a, b, mode, None if ends is None else ends[mode])
+        for mode in probe.modes
+    }
 
 
 def affine(
@@ -148,18 +153,23 @@ def displacement(features: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _parts(
-    probe: Probe, blocks: Sequence[np.ndarray], a: np.ndarray, b: np.ndarray, mode: str
+    probe: Probe,
+    blocks: Sequence[np.ndarray],
+    a: np.ndarray,
+    b: np.ndarray,
+    mode: str,
+    ends: tuple[np.ndarray, np.ndarray] | None,
 ) -> Parts:
     """Measures every step in one mode."""
 
     def features(change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        return probe.see((change(block) for block in blocks), mode).features
+        changed = (change(block) for block in blocks)
+        return probe.see(changed, mode, record=False).features
 
     common = np.exp(np.mean(np.log(a)))
-    start = features(lambda z: z)
+    start, end = ends or (features(lambda z: z), features(lambda z: a * z + b))
     scaled = features(lambda z: common * z)
     ratios = features(lambda z: a * z)
-    end = features(lambda z: a * z + b)
     measured = functools.partial(_size, unit=_spread(start))
     scale, ratio = measured(scaled - start), measured(ratios - scaled)
     total = measured(end - start)

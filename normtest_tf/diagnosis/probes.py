@@ -9,14 +9,14 @@ compiling it takes longer than running it a few times.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.backbones import heads
+from normtest_tf.backbones import copies, heads
 from normtest_tf.diagnosis.moments import BATCH, MODES, STORED, Moments
 
 
@@ -37,9 +37,6 @@ class _Recorder:
     """Sums over batches of a layer's inputs; Keras does not track it."""
 
     def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
         self.count = 0
         self.sum = self.square = np.zeros([])
 
@@ -71,11 +68,13 @@ class _BatchNormalization(keras.layers.BatchNormalization):
         axis = self.axis % len(inputs.shape)
         axes = [other for other in range(len(inputs.shape)) if other != axis]
         mean, variance = self.moving_mean, self.moving_variance
-        if self.recorder is not None:
+        recorder = self.recorder
+        if self.mode == BATCH or recorder is not None:
             of_batch = ops.moments(inputs, axes=axes)
-            count = int(np.prod([inputs.shape[other] for other in axes]))
-            arrays = (ops.convert_to_numpy(value) for value in of_batch)
-            self.recorder.add(count, *arrays)
+            if recorder is not None:
+                count = int(np.prod([inputs.shape[other] for other in axes]))
+                arrays = (ops.convert_to_numpy(value) for value in of_batch)
+                recorder.add(count, *arrays)
             if self.mode == BATCH:
                 mean, variance = of_batch
         return ops.batch_normalization(
@@ -129,16 +128,14 @@ class Probe:
         features, _ = heads.without(model)
         network = keras.Model(model.inputs[0], features)
         first = _first_convolution(network)
-        copy, copies = _clone(network, first, dtype)
+        copy, clones = _clone(network, first, dtype)
         self._network, self._dtype = copy, dtype
-        self._first = None if first is None else copies.get(id(first))
+        self._first = None if first is None else clones.get(id(first))
         self._norms = [
             layer
-            for layer in copy._flatten_layers()
+            for layer in copies.leaves(copy)
             if isinstance(layer, _BatchNormalization)
         ]
-        for layer in self._norms:
-            layer.recorder = _Recorder()
         self.names = _unique([layer.name for layer in self._norms])
         self.has_border = self._first is not None
 
@@ -148,13 +145,14 @@ class Probe:
         return MODES if self._norms else (STORED,)
 
     def see(
-        self, batches: Sequence[np.ndarray] | Iterator[np.ndarray], mode: str
+        self, batches: Iterable[np.ndarray], mode: str, *, record: bool = True
     ) -> Seen:
         """Passes images through the network.
 
         Args:
             batches: Normalised images, float `[b, height, width, 3]` each.
             mode: `stored` or `batch`.
+            record: Whether to return moments, which take time.
 
         Returns:
             Features and moments over all batches.
@@ -162,16 +160,17 @@ class Probe:
         Raises:
             UsageError: If a feature is not finite.
         """
-        for layer in self._norms:
+        recorders = [_Recorder() for _ in self._norms] if record else []
+        for place, layer in enumerate(self._norms):
             layer.mode = mode
-            layer.recorder.clear()
+            layer.recorder = recorders[place] if record else None
         features = np.concatenate([self._features(batch) for batch in batches])
         if not np.all(np.isfinite(features)):
             raise errors.UsageError(
                 "the network's features are not finite; check the weights and the "
                 "statistics that the images are normalised with"
             )
-        return Seen(features, tuple(layer.recorder.moments() for layer in self._norms))
+        return Seen(features, tuple(recorder.moments() for recorder in recorders))
 
     def _features(self, batch: np.ndarray) -> np.ndarray:
         """Returns the pooled features of a batch, float64 `[b, features]`."""
@@ -225,7 +224,8 @@ def _check(model: keras.Model) -> None:
     kind = type(model).__name__
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise errors.UsageError(
-            f"model must be a built functional or sequential Keras model. Received: {kind}"
+            "model must be a built functional or sequential Keras model. Received: "
+            f"{kind}"
         )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise errors.UsageError(
@@ -249,7 +249,7 @@ def _clone(
     network: keras.Model, first: keras.layers.Layer | None, dtype: str
 ) -> tuple[keras.Model, dict[int, keras.layers.Layer]]:
     """Copies a network with its weights; returns also layers by their originals' id."""
-    copies: dict[int, keras.layers.Layer] = {}
+    clones: dict[int, keras.layers.Layer] = {}
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
@@ -262,15 +262,15 @@ def _clone(
             kind = _BatchNormalization
         elif layer is first:
             kind = _Convolution
-        copies[id(layer)] = kind.from_config(config)
-        return copies[id(layer)]
+        clones[id(layer)] = kind.from_config(config)
+        return clones[id(layer)]
 
     entry = keras.Input(network.inputs[0].shape[1:], dtype=dtype)
     copy = keras.models.clone_model(
         network, input_tensors=entry, clone_function=clone, recursive=True
     )
     copy.set_weights(network.get_weights())
-    return copy, copies
+    return copy, clones
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:

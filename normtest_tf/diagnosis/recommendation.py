@@ -28,6 +28,7 @@ class Rule:
         of_training: Effect expected per unit of displacement where all layers train.
         of_head: Effect per unit of displacement behind frozen statistics, where there
             are no labels for a linear probe.
+        clear: Standard errors by which a linear probe's difference must differ from 0.
         of_probe: Effect on a trained head per point of the linear probe's.
         kept_when_frozen_bn: Share of a head's effect that remains where the other
             layers train behind frozen batch normalization.
@@ -40,6 +41,7 @@ class Rule:
     large: float = 0.5
     of_training: float = 0.5
     of_head: float = 4.0
+    clear: float = 2.5
     of_probe: float = 1.0
     kept_when_frozen_bn: float = 0.25
     kept_after_few_steps: float = 0.12
@@ -227,7 +229,7 @@ def _frozen(
     """Predicts what a linear layer on fixed features will do."""
     if probe is not None:
         points = rule.of_probe * probe.points
-        margin = max(rule.noise, 2 * probe.error)
+        margin = max(rule.noise, rule.clear * probe.error)
         is_clear = abs(points) > margin
         reason += (
             f" A linear classifier of these features differs by {probe.points:+.1f} "

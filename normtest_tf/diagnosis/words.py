@@ -83,8 +83,14 @@ def _sections(found: Explanation, table: Table) -> Iterator[tuple[str, str]]:
 
 def _expectations(found: Explanation, table: Table) -> str:
     rows: list[Row] = [
-        ("way of training", "batch norm runs on", "displacement", "effect, points")
-        + ("confidence", "take")
+        (
+            "way of training",
+            "batch norm runs on",
+            "displacement",
+            "effect, points",
+            "confidence",
+            "take",
+        )
     ]
     rows += [
         (
@@ -137,8 +143,8 @@ def _layers(found: Explanation, table: Table) -> str:
     after = (f"{mismatch.overall(s.reestimated):.2f}" for s in found.settings)
     rows.append(("all, re-estimated", *after))
     explained = (
-        "A distance is the root mean square over channels of the difference of means in "
-        "standard deviations and of the log of the ratio of standard deviations. "
+        "A distance is the root mean square over channels of the difference of means "
+        "in standard deviations and of the log of the ratio of standard deviations. "
         f"{found.control}'s distance is due to the images: their size and what they "
         "show. What a setting adds to it is due to the setting."
     )
@@ -177,8 +183,8 @@ def _features(found: Explanation, table: Table) -> str:
     if probed:
         explained += (
             " The linear probe is ridge regression on the frozen features, judged on "
-            f"each image left out; in brackets, the difference from {found.control} and "
-            "its standard error."
+            "each image left out; in brackets, the difference from "
+            f"{found.control} and its standard error."
         )
     return f"{table(rows)}\n\n{explained}"
 
