@@ -6,6 +6,7 @@
     calibration      effects against a diagnosis' predictions
     differences      the paired differences of one cell
     report_figures   the two figures of a report
+    diagnosis        the figure of a diagnosis
     report           draws these and writes the report around them
     quickstart       the quickstart's figure
 

@@ -16,7 +16,7 @@ PROGRAMS = sorted(
 
 def test_all_programs_are_tested():
     named = {"train", "quickstart", "pretrain", "export", "predict", "benchmark"}
-    named |= {"networks", "parity", "sweep", "report", "faults"}
+    named |= {"networks", "parity", "sweep", "report", "faults", "explain"}
     assert named <= set(PROGRAMS)
 
 

@@ -1,0 +1,114 @@
+r"""Says before training what the choice of input statistics will do, and why.
+
+    python -m experiments.explain --dataset=cifar10 --data_dir=DIR --model=resnet18
+
+From a few hundred training images: the channel statistics under every setting; how far
+the data are from the statistics stored in each batch normalization; what the
+difference between fine-tuning and pre-training statistics consists of; and what to
+expect of it for each way of training. The text is printed; explanation.html,
+explanation.json and the figure are written to --out_dir.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from absl import flags
+
+from experiments.support import flags as shared
+from experiments.support import program
+from normtest_tf import datasets, errors, normalization
+from normtest_tf.normalization import SETTINGS
+from normtest_tf.runs import RunFolder
+from normtest_tf.system import files, quiet
+
+if TYPE_CHECKING:
+    from normtest_tf.diagnosis import Explanation
+    from normtest_tf.runs import RunConfig
+
+FLAGS = flags.FLAGS
+
+shared.define("dataset", *shared.DATA, "model", "weights", *shared.PRETRAINING)
+flags.DEFINE_integer(
+    "examples", 512, "Training images to look at, the first ones.", lower_bound=2
+)
+flags.DEFINE_list(
+    "normalizations",
+    [],
+    f"Settings to look at, of {', '.join(SETTINGS)}. Default: all.",
+)
+flags.DEFINE_string("out_dir", "explanation", "Folder for the page and the figure.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Makes the diagnosis, prints and writes it."""
+    del argv
+    out_dir = files.expand(FLAGS.out_dir)
+    if RunFolder(out_dir).is_started():
+        raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
+    config = shared.run_config()
+    config.check()
+    for name in FLAGS.normalizations:
+        normalization.get(name)
+    datasets.check_available(config.dataset, config.reading)
+    files.check_writable(out_dir)
+    quiet.import_tensorflow()
+    found = _explain(config)
+    print(found.to_text())
+    write(found, out_dir)
+    print(f"\npage: {out_dir / 'explanation.html'}")
+
+
+def _explain(config: RunConfig) -> Explanation:
+    """Loads the images, builds the network and looks at both."""
+    from normtest_tf import diagnosis
+
+    dataset = datasets.load(config.dataset, config.reading, program.note)
+    dataset = dataset.take(config.train_examples, config.test_examples)
+    network = config.resolved.network
+    examples = min(FLAGS.examples, len(dataset.train_labels))
+    return diagnosis.explain(
+        network.build(dataset.image_shape, program.note),
+        np.asarray(dataset.train_images[:examples]),
+        labels=dataset.train_labels[:examples],
+        settings=FLAGS.normalizations or None,
+        pretraining=network.pretraining.statistics,
+        training_images=dataset.train_images,
+        channel_order=network.pretraining.channel_order,
+        examples=examples,
+        model_name=f"{config.name.model} ({network.label})",
+        data_name=dataset.name,
+    )
+
+
+def write(found: Explanation, out_dir: pathlib.Path) -> None:
+    """Writes a diagnosis' page, its numbers and its figure.
+
+    Args:
+        found: The diagnosis.
+        out_dir: The folder to write to.
+    """
+    from normtest_tf.diagnosis import words
+    from normtest_tf.report import html_page
+    from plots import diagnosis, style
+
+    figure = ""
+    if found.layers:
+        figure = f"{words.FIGURE}.png"
+        style.save(
+            diagnosis.distances_figure(found),
+            out_dir / figure,
+            out_dir / f"{words.FIGURE}.svg",
+        )
+    numbers = json.dumps(found.to_json(), indent=2, allow_nan=False)
+    files.write_text(out_dir / "explanation.json", f"{numbers}\n")
+    page = html_page.to_html(words.markdown(found, figure), out_dir)
+    files.write_text(out_dir / "explanation.html", page)
+
+
+if __name__ == "__main__":
+    program.run(main)

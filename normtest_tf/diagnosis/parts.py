@@ -1,0 +1,199 @@
+"""What a difference between two settings consists of.
+
+Two settings that are constants differ by z_one = a * z_other + b in each channel. On
+the way from `other` to `one`, four things change, in this order:
+
+    scale    z_other * g, with g the geometric mean of a: the channels' common scale
+    ratio    z_other * a: the ratios between the channels' scales
+    shift    a * z_other + b, with the first convolution padded with b: b is what 0
+             becomes, so inside and at the border every value is shifted alike
+    border   the padding is 0 again, as it is in the network: next to shifted images,
+             it is another colour
+
+A part's measure is the displacement of the network's last features by its step. With
+batch normalization in training mode, scale (up to epsilon) and shift displace nothing,
+where a convolution without activation and a batch normalization come first. With stored
+statistics everything counts. Steps are vectors: their sizes don't add up to the total.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from normtest_tf import errors
+from normtest_tf.diagnosis import images as batches
+from normtest_tf.normalization import ChannelStatistics
+
+if TYPE_CHECKING:
+    import keras
+
+    from normtest_tf.diagnosis.probes import Probe
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Displacements of the last features, in one mode of batch normalization.
+
+    Each is the root mean square change over images and features, divided by the root
+    mean square deviation of the features under `other` from their means over images.
+
+    Attributes:
+        scale: By the channels' common scale.
+        ratio: By the ratios of the channels' scales.
+        shift: By the shift. Includes the border where `border` is None.
+        border: By the border; None if the network does not start with a convolution
+            whose padding can be chosen.
+        total: From `other` to `one`.
+    """
+
+    scale: float
+    ratio: float
+    shift: float
+    border: float | None
+    total: float
+
+
+def decomposition(
+    model: keras.Model | Probe,
+    images: np.ndarray,
+    one: ChannelStatistics,
+    other: ChannelStatistics,
+    *,
+    channel_order: str = "rgb",
+    batch_size: int = 256,
+    dtype: str = "float32",
+    ends: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+) -> dict[str, Parts]:
+    """Splits the difference between two settings into its parts.
+
+    Args:
+        model: Takes normalised images, float `[n, height, width, 3]`; functional or
+            sequential. A classifier at its end is left out. Or a `Probe` of it.
+        images: uint8 `[n, height, width, 3]`, RGB, at least 2.
+        one: The constants of a setting, in RGB order.
+        other: Those that it is compared with.
+        channel_order: What the model takes: `rgb` or `bgr`.
+        batch_size: Images at a time; fewer where they are large. In training mode,
+            batch statistics are of these.
+        dtype: What is computed in, unless a `Probe` is given.
+        ends: The features under `other` and under `one` by mode, if they are known.
+
+    Returns:
+        The parts by mode: `stored` (batch normalization as in evaluation) and, if there
+        is batch normalization, `batch` (as in training).
+
+    Raises:
+        UsageError: If the model is of another kind, or the features don't vary.
+
+    Example:
+    ```python
+    parts = decomposition(model, images, channel_statistics(images, "mine"), IMAGENET)
+    parts["batch"].border, parts["stored"].total
+    ```
+    """
+    from normtest_tf.diagnosis.probes import Probe
+
+    probe = model if isinstance(model, Probe) else Probe(model, dtype)
+    step = 1 if channel_order == "rgb" else -1
+    a, b = (values[::step] for values in affine(one, other))
+    size = batches.batch_size_for(images.shape[1:], batch_size)
+    blocks = [
+        normalised(images[start : start + size], other, step)
+        for start in range(0, len(images), size)
+    ]
+    return {
+        mode: _parts(probe, blocks, a, b, mode, None if ends is None else ends[mode])
+        for mode in probe.modes
+    }
+
+
+def affine(
+    one: ChannelStatistics, other: ChannelStatistics
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a and b of z_one = a * z_other + b, float64 `[3]` each, in RGB order."""
+    std_one, std_other = np.array(one.std), np.array(other.std)
+    a = std_other / std_one
+    return a, (np.array(other.mean) - np.array(one.mean)) / std_one
+
+
+def normalised(
+    images: np.ndarray, statistics: ChannelStatistics, step: int = 1
+) -> np.ndarray:
+    """Normalises images with constants, in float64.
+
+    Args:
+        images: uint8 `[n, height, width, 3]`, RGB.
+        statistics: In RGB order.
+        step: 1 for RGB, -1 to return BGR.
+    """
+    pixels = images.astype(np.float64) / 255
+    return ((pixels - statistics.mean) / statistics.std)[..., ::step]
+
+
+def displacement(features: np.ndarray, reference: np.ndarray) -> float:
+    """Measures how far features have moved.
+
+    Args:
+        features: float `[n, features]`.
+        reference: The same images' features before.
+
+    Returns:
+        The root mean square change, in units of the root mean square deviation of
+        `reference` from its mean over images.
+
+    Raises:
+        UsageError: If `reference` does not vary over images.
+    """
+    return _size(features - reference, _spread(reference))
+
+
+def _parts(
+    probe: Probe,
+    blocks: Sequence[np.ndarray],
+    a: np.ndarray,
+    b: np.ndarray,
+    mode: str,
+    ends: tuple[np.ndarray, np.ndarray] | None,
+) -> Parts:
+    """Measures every step in one mode."""
+
+    def features(change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        changed = (change(block) for block in blocks)
+        return probe.see(changed, mode, record=False).features
+
+    common = np.exp(np.mean(np.log(a)))
+    start, end = ends or (features(lambda z: z), features(lambda z: a * z + b))
+    scaled = features(lambda z: common * z)
+    ratios = features(lambda z: a * z)
+    measured = functools.partial(_size, unit=_spread(start))
+    scale, ratio = measured(scaled - start), measured(ratios - scaled)
+    total = measured(end - start)
+    if not probe.has_border:
+        return Parts(scale, ratio, measured(end - ratios), None, total)
+    probe.pad_with(b)  # The images are then a * z + b, less the padding's colour b.
+    try:
+        shifted = features(lambda z: a * z)
+    finally:
+        probe.pad_with(None)
+    shift, border = measured(shifted - ratios), measured(end - shifted)
+    return Parts(scale, ratio, shift, border, total)
+
+
+def _size(change: np.ndarray, unit: float) -> float:
+    return float(np.sqrt(np.mean(np.square(change))) / unit)
+
+
+def _spread(features: np.ndarray) -> float:
+    """Returns the root mean square deviation from the means over images."""
+    spread = float(np.sqrt(np.mean(np.var(features, axis=0))))
+    if not spread > 0:
+        raise errors.UsageError(
+            "the network's features are the same for all images, so nothing can be "
+            "compared; pass at least two images that differ"
+        )
+    return spread

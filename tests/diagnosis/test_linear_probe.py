@@ -1,0 +1,55 @@
+"""The closed form, against a classifier fitted again for every image left out."""
+
+import numpy as np
+import pytest
+
+from normtest_tf import errors
+from normtest_tf.diagnosis import linear_probe
+
+
+def refitted(features, targets, penalty):
+    """Leave-one-out predictions by n fits of normal equations with an intercept."""
+    predicted = np.empty_like(targets)
+    for out in range(len(features)):
+        kept = np.arange(len(features)) != out
+        x, y = features[kept], targets[kept]
+        centre = x.mean(0)
+        gram = (x - centre).T @ (x - centre) + penalty * np.eye(x.shape[1])
+        weights = np.linalg.solve(gram, (x - centre).T @ (y - y.mean(0)))
+        predicted[out] = y.mean(0) + (features[out] - centre) @ weights
+    return predicted
+
+
+@pytest.mark.parametrize(("n", "width"), [(15, 4), (9, 30)])
+@pytest.mark.parametrize("penalty", [0.01, 3.0])
+def test_predictions_are_those_of_refitting(n, width, penalty):
+    rng = np.random.default_rng(n)
+    features = rng.normal(size=(n, width)) + 5
+    targets = np.eye(3)[rng.integers(0, 3, n)]
+    found = linear_probe.predictions(*linear_probe.eigen(features), targets, penalty)
+    np.testing.assert_allclose(found, refitted(features, targets, penalty), rtol=1e-6)
+
+
+def test_classes_that_can_be_told_apart_are():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 60) * 7  # Any numbers.
+    features = rng.normal(size=(60, 10)) + 8 * np.eye(10)[labels // 7]
+    assert linear_probe.probe(features, labels).accuracy == 100
+    noise = linear_probe.probe(rng.normal(size=(60, 10)), labels)
+    assert noise.accuracy < 60  # In-sample, 10 features would fit better.
+
+
+def test_a_paired_difference_by_hand():
+    one = linear_probe.Probed(np.array([True, True, True, False]), 1.0)
+    other = linear_probe.Probed(np.array([True, False, False, False]), 1.0)
+    found = linear_probe.compare(one, other)
+    assert found.points == 50
+    assert found.error == pytest.approx(100 * np.std([0, 1, 1, 0], ddof=1) / 2)
+
+
+def test_what_cannot_be_probed_is_refused():
+    features = np.ones([4, 3])
+    with pytest.raises(errors.UsageError, match=r"2 classes\. Received: 4 of 1"):
+        linear_probe.probe(features, np.zeros(4, int))
+    with pytest.raises(errors.UsageError, match="the same for all images"):
+        linear_probe.probe(features, np.arange(4) % 2)

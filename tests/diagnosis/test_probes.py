@@ -1,0 +1,116 @@
+"""The copy that is looked into computes what the model computes."""
+
+import keras
+import numpy as np
+import pytest
+
+from normtest_tf import backbones, errors
+from normtest_tf.diagnosis.parts import normalised
+from normtest_tf.diagnosis.probes import Probe
+from normtest_tf.normalization import IMAGENET
+from tests.training.helpers import small_classifier
+
+
+@pytest.fixture(scope="module")
+def inputs(images):
+    return normalised(images, IMAGENET).astype("float32")
+
+
+def test_features_are_the_models_in_both_modes(resnet, inputs):
+    before = resnet.get_weights()
+    probe = Probe(resnet)
+    stored = probe.see([inputs[:5], inputs[5:]], "stored")
+    batch = probe.see([inputs], "batch")
+    for mine, own in zip(resnet.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, own)
+    expected = resnet(inputs, training=False)
+    np.testing.assert_allclose(stored.features, expected, rtol=1e-4, atol=1e-5)
+    expected = keras.models.clone_model(resnet)
+    expected.set_weights(before)
+    np.testing.assert_allclose(
+        batch.features, expected(inputs, training=True), rtol=1e-4, atol=1e-5
+    )
+    assert not np.allclose(stored.features, batch.features, rtol=0.1)
+
+
+def test_moments_are_those_of_each_layers_inputs(resnet, inputs):
+    norms = [
+        layer
+        for layer in resnet.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    probe = Probe(resnet)
+    assert probe.names == tuple(layer.name for layer in norms)
+    seen = probe.see([inputs[:7], inputs[7:]], "stored")  # Unequal batches.
+    entering = keras.Model(resnet.inputs[0], [layer.input for layer in norms])
+    for found, values in zip(seen.moments, entering(inputs), strict=True):
+        flat = np.asarray(values).reshape(-1, values.shape[-1]).astype(float)
+        np.testing.assert_allclose(found.mean, flat.mean(0), rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found.variance, flat.var(0), rtol=1e-3, atol=1e-6)
+    for stored, layer in zip(probe.stored(), norms, strict=True):
+        np.testing.assert_array_equal(stored.mean, layer.moving_mean)
+        np.testing.assert_array_equal(stored.variance, layer.moving_variance)
+
+
+def test_stored_moments_of_one_batch_make_the_modes_equal(resnet, inputs):
+    probe = Probe(resnet)
+    batch = probe.see([inputs], "batch")
+    probe.store(batch.moments)
+    stored = probe.see([inputs], "stored")
+    np.testing.assert_allclose(stored.features, batch.features, rtol=1e-3, atol=1e-4)
+
+
+def test_a_classifier_around_a_backbone_is_seen_through(inputs):
+    classifier = small_classifier()
+    backbone = next(x for x in classifier.layers if isinstance(x, keras.Model))
+    entry = keras.Input((32, 32, 3))
+    model = keras.Model(entry, classifier.layers[-1](backbone(entry)))
+    nested, plain = Probe(model), Probe(backbone)
+    assert nested.names == plain.names
+    assert nested.has_border
+    for mode in ("stored", "batch"):
+        np.testing.assert_allclose(
+            nested.see([inputs], mode).features,
+            plain.see([inputs], mode).features,
+            rtol=1e-4,
+            atol=1e-5,
+        )
+
+
+def test_the_borders_convolution_is_found_or_not():
+    entry = keras.Input((8, 8, 3))
+    conv = keras.layers.Conv2D(4, 3, name="conv")
+
+    def found(x):
+        features = keras.layers.GlobalAveragePooling2D()(x)
+        return Probe(keras.Model(entry, features)).has_border
+
+    assert found(conv(keras.layers.ZeroPadding2D(1)(entry)))
+    assert found(keras.Sequential([keras.Input((8, 8, 3)), conv])(entry))
+    assert not found(conv(keras.layers.Rescaling(2.0)(entry)))
+    assert not found(keras.layers.Conv2D(4, 3, activation="relu")(entry))
+    both = [keras.layers.Conv2D(4, 3)(entry), keras.layers.Conv2D(4, 3)(entry)]
+    assert not found(keras.layers.Add()(both))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: keras.layers.Dense(2), "Received: Dense"),
+        (lambda: small_classifier(), "uint8; pass the part of it behind"),
+        (lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), "take"),
+        (lambda: keras.Sequential([keras.layers.Dense(2)]), "built functional"),
+    ],
+)
+def test_other_models_are_refused(make, words):
+    with pytest.raises(errors.UsageError, match=words):
+        Probe(make())
+
+
+def test_features_that_are_not_finite_are_refused(inputs):
+    model = backbones.resolve("cifar_resnet8", "none").build((32, 32, 3))
+    weights = model.get_weights()
+    weights[0][:] = np.nan
+    model.set_weights(weights)
+    with pytest.raises(errors.UsageError, match="not finite"):
+        Probe(model).see([inputs], "stored")
