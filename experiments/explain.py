@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FLAGS
 
-shared.define("dataset", *shared.DATA, "model", "weights", *shared.PRETRAINING)
+shared.define("dataset", *shared.DATA, "shift")
+shared.define("model", "weights", *shared.PRETRAINING)
 flags.DEFINE_integer(
     "examples", 512, "Training images to look at, the first ones.", lower_bound=2
 )
