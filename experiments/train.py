@@ -26,6 +26,7 @@ FLAGS = flags.FLAGS
 shared.define("dataset", *shared.DATA, "model", "weights", *shared.PRETRAINING)
 shared.define("normalization", *shared.RECIPE, "seed", *shared.FINETUNING)
 shared.define(*shared.OUTPUT)
+shared.define_backend()
 flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
 flags.DEFINE_bool("list_models", False, "List models and their weights, and stop.")
 flags.DEFINE_bool("list_datasets", False, "List data sets, and stop.")
