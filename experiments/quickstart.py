@@ -26,6 +26,7 @@ TREATMENT = "finetune"
 
 shared.define_seeds([1, 2, 3])
 shared.define("overwrite", epochs=8, batch_size=64, results_dir="quickstart_results")
+shared.define_backend()
 
 
 def configurations() -> list[runs.RunConfig]:

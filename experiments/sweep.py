@@ -68,6 +68,7 @@ flags.DEFINE_list(
 shared.define_seeds([1, 2, 3, 4, 5])
 shared.define(*shared.DATA, *shared.PRETRAINING, *shared.RECIPE)
 shared.define(*shared.FINETUNING, *shared.OUTPUT)
+shared.define_backend()
 flags.DEFINE_bool(
     "dry_run", False, "Print the plan and how long it would take, and stop."
 )

@@ -13,6 +13,7 @@ from absl import flags
 from normtest_tf import datasets, errors
 from normtest_tf.runs import RunConfig, options
 from normtest_tf.runs.config import MAX_SEED
+from normtest_tf.system import keras_settings
 
 FLAGS = flags.FLAGS
 _FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
@@ -118,6 +119,27 @@ def define_seeds(seeds: Sequence[int]) -> None:
         [str(seed) for seed in seeds],
         "Seeds, one run per setting each; runs with the same seed form a pair.",
     )
+
+
+def define_backend() -> None:
+    """Defines the flag that chooses Keras's backend."""
+    flags.DEFINE_enum(
+        "backend",
+        None,
+        list(keras_settings.TRAINING_BACKENDS),
+        "What Keras computes with; TensorFlow reads the data in any case. Default: the "
+        "environment variable KERAS_BACKEND, else tensorflow.",
+    )
+
+
+def choose_backend() -> None:
+    """Makes `--backend`, if it is given, the backend of this process and its workers.
+
+    Raises:
+        UsageError: If it is not installed.
+    """
+    if "backend" in FLAGS and FLAGS.backend is not None:
+        keras_settings.choose_backend(FLAGS.backend)
 
 
 def parse_seeds(values: Sequence[str]) -> list[int]:

@@ -46,8 +46,9 @@ def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> No
     signals.report_sigterm()
     # TensorFlow logs its start-up on stderr, where errors should stand out.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Otherwise TensorFlow takes all memory of a GPU that may be shared.
+    # Otherwise TensorFlow and JAX take most memory of a GPU that may be shared.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     logging.set_verbosity(logging.WARNING)
     _guarded(lambda: _run(main, arguments))
 
@@ -83,6 +84,7 @@ def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
             f"unexpected argument {rest[1]!r}{where}; flags are written --name=value "
             "(--help lists the flags)"
         )
+    shared_flags.choose_backend()
     return rest
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from normtest_tf import errors
 
-_TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
+TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
 # Named like the package that each of them needs.
-_BACKENDS = (*_TRAINING_BACKENDS, "numpy", "openvino")
+_BACKENDS = (*TRAINING_BACKENDS, "numpy", "openvino")
 _DEFAULT_BACKEND = "tensorflow"
 _PREFIX = "KERAS_"  # Of the variables that Keras reads.
 _BACKEND_VARIABLE = f"{_PREFIX}BACKEND"
@@ -42,7 +42,7 @@ def backend() -> str:
     """
     name = os.environ.get(_BACKEND_VARIABLE) or _DEFAULT_BACKEND
     if name not in _BACKENDS:
-        names = list(_TRAINING_BACKENDS)
+        names = list(TRAINING_BACKENDS)
         allowed = f"Allowed: {', '.join(names)}. {_UNSET}"
         raise errors.unknown_name(_BACKEND_VARIABLE, name, names, allowed)
     if name not in sys.modules and importlib.util.find_spec(name) is None:
@@ -51,6 +51,30 @@ def backend() -> str:
             f"installed. {_UNSET}, or install {name}"
         )
     return name
+
+
+def choose_backend(name: str) -> None:
+    """Makes this process, and those that it starts, use a backend of Keras.
+
+    To be called before Keras is imported.
+
+    Args:
+        name: One of `TRAINING_BACKENDS`.
+
+    Raises:
+        UsageError: If it is not installed, or Keras has another one already.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise errors.UsageError(
+            f"--backend={name} needs {name}, which is not installed; pip install {name}"
+        )
+    keras = sys.modules.get("keras")
+    if keras is not None and keras.backend.backend() != name:
+        raise errors.UsageError(
+            f"--backend={name} comes too late: this process has imported Keras with "
+            f"the backend {keras.backend.backend()}; start another process"
+        )
+    os.environ[_BACKEND_VARIABLE] = name
 
 
 def check_can_train(name: str | None = None) -> None:
@@ -63,10 +87,10 @@ def check_can_train(name: str | None = None) -> None:
         UsageError: If it can't, or if `backend` refuses the environment's.
     """
     name = name or backend()
-    if name not in _TRAINING_BACKENDS:
+    if name not in TRAINING_BACKENDS:
         raise errors.UsageError(
             f"{_BACKEND_VARIABLE}={name} can't train a network. Allowed: "
-            f"{', '.join(_TRAINING_BACKENDS)}. {_UNSET}"
+            f"{', '.join(TRAINING_BACKENDS)}. {_UNSET}"
         )
 
 

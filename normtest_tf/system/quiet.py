@@ -25,7 +25,11 @@ def import_tensorflow() -> None:
         keras_settings.import_keras()
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # Logs while looking for a GPU.
+        if keras_settings.backend() == "tensorflow":
+            tf.config.list_physical_devices()  # Logs while looking for a GPU.
+        else:
+            # It reads the data; the GPU's memory is for what trains.
+            tf.config.set_visible_devices([], "GPU")
 
 
 @contextlib.contextmanager

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 
@@ -14,10 +16,23 @@ from normtest_tf import errors
 from normtest_tf.system import keras_settings
 from normtest_tf.text import Notify
 
-PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn")
+PACKAGES = ("keras", "tensorflow-datasets", "numpy", "scikit-learn")
 # Minimum NVIDIA compute capability for each format.
 BFLOAT16_CAPABILITY = (8, 0)
 FLOAT16_CAPABILITY = (7, 0)
+
+
+class Gpu(NamedTuple):
+    """A GPU.
+
+    Attributes:
+        name: The vendor's.
+        capability: NVIDIA's compute capability; (0, 0) if unknown.
+    """
+
+    name: str
+    capability: tuple[int, int]
+
 
 _deterministic = False  # TensorFlow has no public way to ask.
 
@@ -43,20 +58,20 @@ def resolve_precision(precision: str) -> str:
 
 
 def check_backend(notify: Notify) -> None:
-    """Checks that Keras's backend can train; says so if nobody has tested it.
+    """Checks that Keras's backend can train; says what is not tested on it.
 
     Args:
-        notify: Called with a message if the backend is not TensorFlow.
+        notify: Called with a message if the backend is PyTorch.
 
     Raises:
         UsageError: If the backend can't train.
     """
     backend = keras.backend.backend()
     keras_settings.check_can_train(backend)
-    if backend != "tensorflow":
+    if backend == "torch":
         notify(
-            f"training on KERAS_BACKEND={backend} is not tested; results, speed and "
-            "resuming are only known for tensorflow"
+            "Keras runs the backend torch eagerly, which is slower than the others; it "
+            "is tested in float32 alone"
         )
 
 
@@ -73,8 +88,9 @@ def set_determinism(wanted: bool) -> None:
     global _deterministic
     if wanted and keras.backend.backend() != "tensorflow":
         raise errors.UsageError(
-            "--deterministic needs Keras's TensorFlow backend. Received: "
-            f"KERAS_BACKEND={keras.backend.backend()}"
+            "--deterministic needs --backend=tensorflow; for JAX, set the environment "
+            "variable XLA_FLAGS=--xla_gpu_deterministic_ops=true instead. Received: "
+            f"the backend {keras.backend.backend()}"
         )
     if _deterministic and not wanted:
         raise errors.UsageError(
@@ -90,32 +106,85 @@ def set_determinism(wanted: bool) -> None:
         _deterministic = True
 
 
+def has_gpu() -> bool:
+    """Tells whether Keras's backend computes on a GPU."""
+    return bool(_gpus())
+
+
 def _gpu_capability() -> tuple[int, int]:
     """Returns the compute capability of the first GPU; (0, 0) if there is none."""
+    return next(iter(_gpus()), Gpu("", (0, 0))).capability
+
+
+def _gpus() -> list[Gpu]:
+    """Returns the GPUs that Keras's backend computes on."""
+    return _GPUS_OF[keras.backend.backend()]()
+
+
+def _gpus_of_tensorflow() -> list[Gpu]:
     import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU")[:1]:
-        details = tf.config.experimental.get_device_details(gpu)
-        return tuple(details.get("compute_capability", (0, 0)))
-    return (0, 0)
+    found = []
+    for device in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(device)
+        capability = details.get("compute_capability", (0, 0))
+        found.append(Gpu(details.get("device_name", device.name), capability))
+    return found
+
+
+def _gpus_of_jax() -> list[Gpu]:
+    import jax
+
+    return [
+        Gpu(device.device_kind, _parsed(getattr(device, "compute_capability", "")))
+        for device in jax.local_devices()
+        if device.platform in ("gpu", "cuda")
+    ]
+
+
+def _parsed(capability: str) -> tuple[int, int]:
+    """Reads a compute capability such as `9.0`; AMD's GPUs have other words for it."""
+    found = re.fullmatch(r"(\d+)\.(\d+)", str(capability))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _gpus_of_torch() -> list[Gpu]:
+    import torch
+
+    cuda = torch.cuda
+    return [
+        Gpu(cuda.get_device_name(index), cuda.get_device_capability(index))
+        for index in range(cuda.device_count())
+    ]
+
+
+_GPUS_OF: dict[str, Callable[[], list[Gpu]]] = {
+    "tensorflow": _gpus_of_tensorflow,
+    "jax": _gpus_of_jax,
+    "torch": _gpus_of_torch,
+}
 
 
 def describe() -> dict[str, Any]:
     """Returns versions and hardware, for the record of a run."""
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
-    details = tf.config.experimental.get_device_details
+    backend = keras.backend.backend()
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    # The package may be tensorflow-cpu.
+    versions["tensorflow"] = tf.__version__
+    if backend not in versions:
+        versions[backend] = importlib.metadata.version(backend)
     return {
         "normtest_tf": normtest_tf.__version__,
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
-        "backend": keras.backend.backend(),
+        **versions,
+        "backend": backend,
         **keras_settings.describe(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_name(),
         "cpu_cores": os.cpu_count(),
-        "gpus": [details(gpu).get("device_name", gpu.name) for gpu in gpus],
+        "gpus": [gpu.name for gpu in _gpus()],
     }
 
 

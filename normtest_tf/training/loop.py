@@ -15,9 +15,12 @@ from keras import ops
 
 from normtest_tf import errors
 from normtest_tf.datasets import Images
+from normtest_tf.training import environment
 from normtest_tf.training.data import names, pipeline
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
+
+LEAD = 16  # Steps that a GPU may be behind the host.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,28 +103,47 @@ def _variables(model: keras.Model) -> list[keras.Variable]:
 
 
 class LossGuard(keras.callbacks.Callback):
-    """Stops training at the first step whose loss is not finite.
+    """Stops training soon after the first step whose loss is not finite; names it.
 
     It looks at the mean loss of the epoch so far, which no later step makes finite
-    again. Keras fetches it for its callbacks anyway, so the check does not stall the
-    device. Gradients in float16 may overflow; loss scaling handles them.
+    again. Reading a loss waits for its step, so the last steps' losses are left on the
+    device, which thus has work while the host prepares more. Gradients in float16 may
+    overflow; loss scaling handles them.
 
     Args:
         schedule: Gives each epoch's learning rate.
+        lead: The steps that are left unchecked, and up to twice as many: the losses
+            are read in groups. With 0, each step is checked at its end.
     """
 
-    def __init__(self, schedule: EpochCosine) -> None:
+    def __init__(self, schedule: EpochCosine, lead: int = 0) -> None:
         super().__init__()
         self._schedule = schedule
+        self._lead = lead
         self._epoch = 0
+        self._unchecked: list[tuple[int, float | keras.KerasTensor]] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Remembers the epoch, counted from 0."""
         self._epoch = epoch
+        self._unchecked.clear()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Checks the loss of the step."""
-        self.check("train_loss", (logs or {})["loss"], step=batch + 1)
+        """Takes the loss of the step; checks older ones when there are enough."""
+        self._unchecked.append((batch + 1, (logs or {})["loss"]))
+        if len(self._unchecked) > 2 * self._lead:
+            self._check_first(len(self._unchecked) - self._lead)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Checks the losses that are left."""
+        self._check_first(len(self._unchecked))
+
+    def _check_first(self, count: int) -> None:
+        """Checks the losses of the first steps that have not been checked."""
+        steps, self._unchecked = self._unchecked[:count], self._unchecked[count:]
+        if steps and not math.isfinite(float(steps[-1][1])):
+            for step, loss in steps:
+                self.check("train_loss", float(loss), step)
 
     def check_variables(self) -> None:
         """Raises `TrainingFailed` if a variable of the model is not finite.
@@ -210,6 +232,18 @@ class EpochEvaluator(keras.callbacks.Callback):
         self._on_row(row)
 
 
+class _Callbacks(keras.callbacks.CallbackList):
+    """Callbacks that get a step's values as the device has them.
+
+    Keras reads them first, and thus waits for each step.
+    """
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Passes the values on as they are."""
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)
+
+
 def evaluate(
     model: keras.Model, batches: tf.data.Dataset, examples: int
 ) -> tuple[float, float]:
@@ -251,7 +285,8 @@ def fit(
         data: What to train and evaluate on.
         on_row: Called with each epoch's row of the history; see `EpochRow`.
         callbacks: Further Keras callbacks. They are called before an epoch is
-            evaluated.
+            evaluated; what they get of a step may still be on the device, and
+            reading it waits for the step.
         state: What to resume from. Default: the model as it is.
 
     Raises:
@@ -265,7 +300,7 @@ def fit(
     first_epoch = state.epoch if state else 0
     if first_epoch == recipe.epochs:
         return
-    guard = LossGuard(schedule)
+    guard = LossGuard(schedule, lead=LEAD if environment.has_gpu() else 0)
     evaluator = EpochEvaluator(schedule, guard, data, recipe.batch_size, on_row)
     batches = pipeline.training_batches(
         data.train.images,
@@ -282,7 +317,13 @@ def fit(
             epochs=recipe.epochs,
             steps_per_epoch=schedule.steps_per_epoch,
             shuffle=False,  # The pipeline has shuffled already.
-            callbacks=[guard, *callbacks, evaluator],
+            callbacks=_Callbacks(
+                [guard, *callbacks, evaluator],
+                add_history=True,
+                model=model,
+                epochs=recipe.epochs,
+                steps=schedule.steps_per_epoch,
+            ),
             verbose=0,
         )
 

@@ -122,6 +122,21 @@ def test_a_backend_that_is_not_there_is_told_by_train_and_sweep(tmp_path):
     programs.assert_refused(done, "unknown KERAS_BACKEND 'theano'")
 
 
+def test_the_flag_for_the_backend_takes_precedence_over_the_environment(tmp_path):
+    pytest.importorskip("jax")
+    flags = [*RUN, "--backend=jax", "--dry_run", "--test_examples=32"]
+    env = {"KERAS_BACKEND": "theano"}
+    done = programs.run("train", *flags, f"--results_dir={tmp_path}", env=env)
+    assert done.returncode == 0, done.stderr
+    assert '"backend": "jax"' in done.stdout
+
+
+@pytest.mark.parametrize("program", ["train", "sweep", "quickstart"])
+def test_an_unknown_backend_is_refused(program):
+    done = programs.run(program, "--backend=jaxx")
+    programs.assert_refused(done, "unknown value of --backend 'jaxx'. Did you mean")
+
+
 @pytest.mark.parametrize(
     ("program", "flags"),
     [

@@ -1,14 +1,17 @@
 """What a run computes depends neither on keras.json nor on the caller's settings."""
 
+import importlib.util
 import json
+import os
 
 import keras
 import numpy as np
 import pytest
+import tensorflow
 
 from normtest_tf import backbones, errors, normalization
 from normtest_tf.runs import finetuning
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_settings, quiet
 from normtest_tf.training import classifier
 from tests.helpers import programs, tiny_runs
 
@@ -256,3 +259,37 @@ def test_a_backend_that_cannot_train_is_refused(monkeypatch):
         with pytest.raises(errors.UsageError, match="can't train a network"):
             keras_settings.check_can_train(*names)
     keras_settings.check_can_train("jax")
+
+
+def test_a_chosen_backend_is_in_the_environment_of_other_processes(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
+    keras_settings.choose_backend("tensorflow")
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
+@pytest.mark.parametrize(
+    ("name", "installed", "words"),
+    [
+        ("torch", None, "--backend=torch needs torch, which is not installed"),
+        ("jax", True, "--backend=jax comes too late"),
+    ],
+)
+def test_a_backend_that_cannot_be_chosen_is_refused(
+    name, installed, words, monkeypatch
+):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: installed)
+    with pytest.raises(errors.UsageError, match=words):
+        keras_settings.choose_backend(name)
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_tensorflow_leaves_the_gpus_to_another_backend(backend, monkeypatch):
+    hidden = []
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr(
+        tensorflow.config, "set_visible_devices", lambda *args: hidden.append(args)
+    )
+    quiet.import_tensorflow()
+    assert hidden == ([] if backend == "tensorflow" else [([], "GPU")])

@@ -1,6 +1,7 @@
 """The device, precision and determinism of a run."""
 
 import json
+import types
 
 import keras
 import pytest
@@ -36,19 +37,18 @@ def test_deterministic_operations_are_recorded_and_stay_for_the_process(tmp_path
 
 def test_determinism_needs_the_tensorflow_backend(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(errors.UsageError, match="KERAS_BACKEND=jax"):
+    with pytest.raises(errors.UsageError, match="Received: the backend jax"):
         environment.set_determinism(True)
 
 
-def test_training_on_another_backend_than_tensorflow_is_noted(monkeypatch):
+@pytest.mark.parametrize(
+    ("backend", "count"), [("tensorflow", 0), ("jax", 0), ("torch", 1)]
+)
+def test_what_is_not_tested_on_a_backend_is_noted(backend, count, monkeypatch):
     notes = []
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     environment.check_backend(notes.append)
-    assert not notes
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    environment.check_backend(notes.append)
-    assert [note.split(" is ")[0] for note in notes] == [
-        "training on KERAS_BACKEND=jax"
-    ]
+    assert len(notes) == count
 
 
 def test_a_backend_that_cannot_train_is_refused(monkeypatch):
@@ -60,6 +60,32 @@ def test_a_backend_that_cannot_train_is_refused(monkeypatch):
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_a_requested_precision_is_used(precision):
     assert environment.resolve_precision(precision) == precision
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [
+        ("9.0", "mixed_bfloat16"),
+        ("8.0", "mixed_bfloat16"),
+        ("7.5", "mixed_float16"),
+        ("6.1", "float32"),
+        ("gfx942", "float32"),  # AMD's.
+        (None, "float32"),
+    ],
+)
+def test_the_precision_of_jax_follows_its_gpu(capability, precision, monkeypatch):
+    jax = pytest.importorskip("jax")
+    found = [types.SimpleNamespace(platform="cpu", device_kind="cpu")]
+    if capability:
+        gpu = {"device_kind": "NVIDIA H100", "compute_capability": capability}
+        found = [types.SimpleNamespace(platform="gpu", **gpu)]
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(jax, "local_devices", lambda: found)
+    assert environment.resolve_precision("auto") == precision
+    described = environment.describe()
+    assert described["gpus"] == (["NVIDIA H100"] if capability else [])
+    assert described["jax"] == jax.__version__
+    assert environment.has_gpu() == bool(capability)
 
 
 def test_the_description_is_ready_for_json_and_names_versions():

@@ -165,3 +165,50 @@ def test_a_loss_that_is_not_finite_is_reported_with_its_step():
         guard.on_train_batch_end(1, {"loss": float("nan")})
     with pytest.raises(errors.TrainingFailed, match=r"test_loss .*step 3 of epoch 2"):
         guard.check("test_loss", float("inf"))
+
+
+def losses_read(guard, losses):
+    """Gives a guard the losses of an epoch; returns how many it reads by each step."""
+    read = []
+
+    class OnDevice(float):
+        def __float__(self):
+            read.append(self)
+            return super().__float__()
+
+    counts = []
+    for step, loss in enumerate(losses):
+        guard.on_train_batch_end(step, {"loss": OnDevice(loss)})
+        counts.append(len(read))
+    guard.on_epoch_end(0)
+    return [*counts, len(read)]
+
+
+def test_the_last_losses_are_left_on_the_device_until_the_epoch_ends():
+    guard = loop.LossGuard(EpochCosine(0.1, steps_per_epoch=9, epochs=4), lead=2)
+    guard.on_epoch_begin(0)
+    # One of a group is enough: a mean that is not finite stays so.
+    assert losses_read(guard, [1.0] * 9) == [0, 0, 0, 0, 1, 1, 1, 2, 2, 3]
+    guard.on_epoch_begin(1)
+    assert losses_read(guard, [1.0] * 2) == [0, 0, 1]
+
+
+@pytest.mark.parametrize("step", range(1, 10))
+def test_the_first_step_whose_loss_is_not_finite_is_named(step):
+    guard = loop.LossGuard(EpochCosine(0.1, steps_per_epoch=9, epochs=4), lead=2)
+    guard.on_epoch_begin(0)
+    losses = [1.0] * (step - 1) + [float("nan")] * (10 - step)
+    with pytest.raises(errors.TrainingFailed, match=rf"step {step} of epoch 1"):
+        losses_read(guard, losses)
+
+
+def test_callbacks_get_the_values_of_a_step_as_the_device_has_them():
+    seen = []
+
+    class Spy(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(logs["loss"])
+
+    fit(linear_model(), epochs=1, callbacks=[Spy()])
+    assert all(keras.ops.is_tensor(loss) for loss in seen)
+    assert len(seen) == 3
