@@ -9,6 +9,7 @@ The packages, in the order in which they may import one another:
     backbones       the networks and their pre-trained weights
     training        one fine-tuning in memory: model, pipeline, recipe, loop
     runs            one run, its folder, and the contract of what is in it
+    diagnosis       before training: what the choice of statistics will do
     sweeps          many runs: the grid, estimates, the runner
     export          a run's model elsewhere: formats, verification, prediction
     analysis        what runs show: effects, tests, power, verdicts

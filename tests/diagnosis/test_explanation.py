@@ -123,7 +123,9 @@ def test_statistics_that_contradict_the_images_are_noted(resnet, many):
 def test_bad_input_is_refused_in_one_line(resnet, many):
     with pytest.raises(errors.UsageError, match="at least 2"):
         diagnosis.explain(resnet, many[:1])
-    with pytest.raises(errors.UsageError, match=r"takes images of 32x32\. Received: 16"):
+    with pytest.raises(
+        errors.UsageError, match=r"takes images of 32x32\. Received: 16"
+    ):
         diagnosis.explain(resnet, random_images(4, size=16))
     with pytest.raises(errors.UsageError, match="unknown normalization 'finetun'"):
         diagnosis.explain(resnet, many, settings=["finetun"])
