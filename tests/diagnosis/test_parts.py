@@ -154,3 +154,12 @@ def test_images_without_differences_are_refused(resnet, images, cast):
     same = np.repeat(images[:1], 3, axis=0)
     with pytest.raises(errors.UsageError, match="same for all images"):
         decomposition(resnet, same, cast, IMAGENET)
+
+
+def test_a_and_b_turn_one_normalization_into_the_other(images, cast):
+    a, b = affine(cast, IMAGENET)
+    expected = (images / 255 - cast.mean) / cast.std
+    mapped = a * normalised(images, IMAGENET) + b
+    np.testing.assert_allclose(mapped, expected, atol=1e-12)
+    reversed_channels = normalised(images, cast, step=-1)
+    np.testing.assert_allclose(reversed_channels, expected[..., ::-1], atol=1e-12)
