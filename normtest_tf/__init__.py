@@ -10,7 +10,6 @@ The packages, in the order in which they may import one another:
     training        one fine-tuning in memory: model, pipeline, recipe, loop
     diagnosis       what the choice of statistics will do, before training
     runs            one run, its folder, and the contract of what is in it
-    diagnosis       before training: what the choice of statistics will do
     sweeps          many runs: the grid, estimates, the runner
     export          a run's model elsewhere: formats, verification, prediction
     analysis        what runs show: effects, tests, power, verdicts
