@@ -28,6 +28,7 @@ TREATMENT = "finetune"
 CHANGES_NETWORK = ("finetune_folded",)
 SAME_AS_CONTROL = ("pretrain_again",)  # Looked at only if it is asked for.
 REESTIMATED = "reestimated"
+EPSILON = 1e-12  # Against division by 0.
 BATCH_SIZE = 256  # The recipe's.
 
 
@@ -274,17 +275,17 @@ def _evidence(
     one: SettingFindings, other: SettingFindings, images: int
 ) -> recommendation.Evidence:
     """Returns what the recommendation rests on."""
-    nearer = None
+    approach = None
     if one.distances:
-        both = (one, other)
-        nearer = min(both, key=lambda found: mismatch.overall(found.distances)).name
+        ours, theirs = one.distances[0].total, other.distances[0].total
+        approach = (theirs - ours) / max(ours, theirs, EPSILON)
     return recommendation.Evidence(
         one=one.name,
         other=other.name,
         batch=one.displacements.get(BATCH),
         stored=one.displacements[STORED],
         reestimated=one.displacements.get(REESTIMATED),
-        nearer=nearer,
+        approach=approach,
         probe=one.differences.get(STORED),
         probe_reestimated=one.differences.get(REESTIMATED),
         images=images,

@@ -13,7 +13,7 @@ EVIDENCE = recommendation.Evidence(
     batch=0.01,
     stored=0.8,
     reestimated=0.01,
-    nearer="pretrain",
+    approach=-0.5,
     probe=None,
     probe_reestimated=None,
     images=512,
@@ -44,30 +44,41 @@ def test_a_large_mismatch_matters_only_where_statistics_are_stored():
     assert (found["all"].take, found["all"].points) == (None, 0)
     assert found["all"].confidence == "high"
     assert found["head"].take == "pretrain"
-    assert found["head"].points < 0
-    assert predicted(nearer="finetune")["head"].points > 0
+    assert found["head"].points == pytest.approx(7 * -0.5 * 0.8)
+    assert predicted(approach=0.5)["head"].take == "finetune"
     assert found["head_recalibrated"].take is None
     assert abs(found["frozen_bn"].points) < abs(found["head"].points)
 
 
-def test_the_linear_probe_is_followed_if_it_is_clear():
-    clear = predicted(probe=Paired(4.0, 0.8))
-    assert clear["head"].take == "finetune"  # Against the nearer one.
-    assert clear["head"].points == 4.0
-    unclear = predicted(probe=Paired(4.0, 2.0))
-    assert unclear["head"].take is None
-    assert unclear["head"].margin == pytest.approx(5.0)
-    assert "+4.0 ± 2.0" in unclear["head"].reason
+def test_the_linear_probe_counts_for_half():
+    found = predicted(probe=Paired(8.0, 0.8))["head"]
+    assert found.points == pytest.approx((0.7 * 8 - 7 * 0.5 * 0.8) / 2)
+    assert found.take == "finetune"  # Against what is nearer to the stored statistics.
+    assert "+8.0 ± 0.8" in found.reason
 
 
-def test_a_large_displacement_lowers_the_confidence():
-    found = predicted(batch=1.2)["all"]
+def test_an_effect_within_the_noise_leaves_the_choice_open():
+    found = predicted(approach=0.0, probe=Paired(1.0, 2.0))["head"]
+    assert found.take is None
     assert found.confidence == "low"
-    assert found.margin > predicted()["all"].margin
+
+
+def test_a_large_displacement_matters_in_any_way_of_training():
+    found = predicted(batch=1.2, approach=0.3)["all"]
+    assert found.take == "finetune"
+    assert found.points == pytest.approx(2.5 * 1.2)
+    assert predicted(batch=1.2)["all"].take == "pretrain"
+    assert predicted(batch=0.4)["all"].take is None
+
+
+def test_reestimated_statistics_are_judged_by_their_own_probe():
+    found = predicted(probe_reestimated=Paired(3.0, 1.0))["head_recalibrated"]
+    assert found.points == pytest.approx(2.1)
+    assert predicted()["head_recalibrated"].take is None
 
 
 def test_without_batch_normalization_there_is_nothing_to_freeze():
-    found = predicted(batch=None, reestimated=None, nearer=None)
+    found = predicted(batch=None, reestimated=None, approach=None)
     assert set(found) == {"all", "head"}
     assert {p.mode for p in found.values()} == {"none"}
 
@@ -80,6 +91,6 @@ def test_the_constants_can_be_replaced():
 
 def test_effects_in_words():
     words = recommendation.in_words
-    found = predicted(probe=Paired(4.0, 0.8))
-    assert words(found["all"]) == "none beyond ±0.5"
-    assert words(found["head"]) == "+4.0 (+2.0 to +6.0)"
+    found = predicted(probe=Paired(14.0, 0.8))
+    assert words(found["all"]) == "none beyond ±0.8"
+    assert words(found["head"]) == "+3.5 (+1.1 to +5.9)"
