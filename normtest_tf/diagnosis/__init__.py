@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from normtest_tf.diagnosis.mismatch import distance
 from normtest_tf.diagnosis.moments import BATCH, MODES, STORED, Moments
-from normtest_tf.diagnosis.parts import Parts, affine, decomposition
+from normtest_tf.diagnosis.parts import Parts, decomposition
 from normtest_tf.diagnosis.recommendation import RULE, Prediction, Rule, predict
 from normtest_tf.diagnosis.result import Explanation
 
@@ -56,7 +56,6 @@ __all__ = [
     "Parts",
     "Prediction",
     "Rule",
-    "affine",
     "decomposition",
     "distance",
     "explain",

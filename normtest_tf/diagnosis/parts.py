@@ -28,6 +28,7 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.diagnosis import images as batches
 from normtest_tf.normalization import ChannelStatistics
+from normtest_tf.normalization.statistics import change
 
 if TYPE_CHECKING:
     import keras
@@ -100,7 +101,7 @@ def decomposition(
 
     probe = model if isinstance(model, Probe) else Probe(model, dtype)
     step = 1 if channel_order == "rgb" else -1
-    a, b = (values[::step] for values in affine(one, other))
+    a, b = (values[::step] for values in change(given=other, wanted=one))
     size = batches.batch_size_for(images.shape[1:], batch_size)
     blocks = [
         normalised(images[start : start + size], other, step)
@@ -110,15 +111,6 @@ def decomposition(
         mode: _parts(probe, blocks, a, b, mode, None if ends is None else ends[mode])
         for mode in probe.modes
     }
-
-
-def affine(
-    one: ChannelStatistics, other: ChannelStatistics
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a and b of z_one = a * z_other + b, float64 `[3]` each, in RGB order."""
-    std_one, std_other = np.array(one.std), np.array(other.std)
-    a = std_other / std_one
-    return a, (np.array(other.mean) - np.array(one.mean)) / std_one
 
 
 def normalised(

@@ -16,28 +16,10 @@ import keras
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.normalization.statistics import ChannelStatistics
+from normtest_tf.normalization.statistics import ChannelStatistics, change
 
 # What may come before the first convolution: layers that copy pixels or add zeros.
 _TRANSPARENT = (keras.layers.Identity, keras.layers.ZeroPadding2D)
-
-
-def change(
-    given: ChannelStatistics, wanted: ChannelStatistics
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what turns inputs normalised one way into those normalised another way.
-
-    Args:
-        given: The statistics that inputs are normalised with.
-        wanted: The statistics that they should be normalised with.
-
-    Returns:
-        `scale` and `shift`, float64 `[3]` each, in RGB order, such that inputs under
-        `wanted` are `scale * inputs + shift` of those under `given`.
-    """
-    given_mean, given_std = np.array(given.mean), np.array(given.std)
-    wanted_mean, wanted_std = np.array(wanted.mean), np.array(wanted.std)
-    return given_std / wanted_std, (given_mean - wanted_mean) / wanted_std
 
 
 def fold(
@@ -132,10 +114,12 @@ def _place_of_constant(
     """Returns what takes up a constant in a convolution's outputs, and its sign."""
     if convolution.use_bias:
         return convolution.bias, 1.0
-    if len(following) == 1 and type(following[0]) is keras.layers.BatchNormalization:
+    is_linear = convolution.activation is keras.activations.linear
+    follows = len(following) == 1 and type(following[0])
+    if is_linear and follows is keras.layers.BatchNormalization:
         return following[0].moving_mean, -1.0
     raise errors.UsageError(
         f"the first convolution, {convolution.name!r}, has neither a bias nor batch "
-        "normalization behind it, so it can't take up another mean. Choose a setting "
+        "normalization right behind it, so it can't take up another mean. Choose a setting "
         "other than finetune_folded"
     )

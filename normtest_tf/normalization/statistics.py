@@ -184,6 +184,24 @@ def gray_statistics(
     )
 
 
+def change(
+    given: ChannelStatistics, wanted: ChannelStatistics
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what turns inputs normalised one way into those normalised another way.
+
+    Args:
+        given: The statistics that inputs are normalised with.
+        wanted: The statistics that they should be normalised with.
+
+    Returns:
+        `scale` and `shift`, float64 `[3]` each, in RGB order, such that inputs under
+        `wanted` are `scale * inputs + shift` of those under `given`.
+    """
+    given_mean, given_std = np.array(given.mean), np.array(given.std)
+    wanted_mean, wanted_std = np.array(wanted.mean), np.array(wanted.std)
+    return given_std / wanted_std, (given_mean - wanted_mean) / wanted_std
+
+
 def _counts(images: np.ndarray | CountedImages) -> np.ndarray:
     """Returns how often each channel has each value, int64 `[3, 256]`."""
     if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[-1] != 3:

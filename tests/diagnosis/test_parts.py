@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from normtest_tf import backbones, errors
-from normtest_tf.diagnosis import affine, decomposition
+from normtest_tf.diagnosis import decomposition
 from normtest_tf.diagnosis.parts import displacement, normalised
 from normtest_tf.normalization import IMAGENET, ChannelStatistics
+from normtest_tf.normalization.statistics import change
 
 COMMON = ChannelStatistics(
     IMAGENET.mean, tuple(2 * std for std in IMAGENET.std), "fixed", "twice the std"
@@ -44,7 +45,9 @@ def test_scale_and_shift_vanish_where_batch_statistics_are_used(name, images, ca
 
 
 def test_a_common_scale_alone_changes_nothing_else(resnet, images):
-    np.testing.assert_allclose(affine(COMMON, IMAGENET), [[0.5] * 3, [0] * 3])
+    np.testing.assert_allclose(
+        change(given=IMAGENET, wanted=COMMON), [[0.5] * 3, [0] * 3]
+    )
     found = decomposition(resnet, images, COMMON, IMAGENET, dtype="float64")
     assert found["batch"].total < 1e-2  # Up to epsilon.
     for parts in found.values():
@@ -57,7 +60,7 @@ def test_a_common_scale_alone_changes_nothing_else(resnet, images):
 def test_every_part_is_what_the_network_does(mode, images, cast):
     """The parts again, by slicing the network behind its first convolution."""
     model = build("resnet18")
-    a, b = affine(cast, IMAGENET)
+    a, b = change(given=IMAGENET, wanted=cast)
     z = normalised(images, IMAGENET)
     conv = model.get_layer("conv1")
     behind = keras.Model(conv.output, model.output)
@@ -98,7 +101,7 @@ def test_every_part_is_what_the_network_does(mode, images, cast):
 def test_the_shift_without_its_border_is_a_rewritten_convolution(images, cast):
     """In evaluation mode: fold a and b into the first layers instead of the images."""
     model, folded = build("resnet18"), build("resnet18")
-    a, b = affine(cast, IMAGENET)
+    a, b = change(given=IMAGENET, wanted=cast)
     kernel = np.asarray(folded.get_layer("conv1").kernel)
     norm = next(
         layer
@@ -157,7 +160,7 @@ def test_images_without_differences_are_refused(resnet, images, cast):
 
 
 def test_a_and_b_turn_one_normalization_into_the_other(images, cast):
-    a, b = affine(cast, IMAGENET)
+    a, b = change(given=IMAGENET, wanted=cast)
     expected = (images / 255 - cast.mean) / cast.std
     mapped = a * normalised(images, IMAGENET) + b
     np.testing.assert_allclose(mapped, expected, atol=1e-12)

@@ -6,6 +6,7 @@ import pytest
 
 from normtest_tf import backbones, errors, normalization, runs
 from normtest_tf.normalization import IMAGENET, ChannelStatistics, folding
+from normtest_tf.normalization.statistics import change
 from normtest_tf.runs import finetuning
 from normtest_tf.training import classifier
 
@@ -36,7 +37,7 @@ def small(padding, *, use_bias=False, norm=True):
 
 
 def test_change_turns_one_normalization_into_another(images):
-    scale, shift = folding.change(TINTED, IMAGENET)
+    scale, shift = change(TINTED, IMAGENET)
     np.testing.assert_allclose(
         scale * normalised(images, TINTED) + shift,
         normalised(images, IMAGENET),
@@ -60,7 +61,7 @@ def test_the_constant_is_what_makes_it_so(images):
     before = np.array(network(normalised(images, IMAGENET)))
     folding.first_convolution(network).kernel.assign(
         np.array(folding.first_convolution(network).kernel)
-        * folding.change(TINTED, IMAGENET)[0][:, np.newaxis]
+        * change(TINTED, IMAGENET)[0][:, np.newaxis]
     )
     after = np.array(network(normalised(images, TINTED)))
     assert np.abs(after - before).max() > 0.1
@@ -87,7 +88,7 @@ def test_padding_with_the_equivalent_colour_leaves_nothing(images):
     padded = np.pad(normalised(images, IMAGENET), ((0, 0), (1, 1), (1, 1), (0, 0)))
     before = network(padded[:, :32, :32])
     folding.fold(network, given=TINTED, wanted=IMAGENET)
-    scale, shift = folding.change(TINTED, IMAGENET)
+    scale, shift = change(TINTED, IMAGENET)
     coloured = np.broadcast_to(-shift / scale, (len(images), 34, 34, 3)).copy()
     coloured[:, 1:-1, 1:-1] = normalised(images, TINTED)
     after = network(coloured[:, :32, :32])
@@ -119,6 +120,14 @@ def test_a_convolution_without_a_place_for_the_constant_is_refused():
         folding.fold(network, given=TINTED, wanted=IMAGENET)
     for before, after in zip(weights, network.get_weights(), strict=True):
         np.testing.assert_array_equal(after, before)
+
+
+def test_a_constant_is_not_moved_past_an_activation():
+    inputs = keras.Input(SHAPE)
+    convolved = keras.layers.Conv2D(4, 3, use_bias=False, activation="relu")(inputs)
+    network = keras.Model(inputs, keras.layers.BatchNormalization()(convolved))
+    with pytest.raises(errors.UsageError, match="neither a bias nor batch norm"):
+        folding.fold(network, given=TINTED, wanted=IMAGENET)
 
 
 @pytest.mark.parametrize(
