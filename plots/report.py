@@ -6,6 +6,8 @@ import pathlib
 
 from matplotlib.figure import Figure
 
+from normtest_tf.normalization import CONTROL
+from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report import document
 from normtest_tf.report.content import Content
 from plots import calibration, forest, report_figures, style
@@ -32,8 +34,8 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
         effects = report_figures.effects_figure(panels)
         _save(effects, out_dir, document.EFFECTS_FIGURE)
     if content.outcomes:
-        (comparison, *_) = content.comparisons
-        figure = calibration.calibration_figure(content.outcomes, str(comparison))
+        comparison = f"{TREATMENT} - {CONTROL}"
+        figure = calibration.calibration_figure(content.outcomes, comparison)
         _save(figure, out_dir, document.CALIBRATION_FIGURE)
     return document.write(content, out_dir, command)
 

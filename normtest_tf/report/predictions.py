@@ -14,7 +14,7 @@ from normtest_tf.normalization import CONTROL
 from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report.rows import Row
 from normtest_tf.system import files
-from normtest_tf.text import markdown_table, signed
+from normtest_tf.text import markdown_table, shown, signed
 
 EXPLANATION = "explanation.json"
 _KEYS = {"training", "displacement", "points", "margin", "take"}
@@ -55,11 +55,17 @@ def _predictions(path: pathlib.Path) -> list[dict[str, Any]]:
     """Reads the predictions of one diagnosis; none if there is no file."""
     if not path.exists():
         return []
-    found = files.read_json(path, _ADVICE).get("predictions")
+    values = files.read_json(path, _ADVICE)
+    found = values.get("predictions")
     if not isinstance(found, list) or not all(
         isinstance(entry, dict) and entry.keys() >= _KEYS for entry in found
     ):
         raise errors.UsageError(f"{path} holds no predictions; {_ADVICE}")
+    if found and values.get("treatment") != TREATMENT:
+        raise errors.UsageError(
+            f"{path} predicts what {shown(str(values.get('treatment')))} does, where "
+            f"{TREATMENT} is compared with {CONTROL}; {_ADVICE}"
+        )
     return found
 
 

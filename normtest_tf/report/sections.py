@@ -11,6 +11,7 @@ from normtest_tf.analysis.comparisons import Comparison
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import RULES, Rule
+from normtest_tf.runs.folder import ONCE_ALWAYS
 from normtest_tf.text import counted, duration, markdown_table, signed
 
 
@@ -251,20 +252,20 @@ def _unlike_the_study(requested: Mapping[str, Any]) -> list[str]:
     warmup = requested["warmup_epochs"]
     phrases = [
         f"{counted(warmup, 'epoch')} of warm-up" if warmup else "",
-        _unless("adam", requested, "optimizer"),
-        _unless("all", requested, "train"),
+        _unless_always("optimizer", requested),
+        _unless_always("train", requested),
         "--recalibrate" if requested["recalibrate"] else "",
-        _unless("none", requested, "shift"),
+        _unless_always("shift", requested),
     ]
     if requested["examples_per_class"]:
         phrases.append(f"{requested['examples_per_class']} of each class")
     return [phrase for phrase in phrases if phrase]
 
 
-def _unless(default: str, requested: Mapping[str, Any], name: str) -> str:
-    """Returns a flag as it was given, or nothing if it has its default."""
+def _unless_always(name: str, requested: Mapping[str, Any]) -> str:
+    """Returns a flag as it was given, or nothing if it is what all runs once did."""
     value = requested[name]
-    return "" if value == default else f"--{name}={value}"
+    return "" if value == ONCE_ALWAYS[name] else f"--{name}={value}"
 
 
 def _environments(results: Results) -> list[str]:

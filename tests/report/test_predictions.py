@@ -26,7 +26,10 @@ def predicted(training, points, take=None):
 def explanations(tmp_path):
     folder = tmp_path / "explanations" / "cifar10+contrast_0.2" / "resnet18"
     folder.mkdir(parents=True)
-    found = {"predictions": [predicted("all", 0), predicted("head", 9, "finetune")]}
+    found = {
+        "treatment": "finetune",
+        "predictions": [predicted("all", 0), predicted("head", 9, "finetune")],
+    }
     (folder / "explanation.json").write_text(json.dumps(found))
     return tmp_path / "explanations"
 
@@ -85,6 +88,14 @@ def test_a_file_without_predictions_is_refused(explanations, gathered):
         content.gather(
             gathered.results, rule=FINAL, margin=0.5, explanations=explanations
         )
+
+
+def test_predictions_of_another_setting_are_refused(explanations, gathered):
+    (path,) = explanations.glob("*/*/explanation.json")
+    found = {"treatment": "gray", "predictions": [predicted("all", 0)]}
+    path.write_text(json.dumps(found))
+    with pytest.raises(errors.UsageError, match="what gray does, where finetune is"):
+        predictions.Predictions(explanations).of(gathered.results.runs[0], "all")
 
 
 def test_images_a_class_have_the_diagnosis_of_the_whole_set(gathered, explanations):
