@@ -120,6 +120,9 @@ def test_single_images_are_refused_only_where_batch_normalization_learns(config)
     for train in ("head", "frozen_bn"):
         run = variant(config, train=train, epochs=1)
         assert finetuning.run(run, images).final_epoch == 1
+        again = dataclasses.replace(run, recalibrate=True)
+        with pytest.raises(errors.UsageError, match="would be a single image"):
+            finetuning.run(again, images)
 
 
 @pytest.mark.parametrize(

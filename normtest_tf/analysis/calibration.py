@@ -14,9 +14,9 @@ from normtest_tf.analysis import effects
 from normtest_tf.analysis.results import Results, Run
 from normtest_tf.normalization import CONTROL
 from normtest_tf.runs import Cell, Rule
+from normtest_tf.training import regimes
 
 FEW_IMAGES = "few_images"
-HEAD_RECALIBRATED = "head_recalibrated"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +88,15 @@ class Calibration:
 
 
 def training_of(run: Run) -> str:
-    """Returns which way of training a run is, as predictions call it."""
+    """Returns which way of training a run is, as predictions call it.
+
+    Nothing is predicted for `frozen_bn_recalibrated`.
+    """
     requested = run.config.requested
-    train = str(requested.get("train") or "all")
-    if train == "head" and requested.get("recalibrate"):
-        return HEAD_RECALIBRATED
-    if train == "all" and requested.get("examples_per_class"):
+    train = requested["train"]
+    if train in (regimes.HEAD, regimes.FROZEN_BN) and requested["recalibrate"]:
+        return f"{train}_recalibrated"
+    if train == regimes.ALL and requested["examples_per_class"]:
         return FEW_IMAGES
     return train
 

@@ -108,15 +108,14 @@ def explain(
     }
     size = given_images.batch_size_for(images.shape[1:], batch_size)
     runs: dict[str, _Passes] = {}
-    for name in names:
+    for name, statistics in constants.items():
         notify(f"looking at {name}")
-        blocks = _batches(name, constants[name], images, size, channel_order)
+        blocks = _batches(name, statistics, images, size, channel_order)
         runs[name] = _passes(probe, blocks)
         notes += checks.note_on_inputs(name, *runs[name].inputs, control=CONTROL)
     probed = _linear_probes(runs, labels, notes)
     findings = {name: _findings(name, constants[name], runs, probed) for name in names}
-    others = [name for name in names if name != CONTROL]
-    treatment = TREATMENT if TREATMENT in others else next(iter(others), None)
+    treatment = _treatment(names)
     parts: dict[str, Parts] = {}
     predictions: tuple[recommendation.Prediction, ...] = ()
     if treatment is not None:
@@ -154,6 +153,12 @@ def _names(settings: Sequence[str] | None) -> list[str]:
                 "function is the control's, but for the border"
             )
     return list(dict.fromkeys([CONTROL, *settings]))
+
+
+def _treatment(names: Sequence[str]) -> str | None:
+    """Returns the setting that predictions are about; None if there is none."""
+    others = [name for name in names if name != CONTROL]
+    return TREATMENT if TREATMENT in others else next(iter(others), None)
 
 
 def _batches(

@@ -120,6 +120,6 @@ def _place_of_constant(
         return following[0].moving_mean, -1.0
     raise errors.UsageError(
         f"the first convolution, {convolution.name!r}, has neither a bias nor batch "
-        "normalization right behind it, so it can't take up another mean. Choose a setting "
-        "other than finetune_folded"
+        "normalization right behind it, so it can't take up another mean. Choose a "
+        "setting other than finetune_folded"
     )

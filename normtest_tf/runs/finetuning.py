@@ -11,6 +11,7 @@ import time
 import keras
 
 from normtest_tf import datasets, errors
+from normtest_tf.backbones.architecture import Pretraining
 from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
@@ -223,13 +224,6 @@ def _prepare(
     """Builds the model and everything else that training needs."""
     resolved = config.resolved
     environment.set_determinism(config.deterministic)
-    recipe = Recipe(
-        config.epochs,
-        config.batch_size,
-        config.learning_rate,
-        config.optimizer,
-        config.warmup_epochs,
-    )
     fingerprint = dataset.fingerprint()
     if dataset.division:
         notify(f"{dataset.name} has no test split: {dataset.division}")
@@ -251,29 +245,51 @@ def _prepare(
         notify=notify,
     )
     if resolved.setting.folds and statistics is not None:
-        folding.fold(
-            classifier.backbone(model),
-            given=statistics,
-            wanted=pretraining.statistics,
-            channel_order=pretraining.channel_order,
-        )
+        _fold(model, statistics, pretraining)
     if note := identity.statistics_note(resolved.network, statistics):
         notify(note)
-    regimes.check(model, config.train, recalibrate=config.recalibrate)
-    if config.train == regimes.ALL:
-        batches.check(
-            model,
-            len(dataset.train_images),
-            config.batch_size,
-            held_out=config.validation_examples,
-        )
+    _check_batch_normalization(config, model, len(dataset.train_images))
     record = ConfigRecord(
         resolved.requested,
         _resolved_values(config, dataset, data, statistics, precision, model),
         fingerprint,
         environment.describe(),
     )
-    return Prepared(model, recipe, data, record)
+    return Prepared(model, _recipe(config), data, record)
+
+
+def _recipe(config: RunConfig) -> Recipe:
+    """Returns how to train."""
+    return Recipe(
+        config.epochs,
+        config.batch_size,
+        config.learning_rate,
+        config.optimizer,
+        config.warmup_epochs,
+    )
+
+
+def _fold(
+    model: keras.Model, statistics: ChannelStatistics, pretraining: Pretraining
+) -> None:
+    """Makes a classifier start as the function that the control starts from."""
+    folding.fold(
+        classifier.backbone(model),
+        given=statistics,
+        wanted=pretraining.statistics,
+        channel_order=pretraining.channel_order,
+    )
+
+
+def _check_batch_normalization(
+    config: RunConfig, model: keras.Model, examples: int
+) -> None:
+    """Checks that a model has what flags are about, and can learn or estimate it."""
+    regimes.check(model, config.train, recalibrate=config.recalibrate)
+    if config.train == regimes.ALL or config.recalibrate:
+        batches.check(
+            model, examples, config.batch_size, held_out=config.validation_examples
+        )
 
 
 def _resolved_values(

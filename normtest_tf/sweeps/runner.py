@@ -89,7 +89,7 @@ def _check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
     Thus missing data are noticed before the first run. Each data set and weights file
     is digested once.
     """
-    for config in configs:
+    for config in sorted(configs, key=lambda one: (one.dataset, one.reading.shift)):
         _load_unshifted(config, lambda note: notify(f"note: {note}"))
         if grid.state(config) == "done":
             images = _load(config).take(

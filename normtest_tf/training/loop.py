@@ -114,12 +114,17 @@ class LossGuard(keras.callbacks.Callback):
         schedule: Gives each epoch's learning rate.
         lead: The steps that are left unchecked, and up to twice as many: the losses
             are read in groups. With 0, each step is checked at its end.
+
+    Attributes:
+        finished: When the device had finished the last epoch's steps, by
+            `time.perf_counter`.
     """
 
     def __init__(self, schedule: EpochCosine, lead: int = 0) -> None:
         super().__init__()
         self._schedule = schedule
         self._lead = lead
+        self.finished = 0.0
         self._epoch = 0
         self._unchecked: list[tuple[int, float | keras.KerasTensor]] = []
 
@@ -135,8 +140,9 @@ class LossGuard(keras.callbacks.Callback):
             self._check_first(len(self._unchecked) - self._lead)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Checks the losses that are left."""
+        """Checks the losses that are left, and thus waits for the last step."""
         self._check_first(len(self._unchecked))
+        self.finished = time.perf_counter()
 
     def _check_first(self, count: int) -> None:
         """Checks the losses of the first steps that have not been checked."""
@@ -201,19 +207,16 @@ class EpochEvaluator(keras.callbacks.Callback):
             for prefix, split in data.evaluations.items()
         }
         self._on_row = on_row
-        self._started = self._stopped = 0.0
+        self._started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock."""
         self._started = time.perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Stops the clock, before other callbacks do their work after an epoch."""
-        self._stopped = time.perf_counter()
-
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Evaluates and reports the epoch's row."""
-        seconds = self._stopped - self._started
+        # Not the time of callbacks that do their work after an epoch.
+        seconds = self._guard.finished - self._started
         self._guard.check_variables()
         logs = logs or {}
         row: EpochRow = {

@@ -72,10 +72,10 @@ def batch_normalizations(
     """Yields a model's batch normalization layers, those of inner models included."""
     import keras
 
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from batch_normalizations(layer)
-        elif isinstance(layer, keras.layers.BatchNormalization):
+    from normtest_tf.backbones import copies
+
+    for layer in copies.leaves(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
             yield layer
 
 

@@ -92,3 +92,19 @@ def test_predictions_meet_the_runs_of_their_way_of_training(tmp_path):
     (only,) = found
     assert only.effect.mean == pytest.approx(3)
     assert only.is_hit
+
+
+def test_nothing_is_predicted_for_frozen_batch_norm_with_new_statistics(tmp_path):
+    for setting, final in (("pretrain", 0.5), ("finetune", 0.6)):
+        write_run(
+            tmp_path,
+            "cifar10",
+            "resnet18+frozen_bn+recalibrated",
+            setting,
+            final=final,
+            former=False,
+            train="frozen_bn",
+            recalibrate=True,
+        )
+    (run, _) = results.read(tmp_path).runs
+    assert calibration.training_of(run) == "frozen_bn_recalibrated"

@@ -1,5 +1,7 @@
 """The training loop: what it reports, what it resumes from, when it stops."""
 
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -200,6 +202,30 @@ def test_the_first_step_whose_loss_is_not_finite_is_named(step):
     losses = [1.0] * (step - 1) + [float("nan")] * (10 - step)
     with pytest.raises(errors.TrainingFailed, match=rf"step {step} of epoch 1"):
         losses_read(guard, losses)
+
+
+def test_the_clock_runs_until_the_device_has_finished_an_epoch():
+    class Slow(float):
+        def __float__(self):
+            time.sleep(0.05)
+            return super().__float__()
+
+    guard = loop.LossGuard(EpochCosine(0.1, steps_per_epoch=9, epochs=4), lead=2)
+    guard.on_train_batch_end(0, {"loss": Slow(1.0)})
+    last_step = time.perf_counter()
+    guard.on_epoch_end(0)
+    assert guard.finished - last_step >= 0.05
+
+
+def test_what_callbacks_do_after_an_epoch_is_not_its_time():
+    rows = []
+
+    class Slow(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            time.sleep(1)
+
+    fit(linear_model(), on_row=rows.append, callbacks=[Slow()])
+    assert rows[1]["seconds"] < 1  # The first epoch's includes tracing.
 
 
 def test_callbacks_get_the_values_of_a_step_as_the_device_has_them():
