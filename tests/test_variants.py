@@ -114,15 +114,28 @@ def test_a_network_without_batch_normalization_is_refused(
         assert not bad.folder.is_started()
 
 
-def test_single_images_are_refused_only_where_batch_normalization_learns(config):
+def test_single_images_are_refused_only_where_batch_normalization_learns(
+    config, monkeypatch
+):
     """A batch of one image has no variance of its own; stored ones will do."""
+    from normtest_tf.training import classifier
+
+    def single_values(network, normalization, task, **_):
+        inputs = keras.Input(task.image_shape, dtype="uint8")
+        pooled = keras.layers.GlobalAveragePooling2D()(
+            keras.layers.Rescaling(1 / 255)(inputs)
+        )
+        normalised = keras.layers.BatchNormalization()(pooled)
+        return keras.Model(inputs, keras.layers.Dense(task.num_classes)(normalised))
+
+    monkeypatch.setattr(classifier, "build_classifier", single_values)
     images = datasets.load("digits").take(33, 20)
     for train in ("head", "frozen_bn"):
         run = variant(config, train=train, epochs=1)
         assert finetuning.run(run, images).final_epoch == 1
-        again = dataclasses.replace(run, recalibrate=True)
+    for values in ({"train": "all"}, {"train": "head", "recalibrate": True}):
         with pytest.raises(errors.UsageError, match="would be a single image"):
-            finetuning.run(again, images)
+            finetuning.run(variant(config, **values), images)
 
 
 @pytest.mark.parametrize(
