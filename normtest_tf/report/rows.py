@@ -111,8 +111,10 @@ def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
 
     Returns:
         Rows with the numbers of `verdicts.Judgement`. The last row of each comparison
-        is its mean over cells, with data set and model `all`.
+        is its mean over cells, with data set and model `all`. Only where noise floors
+        were measured have rows columns for them.
     """
+    has_noise = any(comparison.noise for comparison in comparisons)
     rows: list[Row] = []
     for comparison in comparisons:
         shared = {
@@ -123,10 +125,9 @@ def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
         }
         for cell, judgement in comparison.judgements.items():
             floor = comparison.noise.get(cell)
+            noise = {"noise_n": floor and floor.n, "noise_rms": floor and floor.rms}
             rows.append(
-                shared
-                | _effect_row(cell, judgement)
-                | {"noise_n": floor and floor.n, "noise_rms": floor and floor.rms}
+                shared | _effect_row(cell, judgement) | (noise if has_noise else {})
             )
         over_cells, pooled = comparison.over_cells, comparison.pooled
         empty = dict.fromkeys(rows[0])

@@ -11,7 +11,6 @@ import time
 import keras
 
 from normtest_tf import datasets, errors
-from normtest_tf.backbones.architecture import Pretraining
 from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
@@ -245,7 +244,7 @@ def _prepare(
         notify=notify,
     )
     if resolved.setting.folds and statistics is not None:
-        _fold(model, statistics, pretraining)
+        _fold(config, model, statistics)
     if note := identity.statistics_note(resolved.network, statistics):
         notify(note)
     _check_batch_normalization(config, model, len(dataset.train_images))
@@ -255,30 +254,16 @@ def _prepare(
         fingerprint,
         environment.describe(),
     )
-    return Prepared(model, _recipe(config), data, record)
+    options = [field.name for field in dataclasses.fields(Recipe)]
+    recipe = Recipe(**{name: getattr(config, name) for name in options})
+    return Prepared(model, recipe, data, record)
 
 
-def _recipe(config: RunConfig) -> Recipe:
-    """Returns how to train."""
-    return Recipe(
-        config.epochs,
-        config.batch_size,
-        config.learning_rate,
-        config.optimizer,
-        config.warmup_epochs,
-    )
-
-
-def _fold(
-    model: keras.Model, statistics: ChannelStatistics, pretraining: Pretraining
-) -> None:
+def _fold(config: RunConfig, model: keras.Model, given: ChannelStatistics) -> None:
     """Makes a classifier start as the function that the control starts from."""
-    folding.fold(
-        classifier.backbone(model),
-        given=statistics,
-        wanted=pretraining.statistics,
-        channel_order=pretraining.channel_order,
-    )
+    wanted = config.resolved.network.pretraining
+    network = classifier.backbone(model)
+    folding.fold(network, given, wanted.statistics, wanted.channel_order)
 
 
 def _check_batch_normalization(
