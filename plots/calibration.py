@@ -47,14 +47,14 @@ def calibration_figure(outcomes: Sequence[Outcome], comparison: str) -> Figure:
                 **look,
             )
     left.set_xlabel("displacement of the features, of their spread")
-    left.set_ylabel(f"measured {comparison} (percentage points)")
-    right.set_xlabel(f"predicted {comparison} (percentage points)")
+    left.set_ylabel("measured effect (percentage points)")
+    right.set_xlabel("predicted effect (percentage points)")
     _diagonal(right, outcomes)
     for ax in (left, right):
         style.decorate(ax)
         ax.axhline(0, color="black", linewidth=0.8)
-    left.set_title("Effect against mismatch", loc="left", fontsize=11)
-    right.set_title("Effect against prediction", loc="left", fontsize=11)
+    left.set_title(f"{comparison} against mismatch", loc="left", fontsize=11)
+    right.set_title("against prediction", loc="left", fontsize=11)
     handles, labels = left.get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(names), frameon=False

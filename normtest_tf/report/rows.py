@@ -110,12 +110,12 @@ def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
         comparisons: From `comparisons.compare_all`.
 
     Returns:
-        Rows with the numbers of `verdicts.Judgement`. The last row of each comparison
-        is its mean over cells, with data set and model `all`. Only where noise floors
-        were measured have rows columns for them.
+        Rows with the numbers of `verdicts.Judgement`, and of the noise floor where it
+        was measured in any cell. The last row of each comparison
+        is its mean over cells, with data set and model `all`.
     """
-    has_noise = any(comparison.noise for comparison in comparisons)
     rows: list[Row] = []
+    has_noise = any(comparison.noise for comparison in comparisons)
     for comparison in comparisons:
         shared = {
             "treatment": comparison.treatment,
@@ -124,11 +124,8 @@ def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
             "margin": comparison.margin,
         }
         for cell, judgement in comparison.judgements.items():
-            floor = comparison.noise.get(cell)
-            noise = {"noise_n": floor and floor.n, "noise_rms": floor and floor.rms}
-            rows.append(
-                shared | _effect_row(cell, judgement) | (noise if has_noise else {})
-            )
+            row = shared | _effect_row(cell, judgement)
+            rows.append(row | _noise(comparison, cell) if has_noise else row)
         over_cells, pooled = comparison.over_cells, comparison.pooled
         empty = dict.fromkeys(rows[0])
         rows.append(
@@ -162,6 +159,11 @@ def _effect_row(cell: Cell, judgement: verdicts.Judgement) -> Row:
         "verdict": judgement.verdict.kind,
         "in_words": judgement.verdict.text,
     }
+
+
+def _noise(comparison: Comparison, cell: Cell) -> Row:
+    floor = comparison.noise.get(cell)
+    return {"noise_n": floor and floor.n, "noise_rms": floor and floor.rms}
 
 
 def _ends(name: str, low: float, high: float) -> Row:
