@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     quiet.import_tensorflow()
     found = _explain(config)
     print(found.to_text())
-    write(found, out_dir, config.shift)
+    write(found, out_dir, str(datasets.shifts.parse(config.shift)))
     print(f"\npage: {out_dir / 'explanation.html'}")
 
 

@@ -117,7 +117,7 @@ def test_the_files_that_were_written_are_announced(
 CALIBRATION = ("calibration.csv", "calibration.png", "calibration.svg")
 
 
-def test_a_calibration_is_announced_and_does_not_outlive_its_report(tmp_path):
+def test_predictions_are_announced_and_do_not_outlive_their_report(tmp_path):
     folder = tmp_path / "diagnoses" / "cifar10" / "resnet18"
     for dataset in ("cifar10", "cifar100"):
         for setting in ("finetune", "pretrain"):
@@ -137,7 +137,7 @@ def test_a_calibration_is_announced_and_does_not_outlive_its_report(tmp_path):
     for name in CALIBRATION:
         assert (tmp_path / name).exists()
     assert all(str(tmp_path / name) in printed for name in CALIBRATION[:2])
-    assert "calibration" not in run_report(*flags)
+    assert "calibration." not in run_report(*flags)
     assert not any((tmp_path / name).exists() for name in CALIBRATION)
 
 
