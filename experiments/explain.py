@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     quiet.import_tensorflow()
     found = _explain(config)
     print(found.to_text())
-    write(found, out_dir)
+    write(found, out_dir, str(datasets.shifts.parse(config.shift)))
     print(f"\npage: {out_dir / 'explanation.html'}")
 
 
@@ -82,16 +82,17 @@ def _explain(config: RunConfig) -> Explanation:
         channel_order=network.pretraining.channel_order,
         examples=examples,
         model_name=f"{config.name.model} ({network.label})",
-        data_name=dataset.name,
+        data_name=config.name.dataset,
     )
 
 
-def write(found: Explanation, out_dir: pathlib.Path) -> None:
+def write(found: Explanation, out_dir: pathlib.Path, shift: str) -> None:
     """Writes a diagnosis' page, its numbers and its figure.
 
     Args:
         found: The diagnosis.
         out_dir: The folder to write to.
+        shift: What was done to the images, as the flag takes it.
     """
     from normtest_tf.diagnosis import words
     from normtest_tf.report import html_page
@@ -105,7 +106,7 @@ def write(found: Explanation, out_dir: pathlib.Path) -> None:
             out_dir / figure,
             out_dir / f"{words.FIGURE}.svg",
         )
-    numbers = json.dumps(found.to_json(), indent=2, allow_nan=False)
+    numbers = json.dumps({**found.to_json(), "shift": shift}, indent=2, allow_nan=False)
     files.write_text(out_dir / "explanation.json", f"{numbers}\n")
     page = html_page.to_html(words.markdown(found, figure), out_dir)
     files.write_text(out_dir / "explanation.html", page)

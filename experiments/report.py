@@ -12,6 +12,7 @@ from __future__ import annotations
 import pathlib
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -21,6 +22,9 @@ from normtest_tf.analysis import results
 from normtest_tf.runs import RULES, RunFolder
 from normtest_tf.runs.history import FORMER_NAMES
 from normtest_tf.system import files
+
+if TYPE_CHECKING:
+    from normtest_tf.report.content import Content
 
 FLAGS = flags.FLAGS
 
@@ -76,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
     found = results.read(files.expand(FLAGS.results_dir))
     results.check_rule(found, rule)
     editions = [published.load(name) for name in FLAGS.compare_with if name]
-    from normtest_tf.report import content, document
+    from normtest_tf.report import content
     from plots import report
 
     gathered = content.gather(
@@ -93,10 +97,23 @@ def main(argv: Sequence[str]) -> None:
             f"missing from the grid: {text.counted(len(found.missing), 'run')}, "
             "which the report lists"
         )
+    if gathered.unpredicted:
+        cells = text.counted(len(gathered.unpredicted), "cell")
+        program.note(f"no diagnosis predicts {cells}, left out of the calibration")
+    _list_files(gathered, out_dir)
+
+
+def _list_files(gathered: Content, out_dir: pathlib.Path) -> None:
+    """Prints where the report, its tables and its figures are."""
+    from normtest_tf.report import document
+
     tables, figures = [document.TABLE1], [f"{document.ACCURACY_FIGURE}.png"]
     if gathered.comparisons:
         tables.append(document.EFFECTS_CSV)
         figures.append(f"{document.EFFECTS_FIGURE}.png")
+    if gathered.outcomes:
+        tables.append(document.CALIBRATION_CSV)
+        figures.append(f"{document.CALIBRATION_FIGURE}.png")
     print(f"\nreport:  {out_dir / document.PAGE}")
     print(f"tables:  {', '.join(str(out_dir / name) for name in tables)}")
     print(f"figures: {', '.join(str(out_dir / name) for name in figures)}")

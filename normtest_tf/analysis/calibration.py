@@ -140,6 +140,29 @@ def compare(
     return outcomes
 
 
+def without_prediction(
+    results: Results, outcomes: Sequence[Outcome], treatment: str, rule: Rule
+) -> list[Cell]:
+    """Returns the cells that have a measured effect but no prediction.
+
+    Args:
+        results: The runs.
+        outcomes: From `compare`, of the same runs, treatment and rule.
+        treatment: The setting that is compared with the control.
+        rule: How to choose the epoch whose accuracy counts.
+
+    Returns:
+        The cells, in the order of the results.
+    """
+    predicted = {outcome.cell for outcome in outcomes}
+    return [
+        cell
+        for cell in results.cells
+        if cell not in predicted
+        and results.paired_differences(cell, treatment, CONTROL, rule)
+    ]
+
+
 def calibrate(outcomes: Sequence[Outcome], treatment: str) -> Calibration:
     """Summarises how predictions did.
 

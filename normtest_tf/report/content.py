@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
+from normtest_tf import errors
 from normtest_tf.analysis import Cell, Results, calibration
 from normtest_tf.analysis.calibration import Outcome
 from normtest_tf.analysis.comparisons import Comparison, compare_all
@@ -15,6 +16,7 @@ from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report import predictions, rows
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import Rule
+from normtest_tf.text import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Content:
         data_sets: From `rows.data_set_rows`.
         published_differences: From `rows.published_rows`.
         outcomes: What a diagnosis predicted, beside what was measured.
+        unpredicted: The cells with a measured effect for which diagnoses were given
+            but none predicts anything.
     """
 
     results: Results
@@ -40,6 +44,7 @@ class Content:
     data_sets: list[Row]
     published_differences: list[Row]
     outcomes: list[Outcome]
+    unpredicted: list[Cell]
 
     def published_for(self, comparison: Comparison) -> dict[Cell, float]:
         """Returns the published differences to show with a comparison.
@@ -80,11 +85,12 @@ def gather(
 
     Returns:
         What `document` writes down and the figures show.
+
+    Raises:
+        UsageError: If a diagnosis is unusable, or there are measured effects and none
+            has a prediction.
     """
-    outcomes = []
-    if explanations is not None:
-        predicted = predictions.Predictions(explanations)
-        outcomes = calibration.compare(results, predicted.of, TREATMENT, rule)
+    outcomes, unpredicted = _outcomes(results, rule, explanations)
     return Content(
         results=results,
         rule=rule,
@@ -94,4 +100,24 @@ def gather(
         data_sets=rows.data_set_rows(results),
         published_differences=rows.published_rows(published, results),
         outcomes=outcomes,
+        unpredicted=unpredicted,
     )
+
+
+def _outcomes(
+    results: Results, rule: Rule, explanations: pathlib.Path | None
+) -> tuple[list[Outcome], list[Cell]]:
+    """Returns what was predicted and measured, and the cells without a prediction."""
+    if explanations is None:
+        return [], []
+    predicted = predictions.Predictions(explanations)
+    outcomes = calibration.compare(results, predicted.of, TREATMENT, rule)
+    missing = calibration.without_prediction(results, outcomes, TREATMENT, rule)
+    if missing and not outcomes:
+        raise errors.UsageError(
+            f"--explanations={explanations} predicts nothing for the "
+            f"{counted(len(missing), 'cell')} that were measured, such as "
+            f"{missing[0].dataset}/{missing[0].model}; each needs a diagnosis written "
+            "with experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>"
+        )
+    return outcomes, missing

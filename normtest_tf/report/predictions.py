@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from normtest_tf import errors
 from normtest_tf.analysis import Run, calibration
 from normtest_tf.analysis.calibration import Outcome
+from normtest_tf.diagnosis import words
 from normtest_tf.normalization import CONTROL
 from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report.rows import Row
@@ -19,6 +22,7 @@ from normtest_tf.text import markdown_table, shown, signed
 EXPLANATION = "explanation.json"
 _KEYS = {"training", "displacement", "points", "margin", "take"}
 _ADVICE = "write it again with experiments.explain"
+_AT_LEAST_0 = "a finite number, at least 0"
 
 
 class Predictions:
@@ -36,7 +40,8 @@ class Predictions:
         """Returns the prediction for a run's cell and way of training, if any.
 
         Raises:
-            UsageError: If the file can't be read or holds no predictions.
+            UsageError: If the file can't be read, is the diagnosis of another data set
+                or model than its folder says, or holds no usable predictions.
         """
         # A diagnosis is of the images, however many of them are trained on.
         variants = run.cell.dataset.split("+")
@@ -56,6 +61,7 @@ def _predictions(path: pathlib.Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     values = files.read_json(path, _ADVICE)
+    _check_belongs(values, path)
     found = values.get("predictions")
     if not isinstance(found, list) or not all(
         isinstance(entry, dict) and entry.keys() >= _KEYS for entry in found
@@ -66,7 +72,56 @@ def _predictions(path: pathlib.Path) -> list[dict[str, Any]]:
             f"{path} predicts what {shown(str(values.get('treatment')))} does, where "
             f"{TREATMENT} is compared with {CONTROL}; {_ADVICE}"
         )
+    for prediction in found:
+        _check_values(prediction, path)
     return found
+
+
+def _check_belongs(values: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Raises `UsageError` unless a diagnosis is of what its folders are named after."""
+    dataset, model = path.parts[-3:-1]
+    data, network = str(values.get("data")), str(values.get("model"))
+    # Without a record of the shift, `data` is the data set's name alone.
+    known = "+" in data or "shift" in values
+    expected = dataset if known else dataset.partition("+")[0]
+    # The network's name is followed by what its weights are, in parentheses.
+    if data != expected or not f"{network} (".startswith(f"{model} ("):
+        raise errors.UsageError(
+            f"{path} is a diagnosis of {shown(network)} on {shown(data)}, where its "
+            f"folder says {model} on {dataset}; move it to the folder of its own "
+            "data set and model, or write it again with experiments.explain"
+        )
+
+
+def _check_values(prediction: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Raises `UsageError` unless a prediction's values are of their types."""
+    allowed: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "training": (
+            lambda value: isinstance(value, str) and value in words.TRAININGS,
+            f"one of {', '.join(words.TRAININGS)}",
+        ),
+        "points": (_is_finite, "a finite number"),
+        "displacement": (lambda value: _is_finite(value) and value >= 0, _AT_LEAST_0),
+        "margin": (lambda value: _is_finite(value) and value >= 0, _AT_LEAST_0),
+        "take": (
+            lambda value: value in (None, CONTROL, TREATMENT),
+            f"{CONTROL}, {TREATMENT} or null",
+        ),
+    }
+    for key, (is_allowed, what) in allowed.items():
+        if not is_allowed(prediction[key]):
+            received = shown(json.dumps(prediction[key]))
+            raise errors.UsageError(
+                f"{path}: {key} of a prediction must be {what}. Received: {received}; "
+                f"{_ADVICE}"
+            )
+
+
+def _is_finite(value: Any) -> bool:  # noqa: ANN401  (any JSON)
+    """Whether a value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:

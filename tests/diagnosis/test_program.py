@@ -25,6 +25,15 @@ def test_it_prints_and_writes_the_diagnosis(tmp_path):
     assert found["model"] in page
 
 
+def test_the_diagnosis_records_the_shift(tmp_path):
+    flags = ("--normalizations=pretrain,finetune", "--shift=contrast:0.50")
+    done = programs.run("explain", *FLAGS, *flags, f"--out_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "explanation.json").read_text())
+    assert found["data"] == "digits+contrast_0.5"
+    assert found["shift"] == "contrast:0.5"
+
+
 def test_bad_flags_are_refused_in_one_line(tmp_path):
     out = f"--out_dir={tmp_path}/out"
     done = programs.run("explain", *FLAGS, "--normalizations=finetun", out)

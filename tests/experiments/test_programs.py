@@ -20,6 +20,13 @@ def test_all_programs_are_tested():
     assert named <= set(PROGRAMS)
 
 
+def test_the_documentation_lists_all_programs():
+    text = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    table = text.partition("\n\n| program ")[2].partition("\n\n")[0]
+    first = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(first))) == PROGRAMS
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("flag", ["--help", "--helpfull"])
 def test_help_is_quick_and_exits_with_status_0(program, flag):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import filecmp
+import json
 import pathlib
 import re
 
@@ -111,6 +112,33 @@ def test_the_files_that_were_written_are_announced(
     ]
     assert [path.name for path in found] == ["report.html", *tables_and_figures]
     assert all(path.exists() for path in found)
+
+
+CALIBRATION = ("calibration.csv", "calibration.png", "calibration.svg")
+
+
+def test_predictions_are_announced_and_do_not_outlive_their_report(tmp_path):
+    folder = tmp_path / "diagnoses" / "cifar10" / "resnet18"
+    for dataset in ("cifar10", "cifar100"):
+        for setting in ("finetune", "pretrain"):
+            write_run(tmp_path / "results", dataset, normalization=setting)
+    prediction = {"training": "all", "displacement": 0, "points": 0, "margin": 1}
+    diagnosis = {
+        "data": "cifar10",
+        "model": "resnet18 (file)",
+        "treatment": "finetune",
+        "predictions": [{**prediction, "take": None}],
+    }
+    folder.mkdir(parents=True)
+    (folder / "explanation.json").write_text(json.dumps(diagnosis))
+    flags = [f"--results_dir={tmp_path / 'results'}", f"--out_dir={tmp_path}"]
+    printed = run_report(*flags, f"--explanations={tmp_path / 'diagnoses'}")
+    assert "note: no diagnosis predicts 1 cell, left out" in printed
+    for name in CALIBRATION:
+        assert (tmp_path / name).exists()
+    assert all(str(tmp_path / name) in printed for name in CALIBRATION[:2])
+    assert "calibration." not in run_report(*flags)
+    assert not any((tmp_path / name).exists() for name in CALIBRATION)
 
 
 def test_a_rule_goes_by_the_name_of_version_0_1_0_too(tmp_path):

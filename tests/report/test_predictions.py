@@ -1,13 +1,16 @@
 """Predictions read from diagnoses, and their place in a report."""
 
 import json
+import types
 
 import pytest
 
 from normtest_tf import errors
 from normtest_tf.analysis import results
 from normtest_tf.report import content, document, predictions
+from normtest_tf.runs import RunName
 from normtest_tf.runs.history import FINAL
+from tests.helpers import ROOT
 from tests.helpers.fake_results import write_run
 
 
@@ -22,11 +25,22 @@ def predicted(training, points, take=None):
     }
 
 
+def rewrite(path, **values):
+    """Changes values in a diagnosis."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def gather(found, explanations=None):
+    return content.gather(found, rule=FINAL, margin=0.5, explanations=explanations)
+
+
 @pytest.fixture
 def explanations(tmp_path):
     folder = tmp_path / "explanations" / "cifar10+contrast_0.2" / "resnet18"
     folder.mkdir(parents=True)
     found = {
+        "data": "cifar10",
+        "model": "resnet18 (file)",
         "treatment": "finetune",
         "predictions": [predicted("all", 0), predicted("head", 9, "finetune")],
     }
@@ -54,9 +68,7 @@ def gathered(tmp_path, explanations):
                     shift="contrast:0.2",
                     train=train,
                 )
-    return content.gather(
-        results.read(folder), rule=FINAL, margin=0.5, explanations=explanations
-    )
+    return gather(results.read(folder), explanations)
 
 
 def test_each_cell_meets_the_prediction_for_its_way_of_training(gathered):
@@ -76,24 +88,21 @@ def test_the_report_lists_hits_and_misses(gathered):
 
 
 def test_without_diagnoses_there_is_no_section(gathered, tmp_path):
-    found = content.gather(gathered.results, rule=FINAL, margin=0.5)
+    found = gather(gathered.results)
     assert found.outcomes == []
     assert "diagnosis" not in document.to_markdown(found, "a command")
 
 
 def test_a_file_without_predictions_is_refused(explanations, gathered):
     (path,) = explanations.glob("*/*/explanation.json")
-    path.write_text('{"predictions": [{"training": "all"}]}')
+    rewrite(path, predictions=[{"training": "all"}])
     with pytest.raises(errors.UsageError, match="holds no predictions; write it"):
-        content.gather(
-            gathered.results, rule=FINAL, margin=0.5, explanations=explanations
-        )
+        gather(gathered.results, explanations)
 
 
 def test_predictions_of_another_setting_are_refused(explanations, gathered):
     (path,) = explanations.glob("*/*/explanation.json")
-    found = {"treatment": "gray", "predictions": [predicted("all", 0)]}
-    path.write_text(json.dumps(found))
+    rewrite(path, treatment="gray")
     with pytest.raises(errors.UsageError, match="what gray does, where finetune is"):
         predictions.Predictions(explanations).of(gathered.results.runs[0], "all")
 
@@ -101,3 +110,97 @@ def test_predictions_of_another_setting_are_refused(explanations, gathered):
 def test_images_a_class_have_the_diagnosis_of_the_whole_set(gathered, explanations):
     run = gathered.results.runs[0]
     assert predictions.Predictions(explanations).of(run, "head")["points"] == 9
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"data": "cifar100"},
+        {"data": "cifar10+contrast_0.5"},
+        {"data": "cifar10", "shift": "none"},
+        {"data": None},
+        {"model": "resnet1 (file)"},
+        {"model": "resnet18_wide (file)"},
+    ],
+)
+def test_the_diagnosis_of_another_cell_is_refused(explanations, gathered, values):
+    (path,) = explanations.glob("*/*/explanation.json")
+    rewrite(path, **values)
+    with pytest.raises(
+        errors.UsageError, match="its folder says resnet18 on cifar10"
+    ) as caught:
+        predictions.Predictions(explanations).of(gathered.results.runs[0], "all")
+    assert str(caught.value).startswith(f"{path} is a diagnosis of ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"data": "cifar10+contrast_0.2", "shift": "contrast:0.2"},
+        {"data": "cifar10+contrast_0.2"},
+        {"model": "resnet18"},
+    ],
+)
+def test_the_diagnosis_of_its_cell_is_accepted(explanations, gathered, values):
+    (path,) = explanations.glob("*/*/explanation.json")
+    rewrite(path, **values)
+    found = predictions.Predictions(explanations).of(gathered.results.runs[0], "head")
+    assert found["points"] == 9
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        (
+            "points",
+            "9",
+            'points of a prediction must be a finite number. Received: "9"',
+        ),
+        ("points", True, "Received: true"),
+        ("points", 10**400, "points of a prediction must be a finite number"),
+        ("displacement", None, "must be a finite number, at least 0. Received: null"),
+        ("margin", [1], r"margin of .* at least 0. Received: \[1\]"),
+        ("margin", -1, "margin of .* at least 0. Received: -1"),
+        ("take", "gray", 'must be pretrain, finetune or null. Received: "gray"'),
+        ("take", ["finetune"], "must be pretrain, finetune or null"),
+        ("training", "heads", "must be one of all, few_images, head, "),
+        ("training", ["head"], "must be one of all, few_images, head, "),
+    ],
+)
+def test_values_of_other_types_are_refused(
+    explanations, gathered, key, value, expected
+):
+    (path,) = explanations.glob("*/*/explanation.json")
+    rewrite(path, predictions=[{**predicted("all", 0), key: value}])
+    with pytest.raises(errors.UsageError, match=expected):
+        predictions.Predictions(explanations).of(gathered.results.runs[0], "all")
+
+
+def test_cells_without_a_prediction_are_counted(explanations, gathered):
+    assert gathered.unpredicted == []
+    (path,) = explanations.glob("*/*/explanation.json")
+    rewrite(path, predictions=[predicted("head", 9)])
+    found = gather(gathered.results, explanations)
+    assert [cell.model for cell in found.unpredicted] == ["resnet18"]
+    assert [outcome.training for outcome in found.outcomes] == ["head"]
+
+
+def test_diagnoses_of_no_measured_cell_are_refused(explanations, gathered):
+    (path,) = explanations.glob("*/*/explanation.json")
+    rewrite(path, predictions=[predicted("frozen_bn", 1)])
+    expected = (
+        r"nothing for the 2 cells .* such as cifar10\+contrast_0.2/resnet18; each"
+    )
+    with pytest.raises(errors.UsageError, match=expected):
+        gather(gathered.results, explanations)
+
+
+def test_the_committed_diagnoses_are_usable():
+    folder = ROOT / "plots" / "studies" / "explanations"
+    cells = {path.parent for path in folder.glob("*/*/explanation.json")}
+    assert len(cells) > 10
+    for cell in cells:
+        name = RunName(cell.parent.name, cell.name, "finetune", 1)
+        run = types.SimpleNamespace(cell=name.cell)
+        assert predictions.Predictions(folder).of(run, "head") is not None
