@@ -9,7 +9,10 @@ compiling it takes longer than running it a few times.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -51,8 +54,12 @@ class _Recorder:
         return Moments(mean, np.maximum(self.square / self.count - mean**2, 0.0))
 
 
-class _BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization that records its inputs, and never learns from them."""
+class _Watched:
+    """Makes a batch normalization record its inputs, and never learn from them.
+
+    Comes before the layer's class among the bases, so that a subclass of batch
+    normalization does whatever else it does, such as an activation.
+    """
 
     mode = STORED
     recorder: _Recorder | None = None
@@ -65,27 +72,34 @@ class _BatchNormalization(keras.layers.BatchNormalization):
     ) -> keras.KerasTensor:
         """Normalises with the statistics of `mode`."""
         del training, mask
-        axis = self.axis % len(inputs.shape)
+        layer, recorder = cast("Any", self), self.recorder
+        own = super().call  # type: ignore[misc]
+        takes = inspect.signature(own).parameters
+        arguments = {"training": False} if "training" in takes else {}
+        if self.mode == STORED and recorder is None:
+            return own(inputs, **arguments)
+        axis = layer.axis % len(inputs.shape)
         axes = [other for other in range(len(inputs.shape)) if other != axis]
-        mean, variance = self.moving_mean, self.moving_variance
-        recorder = self.recorder
-        if self.mode == BATCH or recorder is not None:
-            of_batch = ops.moments(inputs, axes=axes)
-            if recorder is not None:
-                count = int(np.prod([inputs.shape[other] for other in axes]))
-                arrays = (ops.convert_to_numpy(value) for value in of_batch)
-                recorder.add(count, *arrays)
-            if self.mode == BATCH:
-                mean, variance = of_batch
-        return ops.batch_normalization(
-            inputs,
-            mean=mean,
-            variance=variance,
-            axis=self.axis,
-            offset=self.beta if self.center else None,
-            scale=self.gamma if self.scale else None,
-            epsilon=self.epsilon,
-        )
+        of_batch = ops.moments(inputs, axes=axes)
+        if recorder is not None:
+            count = int(np.prod([inputs.shape[other] for other in axes]))
+            arrays = (ops.convert_to_numpy(value) for value in of_batch)
+            recorder.add(count, *arrays)
+        if self.mode == STORED:
+            return own(inputs, **arguments)
+        variables = (layer.moving_mean, layer.moving_variance)
+        stored = [ops.copy(variable.value) for variable in variables]
+        _assign(variables, of_batch)
+        try:
+            return own(inputs, **arguments)
+        finally:
+            _assign(variables, stored)
+
+
+@functools.cache
+def _watched(kind: type[keras.layers.Layer]) -> type[keras.layers.Layer]:
+    """Returns a class of batch normalization that records its inputs."""
+    return type(kind.__name__, (_Watched, kind), {})
 
 
 class _Convolution(keras.layers.Conv2D):
@@ -134,7 +148,7 @@ class Probe:
         self._norms = [
             layer
             for layer in copies.leaves(copy)
-            if isinstance(layer, _BatchNormalization)
+            if isinstance(layer, _Watched)
         ]
         self.names = _unique([layer.name for layer in self._norms])
         self.has_border = self._first is not None
@@ -215,6 +229,11 @@ class Probe:
         )
 
 
+def _assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
 def _array(variable: keras.Variable) -> np.ndarray:
     return ops.convert_to_numpy(variable.value).astype(np.float64)
 
@@ -256,10 +275,8 @@ def _clone(
         if "dtype" in config:
             config["dtype"] = dtype
         kind = type(layer)
-        if kind.__name__ == "BatchNormalization" and isinstance(
-            layer, keras.layers.BatchNormalization
-        ):
-            kind = _BatchNormalization
+        if isinstance(layer, keras.layers.BatchNormalization):
+            kind = _watched(kind)
         elif layer is first:
             kind = _Convolution
         clones[id(layer)] = kind.from_config(config)
