@@ -9,7 +9,6 @@ compiling it takes longer than running it a few times.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import re
 from collections.abc import Iterable, Sequence
@@ -80,7 +79,6 @@ class _Watched:
             _assign(variables, stored)
 
 
-@functools.cache
 def _watched(kind: type[keras.layers.Layer]) -> type[keras.layers.Layer]:
     """Returns a class of batch normalization that records its inputs."""
     return type(kind.__name__, (_Watched, kind), {})
@@ -135,7 +133,7 @@ class Probe:
         copy, clones = _copy(network, first, dtype, size)
         self._network, self._dtype = copy, dtype
         self._first = None if first is None else clones.get(id(first))
-        self._norms = [
+        self._norms: list[Any] = [
             layer for layer in copies.leaves(copy) if isinstance(layer, _Watched)
         ]
         self.names = _unique([layer.name for layer in self._norms])
