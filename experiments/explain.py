@@ -22,7 +22,7 @@ from absl import flags
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, errors, normalization
-from normtest_tf.normalization import SETTINGS
+from normtest_tf.diagnosis import checks
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, quiet
 
@@ -40,7 +40,9 @@ flags.DEFINE_integer(
 flags.DEFINE_list(
     "normalizations",
     [],
-    f"Settings to look at, of {', '.join(SETTINGS)}. Default: all.",
+    f"Settings to look at, beside {normalization.CONTROL}, which always is. Default: "
+    f"{', '.join(checks.DEFAULT_SETTINGS)}; {', '.join(checks.SAME_AS_CONTROL)} only "
+    "if named.",
 )
 flags.DEFINE_string("out_dir", "explanation", "Folder for the page and the figure.")
 
@@ -53,8 +55,7 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
     config = shared.run_config()
     config.check()
-    for name in FLAGS.normalizations:
-        normalization.get(name)
+    checks.names_of(FLAGS.normalizations)
     datasets.check_available(config.dataset, config.reading)
     files.check_writable(out_dir)
     quiet.import_tensorflow()

@@ -70,6 +70,18 @@ def check_preprocessing(
         )
 
 
+def preprocessing(model: keras.Model) -> list[str]:
+    """Returns the names of what a model does to its inputs before it has weights.
+
+    Args:
+        model: Functional or sequential, of one input.
+
+    Returns:
+        Layers that scale or normalise, and arithmetic, each name in quotes.
+    """
+    return list(_preprocessing(model))
+
+
 def build_from_file(
     path: pathlib.Path,
     name: str,
@@ -193,7 +205,7 @@ def _notes(path: pathlib.Path, model: keras.Model) -> Iterator[str]:
             f"{path.name} was saved with {counted(number, 'regularizer')}, which a run "
             "leaves out: its losses are mean cross-entropies"
         )
-    if names := list(_preprocessing(model)):
+    if names := preprocessing(model):
         yield (
             f"{path.name} normalises its inputs itself, in {' and '.join(names)}, "
             f"after the setting does; if it takes pixels from 0 to 255, {_RAW} give it "

@@ -11,22 +11,20 @@ import numpy as np
 from keras import ops
 
 from normtest_tf import errors
+from normtest_tf.backbones import surgery
 from normtest_tf.diagnosis import checks, linear_probe, mismatch, recommendation
 from normtest_tf.diagnosis import images as given_images
 from normtest_tf.diagnosis.moments import BATCH, STORED
 from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
 from normtest_tf.diagnosis.result import Explanation, SettingFindings
-from normtest_tf.normalization import CONTROL, IMAGENET, SETTINGS, ChannelStatistics
+from normtest_tf.normalization import CONTROL, IMAGENET, ChannelStatistics
 from normtest_tf.normalization import get as get_setting
 from normtest_tf.normalization.statistics import CountedImages
 from normtest_tf.system import keras_settings
 from normtest_tf.text import Notify, ignore
 
 TREATMENT = "finetune"
-# These change the network rather than its inputs, which is all that is looked at here.
-CHANGES_NETWORK = ("finetune_folded",)
-SAME_AS_CONTROL = ("pretrain_again",)  # Looked at only if it is asked for.
 REESTIMATED = "reestimated"
 EPSILON = 1e-12  # Against division by 0.
 BATCH_SIZE = 256  # The recipe's.
@@ -48,7 +46,7 @@ def explain(
     images: Any,  # noqa: ANN401  (an array, or a data set)
     *,
     labels: np.ndarray | None = None,
-    settings: Sequence[str] | None = None,
+    settings: str | Sequence[str] | None = None,
     pretraining: ChannelStatistics = IMAGENET,
     training_images: np.ndarray | CountedImages | None = None,
     channel_order: str = "rgb",
@@ -67,11 +65,13 @@ def explain(
         images: uint8 `[n, height, width, 3]`, or a `tf.data.Dataset` of images or of
             (image, label), batched or not.
         labels: int `[n]`, for an array; needed for the linear probe.
-        settings: Names of `normalization.SETTINGS` to look at. Default: all. The
-            control is always among them.
+        settings: Names of `normalization.SETTINGS` to look at, or one name. Default:
+            all but `finetune_folded` and `pretrain_again`. The control is always among
+            them.
         pretraining: The statistics that the weights were pre-trained with.
         training_images: uint8 `[m, height, width, 3]`, which the fine-tuning set's
-            statistics are computed from. Default: the images used.
+            statistics are computed from; other dtypes as for `images`. Default: the
+            images used.
         channel_order: What the model takes: `rgb` or `bgr`.
         examples: How many images to use at most.
         batch_size: Images in a batch, whose statistics stand for training's; fewer
@@ -95,13 +95,16 @@ def explain(
     ```
     """
     checks.check_statistics(pretraining)
-    names = _names(settings)
+    checks.check_options(examples, batch_size, channel_order)
+    checks.check_model(model)
+    names = checks.names_of(settings)
     images, labels = given_images.collect(images, labels, examples)
+    measured = _measured(images, training_images)
     checks.check_images(images)
     checks.check_size(model, images)
-    probe = Probe(model)
+    probe = Probe(model, size=images.shape[1:3])
     notes = checks.notes_on(probe.names, images, labels)
-    measured = images if training_images is None else training_images
+    notes += checks.notes_on_preprocessing(surgery.preprocessing(model))
     constants = {
         name: get_setting(name).statistics(measured, pretraining, notes.append)
         for name in names
@@ -140,19 +143,15 @@ def explain(
     )
 
 
-def _names(settings: Sequence[str] | None) -> list[str]:
-    """Returns the settings to look at, the control first."""
-    if settings is None:
-        left_out = (*CHANGES_NETWORK, *SAME_AS_CONTROL)
-        settings = [name for name in SETTINGS if name not in left_out]
-    for name in settings:
-        get_setting(name)
-        if name in CHANGES_NETWORK:
-            raise errors.UsageError(
-                f"{name} changes the network, not only its inputs; leave it out. Its "
-                "function is the control's, but for the border"
-            )
-    return list(dict.fromkeys([CONTROL, *settings]))
+def _measured(
+    images: np.ndarray, training_images: np.ndarray | CountedImages | None
+) -> np.ndarray | CountedImages:
+    """Returns what the fine-tuning set's statistics are computed from."""
+    if training_images is None:
+        return images
+    if isinstance(training_images, CountedImages):
+        return training_images
+    return given_images.pixels(training_images, "training_images")
 
 
 def _treatment(names: Sequence[str]) -> str | None:

@@ -9,7 +9,10 @@ compiling it takes longer than running it a few times.
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -17,7 +20,8 @@ from keras import ops
 
 from normtest_tf import errors
 from normtest_tf.backbones import copies, heads
-from normtest_tf.diagnosis.moments import BATCH, MODES, STORED, Moments
+from normtest_tf.diagnosis import checks
+from normtest_tf.diagnosis.moments import MODES, STORED, Moments, Recorder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,29 +37,15 @@ class Seen:
     moments: tuple[Moments, ...]
 
 
-class _Recorder:
-    """Sums over batches of a layer's inputs; Keras does not track it."""
+class _Watched:
+    """Makes a batch normalization record its inputs, and never learn from them.
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.sum = self.square = np.zeros([])
-
-    def add(self, count: int, mean: np.ndarray, variance: np.ndarray) -> None:
-        mean, variance = mean.astype(np.float64), variance.astype(np.float64)
-        self.count += count
-        self.sum = self.sum + count * mean
-        self.square = self.square + count * (variance + mean**2)
-
-    def moments(self) -> Moments:
-        mean = self.sum / self.count
-        return Moments(mean, np.maximum(self.square / self.count - mean**2, 0.0))
-
-
-class _BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization that records its inputs, and never learns from them."""
+    Comes before the layer's class among the bases, so that a subclass of batch
+    normalization does whatever else it does, such as an activation.
+    """
 
     mode = STORED
-    recorder: _Recorder | None = None
+    recorder: Recorder | None = None
 
     def call(
         self,
@@ -65,27 +55,33 @@ class _BatchNormalization(keras.layers.BatchNormalization):
     ) -> keras.KerasTensor:
         """Normalises with the statistics of `mode`."""
         del training, mask
-        axis = self.axis % len(inputs.shape)
+        layer, recorder = cast("Any", self), self.recorder
+        own = super().call  # type: ignore[misc]
+        takes = inspect.signature(own).parameters
+        arguments = {"training": False} if "training" in takes else {}
+        if self.mode == STORED and recorder is None:
+            return own(inputs, **arguments)
+        axis = layer.axis % len(inputs.shape)
         axes = [other for other in range(len(inputs.shape)) if other != axis]
-        mean, variance = self.moving_mean, self.moving_variance
-        recorder = self.recorder
-        if self.mode == BATCH or recorder is not None:
-            of_batch = ops.moments(inputs, axes=axes)
-            if recorder is not None:
-                count = int(np.prod([inputs.shape[other] for other in axes]))
-                arrays = (ops.convert_to_numpy(value) for value in of_batch)
-                recorder.add(count, *arrays)
-            if self.mode == BATCH:
-                mean, variance = of_batch
-        return ops.batch_normalization(
-            inputs,
-            mean=mean,
-            variance=variance,
-            axis=self.axis,
-            offset=self.beta if self.center else None,
-            scale=self.gamma if self.scale else None,
-            epsilon=self.epsilon,
-        )
+        of_batch = ops.moments(inputs, axes=axes)
+        if recorder is not None:
+            count = int(np.prod([inputs.shape[other] for other in axes]))
+            arrays = (ops.convert_to_numpy(value) for value in of_batch)
+            recorder.add(count, *arrays)
+        if self.mode == STORED:
+            return own(inputs, **arguments)
+        variables = (layer.moving_mean, layer.moving_variance)
+        stored = [ops.copy(variable.value) for variable in variables]
+        _assign(variables, of_batch)
+        try:
+            return own(inputs, **arguments)
+        finally:
+            _assign(variables, stored)
+
+
+def _watched(kind: type[keras.layers.Layer]) -> type[keras.layers.Layer]:
+    """Returns a class of batch normalization that records its inputs."""
+    return type(kind.__name__, (_Watched, kind), {})
 
 
 class _Convolution(keras.layers.Conv2D):
@@ -106,6 +102,7 @@ class Probe:
         model: Functional or sequential, of one float input `[n, height, width, 3]`. It
             is not changed. A classifier at its end is left out.
         dtype: What the copy computes in.
+        size: Height and width of the images, if it is known that all have one.
 
     Attributes:
         names: Of the batch normalizations, in the order of layers.
@@ -113,7 +110,7 @@ class Probe:
             the colour of its padding can be chosen.
 
     Raises:
-        UsageError: If the model is of another kind.
+        UsageError: If the model is of another kind, or the images are too small.
 
     Example:
     ```python
@@ -123,18 +120,21 @@ class Probe:
     ```
     """
 
-    def __init__(self, model: keras.Model, dtype: str = "float32") -> None:
-        _check(model)
+    def __init__(
+        self,
+        model: keras.Model,
+        dtype: str = "float32",
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        checks.check_model(model)
         features, _ = heads.without(model)
         network = keras.Model(model.inputs[0], features)
         first = _first_convolution(network)
-        copy, clones = _clone(network, first, dtype)
+        copy, clones = _copy(network, first, dtype, size)
         self._network, self._dtype = copy, dtype
         self._first = None if first is None else clones.get(id(first))
-        self._norms = [
-            layer
-            for layer in copies.leaves(copy)
-            if isinstance(layer, _BatchNormalization)
+        self._norms: list[Any] = [
+            layer for layer in copies.leaves(copy) if isinstance(layer, _Watched)
         ]
         self.names = _unique([layer.name for layer in self._norms])
         self.has_border = self._first is not None
@@ -158,23 +158,31 @@ class Probe:
             Features and moments over all batches.
 
         Raises:
-            UsageError: If a feature is not finite.
+            UsageError: If a feature is not finite, or the images are too small.
         """
-        recorders = [_Recorder() for _ in self._norms] if record else []
+        recorders = [Recorder() for _ in self._norms] if record else []
         for place, layer in enumerate(self._norms):
             layer.mode = mode
             layer.recorder = recorders[place] if record else None
         features = np.concatenate([self._features(batch) for batch in batches])
         if not np.all(np.isfinite(features)):
             raise errors.UsageError(
-                "the network's features are not finite; check the weights and the "
-                "statistics that the images are normalised with"
+                "the network's features are not finite; check the weights, the "
+                "statistics that the images are normalised with, and that the images "
+                "are not too small for it"
             )
         return Seen(features, tuple(recorder.moments() for recorder in recorders))
 
     def _features(self, batch: np.ndarray) -> np.ndarray:
         """Returns the pooled features of a batch, float64 `[b, features]`."""
-        outputs = self._network(ops.cast(batch, self._dtype), training=False)
+        try:
+            outputs = self._network(ops.cast(batch, self._dtype), training=False)
+        except Exception as error:  # Backends raise what they like.
+            height, width = batch.shape[1:3]
+            raise errors.UsageError(
+                f"the network can't compute features of images of {height}x{width} "
+                f"({_cause(error)}); larger ones may do"
+            ) from error
         array = ops.convert_to_numpy(outputs).astype(np.float64)
         return array.reshape(len(array), -1, array.shape[-1]).mean(axis=1)
 
@@ -215,39 +223,47 @@ class Probe:
         )
 
 
+def _assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
 def _array(variable: keras.Variable) -> np.ndarray:
     return ops.convert_to_numpy(variable.value).astype(np.float64)
 
 
-def _check(model: keras.Model) -> None:
-    """Raises `UsageError` for models that can't be looked into."""
-    kind = type(model).__name__
-    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+_Copied = tuple[keras.Model, dict[int, keras.layers.Layer]]
+
+
+def _copy(
+    network: keras.Model,
+    first: keras.layers.Layer | None,
+    dtype: str,
+    size: tuple[int, int] | None,
+) -> _Copied:
+    """As `_clone`, for images of a size; what fails becomes a `UsageError`."""
+    try:
+        copy, clones = _clone(network, first, dtype, size)
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        if size is not None:
+            _copy(network, first, dtype, None)  # Raises unless the size is the cause.
+            raise errors.UsageError(
+                f"the model can't take images of {size[0]}x{size[1]} "
+                f"({_cause(error)}); pass larger ones"
+            ) from error
         raise errors.UsageError(
-            "model must be a built functional or sequential Keras model. Received: "
-            f"{kind}"
-        )
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise errors.UsageError(
-            "model must have one input and one output. Received: "
-            f"{len(model.inputs)} and {len(model.outputs)}"
-        )
-    entry = model.inputs[0]
-    if len(entry.shape) != 4 or entry.shape[-1] != 3:
-        raise errors.UsageError(
-            "model must take images [n, height, width, 3]. Received: one that takes "
-            f"{list(entry.shape)}"
-        )
-    if "float" not in keras.backend.standardize_dtype(entry.dtype):
-        raise errors.UsageError(
-            f"model must take normalised float images. Received: one that takes "
-            f"{entry.dtype}; pass the part of it behind the normalization"
-        )
+            f"can't copy the model ({_cause(error)}); give layers of your own a "
+            "`get_config` that makes them anew"
+        ) from error
+    return copy, clones
 
 
 def _clone(
-    network: keras.Model, first: keras.layers.Layer | None, dtype: str
-) -> tuple[keras.Model, dict[int, keras.layers.Layer]]:
+    network: keras.Model,
+    first: keras.layers.Layer | None,
+    dtype: str,
+    size: tuple[int, int] | None,
+) -> _Copied:
     """Copies a network with its weights; returns also layers by their originals' id."""
     clones: dict[int, keras.layers.Layer] = {}
 
@@ -256,21 +272,27 @@ def _clone(
         if "dtype" in config:
             config["dtype"] = dtype
         kind = type(layer)
-        if kind.__name__ == "BatchNormalization" and isinstance(
-            layer, keras.layers.BatchNormalization
-        ):
-            kind = _BatchNormalization
+        if isinstance(layer, keras.layers.BatchNormalization):
+            kind = _watched(kind)
         elif layer is first:
             kind = _Convolution
         clones[id(layer)] = kind.from_config(config)
         return clones[id(layer)]
 
-    entry = keras.Input(network.inputs[0].shape[1:], dtype=dtype)
+    sides = network.inputs[0].shape[1:3] if size is None else size
     copy = keras.models.clone_model(
-        network, input_tensors=entry, clone_function=clone, recursive=True
+        network,
+        input_tensors=keras.Input((*sides, 3), dtype=dtype),
+        clone_function=clone,
+        recursive=True,
     )
     copy.set_weights(network.get_weights())
     return copy, clones
+
+
+def _cause(error: Exception) -> str:
+    """Returns an error's message without terminal codes and names of kernels."""
+    return re.sub(r"\x1b\[\d*m|\{\{.*?\}\} *", "", errors.first_cause(error))
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:

@@ -129,3 +129,35 @@ def test_bad_input_is_refused_in_one_line(resnet, many):
         diagnosis.explain(resnet, random_images(4, size=16))
     with pytest.raises(errors.UsageError, match="unknown normalization 'finetun'"):
         diagnosis.explain(resnet, many, settings=["finetun"])
+
+
+def test_a_model_that_normalises_its_inputs_itself_is_noted(resnet, many):
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Rescaling(1 / 255, name="scaled"),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(),
+        ]
+    )
+
+    def notes(of):
+        found = diagnosis.explain(of, many[:8], settings="finetune")
+        return [note for note in found.notes if "normalises its inputs itself" in note]
+
+    assert "in 'scaled'," in notes(model)[0]
+    assert notes(resnet) == []
+
+
+def test_training_images_may_be_pixels_of_another_dtype(resnet, many):
+    def mean(training_images):
+        found = diagnosis.explain(
+            resnet, many[:4], settings="finetune", training_images=training_images
+        )
+        return found.setting("finetune").statistics.mean
+
+    assert mean(many.astype("float32")) == mean(many)
+    for wrong, words in ((many[:0], "n at least 1"), (many / 255, "normalised")):
+        with pytest.raises(errors.UsageError, match=f"training_images must.*{words}"):
+            mean(wrong)

@@ -106,3 +106,82 @@ def test_one_image_and_equal_images_are_refused(images):
     with pytest.raises(errors.UsageError, match="Received: 3 equal ones"):
         checks.check_images(np.repeat(images[:1], 3, axis=0))
     checks.check_statistics(IMAGENET)
+
+
+def _raises(image):
+    raise RuntimeError("no such image")
+
+
+def _sets(images):
+    dataset = tf.data.Dataset.from_tensor_slices
+    return {
+        "dictionaries": dataset({"image": images, "label": np.arange(len(images))}),
+        "mapped": dataset(images).map(
+            lambda image: tf.py_function(_raises, [image], tf.uint8)
+        ),
+        "names": dataset(["a.png", "b.png"]),
+        "path": "folder/images",
+        "bool": images > 100,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("dictionaries", "dictionaries with 'image', 'label'; map them"),
+        ("mapped", "can't read the data set of images.*no such image"),
+        ("names", r"must yield RGB images.*shape \[\]"),
+        ("path", "Received: str"),
+        ("bool", "Received: bool"),
+    ],
+)
+def test_mistakes_in_images_are_told_in_one_line(images, kind, words):
+    with pytest.raises(errors.UsageError, match=words) as raised:
+        given.collect(_sets(images)[kind])
+    assert "\n" not in str(raised.value)
+
+
+def test_labels_of_another_number_are_refused_however_few_are_used(images):
+    for number in (3, 5, 13):
+        with pytest.raises(errors.UsageError, match="each of the 12 images"):
+            given.collect(images, np.arange(number), examples=3)
+        with pytest.raises(errors.UsageError, match="each of the 12 images"):
+            given.collect(list(images), np.arange(number), examples=3)
+    found, labels = given.collect(list(images), list(range(12)), examples=3)
+    np.testing.assert_array_equal(found, images[:3])
+    np.testing.assert_array_equal(labels, [0, 1, 2])
+
+
+def test_labels_that_are_no_numbers_are_refused(images):
+    dataset = tf.data.Dataset.from_tensor_slices(np.arange(12))
+    for labels in (["cat"] * 12, dataset, [[1], [1, 2]]):
+        with pytest.raises(errors.UsageError, match="must be class numbers"):
+            given.collect(images, labels)
+    with pytest.raises(errors.UsageError, match=r"must yield \(image, label\)"):
+        given.collect(tf.data.Dataset.from_tensor_slices(images), np.arange(12))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((-1, 2, "rgb"), "examples must be a whole number, at least 1"),
+        ((2.5, 2, "rgb"), "examples must be a whole number"),
+        ((True, 2, "rgb"), "examples must be a whole number"),
+        ((1, 1, "rgb"), "batch_size must be a whole number, at least 2"),
+        ((1, 2, "RGB"), "Received: 'RGB'"),
+    ],
+)
+def test_impossible_options_are_refused(options, words):
+    with pytest.raises(errors.UsageError, match=words):
+        checks.check_options(*options)
+    checks.check_options(1, 2, "bgr")
+
+
+def test_names_of_settings():
+    assert checks.names_of("finetune") == ["pretrain", "finetune"]
+    assert checks.names_of([]) == ["pretrain"]
+    assert "finetune_folded" not in checks.names_of(None)
+    with pytest.raises(errors.UsageError, match="changes the network"):
+        checks.names_of(["finetune_folded"])
+    with pytest.raises(errors.UsageError, match="Received: str"):
+        checks.check_statistics("imagenet")

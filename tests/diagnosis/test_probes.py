@@ -99,7 +99,7 @@ def test_the_borders_convolution_is_found_or_not():
         (lambda: keras.layers.Dense(2), "Received: Dense"),
         (lambda: small_classifier(), "uint8; pass the part of it behind"),
         (lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), "take"),
-        (lambda: keras.Sequential([keras.layers.Dense(2)]), "built functional"),
+        (lambda: keras.Sequential([keras.layers.Dense(2)]), "without an input"),
     ],
 )
 def test_other_models_are_refused(make, words):
@@ -114,3 +114,98 @@ def test_features_that_are_not_finite_are_refused(inputs):
     model.set_weights(weights)
     with pytest.raises(errors.UsageError, match="not finite"):
         Probe(model).see([inputs], "stored")
+
+
+class Plus(keras.layers.BatchNormalization):
+    """Batch normalization with an activation and an argument of its own."""
+
+    def __init__(self, slope=0.1, **options):
+        super().__init__(**options)
+        self.slope = slope
+
+    def call(self, inputs, training=None):
+        outputs = super().call(inputs, training=training)
+        return keras.ops.leaky_relu(outputs, self.slope)
+
+    def get_config(self):
+        return super().get_config() | {"slope": self.slope}
+
+
+def small(*layers, side=8):
+    return keras.Sequential([keras.Input((side, side, 3)), *layers])
+
+
+def conv_and(norm):
+    return small(keras.layers.Conv2D(4, 3), norm, keras.layers.GlobalAveragePooling2D())
+
+
+def test_subclasses_of_batch_normalization_are_looked_into():
+    model = conv_and(Plus(slope=0.3, name="plus"))
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.2, 1, w.shape) for w in model.get_weights()])
+    inputs = rng.normal(size=[6, 8, 8, 3]).astype("float32")
+    probe = Probe(model)
+    assert probe.names == ("plus",)
+    for mode, training in (("stored", False), ("batch", True), ("stored", False)):
+        before = model.get_weights()
+        expected = model(inputs, training=training)
+        model.set_weights(before)
+        np.testing.assert_allclose(
+            probe.see([inputs], mode).features, expected, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_synchronized_batch_normalization_is_looked_into():
+    norm = keras.layers.BatchNormalization(synchronized=True, name="synced")
+    probe = Probe(conv_and(norm))
+    assert probe.names == ("synced",)
+    inputs = np.random.default_rng(0).normal(size=[6, 8, 8, 3])
+    assert len(probe.see([inputs], "batch").moments) == 1
+
+
+class Subclassed(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+class Block(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.norm = keras.layers.BatchNormalization()
+
+    def call(self, inputs):
+        return self.norm(inputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: small(keras.layers.Lambda(lambda x: 2 * x)), "is a Lambda"),
+        (lambda: keras.Model(x := keras.Input((8, 8, 3)), Subclassed()(x)), "subclas"),
+        (lambda: small(Block()), "inside a layer of another kind"),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((3, 8, 8)), keras.layers.Permute((2, 3, 1))]
+            ),
+            "channels first",
+        ),
+    ],
+)
+def test_models_that_cannot_be_copied_are_refused_in_one_line(make, words):
+    with pytest.raises(errors.UsageError, match=words) as raised:
+        Probe(make())
+    assert "\n" not in str(raised.value)
+
+
+def test_images_too_small_for_the_model_are_refused():
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 3)),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+    with pytest.raises(errors.UsageError, match="can't take images of 2x2"):
+        Probe(model, size=(2, 2))
+    with pytest.raises(errors.UsageError, match="images of 1x1"):
+        Probe(model).see([np.zeros([2, 1, 1, 3])], "stored")

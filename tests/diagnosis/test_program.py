@@ -38,3 +38,5 @@ def test_bad_flags_are_refused_in_one_line(tmp_path):
     out = f"--out_dir={tmp_path}/out"
     done = programs.run("explain", *FLAGS, "--normalizations=finetun", out)
     programs.assert_refused(done, "Did you mean 'finetune'?")
+    done = programs.run("explain", "--normalizations=finetune_folded", out)
+    programs.assert_refused(done, "changes the network")
