@@ -100,7 +100,7 @@ class ReadingOptions:
             needed = -(-batch * image_bytes // 1000)
             raise errors.UsageError(
                 f"--memory_budget={memory.in_words(budget)} does not hold a batch of "
-                f"{batch} images. Pass {needed}KB or more, or have fewer or "
-                "smaller images in a batch"
+                f"{batch} images. Pass {needed}KB or more, or have fewer or smaller "
+                "images in a batch (--batch_size, --image_size)"
             )
         return examples * image_bytes <= budget

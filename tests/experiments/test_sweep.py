@@ -123,7 +123,13 @@ print(len(sweep.configurations()))
 )
 def test_presets_are_grids_of_known_names(preset, tmp_path):
     done = programs.run_code(COUNT_RUNS, f"--flagfile={preset}", cwd=tmp_path)
-    expected = {"cpu_study": 80, "reference_table1": 16, "reference_extended": 64}
+    expected = {
+        "cpu_study": 80,
+        "dose_response": 126,
+        "imagenet_study": 80,
+        "reference_extended": 64,
+        "reference_table1": 16,
+    }
     assert int(done.stdout) == expected[preset.stem]
 
 
