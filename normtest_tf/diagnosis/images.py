@@ -49,12 +49,12 @@ def collect(
     return found, labels
 
 
-def _is_array(value: Any) -> bool:  # noqa: ANN401
+def _is_array(value: Any) -> bool:  # noqa: ANN401  (a user's)
     return hasattr(value, "shape") and hasattr(value, "__array__")
 
 
 def _from_iterable(
-    elements: Any,  # noqa: ANN401
+    elements: Any,  # noqa: ANN401  (a user's)
     labels: np.ndarray | None,
     examples: int,
 ) -> tuple[int, np.ndarray, np.ndarray | None]:
@@ -128,7 +128,7 @@ def _block(parts: Sequence[Any]) -> np.ndarray:
 
 
 def pixels(
-    images: Any,  # noqa: ANN401
+    images: Any,  # noqa: ANN401  (a user's)
     name: str = "images",
 ) -> np.ndarray:
     """Returns an array of images as uint8, if that is what their values are.
@@ -177,7 +177,7 @@ def pixels(
 
 
 def _checked_labels(
-    labels: Any,  # noqa: ANN401
+    labels: Any,  # noqa: ANN401  (a user's)
     images: int,
 ) -> np.ndarray:
     """Returns class numbers `[n]`; one-hot rows are turned into them."""

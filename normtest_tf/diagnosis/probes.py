@@ -56,7 +56,7 @@ class _Watched:
         """Normalises with the statistics of `mode`."""
         del training, mask
         layer, recorder = cast("Any", self), self.recorder
-        own = super().call  # type: ignore[misc]
+        own = super().call  # type: ignore[misc]  # A layer's.
         takes = inspect.signature(own).parameters
         arguments = {"training": False} if "training" in takes else {}
         if self.mode == STORED and recorder is None:

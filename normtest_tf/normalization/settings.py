@@ -62,10 +62,11 @@ def _affine(
     return [layers.affine(statistics, channel_order)]
 
 
-def _finetune(
-    images: np.ndarray | CountedImages, pretraining: ChannelStatistics, notify: Notify
-) -> ChannelStatistics:
-    return channel_statistics(images, _TRAINING_IMAGES, notify)
+def _measured(
+    measure: Callable[[np.ndarray | CountedImages, str, Notify], ChannelStatistics],
+) -> StatisticsOf:
+    """Returns what measures a setting's constants on the training images."""
+    return lambda images, pretraining, notify: measure(images, _TRAINING_IMAGES, notify)
 
 
 def _pretrain_again(
@@ -180,7 +181,7 @@ SETTINGS: dict[str, Setting] = {
             formula="(x - mean) / std, with mean and std pooled over all pixels of "
             "the run's training images",
             question="Are the fine-tuning set's own statistics better?",
-            statistics_of=_finetune,
+            statistics_of=_measured(channel_statistics),
             measures_images=True,
             standardises=True,
         ),
@@ -218,7 +219,7 @@ SETTINGS: dict[str, Setting] = {
             "what follows it undo the difference from pretrain",
             question="Is it the starting point that differs, or how inputs of another "
             "scale are learned from?",
-            statistics_of=_finetune,
+            statistics_of=_measured(channel_statistics),
             measures_images=True,
             standardises=True,
             folds=True,
@@ -237,9 +238,7 @@ SETTINGS: dict[str, Setting] = {
             formula="(x - mean) / std, with the training images' mean, and the mean "
             "of each image's std",
             question="The same, from the other side.",
-            statistics_of=lambda images, pretraining, notify: mean_of_stds(
-                images, _TRAINING_IMAGES, notify
-            ),
+            statistics_of=_measured(mean_of_stds),
             measures_images=True,
         ),
         Setting(
@@ -247,9 +246,7 @@ SETTINGS: dict[str, Setting] = {
             description="one mean and std of the training images for all channels",
             formula="(x - mean) / std, with one mean and one std of all three channels",
             question="Does it matter that channels differ?",
-            statistics_of=lambda images, pretraining, notify: gray_statistics(
-                images, _TRAINING_IMAGES, notify
-            ),
+            statistics_of=_measured(gray_statistics),
             measures_images=True,
         ),
         Setting(

@@ -110,7 +110,7 @@ def import_keras() -> None:
     name, variables = backend(), _variables()
     os.environ[_BACKEND_VARIABLE] = name  # Otherwise keras.json would decide.
     try:
-        import keras  # noqa: F401
+        import keras  # noqa: F401  (fails here if it can't)
     except Exception as error:  # Backends fail in their own ways.
         raise errors.UsageError(
             f"can't import Keras with the backend {name}: {errors.first_cause(error)}; "

@@ -135,7 +135,7 @@ def test_tensors_have_pytorchs_names(name, tmp_path):
     writers.write(exports.build(name), tmp_path / "timm", "timm", described(name))
     with safe_open(tmp_path / "timm" / "model.safetensors", "numpy") as file:
         assert file.metadata() == {"format": "pt"}
-        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118  (not a dict)
         assert {file.get_slice(key).get_dtype() for key in shapes} == {"F32"}
     # The parameters and running statistics that PyTorch listed.
     listed = golden.load(f"{name}-training_step-32")
