@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Collection, Sequence
@@ -71,10 +72,18 @@ class Results:
     runs: list[Run]
     missing: dict[str, str]
 
+    @functools.cached_property
+    def _by_cell(self) -> dict[Cell, list[Run]]:
+        """The runs of each cell: a report asks for them thousands of times."""
+        found: dict[Cell, list[Run]] = {}
+        for run in self.runs:
+            found.setdefault(run.cell, []).append(run)
+        return found
+
     @property
     def cells(self) -> list[Cell]:
         """Data sets and models, in the order of the runs."""
-        return list(dict.fromkeys(run.cell for run in self.runs))
+        return list(self._by_cell)
 
     @property
     def settings(self) -> list[str]:
@@ -86,8 +95,8 @@ class Results:
         """Returns a cell's runs, of one setting or of all."""
         return [
             run
-            for run in self.runs
-            if run.cell == cell and setting in (None, run.name.normalization)
+            for run in self._by_cell.get(cell, [])
+            if setting in (None, run.name.normalization)
         ]
 
     def accuracies(self, cell: Cell, setting: str, rule: Rule) -> dict[int, float]:
