@@ -33,15 +33,22 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
         ]
         effects = report_figures.effects_figure(panels)
         _save(effects, out_dir, document.EFFECTS_FIGURE)
+    else:
+        _remove(out_dir, document.EFFECTS_FIGURE)
     if content.outcomes:
         comparison = f"{TREATMENT} - {CONTROL}"
         figure = calibration.calibration_figure(content.outcomes, comparison)
         _save(figure, out_dir, document.CALIBRATION_FIGURE)
-    else:  # An earlier report's would pass for one of these results.
-        for suffix in (".png", ".svg"):
-            (out_dir / f"{document.CALIBRATION_FIGURE}{suffix}").unlink(missing_ok=True)
+    else:
+        _remove(out_dir, document.CALIBRATION_FIGURE)
     return document.write(content, out_dir, command)
 
 
 def _save(figure: Figure, out_dir: pathlib.Path, name: str) -> None:
     style.save(figure, out_dir / f"{name}.png", out_dir / f"{name}.svg")
+
+
+def _remove(out_dir: pathlib.Path, name: str) -> None:
+    """Removes an earlier report's figure, which would pass for one of these results."""
+    for suffix in (".png", ".svg"):
+        (out_dir / f"{name}{suffix}").unlink(missing_ok=True)

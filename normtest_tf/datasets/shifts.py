@@ -31,7 +31,7 @@ HELP = (
     "brightness:B, B * x; cast:R,G,B, each channel times its number; invert, 255 - x; "
     "or gray, the ITU-R BT.601 luma in all channels. Rounded and clipped to 0..255."
 )
-MAX_FACTOR = 100.0
+MIN_FACTOR, MAX_FACTOR = 0.001, 100.0
 BLOCK = 256  # Images shifted at a time: intermediate results are float64.
 _NUMBERS = {NONE: 0, "contrast": 1, "brightness": 1, "cast": 3, "invert": 0, GRAY: 0}
 _FORMS = ("none", "contrast:C", "brightness:B", "cast:R,G,B", "invert", "gray")
@@ -138,9 +138,9 @@ def parse(text: str) -> Shift:
         numbers = tuple(float(value) for value in values)
     except ValueError:
         numbers = (np.nan,)
-    if not all(0 < number <= MAX_FACTOR for number in numbers):
+    if not all(MIN_FACTOR <= number <= MAX_FACTOR for number in numbers):
         raise errors.UsageError(
-            f"--shift={form} takes numbers above 0 and at most {MAX_FACTOR:g}. "
+            f"--shift={form} takes numbers from {MIN_FACTOR:g} to {MAX_FACTOR:g}. "
             f"Received: {text!r}"
         )
     return Shift(kind, numbers)

@@ -37,13 +37,13 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
     """
     csv_files.write(out_dir / TABLE1_CSV, content.accuracies)
     csv_files.write(out_dir / DATA_SETS_CSV, content.data_sets)
-    if content.comparisons:
-        effects = rows.effect_rows(content.comparisons)
-        csv_files.write(out_dir / EFFECTS_CSV, effects)
-    if content.outcomes:
-        csv_files.write(out_dir / CALIBRATION_CSV, predictions.rows(content.outcomes))
-    else:  # An earlier report's would pass for one of these results.
-        (out_dir / CALIBRATION_CSV).unlink(missing_ok=True)
+    further = {EFFECTS_CSV: rows.effect_rows(content.comparisons)}
+    further[CALIBRATION_CSV] = predictions.rows(content.outcomes)
+    for name, table in further.items():
+        if table:
+            csv_files.write(out_dir / name, table)
+        else:  # An earlier report's would pass for one of these results.
+            (out_dir / name).unlink(missing_ok=True)
     table1 = sections.table1(content.accuracies, content.rule)
     files.write_text(out_dir / TABLE1, f"{table1}\n")
     text = to_markdown(content, command)

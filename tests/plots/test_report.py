@@ -141,6 +141,17 @@ def test_predictions_are_announced_and_do_not_outlive_their_report(tmp_path):
     assert not any((tmp_path / name).exists() for name in CALIBRATION)
 
 
+def test_effects_do_not_outlive_the_comparison_that_they_are_of(tmp_path):
+    effects = [tmp_path / f"effects.{suffix}" for suffix in ("csv", "png", "svg")]
+    for setting in ("finetune", "pretrain"):
+        write_run(tmp_path / "both", normalization=setting)
+    write_run(tmp_path / "one")
+    run_report(f"--results_dir={tmp_path / 'both'}", f"--out_dir={tmp_path}")
+    assert all(path.exists() for path in effects)
+    run_report(f"--results_dir={tmp_path / 'one'}", f"--out_dir={tmp_path}")
+    assert not any(path.exists() for path in effects)
+
+
 def test_a_rule_goes_by_the_name_of_version_0_1_0_too(tmp_path):
     flags = [f"--results_dir={STUDY / 'runs'}", f"--out_dir={tmp_path}"]
     run_report(*flags, "--rule=selected")
