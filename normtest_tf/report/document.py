@@ -120,7 +120,8 @@ def _noise(content: Content) -> list[str]:
         f"`{CONTROL_AGAIN}` is `{CONTROL}` with inputs multiplied by 1 + 1e-5: what "
         "pairs of the two differ by is what chaos alone does. Verdicts give the 95% "
         "range of a mean of as many pairs of equal settings; in the figure it is the "
-        "hatched bar."
+        "hatched bar. Where the two never differ, the factor was rounded away, and "
+        "there is none."
     ]
 
 

@@ -30,6 +30,13 @@ def test_it_is_the_root_mean_square_of_the_control_arms_differences(found):
     assert floor.rms == pytest.approx(math.sqrt((1 + 4 + 4) / 3))
 
 
+def test_a_control_arm_that_never_differs_is_none(tmp_path):
+    for seed, accuracy in enumerate((0.5, 0.6)):
+        for setting in ("pretrain", "pretrain_again"):
+            write_run(tmp_path, *CELL, setting, seed=seed, final=accuracy)
+    assert noise.noise_floors(results.read(tmp_path), FINAL) == {}
+
+
 def test_equal_settings_stay_within_it_as_often_as_it_says():
     rng = np.random.default_rng(0)
     control, treatment = rng.normal(size=(2, 20_000, 5))
