@@ -45,6 +45,7 @@ FINETUNING = (
     "recalibrate",
     "validation_examples",
     "precision",
+    "steps_per_execution",
     "keep",
     "checkpoint_every",
     "deterministic",

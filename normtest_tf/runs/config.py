@@ -69,9 +69,7 @@ class RunConfig:
     )
     normalization: str = option(
         "finetune",
-        "How inputs are normalised. "
-        + "; ".join(f"{s.name}: {s.description}" for s in SETTINGS.values())
-        + ".",
+        f"How inputs are normalised. {options.NORMALIZATIONS}",
         choices=tuple(SETTINGS),
     )
     weights: str | None = option(None, f"Pre-trained weights: {options.WEIGHTS}")
@@ -172,14 +170,12 @@ class RunConfig:
     )
     optimizer: str = option(
         regimes.ADAM,
-        "; ".join(f"{name}: {text}" for name, text in regimes.OPTIMIZERS.items()) + ".",
+        options.described(regimes.OPTIMIZERS),
         choices=tuple(regimes.OPTIMIZERS),
     )
     train: str = option(
         regimes.ALL,
-        "What is trained. "
-        + "; ".join(f"{name}: {text}" for name, text in regimes.DESCRIPTIONS.items())
-        + ".",
+        f"What is trained. {options.described(regimes.DESCRIPTIONS)}",
         choices=tuple(regimes.DESCRIPTIONS),
     )
     recalibrate: bool = option(
@@ -190,9 +186,8 @@ class RunConfig:
     )
     augmentation: str | None = option(
         None,
-        "How training images are varied. "
-        + "; ".join(f"{name}: {text}" for name, text in names.DESCRIPTIONS.items())
-        + f". Default: {names.PAD_CROP_FLIP} up to {names.MAX_PADDED_SIZE} pixels a "
+        f"How training images are varied. {options.described(names.DESCRIPTIONS)} "
+        f"Default: {names.PAD_CROP_FLIP} up to {names.MAX_PADDED_SIZE} pixels a "
         f"side, else {names.RANDOM_RESIZED_CROP_FLIP}.",
         choices=names.NAMES,
     )
@@ -208,6 +203,13 @@ class RunConfig:
         "Keras precision policy of the backbone. auto: bfloat16 where the GPU has it, "
         "else float16, and float32 on a CPU.",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    steps_per_execution: int = option(
+        1,
+        "Training steps that the device is given at a time. More let a fast GPU wait "
+        "less; a loss that is not finite, and a signal, are noticed after them.",
+        low=1,
+        high=1000,
     )
     keep: str = option(
         "final",

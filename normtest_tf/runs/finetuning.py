@@ -20,13 +20,14 @@ from normtest_tf.system import files, keras_settings, locks, signals
 from normtest_tf.text import Notify, ignore
 from normtest_tf.training import (
     classifier,
+    dispatch,
     environment,
     loop,
     recalibration,
     regimes,
     training_copy,
 )
-from normtest_tf.training.data import batches, names
+from normtest_tf.training.data import batches, names, stacks
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.progress import Progress
 from normtest_tf.training.recipe import Recipe
@@ -129,6 +130,7 @@ def _train(
 ) -> ResultRecord:
     """Trains the epochs that are missing and writes the run's folder."""
     model = regimes.freeze(training_copy.make(prepared.model), config.train)
+    model = dispatch.make(model, config.steps_per_execution, notify)
     recorder = Recorder(config, prepared.record, model, notify, started)
     with signals.StopRequest() as stop:
         try:
@@ -153,10 +155,12 @@ def _fit(
     show_epoch: Notify,
 ) -> None:
     """Trains, reporting every epoch to the recorder and the progress bar."""
+    calls = stacks.shapes(
+        len(prepared.data.train), config.batch_size, config.steps_per_execution
+    )
     bar = Progress(
         f"{config.name.model}-{config.normalization} seed {config.seed}",
-        len(prepared.data.train),
-        config.batch_size,
+        [steps * images for steps, images in calls],
         config.epochs,
         first_epoch=len(recorder.state.rows),
     )

@@ -44,6 +44,7 @@ ONCE_ALWAYS = {
     "optimizer": ADAM,
     "train": ALL,
     "recalibrate": False,
+    "steps_per_execution": 1,
 }
 _VARIANT = "+"  # In no other name; begins what is appended to one.
 _SEED_PREFIX = "seed-"

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from normtest_tf import datasets, errors
-from normtest_tf.normalization import ChannelStatistics
+from normtest_tf.normalization import SETTINGS, ChannelStatistics
 
 _KEY = "option"
+
+
+def described(texts: Mapping[str, str]) -> str:
+    """Returns a sentence that says what each value stands for."""
+    return "; ".join(f"{name}: {text}" for name, text in texts.items()) + "."
+
+
 # Help texts that programs with lists share.
 DATASETS = (
     f"{', '.join(datasets.DATASETS)}; folder:PATH for the images in PATH/train/CLASS/ "
@@ -32,6 +39,7 @@ WEIGHTS = (
     "the .index.json of several .safetensors files, or the folder of a finished run. "
     "Default: the model's own tag."
 )
+NORMALIZATIONS = described({s.name: s.description for s in SETTINGS.values()})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@
     loop                epochs, evaluations, state to resume from
     progress            a bar with the time left, and a line per epoch
     training_copy       the copy of a model that is trained
+    dispatch            several steps in one call of the device
     regimes             which of its layers are trained
     recalibration       batch normalization's statistics, estimated again
     layers              the copy's layers that are not stock Keras layers

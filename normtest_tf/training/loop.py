@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from keras import ops
 from normtest_tf import errors
 from normtest_tf.datasets import Images
 from normtest_tf.training import environment
-from normtest_tf.training.data import names, pipeline
+from normtest_tf.training.data import names, pipeline, stacks
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
 
@@ -112,17 +113,22 @@ class LossGuard(keras.callbacks.Callback):
 
     Args:
         schedule: Gives each epoch's learning rate.
-        lead: The steps that are left unchecked, and up to twice as many: the losses
-            are read in groups. With 0, each step is checked at its end.
+        calls: Of the device in an epoch, from `stacks.shapes`. Of several steps in one
+            call the last is named.
+        lead: The calls of the device that are left unchecked, and up to twice as many:
+            the losses are read in groups. With 0, each is checked at its end.
 
     Attributes:
         finished: When the device had finished the last epoch's steps, by
             `time.perf_counter`.
     """
 
-    def __init__(self, schedule: EpochCosine, lead: int = 0) -> None:
+    def __init__(
+        self, schedule: EpochCosine, calls: Sequence[tuple[int, int]], lead: int = 0
+    ) -> None:
         super().__init__()
         self._schedule = schedule
+        self._last_steps = list(itertools.accumulate(steps for steps, _ in calls))
         self._lead = lead
         self.finished = 0.0
         self._epoch = 0
@@ -135,7 +141,7 @@ class LossGuard(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Takes the loss of the step; checks older ones when there are enough."""
-        self._unchecked.append((batch + 1, (logs or {})["loss"]))
+        self._unchecked.append((self._last_steps[batch], (logs or {})["loss"]))
         if len(self._unchecked) > 2 * self._lead:
             self._check_first(len(self._unchecked) - self._lead)
 
@@ -236,10 +242,7 @@ class EpochEvaluator(keras.callbacks.Callback):
 
 
 class _Callbacks(keras.callbacks.CallbackList):
-    """Callbacks that get a step's values as the device has them.
-
-    Keras reads them first, and thus waits for each step.
-    """
+    """Callbacks that get values unread: Keras would read them, and wait for a step."""
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Passes the values on as they are."""
@@ -281,15 +284,14 @@ def fit(
     """Trains a model with the recipe.
 
     Args:
-        model: Maps raw uint8 images to float32 logits. It should be
-            a `training_copy` where speed or PyTorch's running variance matters. Its
-            trainable variables are trained.
+        model: Maps raw uint8 images to float32 logits; a `training_copy` where speed
+            or PyTorch's running variance matters, from `dispatch.make` for several
+            steps at a time. Its trainable variables are trained.
         recipe: How to train it.
         data: What to train and evaluate on.
         on_row: Called with each epoch's row of the history; see `EpochRow`.
-        callbacks: Further Keras callbacks. They are called before an epoch is
-            evaluated; what they get of a step may still be on the device, and
-            reading it waits for the step.
+        callbacks: Further Keras callbacks, called before an epoch is evaluated.
+            Reading what they get of a step may wait for the device.
         state: What to resume from. Default: the model as it is.
 
     Raises:
@@ -303,7 +305,10 @@ def fit(
     first_epoch = state.epoch if state else 0
     if first_epoch == recipe.epochs:
         return
-    guard = LossGuard(schedule, lead=LEAD if environment.has_gpu() else 0)
+    steps = recipe.steps_per_execution
+    calls = stacks.shapes(len(data.train), recipe.batch_size, steps)
+    lead = math.ceil(LEAD / steps) if environment.has_gpu() else 0
+    guard = LossGuard(schedule, calls, lead)
     evaluator = EpochEvaluator(schedule, guard, data, recipe.batch_size, on_row)
     batches = pipeline.training_batches(
         data.train.images,
@@ -312,20 +317,21 @@ def fit(
         seed=data.seed,
         epochs=range(first_epoch, recipe.epochs),
         augmentation=data.augmentation,
+        steps_per_execution=steps,
     )
     with _reading_errors(data):
         model.fit(
             batches,
             initial_epoch=first_epoch,
             epochs=recipe.epochs,
-            steps_per_epoch=schedule.steps_per_epoch,
+            steps_per_epoch=len(calls),
             shuffle=False,  # The pipeline has shuffled already.
             callbacks=_Callbacks(
                 [guard, *callbacks, evaluator],
                 add_history=True,
                 model=model,
                 epochs=recipe.epochs,
-                steps=schedule.steps_per_epoch,
+                steps=len(calls),
             ),
             verbose=0,
         )

@@ -8,7 +8,7 @@ from normtest_tf import backbones, datasets, normalization
 from normtest_tf.system import keras_settings
 from normtest_tf.text import Notify
 from normtest_tf.training import loop, progress, training_copy
-from normtest_tf.training.data import batches, names
+from normtest_tf.training.data import batches, names, stacks
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import Recipe
 from normtest_tf.training.seeds import Seeds
@@ -62,8 +62,9 @@ def pretrain(
         seeds.data,
         names.resolve(augmentation, dataset.image_shape[0], notify),
     )
+    calls = stacks.shapes(len(data.train), recipe.batch_size)
     bar = progress.Progress(
-        architecture.name, len(data.train), recipe.batch_size, recipe.epochs
+        architecture.name, [steps * n for steps, n in calls], recipe.epochs
     )
     rows: list[EpochRow] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import keras
 from tqdm import tqdm
@@ -16,8 +17,7 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         title: What is being trained.
-        examples: Images in an epoch.
-        batch_size: Images in a batch.
+        calls: Images of each call of the device in an epoch; see `stacks.shapes`.
         epochs: The number of epochs.
         first_epoch: The number of epochs that an earlier process has completed.
     """
@@ -25,21 +25,19 @@ class Progress(keras.callbacks.Callback):
     def __init__(
         self,
         title: str,
-        examples: int,
-        batch_size: int,
+        calls: Sequence[int],
         epochs: int,
         first_epoch: int = 0,
     ) -> None:
         super().__init__()
-        self._examples = examples
-        self._batch_size = batch_size
+        self._calls = calls
         self._epochs = epochs
         self._first_epoch = first_epoch
         self._started = 0.0
         self._bar = tqdm(
             desc=title,
-            total=examples * epochs,
-            initial=examples * first_epoch,
+            total=sum(calls) * epochs,
+            initial=sum(calls) * first_epoch,
             unit=" images",
             unit_scale=True,
             smoothing=0.05,
@@ -52,9 +50,8 @@ class Progress(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Advances the bar by a batch, which may be the short last one."""
-        done = batch * self._batch_size
-        self._bar.update(min(self._batch_size, self._examples - done))
+        """Advances the bar by the images of a call."""
+        self._bar.update(self._calls[batch])
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Removes the bar."""

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.training import regimes
+from normtest_tf.training import dispatch, regimes
 from normtest_tf.training.adam import Adam
 
 MOMENTUM = 0.9  # Of SGD.
@@ -27,6 +27,7 @@ class Recipe:
             momentum holds steps, not gradients); both without weight decay.
         warmup_epochs: During the first so many epochs the rate is multiplied with a
             factor that rises linearly, step by step, to 1.
+        steps_per_execution: Steps that the device is given at a time.
 
     Raises:
         UsageError: If a value is not positive, there is no such optimizer, or the
@@ -38,9 +39,10 @@ class Recipe:
     learning_rate: float = 1e-3
     optimizer: str = regimes.ADAM
     warmup_epochs: int = 0
+    steps_per_execution: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate"):
+        for name in ("epochs", "batch_size", "learning_rate", "steps_per_execution"):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
                 raise errors.UsageError(f"--{name} must be positive. Received: {value}")
@@ -133,6 +135,7 @@ def compile_for_training(
     )
     # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
+    dispatch.build_metrics(model)
     return schedule
 
 

@@ -3,16 +3,18 @@
 python -m tests.helpers.backend_training OUTPUT
 
 Every backend gets the same initial weights. One model is trained for two epochs,
-another for the second alone, resumed from the first one's state.
+another for the second alone, resumed from the first one's state, a third with two steps
+in a call.
 """
 
+import dataclasses
 import sys
 
 import keras
 import numpy as np
 
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import loop, training_copy
+from normtest_tf.training import dispatch, loop, training_copy
 from normtest_tf.training.layers.batch_norm import BatchNormalization
 from normtest_tf.training.layers.convolution import Convolution
 from normtest_tf.training.recipe import Recipe
@@ -72,10 +74,17 @@ def main():
     loop.fit(whole, RECIPE, data, remember)
     loop.fit(resumed, RECIPE, data, rows.append, state=states[1])
     end = loop.TrainingState.capture(resumed, 2)
+    stacked = dispatch.make(model_to_train(), 2)
+    recipe = dataclasses.replace(RECIPE, steps_per_execution=2)
+    loop.fit(stacked, recipe, data, rows.append)
     values = {
         "losses": [[row["train_loss"], row["test_loss"]] for row in rows],
         **{f"whole{i}": value for i, value in enumerate(states[2].model)},
         **{f"resumed{i}": value for i, value in enumerate(end.model)},
+        **{
+            f"stacked{i}": value
+            for i, value in enumerate(loop.TrainingState.capture(stacked, 2).model)
+        },
     }
     np.savez(sys.argv[1], backend=keras.backend.backend(), **values)
 

@@ -2,8 +2,9 @@
 
     names           the augmentations, and which of them a run uses
     augmentation    random crops and flips of a batch
+    stacks          which batches are trained on in one call of the device
     pipeline        tf.data: shuffle, batch, augment
     batches         refuses batches too small for batch normalization
 
-All modules but `names` import TensorFlow or Keras.
+All modules but `names` and `stacks` import TensorFlow or Keras.
 """
