@@ -18,6 +18,7 @@ from normtest_tf.datasets import Images
 from normtest_tf.training import environment
 from normtest_tf.training.data import names, pipeline
 from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training.parallel import devices
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
 
 LEAD = 16  # Steps that a GPU may be behind the host.
@@ -297,7 +298,8 @@ def fit(
         UsageError: If an image that is not in memory can't be read any more.
         ValueError: If the state is another model's.
     """
-    schedule = compile_for_training(model, recipe, len(data.train))
+    with devices.scope_of(model):
+        schedule = compile_for_training(model, recipe, len(data.train))
     if state:
         state.restore(model)
     first_epoch = state.epoch if state else 0
