@@ -45,6 +45,8 @@ FINETUNING = (
     "recalibrate",
     "validation_examples",
     "precision",
+    "strategy",
+    "sync_batch_norm",
     "keep",
     "checkpoint_every",
     "deterministic",

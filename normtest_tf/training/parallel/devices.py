@@ -46,10 +46,13 @@ class Devices:
         return len(self.names)
 
     @property
-    def with_own_statistics(self) -> int:
-        """The parts of a batch that are normalised with statistics of their own."""
+    def with_own_statistics(self) -> int | None:
+        """How many of them normalise their share of a batch with its own statistics.
+
+        None where all normalise with those of the whole batch.
+        """
         is_global = self.synchronises or keras.backend.backend() != "tensorflow"
-        return 1 if is_global else self.count
+        return None if is_global or self.count == 1 else self.count
 
     def spread(self, make: Callable[[], keras.Model]) -> keras.Model:
         """Makes a model whose training uses all devices.

@@ -45,7 +45,8 @@ class Mirrored(keras.Model):
 
     def evaluate(self, x: tf.data.Dataset, **options: Any) -> dict[str, float]:
         """Evaluates on batches of (images, labels), each shared by all devices."""
-        return super().evaluate(self._to_each_device(x), **options)
+        steps = int(x.cardinality())  # Which Keras can't tell of what it gets.
+        return super().evaluate(self._to_each_device(x), steps=steps, **options)
 
     def _to_each_device(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Gives each device every batch, whole: Keras needs batches of one shape."""
