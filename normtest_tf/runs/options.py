@@ -120,7 +120,11 @@ def check_training(config: Any) -> None:  # noqa: ANN401  (a `RunConfig`)
             f"--recalibrate with --train={regimes.ALL} changes the final epoch alone, "
             f"so it needs --keep=final. Received: --keep={config.keep}"
         )
-    strategies.check(config.strategy, sync_batch_norm=config.sync_batch_norm)
+    strategies.check(
+        config.strategy,
+        sync_batch_norm=config.sync_batch_norm,
+        precision=config.precision,
+    )
 
 
 def pretraining_statistics(

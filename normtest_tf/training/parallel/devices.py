@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,12 @@ import keras
 from normtest_tf import errors
 from normtest_tf.text import Notify
 from normtest_tf.training import regimes
-from normtest_tf.training.parallel.strategies import DATA_PARALLEL, NONE
+from normtest_tf.training.parallel import strategies
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_FLAG = f"--strategy={DATA_PARALLEL}"
+_FLAG = f"--strategy={strategies.DATA_PARALLEL}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,11 +131,10 @@ def find(
         UsageError: If the strategy does not work with this backend, precision, batch
             size or cluster.
     """
-    if strategy == NONE:
+    if strategy == strategies.NONE:
         return Devices()
-    backend = keras.backend.backend()
-    _check_backend(backend, precision)
-    names = _NAMES_OF[backend]()
+    strategies.check(strategy, sync_batch_norm=sync_batch_norm, precision=precision)
+    names = NAMES_OF[keras.backend.backend()]()
     if len(names) == 1:
         notify(f"{_FLAG} finds one device, {names[0]}, and changes nothing")
         return Devices(names)
@@ -145,28 +144,6 @@ def find(
             f"here, with {_FLAG}. Received: {batch_size}"
         )
     return Devices(names, sync_batch_norm)
-
-
-def _check_backend(backend: str, precision: str) -> None:
-    """Raises `UsageError` if a backend can't share batches, or not in a precision."""
-    if backend not in _SPREAD:
-        raise errors.UsageError(
-            f"{_FLAG} needs --backend=tensorflow or jax. Received: the backend "
-            f"{backend}"
-        )
-    if backend != "tensorflow":
-        return
-    if os.environ.get("TF_CONFIG"):
-        raise errors.UsageError(
-            f"TF_CONFIG is set, which asks for several hosts, but {_FLAG} uses the "
-            "devices of one: Keras 3 on TensorFlow does not train on more. Unset it"
-        )
-    if precision == "mixed_float16":
-        raise errors.UsageError(
-            f"{_FLAG} can't use --precision=mixed_float16 with --backend=tensorflow: "
-            "Keras looks for overflows on the first device alone. Pass another "
-            "--precision or --backend=jax"
-        )
 
 
 def _names_of_tensorflow() -> tuple[str, ...]:
@@ -188,7 +165,7 @@ def _names_of_jax() -> tuple[str, ...]:
     return tuple(keras.distribution.list_devices())
 
 
-_NAMES_OF: dict[str, Callable[[], tuple[str, ...]]] = {
+NAMES_OF: dict[str, Callable[[], tuple[str, ...]]] = {
     "tensorflow": _names_of_tensorflow,
     "jax": _names_of_jax,
 }

@@ -8,7 +8,6 @@ the reported loss is summed over images like the accuracy.
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -39,11 +38,11 @@ class Mirrored(keras.Model):
         """Where the optimizer has to be created."""
         return self._strategy.scope()
 
-    def fit(self, x: tf.data.Dataset, **options: Any) -> object:
+    def fit(self, x: tf.data.Dataset, **options: object) -> object:
         """Trains on batches of (images, labels), each shared by all devices."""
         return super().fit(self._to_each_device(x), **options)
 
-    def evaluate(self, x: tf.data.Dataset, **options: Any) -> dict[str, float]:
+    def evaluate(self, x: tf.data.Dataset, **options: object) -> dict[str, float]:
         """Evaluates on batches of (images, labels), each shared by all devices."""
         steps = int(x.cardinality())  # Which Keras can't tell of what it gets.
         return super().evaluate(self._to_each_device(x), steps=steps, **options)

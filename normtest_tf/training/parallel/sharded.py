@@ -47,12 +47,12 @@ class Sharded(keras.Model):
         """Where the optimizer has to be created."""
         return self._distribution.scope()
 
-    def fit(self, *args: object, **options: Any) -> object:
+    def fit(self, *args: object, **options: object) -> object:
         """Trains on all devices."""
         with self.scope():
             return super().fit(*args, **options)
 
-    def evaluate(self, *args: object, **options: Any) -> dict[str, float]:
+    def evaluate(self, *args: object, **options: object) -> dict[str, float]:
         """Evaluates on all devices."""
         with self.scope():
             return super().evaluate(*args, **options)
