@@ -30,11 +30,11 @@ _FORMER_KEYS = {
 # Keys that the rest of the code relies on in the two plain dicts.
 _REQUESTED = {
     **dict.fromkeys(("dataset", "model", "normalization"), (str,)),
-    **dict.fromkeys(("shift", "optimizer", "train"), (str,)),
+    **dict.fromkeys(("shift", "optimizer", "train", "strategy"), (str,)),
     **dict.fromkeys(("seed", "epochs", "batch_size", "warmup_epochs"), (int,)),
     "learning_rate": (int, float),
     "examples_per_class": (int, NoneType),
-    "recalibrate": (bool,),
+    **dict.fromkeys(("recalibrate", "sync_batch_norm"), (bool,)),
 }
 _ENVIRONMENT = {
     **dict.fromkeys(("normtest_tf", "python", "keras", "tensorflow"), (str,)),

@@ -10,11 +10,12 @@
     recalibration       batch normalization's statistics, estimated again
     layers              the copy's layers that are not stock Keras layers
     adam                Adam as PyTorch computes it
+    parallel            several devices that share each batch
     environment         device, precision, versions, determinism
     pretraining         a network of our own from scratch
     epochs              one epoch's row of a history
     seeds               one seed, split once into data and model seeds
 
 Nothing here knows about run folders. All modules but `epochs`, `seeds`,
-`regimes` and `data.names` import TensorFlow.
+`regimes`, `data.names`, `parallel.strategies` and `parallel.shares` import TensorFlow.
 """

@@ -112,9 +112,8 @@ def train_with_own_statistics():
     return {"own": train(normalised_pixels, two_devices(sync=False), OWN, data)}
 
 
-def run(folder, **options):
-    """Fine-tunes on digits; the last batch of an epoch has five images."""
-    config = runs.RunConfig(
+def new_config(folder, **options):
+    return runs.RunConfig(
         dataset="digits",
         model="cifar_resnet8",
         epochs=2,
@@ -123,6 +122,11 @@ def run(folder, **options):
         results_dir=folder,
         **options,
     )
+
+
+def run(folder, **options):
+    """Fine-tunes on digits; the last batch of an epoch has five images."""
+    config = new_config(folder, **options)
     digits = datasets.load("digits").take(69, 21)
     if folder.endswith("resumed"):
         try:
@@ -148,6 +152,8 @@ def main():
     run(f"{folder}/resumed", **strategy)
     if keras.backend.backend() == "tensorflow":
         found |= train_with_own_statistics()
+        record = finetuning.prepare(new_config(folder, strategy="data_parallel")).record
+        assert record.resolved.own_statistics == 2
         run(f"{folder}/two", **strategy)
     values = {
         f"{name} {key}": value

@@ -85,7 +85,8 @@ class Mirrored(keras.Model):
         if share is None:
             return loss
         # Keras has divided the mean over the share by the number of devices.
-        return loss * share.weight * self._strategy.num_replicas_in_sync
+        weight = share.weight * self._strategy.num_replicas_in_sync
+        return loss * tf.cast(weight, loss.dtype)
 
     def compute_metrics(
         self,

@@ -23,7 +23,7 @@ class Share(NamedTuple):
         end: int32, the position after its last one.
         batch: int32, the number of images in the batch.
         counted: int32, how many of its images no other device counts, too.
-        weight: float32, the part's in a mean over the batch. Those of all devices add
+        weight: float64, the part's in a mean over the batch. Those of all devices add
             up to 1.
     """
 
@@ -58,7 +58,7 @@ def of_device(batch: tf.Tensor, device: tf.Tensor, devices: int) -> Share:
     end = tf.where(is_shared, (device + 1) * batch // devices, batch)
     images = end - first
     parts = tf.where(is_shared, batch, batch * devices)
-    weight = tf.cast(images, tf.float32) / tf.cast(parts, tf.float32)
+    weight = images / parts  # TensorFlow divides integers as float64.
     counted = tf.where(is_shared | (device == 0), images, 0)
     return Share(first, end, batch, counted, weight)
 
