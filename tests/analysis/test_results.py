@@ -79,7 +79,11 @@ def test_runs_of_different_recipes_are_not_pooled(tmp_path, changed):
     ("old", "new", "words"),
     [
         ('"backend": "tensorflow"', '"backend": "jax"', "backend: tensorflow and jax"),
-        ('"precision": "f', '"own_statistics": 2, "precision": "f', "own_statistics: None and 2"),
+        (
+            '"precision": "f',
+            '"own_statistics": 2, "precision": "f',
+            "own_statistics: None and 2",
+        ),
     ],
 )
 def test_runs_that_were_computed_otherwise_are_not_compared(tmp_path, old, new, words):

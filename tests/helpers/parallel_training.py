@@ -8,6 +8,7 @@ training; FOLDER the folders of whole runs, one of which was interrupted and res
 
 import os
 import sys
+from typing import ClassVar
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"  # For JAX.
 
@@ -31,6 +32,29 @@ OWN, OWN_EXAMPLES = recipe.Recipe(2, 8, 0.1, "sgd"), 21
 WHOLE, WHOLE_EXAMPLES = recipe.Recipe(1, 8), 17
 
 
+class Spy(keras.layers.Layer):
+    """Remembers of how many images a device computes something."""
+
+    sizes: ClassVar[set[int]] = set()
+
+    def call(self, inputs):
+        if keras.backend.backend() == "jax":
+            import jax
+
+            jax.debug.inspect_array_sharding(
+                inputs, callback=lambda found: self.see(found.shard_shape(shape)[0])
+            )
+            shape = inputs.shape
+            return inputs
+        seen = tf.numpy_function(self.see, [tf.shape(inputs)[0]], tf.int32)
+        with tf.control_dependencies([seen]):
+            return tf.identity(inputs)
+
+    def see(self, size):
+        self.sizes.add(int(size))
+        return np.int32(size)
+
+
 def split(examples, shape, classes):
     rng = np.random.default_rng(examples)
     pixels = rng.integers(0, 256, (examples, *shape), dtype=np.uint8)
@@ -41,6 +65,7 @@ def normalised_pixels():
     """Returns a model for which the gradients are a few lines of NumPy."""
     layers = [
         keras.Input(SHAPE, dtype="uint8"),
+        Spy(autocast=False),
         keras.layers.Rescaling(1 / 255),
         keras.layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON),
         keras.layers.Flatten(),
@@ -109,7 +134,8 @@ def train_with_own_statistics():
     data = loop.TrainingData(
         split(OWN_EXAMPLES, SHAPE, CLASSES), {}, seed=5, augmentation=names.NONE
     )
-    return {"own": train(normalised_pixels, two_devices(sync=False), OWN, data)}
+    found = train(normalised_pixels, two_devices(sync=False), OWN, data)
+    return {"own": found, "spied": {"sizes": sorted(Spy.sizes)}}
 
 
 def new_config(folder, **options):
@@ -146,12 +172,12 @@ def main():
     tf.config.set_logical_device_configuration(cpu, halves)
     classifier.build_classifier = small_classifier
     output, folder = sys.argv[1:]
-    found = train_on_one_and_two()
+    found = train_with_own_statistics()
     strategy = {"strategy": "data_parallel", "sync_batch_norm": True}
     run(f"{folder}/one")
     run(f"{folder}/resumed", **strategy)
     if keras.backend.backend() == "tensorflow":
-        found |= train_with_own_statistics()
+        found |= train_on_one_and_two()
         record = finetuning.prepare(new_config(folder, strategy="data_parallel")).record
         assert record.resolved.own_statistics == 2
         run(f"{folder}/two", **strategy)
