@@ -46,6 +46,8 @@ FINETUNING = (
     "validation_examples",
     "precision",
     "steps_per_execution",
+    "strategy",
+    "sync_batch_norm",
     "keep",
     "checkpoint_every",
     "deterministic",

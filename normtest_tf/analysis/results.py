@@ -254,6 +254,7 @@ def _recipe(run: Run) -> dict[str, Any]:
         "precision": run.config.resolved.precision,
         "augmentation": run.config.resolved.augmentation,
         "padding": run.config.resolved.padding,
+        "own_statistics": run.config.resolved.own_statistics,
         "backend": run.config.environment.get("backend"),
     }
 

@@ -12,6 +12,7 @@ a single bit flipped, is never used.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -23,8 +24,8 @@ import numpy as np
 import safetensors.numpy
 
 from normtest_tf import errors
-from normtest_tf.runs.folder import CHECKPOINTS, checkpoint_name
-from normtest_tf.system import files
+from normtest_tf.runs.folder import CHECKPOINTS, RunFolder, checkpoint_name
+from normtest_tf.system import files, locks
 
 MAGIC = b"NORMCKP1"
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -135,3 +136,12 @@ class Store:
     def remove(self) -> None:
         """Removes all checkpoints."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def remove_of_finished(folder: RunFolder) -> None:
+    """Removes the checkpoints of a run that was killed just after it finished."""
+    store = Store(folder.checkpoints)
+    if store.exists():
+        with contextlib.suppress(errors.Locked), locks.only_writer(folder.path):
+            if folder.is_finished():
+                store.remove()

@@ -17,6 +17,7 @@ from normtest_tf.runs.options import option
 from normtest_tf.system import files, memory
 from normtest_tf.training import regimes
 from normtest_tf.training.data import names
+from normtest_tf.training.dispatch import strategies
 from normtest_tf.training.seeds import Seeds
 
 MAX_SEED = 2**32 - 1
@@ -211,6 +212,12 @@ class RunConfig:
         low=1,
         high=1000,
     )
+    strategy: str = option(
+        strategies.NONE,
+        f"What trains. {options.described(strategies.DESCRIPTIONS)}",
+        choices=tuple(strategies.DESCRIPTIONS),
+    )
+    sync_batch_norm: bool = option(False, strategies.SYNC_HELP)
     keep: str = option(
         "final",
         "The epoch whose weights model.keras holds: the final one, the best on the "
@@ -288,7 +295,7 @@ class RunConfig:
             raise errors.UsageError(
                 "--keep=best_validation needs --validation_examples=N with N > 0"
             )
-        self._check_training()
+        options.check_training(self)
         return Resolved(
             setting=setting,
             network=network,
@@ -308,15 +315,6 @@ class RunConfig:
         """Leaves `resolved` out of pickles: it holds functions."""
         names = [field.name for field in dataclasses.fields(self)]
         return {name: getattr(self, name) for name in names}
-
-    def _check_training(self) -> None:
-        """Raises `UsageError` if flags on how to train contradict each other."""
-        regimes.check_warmup(self.warmup_epochs, self.epochs)
-        if self.recalibrate and self.train == regimes.ALL and self.keep != "final":
-            raise errors.UsageError(
-                f"--recalibrate with --train={regimes.ALL} changes the final epoch "
-                f"alone, so it needs --keep=final. Received: --keep={self.keep}"
-            )
 
     def _network(self) -> backbones.PretrainedNetwork:
         """Resolves model and weights, with the statistics that flags override."""

@@ -11,7 +11,7 @@ import time
 import keras
 
 from normtest_tf import datasets, errors
-from normtest_tf.normalization import ChannelStatistics, folding
+from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
@@ -20,14 +20,14 @@ from normtest_tf.system import files, keras_settings, locks, signals
 from normtest_tf.text import Notify, ignore
 from normtest_tf.training import (
     classifier,
-    dispatch,
     environment,
     loop,
     recalibration,
     regimes,
     training_copy,
 )
-from normtest_tf.training.data import batches, names, stacks
+from normtest_tf.training.data import batches, names, splits, stacks
+from normtest_tf.training.dispatch import devices, several_steps
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.progress import Progress
 from normtest_tf.training.recipe import Recipe
@@ -42,12 +42,14 @@ class Prepared:
         recipe: How to train it.
         data: What to train and evaluate it on.
         record: What `config.json` will hold.
+        devices: What to train on.
     """
 
     model: keras.Model
     recipe: Recipe
     data: loop.TrainingData
     record: ConfigRecord
+    devices: devices.Devices
 
 
 @keras_settings.pinned()
@@ -92,16 +94,16 @@ def run(
     if folder.is_finished() and not config.overwrite:
         dataset = _images(config, dataset, notify)
         if (result := identity.finished_result(config, dataset)) is not None:
-            _remove_leftover_checkpoints(config)
+            checkpoints.remove_of_finished(folder)
             return result
-    environment.check_backend(notify)
+    found = _devices(config, notify)
     files.check_writable(folder.path)
     with locks.only_writer(folder.path):
         dataset = _images(config, dataset, notify)
         # Another process may have begun or finished it since.
         if (result := identity.finished_result(config, dataset)) is not None:
             return result
-        prepared = _prepare(config, dataset, notify)
+        prepared = _prepare(config, dataset, found, notify)
         try:
             return _train(config, prepared, started, notify, show_epoch)
         except OSError as error:
@@ -109,16 +111,6 @@ def run(
                 f"can't write to {folder}: {errors.one_line(error)}. What is complete "
                 "there is kept; make room and run the same command again"
             ) from error
-
-
-def _remove_leftover_checkpoints(config: RunConfig) -> None:
-    """Removes the checkpoints of a run killed just after it finished."""
-    folder = config.folder
-    store = checkpoints.Store(folder.checkpoints)
-    if store.exists():
-        with contextlib.suppress(errors.Locked), locks.only_writer(folder.path):
-            if folder.is_finished():
-                store.remove()
 
 
 def _train(
@@ -129,8 +121,10 @@ def _train(
     show_epoch: Notify,
 ) -> ResultRecord:
     """Trains the epochs that are missing and writes the run's folder."""
-    model = regimes.freeze(training_copy.make(prepared.model), config.train)
-    model = dispatch.make(model, config.steps_per_execution, notify)
+    model = prepared.devices.spread(
+        lambda: regimes.freeze(training_copy.make(prepared.model), config.train)
+    )
+    model = several_steps.make(model, config.steps_per_execution, notify)
     recorder = Recorder(config, prepared.record, model, notify, started)
     with signals.StopRequest() as stop:
         try:
@@ -206,8 +200,20 @@ def prepare(
     Raises:
         UsageError: If something can't be used.
     """
+    found = _devices(config, notify)
+    return _prepare(config, _images(config, dataset, notify), found, notify)
+
+
+def _devices(config: RunConfig, notify: Notify) -> devices.Devices:
+    """Returns what a run trains on, if its backend can train that way."""
     environment.check_backend(notify)
-    return _prepare(config, _images(config, dataset, notify), notify)
+    return devices.find(
+        config.strategy,
+        sync_batch_norm=config.sync_batch_norm,
+        batch_size=config.batch_size,
+        precision=environment.resolve_precision(config.precision),
+        notify=notify,
+    )
 
 
 def _images(
@@ -222,7 +228,10 @@ def _images(
 
 
 def _prepare(
-    config: RunConfig, dataset: datasets.ImageDataset, notify: Notify
+    config: RunConfig,
+    dataset: datasets.ImageDataset,
+    found: devices.Devices,
+    notify: Notify,
 ) -> Prepared:
     """Builds the model and everything else that training needs."""
     resolved = config.resolved
@@ -230,7 +239,13 @@ def _prepare(
     fingerprint = dataset.fingerprint()
     if dataset.division:
         notify(f"{dataset.name} has no test split: {dataset.division}")
-    dataset, data = _split(config, dataset, notify)
+    dataset, data = splits.hold_out(
+        dataset,
+        config.validation_examples,
+        resolved.seeds.data,
+        config.augmentation,
+        notify,
+    )
     pretraining = resolved.network.pretraining
     statistics = resolved.setting.statistics(
         dataset.train_images, pretraining.statistics, notify
@@ -248,36 +263,36 @@ def _prepare(
         notify=notify,
     )
     if resolved.setting.folds and statistics is not None:
-        _fold(config, model, statistics)
+        classifier.fold(model, resolved.network, statistics)
     if note := identity.statistics_note(resolved.network, statistics):
         notify(note)
-    _check_batch_normalization(config, model, len(dataset.train_images))
+    _check_batch_normalization(config, model, len(dataset.train_images), found)
     record = ConfigRecord(
         resolved.requested,
-        _resolved_values(config, dataset, data, statistics, precision, model),
+        dataclasses.replace(
+            _resolved_values(config, dataset, data, statistics, precision, model),
+            own_statistics=found.with_own_statistics,
+        ),
         fingerprint,
-        environment.describe(),
+        environment.describe() | {"devices": found.count},
     )
     options = [field.name for field in dataclasses.fields(Recipe)]
     recipe = Recipe(**{name: getattr(config, name) for name in options})
-    return Prepared(model, recipe, data, record)
-
-
-def _fold(config: RunConfig, model: keras.Model, given: ChannelStatistics) -> None:
-    """Makes a classifier start as the function that the control starts from."""
-    wanted = config.resolved.network.pretraining
-    network = classifier.backbone(model)
-    folding.fold(network, given, wanted.statistics, wanted.channel_order)
+    return Prepared(model, recipe, data, record, found)
 
 
 def _check_batch_normalization(
-    config: RunConfig, model: keras.Model, examples: int
+    config: RunConfig, model: keras.Model, examples: int, found: devices.Devices
 ) -> None:
     """Checks that a model has what flags are about, and can learn or estimate it."""
     regimes.check(model, config.train, recalibrate=config.recalibrate)
     if config.train == regimes.ALL or config.recalibrate:
         batches.check(
-            model, examples, config.batch_size, held_out=config.validation_examples
+            model,
+            examples,
+            config.batch_size,
+            held_out=config.validation_examples,
+            shares=found.with_own_statistics,
         )
 
 
@@ -309,22 +324,6 @@ def _resolved_values(
         parameters=model.count_params(),
         division=dataset.division,
     )
-
-
-def _split(
-    config: RunConfig, dataset: datasets.ImageDataset, notify: Notify
-) -> tuple[datasets.ImageDataset, loop.TrainingData]:
-    """Holds out the validation images; returns the remaining data set, and all data."""
-    seed = config.resolved.seeds.data
-    evaluations = {"test": loop.Split(dataset.test_images, dataset.test_labels)}
-    if config.validation_examples:
-        dataset, images, labels = datasets.split_validation(
-            dataset, config.validation_examples, seed
-        )
-        evaluations["validation"] = loop.Split(images, labels)
-    train = loop.Split(dataset.train_images, dataset.train_labels)
-    augmentation = names.resolve(config.augmentation, dataset.image_shape[0], notify)
-    return dataset, loop.TrainingData(train, evaluations, seed, augmentation)
 
 
 def dry_run(config: RunConfig) -> str:

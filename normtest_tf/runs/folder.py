@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 from normtest_tf import errors
 from normtest_tf.datasets import shifts
 from normtest_tf.system import files
+from normtest_tf.training.dispatch import strategies
 from normtest_tf.training.regimes import ADAM, ALL
 
 LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
@@ -45,6 +46,8 @@ ONCE_ALWAYS = {
     "train": ALL,
     "recalibrate": False,
     "steps_per_execution": 1,
+    "strategy": strategies.NONE,
+    "sync_batch_norm": False,
 }
 _VARIANT = "+"  # In no other name; begins what is appended to one.
 _SEED_PREFIX = "seed-"

@@ -14,6 +14,8 @@ import numpy as np
 
 from normtest_tf import datasets, errors
 from normtest_tf.normalization import SETTINGS, ChannelStatistics
+from normtest_tf.training import regimes
+from normtest_tf.training.dispatch import strategies
 
 _KEY = "option"
 
@@ -108,6 +110,34 @@ def check(config: Any) -> None:  # noqa: ANN401  (any dataclass)
             )
         raise errors.UsageError(
             f"--{field.name} {about.range_in_words()}. Received: {value}"
+        )
+
+
+def check_training(config: Any) -> None:  # noqa: ANN401  (a `RunConfig`)
+    """Checks the fields on how to train against each other.
+
+    Args:
+        config: A `RunConfig`.
+
+    Raises:
+        UsageError: If two of them contradict each other.
+    """
+    regimes.check_warmup(config.warmup_epochs, config.epochs)
+    if config.recalibrate and config.train == regimes.ALL and config.keep != "final":
+        raise errors.UsageError(
+            f"--recalibrate with --train={regimes.ALL} changes the final epoch alone, "
+            f"so it needs --keep=final. Received: --keep={config.keep}"
+        )
+    strategies.check(
+        config.strategy,
+        sync_batch_norm=config.sync_batch_norm,
+        precision=config.precision,
+    )
+    if config.steps_per_execution > 1 and config.strategy != strategies.NONE:
+        raise errors.UsageError(
+            f"--steps_per_execution needs --strategy={strategies.NONE}, whose batches "
+            f"are not divided. Received: {config.steps_per_execution} with "
+            f"--strategy={config.strategy}"
         )
 
 

@@ -30,11 +30,11 @@ _FORMER_KEYS = {
 # Keys that the rest of the code relies on in the two plain dicts.
 _REQUESTED = {
     **dict.fromkeys(("dataset", "model", "normalization"), (str,)),
-    **dict.fromkeys(("shift", "optimizer", "train"), (str,)),
+    **dict.fromkeys(("shift", "optimizer", "train", "strategy"), (str,)),
     **dict.fromkeys(("seed", "epochs", "batch_size", "warmup_epochs"), (int,)),
     "learning_rate": (int, float),
     "examples_per_class": (int, NoneType),
-    "recalibrate": (bool,),
+    **dict.fromkeys(("recalibrate", "sync_batch_norm"), (bool,)),
 }
 _ENVIRONMENT = {
     **dict.fromkeys(("normtest_tf", "python", "keras", "tensorflow"), (str,)),
@@ -71,6 +71,8 @@ class ResolvedValues:
         parameters: The number of the model's weights.
         jit_compile: Whether XLA compiled the training; None before it has ended.
         division: How the splits were made, of data without a test split.
+        own_statistics: The devices that normalised their shares of a batch with batch
+            statistics of their own; None for those of the whole batch.
     """
 
     weights: str
@@ -90,13 +92,14 @@ class ResolvedValues:
     parameters: int
     jit_compile: bool | None = None
     division: str | None = None
+    own_statistics: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the values ready for JSON; what is not known yet is left out."""
         values = dataclasses.asdict(self)
         values["image_shape"] = list(self.image_shape)
         values["class_names"] = list(self.class_names)
-        for name in ("jit_compile", "division"):
+        for name in ("jit_compile", "division", "own_statistics"):
             if values[name] is None:
                 del values[name]
         return values
@@ -124,6 +127,7 @@ class ResolvedValues:
             parameters=read.count("parameters"),
             jit_compile=read("jit_compile", bool, default=None),
             division=read("division", str, default=None),
+            own_statistics=read("own_statistics", int, default=None),
         )
 
 
@@ -173,9 +177,7 @@ class ConfigRecord:
         requested = ONCE_ALWAYS | read("requested", dict)
         JsonReader({"requested": requested}, path).mapping("requested", _REQUESTED)
         return cls(
-            requested={
-                name: as_recorded_now(name, requested[name]) for name in requested
-            },
+            requested={n: as_recorded_now(n, requested[n]) for n in requested},
             resolved=ResolvedValues.from_json(read("resolved", dict), path),
             data_fingerprint=read("data_fingerprint", str),
             environment=read.mapping("environment", _ENVIRONMENT),

@@ -9,6 +9,7 @@ import keras
 
 from normtest_tf import backbones
 from normtest_tf.backbones import layers
+from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.system import keras_settings
 from normtest_tf.text import Notify
 
@@ -96,3 +97,17 @@ def backbone(model: keras.Model) -> keras.Model:
         model: From `build_classifier`.
     """
     return model.layers[-2]
+
+
+def fold(
+    model: keras.Model, network: backbones.PretrainedNetwork, given: ChannelStatistics
+) -> None:
+    """Makes a classifier start as the function that the control starts from.
+
+    Args:
+        model: From `build_classifier`.
+        network: Its backbone.
+        given: What its inputs are normalised with.
+    """
+    wanted = network.pretraining
+    folding.fold(backbone(model), given, wanted.statistics, wanted.channel_order)

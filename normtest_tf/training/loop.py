@@ -18,6 +18,7 @@ from normtest_tf import errors
 from normtest_tf.datasets import Images
 from normtest_tf.training import environment
 from normtest_tf.training.data import names, pipeline, stacks
+from normtest_tf.training.dispatch import devices
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
 
@@ -113,10 +114,9 @@ class LossGuard(keras.callbacks.Callback):
 
     Args:
         schedule: Gives each epoch's learning rate.
-        calls: Of the device in an epoch, from `stacks.shapes`. Of several steps in one
-            call the last is named.
-        lead: The calls of the device that are left unchecked, and up to twice as many:
-            the losses are read in groups. With 0, each is checked at its end.
+        calls: Of the device in an epoch, from `stacks.shapes`; the last step is named.
+        lead: The calls that are left unchecked, and up to twice as many: the losses
+            are read in groups. With 0, each is checked at its end.
 
     Attributes:
         finished: When the device had finished the last epoch's steps, by
@@ -242,10 +242,10 @@ class EpochEvaluator(keras.callbacks.Callback):
 
 
 class _Callbacks(keras.callbacks.CallbackList):
-    """Callbacks that get values unread: Keras would read them, and wait for a step."""
+    """Callbacks that get values unread: Keras would wait for each step to read them."""
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Passes the values on as they are."""
+        """Passes them on."""
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs)
 
@@ -285,7 +285,7 @@ def fit(
 
     Args:
         model: Maps raw uint8 images to float32 logits; a `training_copy` where speed
-            or PyTorch's running variance matters, from `dispatch.make` for several
+            or PyTorch's running variance matters, from `several_steps.make` for several
             steps at a time. Its trainable variables are trained.
         recipe: How to train it.
         data: What to train and evaluate on.
@@ -299,7 +299,8 @@ def fit(
         UsageError: If an image that is not in memory can't be read any more.
         ValueError: If the state is another model's.
     """
-    schedule = compile_for_training(model, recipe, len(data.train))
+    with devices.scope_of(model):
+        schedule = compile_for_training(model, recipe, len(data.train))
     if state:
         state.restore(model)
     first_epoch = state.epoch if state else 0

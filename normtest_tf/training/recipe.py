@@ -9,8 +9,9 @@ import keras
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.training import dispatch, regimes
+from normtest_tf.training import regimes
 from normtest_tf.training.adam import Adam
+from normtest_tf.training.dispatch import several_steps
 
 MOMENTUM = 0.9  # Of SGD.
 
@@ -135,7 +136,7 @@ def compile_for_training(
     )
     # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
-    dispatch.build_metrics(model)
+    several_steps.build_metrics(model)
     return schedule
 
 

@@ -75,13 +75,22 @@ def test_runs_of_different_recipes_are_not_pooled(tmp_path, changed):
     assert len(results.read(tmp_path / "other").cells) == 2
 
 
-def test_runs_on_different_backends_are_not_compared(tmp_path):
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"backend": "tensorflow"', '"backend": "jax"', "backend: tensorflow and jax"),
+        (
+            '"precision": "f',
+            '"own_statistics": 2, "precision": "f',
+            "own_statistics: None and 2",
+        ),
+    ],
+)
+def test_runs_that_were_computed_otherwise_are_not_compared(tmp_path, old, new, words):
     write_run(tmp_path, seed=1)
     path = write_run(tmp_path, seed=2) / "config.json"
-    path.write_text(
-        path.read_text().replace('"backend": "tensorflow"', '"backend": "jax"')
-    )
-    with pytest.raises(errors.UsageError, match="backend: tensorflow and jax"):
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(errors.UsageError, match=words):
         results.read(tmp_path)
 
 

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import dispatch, loop, training_copy
+from normtest_tf.training import loop, training_copy
+from normtest_tf.training.dispatch import several_steps
 from normtest_tf.training.layers.batch_norm import BatchNormalization
 from normtest_tf.training.layers.convolution import Convolution
 from normtest_tf.training.recipe import Recipe
@@ -74,7 +75,7 @@ def main():
     loop.fit(whole, RECIPE, data, remember)
     loop.fit(resumed, RECIPE, data, rows.append, state=states[1])
     end = loop.TrainingState.capture(resumed, 2)
-    stacked = dispatch.make(model_to_train(), 2)
+    stacked = several_steps.make(model_to_train(), 2)
     recipe = dataclasses.replace(RECIPE, steps_per_execution=2)
     loop.fit(stacked, recipe, data, rows.append)
     values = {

@@ -39,6 +39,8 @@ REQUESTED = {
     "optimizer": "adam",
     "train": "all",
     "recalibrate": False,
+    "strategy": "none",
+    "sync_batch_norm": False,
 }
 ENVIRONMENT = {
     "normtest_tf": "0.1.0",

@@ -328,3 +328,22 @@ def test_the_identity_of_a_checkpoint_is_that_of_0_1_0_and_the_augmentation():
         "resolved image_shape": [32, 32, 3],
         "resolved parameters": 123,
     }
+
+
+def test_a_checkpoint_of_other_batch_statistics_is_another_runs():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    two, three, none = (
+        identity.compute(
+            dataclasses.replace(
+                CONFIG,
+                resolved=dataclasses.replace(CONFIG.resolved, own_statistics=devices),
+            ),
+            model,
+        )
+        for devices in (2, 3, None)
+    )
+    assert not identity.differences(two, two)
+    assert identity.differences(two, three) == [
+        "resolved own_statistics=2 there, resolved own_statistics=3 now"
+    ]
+    assert len(identity.differences(two, none)) == 1

@@ -182,6 +182,7 @@ OPTIONAL = {
     *("augmentation", "padding"),
     *("shift", "examples_per_class", "warmup_epochs"),
     *("optimizer", "train", "recalibrate"),
+    *("strategy", "sync_batch_norm"),
 }
 
 

@@ -12,7 +12,12 @@ from normtest_tf import errors, text
 
 
 def check(
-    model: keras.Model, examples: int, batch_size: int, *, held_out: int = 0
+    model: keras.Model,
+    examples: int,
+    batch_size: int,
+    *,
+    held_out: int = 0,
+    shares: int | None = None,
 ) -> None:
     """Checks that batch normalization never gets a single value per channel.
 
@@ -25,10 +30,14 @@ def check(
         examples: The number of images trained on.
         batch_size: Images in a batch; an epoch's last one may be shorter.
         held_out: The number of training images set aside for validation.
+        shares: Into how many shares with statistics of their own a batch is divided;
+            None where it is not.
 
     Raises:
         UsageError: If it would happen; the message says which values avoid it.
     """
+    if shares is not None:
+        _check_shares(model, examples, batch_size, shares)
     if not _has_single_image(examples, batch_size):
         return
     if names := [layer.name for layer in _layers_of_single_values(model)]:
@@ -40,6 +49,23 @@ def check(
             f"the batch normalization {names[0]}{others if names[1:] else ''} gets one "
             "value per channel, which becomes 0 whatever the image is; PyTorch refuses "
             "to train on that. " + _advice(examples, batch_size, held_out)
+        )
+
+
+def _check_shares(
+    model: keras.Model, examples: int, batch_size: int, shares: int
+) -> None:
+    """Raises `UsageError` if a share of a batch would be a single image."""
+    sizes = {min(batch_size, examples), examples % batch_size}
+    if not any(shares <= size < 2 * shares for size in sizes):
+        return
+    if layer := next(_layers_of_single_values(model), None):
+        raise errors.UsageError(
+            f"a device's share of a training batch would be a single image "
+            f"({text.counted(examples, 'image')}, --batch_size={batch_size}, {shares} "
+            f"devices), where the batch normalization {layer.name} gets one value per "
+            "channel, which becomes 0 whatever the image is. Pass --sync_batch_norm or "
+            "another --batch_size"
         )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
+
+from normtest_tf.training.dispatch import shares
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -13,6 +17,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Keras uses (n: values per channel in the batch). On TensorFlow the fused kernel
     does the work: forward and backward take about half the time of Keras's separate
     operations.
+
+    Where several devices of TensorFlow share a batch, each one normalises with the
+    statistics of its share, and the running ones get the mean over all devices. If
+    `synchronized` is true, all normalise with those of the batch, as one device does.
     """
 
     def call(
@@ -26,10 +34,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
             if _can_fuse(self, inputs):
                 return _fused_batch_norm(self, inputs, is_training=False)[0]
             return super().call(inputs, training=training, mask=mask)
-        if _can_fuse(self, inputs):
+        share = shares.current()
+        if share is not None and self.synchronized:
+            outputs, mean, unbiased = _batch_norm(self, inputs, share)
+        elif _can_fuse(self, inputs):
             outputs, mean, unbiased = _fused_batch_norm(self, inputs, is_training=True)
         else:
             outputs, mean, unbiased = _batch_norm(self, inputs)
+        if share is not None and not self.synchronized:
+            mean, unbiased = _mean_over_devices([mean, unbiased], share)
         for running, batch in (
             (self.moving_mean, mean),
             (self.moving_variance, unbiased),
@@ -68,14 +81,32 @@ def _fused_batch_norm(
 
 
 def _batch_norm(
-    layer: BatchNormalization, inputs: keras.KerasTensor
+    layer: BatchNormalization,
+    inputs: keras.KerasTensor,
+    share: shares.Share | None = None,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
-    """Does the work of `_fused_batch_norm` on any backend and dtype."""
+    """Does the work of `_fused_batch_norm` on any backend and dtype.
+
+    Args:
+        layer: The layer.
+        inputs: What it normalises, with the statistics of all devices' inputs.
+        share: The part of a batch that these inputs are; None for all of it.
+    """
     dtype = keras.backend.result_type(inputs.dtype, "float32")
     inputs = ops.cast(inputs, dtype)
     rank = len(inputs.shape)
     axes = [axis for axis in range(rank) if axis != layer.axis % rank]
-    mean, variance = ops.moments(inputs, axes=axes)
+    count = ops.cast(ops.size(inputs) / inputs.shape[layer.axis], dtype)
+    if share is None:
+        mean, variance = ops.moments(inputs, axes=axes)
+    else:
+        # From the deviations, since a difference of large sums would lose digits.
+        shape = [-1 if axis not in axes else 1 for axis in range(rank)]
+        (mean,) = _mean_over_devices([ops.mean(inputs, axes)], share)
+        deviations = ops.square(inputs - ops.reshape(mean, shape))
+        (variance,) = _mean_over_devices([ops.mean(deviations, axes)], share)
+        images = ops.cast(ops.shape(inputs)[0], dtype)
+        count = count / images * ops.cast(share.batch, dtype)
     outputs = ops.batch_normalization(
         inputs,
         mean=mean,
@@ -85,5 +116,15 @@ def _batch_norm(
         scale=ops.cast(layer.gamma, dtype) if layer.scale else None,
         epsilon=layer.epsilon,
     )
-    count = ops.cast(ops.size(inputs) / inputs.shape[layer.axis], dtype)
     return outputs, mean, variance * (count / ops.maximum(count - 1, 1))
+
+
+def _mean_over_devices(
+    values: Sequence[keras.KerasTensor], share: shares.Share
+) -> list[keras.KerasTensor]:
+    """Returns means over a batch from those over each device's share of it."""
+    import tensorflow as tf
+
+    parts = [value * tf.cast(share.weight, value.dtype) for value in values]
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, parts)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.training import dispatch, loop, training_copy
+from normtest_tf.training import loop, training_copy
 from normtest_tf.training.data import names, pipeline, stacks
+from normtest_tf.training.dispatch import several_steps
 from normtest_tf.training.recipe import Recipe
 from tests.helpers import backend_training
 
@@ -50,7 +51,7 @@ def train(steps, on_row=lambda row: None, **options):
     data = loop.TrainingData(
         backend_training.split(), {"test": backend_training.split()}, seed=5
     )
-    model = dispatch.make(backend_training.model_to_train(), steps)
+    model = several_steps.make(backend_training.model_to_train(), steps)
     loop.fit(model, recipe, data, on_row, **options)
     return model
 
@@ -80,7 +81,7 @@ def test_a_run_resumes_within_stacks():
         first[row["epoch"]] = row
 
     # A model trained for the first epoch alone, with the schedule of both.
-    half = dispatch.make(backend_training.model_to_train(), 3)
+    half = several_steps.make(backend_training.model_to_train(), 3)
     captured = []
     data = loop.TrainingData(
         backend_training.split(), {"test": backend_training.split()}, seed=5
@@ -103,7 +104,7 @@ def test_a_run_resumes_within_stacks():
 
 def test_one_step_a_call_leaves_a_model_as_it_is():
     model = training_copy.make(backend_training.model_to_train())
-    assert dispatch.make(model, 1) is model
+    assert several_steps.make(model, 1) is model
 
 
 def test_a_loss_that_is_not_finite_names_the_last_step_of_its_call():
