@@ -174,7 +174,7 @@ def test_variants_have_their_own_names(values, path, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"shift": "contrast:0"}, "--shift=contrast:C takes numbers above 0"),
+        ({"shift": "contrast:0"}, "--shift=contrast:C takes numbers from 0.001"),
         ({"train": "heads"}, "Did you mean 'head'"),
         ({"optimizer": "sdg"}, "Did you mean 'sgd'"),
         ({"warmup_epochs": EPOCHS + 1}, "--warmup_epochs must be from 0 to --epochs=4"),
