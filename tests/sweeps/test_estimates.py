@@ -13,8 +13,9 @@ def test_the_time_left_is_estimated_from_finished_runs(tmp_path):
     assert measured == {("digits", "cifar_resnet8"): 60.0}
     models = ["cifar_resnet8", "resnet18"]
     configs = configurations(tmp_path, models=models, seeds=[1])
-    assert estimates.seconds_left(configs, measured) == 240
-    assert estimates.seconds_left(configs, {}) is None
+    names = [config.name for config in configs]
+    assert estimates.seconds_left(names, measured) == 240
+    assert estimates.seconds_left(names, {}) is None
 
 
 def test_a_plan_has_a_row_for_each_cell(tmp_path):
