@@ -14,7 +14,7 @@ from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, RunName, pl
 from normtest_tf.sweeps import estimates, grid
 from normtest_tf.sweeps.executors import Executor, LocalExecutor, Outcome
 from normtest_tf.system import files, signals
-from normtest_tf.text import Notify, counted, duration
+from normtest_tf.text import Notify, duration
 
 MAX_RESCHEDULES = 3  # Of a run; what kills a worker may be the run itself.
 # How long a lost worker may keep its run's folder locked: systems notice late.
@@ -169,6 +169,7 @@ class _Sweep:
         self._reschedules = reschedules
         self._clock = estimates.Clock(configs[0].results_dir)
         self._stopped: list[errors.Interrupted] = []
+        self._overwrites = any(config.overwrite for config in configs)
 
     def run(self) -> None:
         """Runs what is waiting.
@@ -274,10 +275,8 @@ class _Sweep:
         if len(hints) == 1:
             hint = hints[0]
         elif hints:
-            hint = (
-                f"{counted(len(hints), 'run')} were under way; {hint}, and the same "
-                "command, without --overwrite, resumes them"
-            )
+            again = "the same command" + " without --overwrite" * self._overwrites
+            hint = f"{hint}; {again} resumes {len(hints)} runs"
         return errors.Interrupted(hint, received or self._stopped[0].number)
 
 

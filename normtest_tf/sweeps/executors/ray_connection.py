@@ -16,10 +16,13 @@ from normtest_tf.sweeps.executors.executor import Options
 from normtest_tf.system import quiet, signals
 
 CONNECT_SECONDS = 10.0
-# Ray reads these when it is imported: no reports to its makers, and no advice.
+# Ray reads these when it is imported: no reports to its makers, no advice, and no pages
+# of a node's log when it dies, which is told in a line.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
 _KEYWORDS = ("auto", "local")
 
@@ -72,9 +75,22 @@ def _check_reachable(address: str | None) -> None:
         )
     try:
         host, port = match[1].strip("[]"), int(match[2])
-        socket.create_connection((host, port), CONNECT_SECONDS).close()
+        with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
+            if not os.environ.get("RAY_USE_TLS") and not _speaks_http2(connection):
+                raise _no_cluster(address, "something else than Ray listens there")
     except (OSError, OverflowError) as error:
         raise _no_cluster(address, errors.reason(error)) from error
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Tells whether a server greets as one of gRPC does, which Ray is.
+
+    Args:
+        connection: With a timeout.
+    """
+    settings = b"\0\0\0\4\0\0\0\0\0"  # An empty frame of them, as the server sends.
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+    return connection.recv(9)[3:4] == settings[3:4]
 
 
 def _no_cluster(address: str, reason: str) -> errors.UsageError:
@@ -140,9 +156,9 @@ def needs(ray: Any, options: Options) -> Needs:  # noqa: ANN401  (a module)
     )
     if found.capacity(nodes) == 0:
         raise errors.UsageError(
-            f"no node of the Ray cluster has {found.cpus:g} CPUs and {found.gpus:g} "
-            f"GPUs for a run; the most are {most['CPU']:g} CPUs and {most['GPU']:g} "
-            "GPUs. Lower --cpus_per_run or --gpus_per_run"
+            "no node of the Ray cluster has what a run needs: "
+            f"--cpus_per_run={found.cpus:g}, --gpus_per_run={found.gpus:g}; the most "
+            f"that one has is {most['CPU']:g} and {most['GPU']:g}"
         )
     return found
 
