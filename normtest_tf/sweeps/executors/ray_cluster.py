@@ -24,6 +24,7 @@ from normtest_tf.text import Notify
 
 STOP_SECONDS = 120.0  # A step may take long, but a node may never answer.
 CAPACITY_SECONDS = 5.0  # For how long the number of slots is taken as known.
+IDLE_SECONDS = 10.0  # After these, there is no run left for a slot.
 
 
 @dataclasses.dataclass(eq=False)
@@ -75,7 +76,7 @@ class RayExecutor(Executor):
         self._capacity, self._counted_at = 0, float("-inf")
         self._setup: ray_slot.Setup | None = None
         self._running: list[_Running] = []
-        self._idle: list[Any] = []
+        self._idle: list[tuple[Any, float]] = []  # Slots, and since when.
         self._give_up_at: float | None = None
 
     def __exit__(self, *_: object) -> None:
@@ -93,7 +94,7 @@ class RayExecutor(Executor):
 
     def start(self, config: RunConfig, notify: Notify) -> None:
         """Begins a run on an idle slot, or on a new one once a node has room."""
-        actor = self._idle.pop() if self._idle else self._new_actor(config)
+        actor = self._idle.pop()[0] if self._idle else self._new_actor(config)
         self._running.append(_Running(config, notify, actor, actor.place.remote()))
 
     def _new_actor(self, config: RunConfig) -> Any:  # noqa: ANN401  (untyped in Ray)
@@ -127,6 +128,7 @@ class RayExecutor(Executor):
         """Waits for messages of the slots, and does what they ask for."""
         if self._give_up_at is not None and time.monotonic() > self._give_up_at:
             self.kill()
+        self._free_idle()
         sources = {run.stream or run.place: run for run in self._running}
         if not sources:
             return []
@@ -199,8 +201,25 @@ class RayExecutor(Executor):
             return None
         if not isinstance(message, errors.UsageError | errors.Interrupted):
             assert isinstance(message, ResultRecord)
-        self._idle.append(run.actor)
+        self._hand_on(run.actor)
         return message
+
+    def _hand_on(self, actor: Any) -> None:  # noqa: ANN401  (untyped in Ray)
+        """Gives an idle slot to a run that waits for one, which may never get room."""
+        for run in self._running:
+            is_placed = run.stream or self._ray.wait([run.place], timeout=0)[0]
+            if not is_placed:
+                self._ray.kill(run.actor)
+                run.actor, run.place = actor, actor.place.remote()
+                return
+        self._idle.append((actor, time.monotonic()))
+
+    def _free_idle(self) -> None:
+        """Ends slots that are no longer needed; others may want what they hold."""
+        since = time.monotonic() - IDLE_SECONDS
+        for actor in [actor for actor, began in self._idle if began < since]:
+            self._ray.kill(actor)
+        self._idle = [(actor, began) for actor, began in self._idle if began >= since]
 
     def _end(self, run: _Running, outcome: Outcome) -> Ended:
         self._running.remove(run)
@@ -218,7 +237,8 @@ class RayExecutor(Executor):
 
     def kill(self) -> None:
         """Ends all slots at once."""
-        for actor in [*self._idle, *(run.actor for run in self._running)]:
+        idle = [actor for actor, _ in self._idle]
+        for actor in [*idle, *(run.actor for run in self._running)]:
             self._ray.kill(actor)
         self._idle.clear()
 

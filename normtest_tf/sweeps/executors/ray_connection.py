@@ -15,7 +15,7 @@ from normtest_tf import errors
 from normtest_tf.sweeps.executors.executor import Options
 from normtest_tf.system import quiet, signals
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 8.0
 # Ray reads these when it is imported: no reports to its makers, no advice, and no pages
 # of a node's log when it dies, which is told in a line.
 _ENVIRONMENT = {
@@ -43,7 +43,8 @@ def connect(address: str | None) -> Any:  # noqa: ANN401  (a module without type
     """
     if importlib.util.find_spec("ray") is None:
         raise errors.UsageError(
-            "--executor=ray needs ray, which is not installed; pip install ray"
+            "--executor=ray needs ray, which is not installed: pip install "
+            "'normtest_tf[ray]'"
         )
     _check_reachable(address or os.environ.get("RAY_ADDRESS"))
     for name, value in _ENVIRONMENT.items():

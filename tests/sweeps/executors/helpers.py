@@ -1,9 +1,8 @@
 """GPUs that do not exist, and a function that tells which of them a worker sees."""
 
 import os
-import time
 
-from tests.helpers.records import RESULT
+from normtest_tf.sweeps import execution
 
 
 def fake_nvidia_smi(folder, monkeypatch, printed, status=0):
@@ -16,11 +15,10 @@ def fake_nvidia_smi(folder, monkeypatch, printed, status=0):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def report_device(config, notify):
-    """Stands in for `execution.execute`; says where it is executed."""
+def execute_and_tell(config, notify):
+    """Executes a run, and says what its process sees."""
     notify(f"{os.getpid()} sees {os.environ.get('CUDA_VISIBLE_DEVICES')}")
-    time.sleep(1)
-    return RESULT
+    return execution.execute(config, notify)
 
 
 def show(line):

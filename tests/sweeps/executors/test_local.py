@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from normtest_tf import errors, text
+from normtest_tf import errors
 from normtest_tf.runs import finetuning
 from normtest_tf.sweeps import execution, executors, runner
 from normtest_tf.sweeps.executors import Options
 from tests.helpers import tiny_runs
 from tests.sweeps import helpers
-from tests.sweeps.executors.helpers import fake_nvidia_smi, report_device, show
+from tests.sweeps.executors.helpers import execute_and_tell, fake_nvidia_smi, show
 
 TWO = "GPU 0: A (UUID: GPU-1)\nGPU 1: A (UUID: GPU-2)\n"
 
@@ -51,29 +51,17 @@ def test_what_one_machine_can_not_do_is_refused(options, words, two_gpus):
         number_of_slots(**options)
 
 
-def test_each_worker_process_sees_its_own_gpu(two_gpus, monkeypatch, tmp_path, capfd):
-    monkeypatch.setattr(execution, "execute", report_device)
-    configs = helpers.configurations(tmp_path / "results")
-    with executors.create("local", Options()) as executor:
-        left = list(configs)
-        while left:
-            begun = [left.pop() for _ in range(executor.slots())]
-            for config in begun:
-                executor.start(config, show)
-            while begun:
-                for ended in executor.wait(60):
-                    begun.remove(ended.config)
-    lines = capfd.readouterr().out
-    seen = re.findall(r"(\d+) sees (.*)", lines)
-    assert len(seen) == 4
-    assert sorted(device for _, device in set(seen)) == ["0", "1"]
-
-
-def test_two_gpus_give_the_results_of_one_run_after_another(two_gpus, tmp_path):
+def test_two_gpus_give_the_results_of_one_run_after_another(
+    two_gpus, monkeypatch, tmp_path, capfd
+):
+    monkeypatch.setattr(execution, "execute", execute_and_tell)
     configs = helpers.tiny_runs(tmp_path, results_dir=str(tmp_path / "two"))
     with executors.create("local", Options()) as executor:
-        tally = runner.run_all(configs, text.ignore, executor)
+        tally = runner.run_all(configs, show, executor)
     assert (tally.done, tally.failed) == (3, 0)
+    seen = re.findall(r"seed 223: note: (\d+) sees (.*)", capfd.readouterr().out)
+    assert len(seen) == 3
+    assert sorted(device for _, device in set(seen)) == ["0", "1"]
     for config, one_by_one in zip(configs, helpers.tiny_runs(tmp_path), strict=True):
         finetuning.run(one_by_one)
         assert tiny_runs.outcome(config) == tiny_runs.outcome(one_by_one)
