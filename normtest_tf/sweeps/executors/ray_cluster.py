@@ -150,12 +150,12 @@ class RayExecutor(Executor):
             if run.stream is None:
                 return self._begin(run, *self._ray.get(run.place))
             return self._take(run, self._ray.get(next(run.stream)))
+        except exceptions.RayTaskError as error:
+            self._ray.kill(run.actor)
+            return errors.UsageError(f"{_at(run)}: {ray_connection.gist(error)}")
         except errors.UsageError as error:  # Of the run's folder on this machine.
             self._ray.kill(run.actor)
             return error
-        except exceptions.RayTaskError as error:
-            self._ray.kill(run.actor)
-            return errors.UsageError(f"{_at(run)}: {errors.first_cause(error)}")
         except (exceptions.RayError, StopIteration) as error:
             self._ray.kill(run.actor)
             self._counted_at = float("-inf")
