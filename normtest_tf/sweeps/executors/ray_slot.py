@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -148,7 +149,7 @@ class Slot:
         here, there = code_version(), self._setup.code
         if here != there:
             raise errors.UsageError(
-                f"the node {os.uname().nodename} has normtest_tf {here}, and the sweep "
+                f"the node {platform.node()} has normtest_tf {here}, and the sweep "
                 f"{there}; install the same version on all nodes"
             )
 
