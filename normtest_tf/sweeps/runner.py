@@ -213,9 +213,9 @@ class _Sweep:
             if run.not_before == 0.0:  # Otherwise it has been announced.
                 self._notify(self._headline(run, slots))
             run.begin()
+            self._executor.start(run.config, _Note(self._notify, self._prefix(run)))
             self._clock.start(run.config)
             self._running[run.config.name] = run
-            self._executor.start(run.config, _Note(self._notify, self._prefix(run)))
 
     def _wait(self) -> None:
         """Waits for runs to end, and says how they did."""

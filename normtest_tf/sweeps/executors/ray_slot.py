@@ -31,7 +31,8 @@ POLL_SECONDS = 0.25
 # Variables of these libraries, which a run on another node should have, too.
 _PREFIXES = ("KERAS_", "TF_", "XLA_", "JAX_", "NVIDIA_TF32")
 _THREADS = "OMP_NUM_THREADS"  # Ray sets it to the CPUs of an actor.
-_SCRATCH = "normtest_tf-"
+# The folders of slots; machines may share the folder that holds them.
+_SCRATCH = f"normtest_tf-{platform.node()}-"
 
 
 @dataclasses.dataclass(frozen=True)
