@@ -8,16 +8,16 @@ import os
 import sys
 import tempfile
 
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0"}
 MEMORY = 100 * 2**20  # Bytes for objects on each node; Ray's minimum is 75 MiB.
 
 
 def main():
-    os.environ.update(ENVIRONMENT)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Read on import.
     from ray.cluster_utils import Cluster
 
     # A short name: sockets are in it, and their paths have a limit.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as path:
+        os.environ["TMPDIR"] = path  # Of the nodes: what killed slots leave.
         shared = {"num_cpus": 1, "object_store_memory": MEMORY, "temp_dir": path}
         head = {**shared, "node_name": "node-0", "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)

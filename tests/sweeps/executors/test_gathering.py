@@ -92,12 +92,12 @@ def test_no_moment_shows_a_result_without_its_files(here, there, monkeypatch):
         original(source, target)
 
     change = gathering.Watcher(here).change()
-    unfinished = gathering.Change(change.names - {"result.json"}, {})
-    gathering.apply(there, unfinished)
-    assert "result.json" not in content(there)
+    begun = {"config.json": change.contents["config.json"]}
     monkeypatch.setattr(os, "replace", replace)
+    gathering.apply(there, gathering.Change(frozenset(begun), begun))
+    assert content(there) == {"config.json": "new"}
     gathering.apply(there, change)
-    assert moments == [None] * 4
+    assert moments == [None] * 5
     assert content(there) == content(here)
 
 
