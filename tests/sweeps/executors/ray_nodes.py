@@ -17,7 +17,8 @@ def main():
 
     # A short name: sockets are in it, and their paths have a limit.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as path:
-        os.environ["TMPDIR"] = path  # Of the nodes: what killed slots leave.
+        os.environ["TMPDIR"] = path  # For what nodes and killed slots leave.
+        os.mkdir(f"{path}/ray")  # Ray takes it for granted there.
         shared = {"num_cpus": 1, "object_store_memory": MEMORY, "temp_dir": path}
         head = {**shared, "node_name": "node-0", "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)

@@ -21,7 +21,7 @@ from tests.sweeps import helpers
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="ray is not installed"
 )
-EPOCHS = 25
+EPOCHS = 50
 
 
 @contextlib.contextmanager
