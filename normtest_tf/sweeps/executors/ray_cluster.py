@@ -24,6 +24,7 @@ from normtest_tf.text import Notify
 
 STOP_SECONDS = 120.0  # A step may take long, but a node may never answer.
 CAPACITY_SECONDS = 5.0  # For how long the number of slots is taken as known.
+UNREAD = 4  # Messages that a slot may be ahead; they may hold large checkpoints.
 IDLE_SECONDS = 10.0  # After these, there is no run left for a slot.
 
 
@@ -185,7 +186,8 @@ class RayExecutor(Executor):
             config = dataclasses.replace(config, data_dir=data_dir)
         results_dir = str(files.expand(config.results_dir).absolute())
         config = dataclasses.replace(config, results_dir=results_dir)
-        run.stream = run.actor.run.remote(config, contents)
+        begin = run.actor.run.options(_generator_backpressure_num_objects=UNREAD)
+        run.stream = begin.remote(config, contents)
         return None
 
     def _take(self, run: _Running, message: ray_slot.Message) -> Outcome | None:
