@@ -22,7 +22,7 @@ from experiments.support import flags as shared
 from normtest_tf import errors, normalization, text
 from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig, options
-from normtest_tf.sweeps import estimates, grid, runner
+from normtest_tf.sweeps import estimates, executors, grid, runner
 from normtest_tf.system import keras_settings, quiet
 from normtest_tf.training import regimes
 
@@ -69,6 +69,47 @@ shared.define_seeds([1, 2, 3, 4, 5])
 shared.define(*shared.DATA, *shared.PRETRAINING, *shared.RECIPE)
 shared.define(*shared.FINETUNING, *shared.OUTPUT)
 shared.define_backend()
+flags.DEFINE_enum(
+    "executor",
+    "local",
+    list(executors.EXECUTORS),
+    "Where runs are executed. local: in worker processes of this machine, one for each "
+    "of its GPUs; ray: on the nodes of a Ray cluster.",
+)
+flags.DEFINE_string(
+    "ray_address",
+    None,
+    "HOST:PORT of the cluster's head node, or auto for the cluster of this machine. "
+    "Default: the environment variable RAY_ADDRESS or auto, and without a cluster this "
+    "machine alone.",
+)
+flags.DEFINE_float(
+    "gpus_per_run",
+    None,
+    "GPUs of a run; several share one if it is a fraction. Default: 1 where there are "
+    "any.",
+    lower_bound=0,
+)
+flags.DEFINE_float(
+    "cpus_per_run",
+    None,
+    "CPUs of a run, by which Ray decides how many runs a node executes at a time. "
+    "Default: 1.",
+    lower_bound=0,
+)
+flags.DEFINE_integer(
+    "runs_at_a_time",
+    None,
+    "How many runs are executed at a time. Default: as many as there are GPUs for, and "
+    "one on a machine without; with Ray, as many as its nodes have room for.",
+    lower_bound=1,
+)
+flags.DEFINE_bool(
+    "gather",
+    False,
+    "Have nodes write to their own disks and send the results, even if they see the "
+    "results folder. Without this, those do that don't see it.",
+)
 flags.DEFINE_bool(
     "dry_run", False, "Print the plan and how long it would take, and stop."
 )
@@ -96,6 +137,18 @@ def configurations() -> list[RunConfig]:
     return configs
 
 
+def executor() -> executors.Executor:
+    """Returns what the flags say about where to run."""
+    options = executors.Options(
+        FLAGS.gpus_per_run,
+        FLAGS.cpus_per_run,
+        FLAGS.runs_at_a_time,
+        FLAGS.ray_address,
+        FLAGS.gather,
+    )
+    return executors.create(FLAGS.executor, options)
+
+
 def main(argv: Sequence[str]) -> None:
     """Runs what remains and prints where the results are."""
     del argv
@@ -105,7 +158,7 @@ def main(argv: Sequence[str]) -> None:
         quiet.import_tensorflow()
         _print_plan(configs)
         return
-    _print_summary(runner.run_all(configs, program.show))
+    _print_summary(runner.run_all(configs, program.show, executor()))
 
 
 def _print_plan(configs: Sequence[RunConfig]) -> None:
@@ -119,9 +172,13 @@ def _print_plan(configs: Sequence[RunConfig]) -> None:
             seconds[cell] = probe.probe_seconds(config)
     print(text.text_table(estimates.plan_table(configs, seconds)))
     waiting = [config for config in configs if grid.state(config) != "done"]
-    left = estimates.seconds_left(waiting, seconds) or 0.0
+    names = [config.name for config in waiting]
+    with executor() as chosen:
+        slots = chosen.slots()
+    left = estimates.seconds_left(names, seconds, slots) or 0.0
+    at_a_time = f", {slots} at a time" if slots > 1 else ""
     print(
-        f"\n{len(waiting)} of {len(configs)} runs to do, about "
+        f"\n{len(waiting)} of {len(configs)} runs to do{at_a_time}, about "
         f"{text.duration(left)} on this machine; results would be written to "
         f"{FLAGS.results_dir}"
     )

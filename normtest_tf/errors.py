@@ -20,11 +20,15 @@ class Locked(UsageError):  # noqa: N818  (a state, not an error)
 
 
 class WorkerDied(UsageError):  # noqa: N818  (says what happened)
-    """A worker process exited before it returned a result."""
+    """A worker process exited before it returned a result.
+
+    Args:
+        what: What happened; none if nobody knows.
+    """
 
     def __str__(self) -> str:
-        """Explains the most likely cause."""
-        return (
+        """Says what happened, or explains the most likely cause."""
+        return super().__str__() or (
             "the worker process died without an error, probably killed for lack of "
             "memory"
         )

@@ -66,7 +66,8 @@ def flags_page() -> str:
 well, and its `--weights` may name the weights of some models:
 `MODEL=WEIGHTS,MODEL=WEIGHTS`. In lists, an entry with a comma is put in double quotes:
 `--datasets='"folder:/data/a,b",digits'`, `--shift='none,"cast:1,0.6,0.3"'`. Both have
-`--dry_run`.
+`--dry_run`. A sweep's flags for [several GPUs](running.md#several-gpus) and
+[machines](running.md#several-machines) are not among them.
 
 {markdown_table(rows)}
 """

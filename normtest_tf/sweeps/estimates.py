@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 
 from normtest_tf.runs import Cell, ResultRecord, RunConfig, RunName, folder
@@ -31,14 +32,61 @@ def measured_seconds(results_dir: str) -> dict[Cell, float]:
     return {key: statistics.fmean(values) for key, values in seconds.items()}
 
 
+class Clock:
+    """Estimates how long a sweep will take, from runs that are done.
+
+    Args:
+        results_dir: The results folder; its finished runs are read once.
+    """
+
+    def __init__(self, results_dir: str) -> None:
+        self._seconds = {
+            cell: [mean] for cell, mean in measured_seconds(results_dir).items()
+        }
+        self._started: dict[RunName, float] = {}
+
+    def start(self, config: RunConfig) -> None:
+        """Notes that a run begins."""
+        self._started[config.name] = time.monotonic()
+
+    def stop(self, config: RunConfig, seconds: float | None = None) -> None:
+        """Notes that a run has ended.
+
+        Args:
+            config: The run.
+            seconds: How long all of it took; None if it did not finish.
+        """
+        del self._started[config.name]
+        if seconds is not None:
+            self._seconds.setdefault(config.name.cell, []).append(seconds)
+
+    def left(self, waiting: Sequence[RunConfig], slots: int) -> float | None:
+        """Returns the seconds that are left; None if nothing is done yet.
+
+        Args:
+            waiting: The runs to come, without those that have begun.
+            slots: How many runs are executed at a time.
+        """
+        measured = {cell: statistics.fmean(all) for cell, all in self._seconds.items()}
+        now = time.monotonic()
+        begun = {name: now - then for name, then in self._started.items()}
+        names = [*begun, *(config.name for config in waiting)]
+        return seconds_left(names, measured, slots, begun)
+
+
 def seconds_left(
-    configs: Sequence[RunConfig], measured: Mapping[Cell, float]
+    names: Sequence[RunName],
+    measured: Mapping[Cell, float],
+    slots: int = 1,
+    begun: Mapping[RunName, float] | None = None,
 ) -> float | None:
     """Estimates how long runs will take, from those that are done.
 
     Args:
-        configs: The runs to come.
+        names: The runs that are not done.
         measured: Seconds of a run by cell.
+        slots: How many runs are executed at a time.
+        begun: For how many seconds runs have been executed.
 
     Returns:
         Seconds; a cell without a finished run counts as the mean of the others.
@@ -47,7 +95,13 @@ def seconds_left(
     if not measured:
         return None
     typical = statistics.fmean(measured.values())
-    return sum(measured.get(config.name.cell, typical) for config in configs)
+    begun = begun or {}
+    each = [
+        max(0.0, measured.get(name.cell, typical) - begun.get(name, 0.0))
+        for name in names
+    ]
+    # However many slots there are, a run occupies one.
+    return max(sum(each) / slots, max(each, default=0.0))
 
 
 def plan_table(

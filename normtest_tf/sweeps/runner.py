@@ -1,23 +1,25 @@
-"""Runs what remains, one run after another, in worker processes."""
+"""Runs what remains, on any executor; a run whose worker is lost is begun again."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
-import sys
+import signal
+import time
 from collections.abc import Sequence
 
-from normtest_tf import datasets, errors
-from normtest_tf.datasets import shifts
-from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, identity, plan
+from normtest_tf import errors
+from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, RunName, plan
 from normtest_tf.sweeps import estimates, grid
-from normtest_tf.system import files, workers
-from normtest_tf.text import Notify, duration, ignore
+from normtest_tf.sweeps.executors import Executor, LocalExecutor, Outcome
+from normtest_tf.system import files, signals
+from normtest_tf.text import Notify, duration
 
-RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
-_loaded: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}
-# The latest shifted one alone: a sweep may have many shifts of one data set.
-_shifted: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}
+MAX_RESCHEDULES = 3  # Of a run; what kills a worker may be the run itself.
+# How long a lost worker may keep its run's folder locked: systems notice late.
+LOCK_SECONDS = 120.0
+POLL_SECONDS = 0.5
 
 
 @dataclasses.dataclass
@@ -30,16 +32,22 @@ class Tally:
     elsewhere: int = 0  # Left to another process that was running them.
 
 
-def run_all(configs: Sequence[RunConfig], notify: Notify) -> Tally:
+def run_all(
+    configs: Sequence[RunConfig],
+    notify: Notify,
+    executor: Executor | None = None,
+    reschedules: int = MAX_RESCHEDULES,
+) -> Tally:
     """Runs what remains; failures are recorded, and the sweep continues.
 
-    TensorFlow leaks the graph of every trained model, so runs execute in worker
-    processes, a few in each; a crash costs one run.
+    A run whose worker dies is begun again, from its last checkpoint.
 
     Args:
         configs: From `grid.grid`, checked by `grid.check`.
         notify: Called with a line before and after each run, and with notes on it;
             has to be picklable, since workers call it, too.
+        executor: Where to run. Default: one worker process of this machine.
+        reschedules: How often a run whose worker has died is begun again.
 
     Returns:
         How many runs were done, skipped, failed or left to others.
@@ -51,117 +59,225 @@ def run_all(configs: Sequence[RunConfig], notify: Notify) -> Tally:
     """
     waiting = [config for config in configs if grid.state(config) != "done"]
     tally = Tally(skipped=len(configs) - len(waiting))
-    with workers.Worker() as worker:
-        worker.call(_check_inputs, configs, notify)
+    with executor or LocalExecutor() as executor:
+        executor.check_inputs(configs, notify)
         results_dir = files.expand(configs[0].results_dir)
         plan.add(results_dir, [config.name for config in configs])
-        for number, config in enumerate(waiting):
-            if number and number % RUNS_PER_WORKER == 0:
-                worker.renew()
-            notify(_headline(waiting[number:], number, len(waiting), tally))
-            notify(f"  {_outcome(config, worker, tally, notify)}")
+        if waiting:
+            _Sweep(waiting, executor, notify, tally, reschedules).run()
     return tally
 
 
-def _outcome(
-    config: RunConfig, worker: workers.Worker, tally: Tally, notify: Notify
-) -> str:
-    """Executes one run, counts it and describes the outcome."""
-    try:
-        result = worker.call(_run, config, notify)
-    except errors.Locked:
-        tally.elsewhere += 1
-        return "another process is running it"
-    except errors.UsageError as error:
-        _record_failure(config, error)
-        tally.failed += 1
-        return f"failed: {errors.one_line(error)}"
-    tally.done += 1
-    return (
-        f"{result.final_test_accuracy:.2%} test accuracy, "
-        f"{duration(result.total_seconds)}"
-    )
+@dataclasses.dataclass
+class _Run:
+    """A run that is not done.
 
-
-def _check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
-    """Loads each data set, and checks that finished runs used it and their weights.
-
-    Thus missing data are noticed before the first run. Each data set and weights file
-    is digested once.
+    Attributes:
+        config: The run.
+        number: Its place in the sweep, counted from 1.
+        record: Which `config.json` was in its folder when it was begun.
+        losses: How often its worker died.
+        lost_at: When that was last, by `time.monotonic`.
+        not_before: When it may begin again, likewise.
     """
-    for config in sorted(configs, key=lambda one: (one.dataset, one.reading.shift)):
-        _load_unshifted(config, lambda note: notify(f"note: {note}"))
-        if grid.state(config) == "done":
-            images = _load(config).take(
-                config.train_examples, config.test_examples, config.examples_per_class
-            )
-            identity.finished_result(config, images)
+
+    config: RunConfig
+    number: int
+    record: tuple[int, int] | None = None
+    losses: int = 0
+    lost_at: float = 0.0
+    not_before: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """Which run it is, for people."""
+        config = self.config
+        return f"{' '.join(config.name.cell)} {config.normalization} seed {config.seed}"
+
+    def begin(self) -> None:
+        """Notes what is in the folder before the run writes to it."""
+        self.record = self._record()
+
+    def waits_for_lock(self) -> bool:
+        """Tells whether its lost worker may still lock the folder; it is to wait then.
+
+        Systems notice late that a machine is gone.
+        """
+        now = time.monotonic()
+        self.not_before = now + POLL_SECONDS
+        return self.losses > 0 and now - self.lost_at < LOCK_SECONDS
+
+    def lose(self) -> None:
+        """Prepares to be begun again; `--overwrite` has had its effect if it began."""
+        self.losses += 1
+        self.lost_at, self.not_before = time.monotonic(), 0.0
+        if self.config.overwrite and self._record() not in (None, self.record):
+            self.config = dataclasses.replace(self.config, overwrite=False)
+
+    def _record(self) -> tuple[int, int] | None:
+        """Identifies the file `config.json`, which each start of a run replaces."""
+        try:
+            status = self.config.folder.config.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
 
 
-def _load(config: RunConfig) -> datasets.ImageDataset:
-    """Returns a run's data set; consecutive runs with one shift share its images."""
-    key = (config.dataset, config.reading)
-    if key not in _shifted:
-        _shifted.clear()
-        _shifted[key] = datasets.shifted(_load_unshifted(config), key[1].shift)
-    return _shifted[key]
+@dataclasses.dataclass(frozen=True)
+class _Note:
+    """A `notify` for the notes on one run.
+
+    Attributes:
+        notify: The sweep's.
+        prefix: What a line begins with.
+    """
+
+    notify: Notify
+    prefix: str
+
+    def __call__(self, text: str) -> None:
+        self.notify(f"{self.prefix}note: {text}")
 
 
-def _load_unshifted(
-    config: RunConfig, notify: Notify = ignore
-) -> datasets.ImageDataset:
-    """Loads a run's data set as it is without a shift, once per process."""
-    options = dataclasses.replace(config.reading, shift=shifts.NONE)
-    key = (config.dataset, options)
-    if key not in _loaded:
-        _loaded[key] = datasets.load(*key, notify)
-    return _loaded[key]
-
-
-def _run(config: RunConfig, notify: Notify) -> ResultRecord:
-    """Executes one run; any failure becomes an error that can cross processes."""
-    from normtest_tf.runs import finetuning
-
-    dataset = _load(config)
-    try:
-        return finetuning.run(
-            config, dataset, notify=lambda text: notify(f"  note: {text}")
-        )
-    except errors.UsageError:
-        raise
-    except Exception as error:
-        # Not every exception can be sent to another process.
-        raise errors.UsageError(
-            f"{type(error).__name__}: {errors.one_line(error)}"
-        ) from None
-    finally:
-        sys.stdout.flush()
-
-
-def _headline(
-    waiting: Sequence[RunConfig], number: int, total: int, tally: Tally
-) -> str:
-    """Says which run is next, what is done, and how long the rest will take.
+class _Sweep:
+    """Hands runs to an executor until none is left.
 
     Args:
-        waiting: The runs to come, the next one first.
-        number: How many have been tried.
-        total: How many there were to run.
-        tally: How it went so far.
+        configs: The runs that are not done.
+        executor: Where they run.
+        notify: Called with lines for the user.
+        tally: Is updated.
+        reschedules: How often a run whose worker has died is begun again.
     """
-    config = waiting[0]
-    parts = [
-        f"run {tally.skipped + number + 1}/{tally.skipped + total}: "
-        f"{' '.join(config.name.cell)} {config.normalization} seed {config.seed}",
-        f"{tally.skipped + tally.done} done",
-    ]
-    if tally.failed:
-        parts.append(f"{tally.failed} failed")
-    measured = estimates.measured_seconds(config.results_dir)
-    left = estimates.seconds_left(waiting, measured)
-    if left is not None:
-        parts.append(f"about {duration(left)} left")
-    return " | ".join(parts)
+
+    def __init__(
+        self,
+        configs: Sequence[RunConfig],
+        executor: Executor,
+        notify: Notify,
+        tally: Tally,
+        reschedules: int,
+    ) -> None:
+        first = tally.skipped + 1
+        runs = [_Run(config, number) for number, config in enumerate(configs, first)]
+        self._total = tally.skipped + len(runs)
+        self._waiting = collections.deque(runs)
+        self._running: dict[RunName, _Run] = {}
+        self._executor = executor
+        self._notify = notify
+        self._tally = tally
+        self._reschedules = reschedules
+        self._clock = estimates.Clock(configs[0].results_dir)
+        self._stopped: list[errors.Interrupted] = []
+        self._overwrites = any(config.overwrite for config in configs)
+
+    def run(self) -> None:
+        """Runs what is waiting.
+
+        Raises:
+            Interrupted: After SIGTERM or Ctrl-C.
+        """
+        with signals.StopRequest() as stop:
+            try:
+                while self._running or self._waiting:
+                    if stop.received is not None or self._stopped:
+                        self._stop()
+                        break
+                    self._fill()
+                    self._wait()
+            except (errors.UsageError, errors.Interrupted):  # Of the output.
+                self._stop()
+                raise
+            except BaseException:  # A second Ctrl-C, too: don't wait any longer.
+                self._executor.kill()
+                raise
+        if stop.received is not None or self._stopped:
+            raise self._interruption(stop.received)
+
+    def _stop(self) -> None:
+        """Stops what is running."""
+        self._reschedules = 0
+        self._executor.stop()
+        while self._running:
+            for ended in self._executor.wait(POLL_SECONDS):
+                self._running.pop(ended.config.name)
+                if isinstance(ended.outcome, errors.Interrupted):
+                    self._stopped.append(ended.outcome)
+
+    def _fill(self) -> None:
+        """Begins runs until all slots are taken."""
+        slots, now = self._executor.slots(), time.monotonic()
+        ready = [run for run in self._waiting if run.not_before <= now]
+        for run in ready[: max(0, slots - len(self._running))]:
+            self._waiting.remove(run)
+            if run.not_before == 0.0:  # Otherwise it has been announced.
+                self._notify(self._headline(run, slots))
+            run.begin()
+            self._executor.start(run.config, _Note(self._notify, self._prefix(run)))
+            self._clock.start(run.config)
+            self._running[run.config.name] = run
+
+    def _wait(self) -> None:
+        """Waits for runs to end, and says how they did."""
+        if not self._running:
+            time.sleep(POLL_SECONDS)
+            return
+        for ended in self._executor.wait(POLL_SECONDS):
+            run = self._running.pop(ended.config.name)
+            self._clock.stop(run.config, ended.seconds)
+            if (said := self._account_for(run, ended.outcome)) is not None:
+                self._notify(f"{self._prefix(run)}{said}")
+
+    def _account_for(self, run: _Run, outcome: Outcome) -> str | None:
+        """Counts a run that has ended, or puts it back; describes the outcome."""
+        if isinstance(outcome, ResultRecord):
+            self._tally.done += 1
+            accuracy = f"{outcome.final_test_accuracy:.2%} test accuracy"
+            return f"{accuracy}, {duration(outcome.total_seconds)}"
+        if isinstance(outcome, errors.Interrupted):
+            self._stopped.append(outcome)
+            return None
+        if isinstance(outcome, errors.Locked):
+            if run.waits_for_lock():
+                self._waiting.appendleft(run)
+                return None
+            self._tally.elsewhere += 1
+            return "another process is running it"
+        if isinstance(outcome, errors.WorkerDied) and run.losses < self._reschedules:
+            run.lose()
+            self._waiting.appendleft(run)
+            return f"{errors.one_line(outcome)}; the run will be resumed"
+        _record_failure(run.config, outcome)
+        self._tally.failed += 1
+        return f"failed: {errors.one_line(outcome)}"
+
+    def _prefix(self, run: _Run) -> str:
+        """Returns what lines about a run begin with: its name, if it has company."""
+        return "  " if self._executor.slots() == 1 else f"  {run.label}: "
+
+    def _headline(self, run: _Run, slots: int) -> str:
+        """Says which run is next, what is done, and how long the rest will take."""
+        parts = [
+            f"run {run.number}/{self._total}: {run.label}",
+            f"{self._tally.skipped + self._tally.done} done",
+        ]
+        if self._tally.failed:
+            parts.append(f"{self._tally.failed} failed")
+        to_come = [run.config, *(other.config for other in self._waiting)]
+        if (left := self._clock.left(to_come, slots)) is not None:
+            parts.append(f"about {duration(left)} left")
+        return " | ".join(parts)
+
+    def _interruption(self, received: signal.Signals | None) -> errors.Interrupted:
+        """Returns the error to end with, after all runs have stopped."""
+        hints = [interruption.resume_hint for interruption in self._stopped]
+        hint = "everything completed so far is kept"
+        if len(hints) == 1:
+            hint = hints[0]
+        elif hints:
+            again = "the same command" + " without --overwrite" * self._overwrites
+            hint = f"{hint}; {again} resumes {len(hints)} runs"
+        return errors.Interrupted(hint, received or self._stopped[0].number)
 
 
 def _record_failure(config: RunConfig, error: errors.UsageError) -> None:

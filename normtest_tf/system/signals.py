@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from normtest_tf import errors
@@ -47,6 +47,21 @@ def ignore_sigterm() -> None:
     `timeout`, for one, sends the signal twice: to the process and to its group.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Restores the handlers of SIGTERM and Ctrl-C that a library replaces."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:  # Otherwise it is not Python's to restore.
+                signal.signal(number, handler)
 
 
 class StopRequest:

@@ -1,5 +1,10 @@
+import dataclasses
+import os
+
 from normtest_tf import runs
 from normtest_tf.sweeps import grid
+from normtest_tf.sweeps.executors import Ended, Executor
+from tests.helpers.records import CONFIG, RESULT
 
 WEIGHTS = {"cifar_resnet8": None, "resnet18": "none"}
 
@@ -19,3 +24,87 @@ def configurations(results_dir, **axes):
         test_examples=64,
     )
     return grid.grid(base, grid.Axes(**(defaults | axes)), WEIGHTS)
+
+
+def tiny_runs(folder, **values):
+    """Returns a run of a tiny network in each of three settings; it trains fast."""
+    import keras
+
+    path = folder / "net.keras"
+    if not path.exists():
+        folder.mkdir(exist_ok=True)
+        inputs = keras.Input((32, 32, 3))
+        outputs = keras.layers.Conv2D(4, 3, strides=2)(inputs)
+        outputs = keras.layers.BatchNormalization(momentum=0.9)(outputs)
+        outputs = keras.layers.GlobalAveragePooling2D()(outputs)
+        keras.utils.set_random_seed(0)
+        keras.Model(inputs, outputs).save(path)
+    values = {"results_dir": str(folder / "whole"), "epochs": 2} | values
+    return [
+        runs.RunConfig(
+            dataset="digits",
+            model=str(path),
+            normalization=name,
+            train_examples=200,
+            test_examples=100,
+            batch_size=50,
+            pretrain_mean=(0.5,) * 3,
+            pretrain_std=(0.5,) * 3,
+            **values,
+        )
+        for name in ("pretrain", "finetune", "minmax")
+    ]
+
+
+@dataclasses.dataclass
+class FakeExecutor(Executor):
+    """Ends runs in the order in which they begin, with outcomes of a script.
+
+    Attributes:
+        script: The outcomes of runs by their settings, one for each time they begin.
+            A function is called, and returns the outcome.
+        number: The number of slots.
+        started: The runs that have begun, in order.
+        stopped: How often all runs were asked to stop.
+    """
+
+    script: dict = dataclasses.field(default_factory=dict)
+    number: int = 1
+    started: list = dataclasses.field(default_factory=list)
+    most: int = 0
+    stopped: int = 0
+    running: list = dataclasses.field(default_factory=list)
+
+    def __exit__(self, *_):
+        assert not self.running
+
+    def check_inputs(self, configs, notify):
+        pass
+
+    def slots(self):
+        return self.number
+
+    def start(self, config, notify):
+        self.started.append(config)
+        self.running.append(config)
+        self.most = max(self.most, len(self.running))
+
+    def wait(self, seconds):
+        config = self.running.pop(0)
+        outcomes = self.script.get(config.normalization, [])
+        outcome = outcomes.pop(0) if outcomes else RESULT
+        return [Ended(config, outcome(config) if callable(outcome) else outcome)]
+
+    def stop(self):
+        self.stopped += 1
+
+    def kill(self):
+        self.running.clear()
+
+
+def write_record(config):
+    """Writes what a run writes once it has begun."""
+    dataclasses.replace(CONFIG, requested=config.resolved.requested).write(
+        config.folder
+    )
+    assert os.path.exists(config.folder.config)

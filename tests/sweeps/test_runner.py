@@ -36,7 +36,8 @@ def test_a_failure_is_recorded_and_the_sweep_continues(tmp_path):
     broken = dataclasses.replace(configs[0], batch_size="many")
     broken.folder.path.mkdir(parents=True)
     broken.folder.failure.write_text('{"error": "of last time"}')
-    tally = runner.run_all([broken, *configs[1:]], KillWorker("run 2/4"))
+    killer = KillWorker("run 2/4")
+    tally = runner.run_all([broken, *configs[1:]], killer, reschedules=0)
     assert (tally.done, tally.failed, tally.skipped) == (2, 2, 0)
     first, second = (
         json.loads(config.folder.failure.read_text())["error"] for config in configs[:2]

@@ -1,0 +1,62 @@
+"""What executes the runs of a sweep, and where.
+
+    executor        what a sweep needs from an executor
+    local           worker processes of this machine, one for each GPU
+    gpus            the GPUs of this machine
+    ray_cluster     the nodes of a Ray cluster, from the process that runs the sweep
+    ray_connection  connecting to it, and what its nodes have room for
+    ray_slot        a slot on one of them, where runs are executed
+    gathering       the files of a run, sent from one machine to another
+
+Importing this package imports neither TensorFlow nor Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from normtest_tf import errors
+from normtest_tf.sweeps.executors import local
+from normtest_tf.sweeps.executors.executor import Ended, Executor, Options, Outcome
+from normtest_tf.sweeps.executors.local import LocalExecutor
+
+__all__ = [
+    "EXECUTORS",
+    "Ended",
+    "Executor",
+    "LocalExecutor",
+    "Options",
+    "Outcome",
+    "create",
+]
+
+
+def _ray(options: Options) -> Executor:
+    from normtest_tf.sweeps.executors import ray_cluster
+
+    return ray_cluster.create(options)
+
+
+EXECUTORS: dict[str, Callable[[Options], Executor]] = {
+    "local": local.create,
+    "ray": _ray,
+}
+
+
+def create(name: str, options: Options) -> Executor:
+    """Returns the executor of a name.
+
+    Args:
+        name: One of `EXECUTORS`.
+        options: How runs share machines.
+
+    Raises:
+        UsageError: If an option can't be satisfied, or something is not installed.
+    """
+    each = options.gpus_per_run
+    if each is not None and (each < 0 or (each > 1 and each != int(each))):
+        raise errors.UsageError(
+            "--gpus_per_run takes a whole number, or a fraction of one for runs that "
+            f"share a GPU. Received: {each:g}"
+        )
+    return EXECUTORS[name](options)
