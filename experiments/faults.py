@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import errors, text
 from normtest_tf.system import quiet
@@ -38,6 +39,7 @@ flags.DEFINE_integer(
     "weights_files", 1000, "How many weights files to corrupt.", lower_bound=0
 )
 flags.DEFINE_integer("full_disks", 10, "How many times to fill a disk.", lower_bound=0)
+shared.define_backend()
 flags.DEFINE_integer(
     "seed", 223, "Seeds the moments and the corrupted bytes.", lower_bound=0
 )
