@@ -4,10 +4,11 @@ import importlib.util
 import json
 import signal
 
+import numpy as np
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.runs import finetuning
+from normtest_tf.runs import finetuning, history
 from tests.helpers import backend_runs, programs
 from tests.helpers.tiny_runs import EPOCHS, new_config
 
@@ -30,29 +31,32 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(backend, folder):
+def found(backend, folder, expected_run):
     # Most of the runs have the same programs.
     cache = {
         "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    programs.run_code(PROGRAM, folder, env={"KERAS_BACKEND": backend} | cache)
+    programs.run_code(
+        PROGRAM, folder, expected_run.path, env={"KERAS_BACKEND": backend} | cache
+    )
     found = json.loads((folder / "found.json").read_text())
     assert found["backend"] == backend
     return found
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory):
+def expected_run(tmp_path_factory):
     return backend_runs.twenty_steps(tmp_path_factory.mktemp("tensorflow"))
 
 
-def test_twenty_steps_from_the_same_weights_are_tensorflows(found, expected):
+def test_twenty_steps_from_the_same_weights_are_tensorflows(found, expected_run):
+    expected = history.read(expected_run.history)
     for mine, theirs in zip(found["twenty_steps"], expected, strict=True):
         assert mine.keys() == theirs.keys()
         for name in theirs.keys() - set(CLOCKS):
             # An image on the border between two classes may be 1 of 96.
-            allowed = 0.011 if name.endswith("accuracy") else 2e-4 * abs(theirs[name])
+            allowed = 0.011 if name.endswith("accuracy") else 2e-5 * abs(theirs[name])
             assert mine[name] == pytest.approx(theirs[name], abs=allowed), name
 
 
@@ -89,6 +93,45 @@ def test_determinism_is_refused_in_one_line(found, backend):
     assert found["deterministic"].startswith("--deterministic needs --backend=tens")
     assert found["deterministic"].endswith(f"Received: the backend {backend}")
     assert "\n" not in found["deterministic"]
+
+
+@pytest.fixture(scope="module")
+def expected(expected_run):
+    return backend_runs.uses(expected_run.path)
+
+
+def test_a_model_predicts_tensorflows_probabilities(found, expected):
+    mine, theirs = (np.array(one["probabilities"]) for one in (found, expected))
+    np.testing.assert_allclose(mine, theirs, atol=2e-6)
+    np.testing.assert_allclose(mine.sum(axis=1), 1)
+
+
+def leaves(value, path=""):
+    """Yields the values in nested lists and dictionaries, with their places."""
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in pairs:
+            yield from leaves(inner, f"{path}/{key}")
+    else:
+        yield path, value
+
+
+def test_a_diagnosis_is_tensorflows(found, expected):
+    mine, theirs = (dict(leaves(one["explanation"])) for one in (found, expected))
+    assert mine.keys() == theirs.keys()
+    assert len(mine) > 100
+    for place, value in theirs.items():
+        if isinstance(value, float):
+            assert mine[place] == pytest.approx(value, rel=1e-3, abs=1e-5), place
+        else:
+            assert mine[place] == value, place
+
+
+def test_a_format_of_tensorflows_is_written_and_verified(found):
+    relative, disagreements, size = found["exported"]
+    assert 0 < relative < 1e-5
+    assert disagreements == 0
+    assert size > 100_000
 
 
 def test_a_run_of_another_backend_is_not_resumed(found, backend, folder, tiny, digits):

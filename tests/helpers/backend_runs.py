@@ -1,9 +1,9 @@
 """Whole runs with the backend named by KERAS_BACKEND, and what becomes of them.
 
-python -m tests.helpers.backend_runs FOLDER
+python -m tests.helpers.backend_runs FOLDER RUN_FOLDER
 
-Writes FOLDER/found.json. `twenty_steps` and `batches` are called in the tests' own
-process, too.
+Writes FOLDER/found.json. RUN_FOLDER is a finished run of TensorFlow's, whose model is
+used. What has to be equal on every backend is called in the tests' own process, too.
 """
 
 import dataclasses
@@ -16,8 +16,9 @@ import sys
 
 import keras
 
-from normtest_tf import datasets, errors
-from normtest_tf.runs import finetuning, history
+from normtest_tf import backbones, datasets, diagnosis, errors
+from normtest_tf.export import describe_run, prediction, verification
+from normtest_tf.runs import RunFolder, finetuning, history
 from normtest_tf.training import classifier
 from normtest_tf.training.data import pipeline
 from normtest_tf.training.recipe import EpochCosine
@@ -34,7 +35,7 @@ def digits():
 
 
 def twenty_steps(folder):
-    """Trains cifar_resnet8 for 20 steps of 32 images; returns the history's rows.
+    """Trains cifar_resnet8 for 20 steps of 32 images; returns the run's folder.
 
     At a higher learning rate, training makes more of rounding errors.
     """
@@ -44,7 +45,34 @@ def twenty_steps(folder):
         test_examples=96,
     )
     finetuning.run(config)
-    return history.read(config.folder.history)
+    return config.folder
+
+
+def uses(run):
+    """Returns the probabilities of a run's model, and the diagnosis of its network."""
+    images = digits()
+    classifier = prediction.load(run)
+    network = backbones.resolve("cifar_resnet8").build((32, 32, 3))
+    explained = diagnosis.explain(
+        network,
+        images.train_images,
+        labels=images.train_labels,
+        settings=["finetune", "instance"],
+    )
+    return {
+        "probabilities": classifier.probabilities(images.test_images).tolist(),
+        "explanation": explained.to_json(),
+    }
+
+
+def exported(folder, run):
+    """Returns how far an ONNX file is from a run's model with this backend."""
+    description = describe_run(RunFolder(run), "logits")
+    model = prediction.load_model(RunFolder(run).model)
+    path = folder / "model.onnx"
+    images = digits().test_images
+    deviation = verification.export(model, path, "onnx", description, images)
+    return [deviation.relative, deviation.disagreements, path.stat().st_size]
 
 
 def batches():
@@ -143,7 +171,7 @@ def in_precision(folder, images, precision):
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
+    folder, run = map(pathlib.Path, sys.argv[1:])
     images = digits()
     build = classifier.build_classifier
     classifier.build_classifier = small_classifier
@@ -159,8 +187,10 @@ def main():
     with faults.after_epoch(EPOCHS - 1, then=faults.send(signal.SIGTERM)):
         message(lambda: finetuning.run(unfinished, images))
     classifier.build_classifier = build
-    found["twenty_steps"] = twenty_steps(folder)
+    found["twenty_steps"] = history.read(twenty_steps(folder).history)
     found["batches"] = batches()
+    found |= uses(run)
+    found["exported"] = exported(folder, run)
     (folder / "found.json").write_text(json.dumps(found))
 
 
