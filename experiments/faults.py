@@ -8,7 +8,7 @@ histories, weights and chosen epochs must then equal, bit by bit, those of unint
 runs. Checkpoints and weights files are corrupted or truncated: a checkpoint must be
 refused; a weights file must be refused in one line or, if only values of weights
 changed, be read as it is. Where a small disk can be mounted, runs fill it at random
-moments, and must resume once there is space.
+moments, and must resume once there is space. With --backend=jax, the runs are JAX's.
 """
 
 from __future__ import annotations

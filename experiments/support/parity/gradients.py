@@ -62,7 +62,8 @@ def _jax(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> tuple:
         return _loss(labels, outputs), (outputs, after)
 
     weights = [variable.value for variable in model.trainable_variables]
-    (loss, (outputs, after)), found = jax.value_and_grad(compute, has_aux=True)(weights)
+    step = jax.jit(jax.value_and_grad(compute, has_aux=True))
+    (loss, (outputs, after)), found = step(weights)
     for variable, value in zip(model.non_trainable_variables, after, strict=True):
         variable.assign(value)
     return outputs, loss, found

@@ -64,7 +64,7 @@ def logits(name: str, size: int, dtype: str = "float64") -> Arrays:
     images, _ = cases.batch(size, 2)
     with precision(dtype):
         model = network(name, size)
-        return {"logits": _array(model(images.astype(dtype), training=False))}
+        return {"logits": _outputs(model, images.astype(dtype))}
 
 
 def training_step(name: str, size: int) -> Arrays:
@@ -117,7 +117,7 @@ def exported(name: str) -> Arrays:
     """Returns the logits of raw images from the classifier that `theirs` loads."""
     with precision("float64"):
         model = exports.in_current_precision(name, exports.build(name))
-        return {"logits": _array(model(exports.images(), training=False))}
+        return {"logits": _outputs(model, exports.images())}
 
 
 def pixels() -> Arrays:
@@ -139,6 +139,13 @@ def heads(name: str) -> Arrays:
     )
     head = model.get_layer("head")
     return {"kernel": _theirs(head.kernel), "bias": _array(head.bias)}
+
+
+def _outputs(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Returns what a model computes of images in evaluation mode."""
+    if keras.backend.backend() == "jax":  # It would compile each operation by itself.
+        return model.predict_on_batch(images)
+    return _array(model(images, training=False))
 
 
 def _array(value: keras.Variable | keras.KerasTensor) -> np.ndarray:
