@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from experiments.support.parity import checks, epoch, page
 from tests.helpers import ROOT, programs
 
@@ -18,6 +20,12 @@ def test_a_dry_run_names_the_checks_of_a_network():
 def test_networks_without_checks_are_refused():
     done = programs.run("parity", "--models=resnet34")
     programs.assert_refused(done, "Allowed: resnet18, resnet50")
+
+
+def test_a_whole_epoch_on_another_backend_is_refused():
+    pytest.importorskip("jax")
+    done = programs.run("parity", "--backend=jax", "--data_dir=missing")
+    programs.assert_refused(done, "on TensorFlow alone; omit --data_dir")
 
 
 FIXED_TEXT = """
