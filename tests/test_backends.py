@@ -26,8 +26,8 @@ def backend(request):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("backend")
+def folder(backend, tmp_path_factory):
+    return tmp_path_factory.mktemp(backend)
 
 
 @pytest.fixture(scope="module")
