@@ -83,9 +83,9 @@ def test_a_backend_has_a_section_with_the_worst_network_and_leaves_the_rest():
     old = page.page(ROWS, "keras 3", "", f"{epoch.TITLE}\n\nAs it was.\n")
     new = page.with_backend("jax", ROWS, "jax 0.1", old)
     assert new.startswith(old)
-    title, about, *_ = new.removeprefix(old).strip().split("\n\n")
+    title, _, command, *_ = new.removeprefix(old).strip().split("\n\n")
     assert title == "## With Keras on JAX"
-    assert about.endswith("--backend=jax`: the worst of resnet18, densenet121.")
+    assert command.endswith("parity --backend=jax --models=resnet18,densenet121")
     assert "| 20 steps | losses | 2.0e-12 | densenet121 | 1e-08 |" in new
     assert page.with_backend("jax", ROWS, "jax 0.1", new) == new
     # TensorFlow's comparison keeps the section, too.

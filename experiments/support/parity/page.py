@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from experiments.support.parity import epoch
+from experiments.support.parity import cases, epoch
 from normtest_tf import text
 
 HEAD = """# Agreement with PyTorch
@@ -19,6 +19,10 @@ branches of resnet50 are scaled by 1/4: at full strength, training from these we
 chaotic, and changing PyTorch's own weights by 1e-13 changes its loss by 60% after 12
 steps. "Exported to timm": the logits of raw images, from a classifier and from what
 timm loads after [`experiments.export --format=timm`](export.md#pytorch) has written it.
+"""
+FLOAT64 = """\
+The comparison lets Keras compute in float64 throughout: by itself, it takes means and
+variances of float64 in float32 with any backend but TensorFlow. (Runs are in float32.)
 """
 NAMES = {"jax": "JAX", "torch": "PyTorch"}
 
@@ -89,14 +93,20 @@ def with_backend(backend: str, rows: Sequence[Row], versions: str, old: str) -> 
     for row in worst.values():
         error, allowed = row.numbers()
         table.append((row.title, row.group, error, row.network, allowed))
-    networks = ", ".join(dict.fromkeys(row.network for row in rows))
     head, sections = _split(old)
     sections[f"## With Keras on {NAMES[backend]}"] = (
-        f"\n\nThe same comparison by `python -m experiments.parity "
-        f"--backend={backend}`: the worst of {networks}.\n\nVersions: {versions}.\n\n"
-        f"{text.markdown_table(table)}"
+        f"\n\nThe same comparison, the worst of its networks:\n\n"
+        f"    {_command(backend, rows)}\n\n{FLOAT64}\n"
+        f"Versions: {versions}.\n\n{text.markdown_table(table)}"
     )
     return _joined(head, sections)
+
+
+def _command(backend: str, rows: Sequence[Row]) -> str:
+    """Returns the command that made rows."""
+    names = dict.fromkeys(row.network for row in rows if row.network in cases.NETWORKS)
+    models = "" if len(names) == len(cases.NETWORKS) else f" --models={','.join(names)}"
+    return f"python -m experiments.parity --backend={backend}{models}"
 
 
 def _split(page: str) -> tuple[str, dict[str, str]]:
