@@ -5,16 +5,17 @@
         --opponents=eager,tuned --dataset=cifar10 --data_dir=DIR
 
 All sides train the same network from scratch on the same images, pipeline included:
-this project as experiments.train does; PyTorch eagerly with the PyTorch study's
-DataLoader on PIL images; and PyTorch as fast as we know how, chosen by trying, see
-experiments/support/speed/theirs.py. Each measurement runs in its own process, after an
-unmeasured first epoch; the sides alternate. Quote the ratios: absolute rates depend on
-the machine, which should be idle.
+this project as experiments.train does, with each of --backends; PyTorch eagerly with
+the PyTorch study's DataLoader on PIL images; and PyTorch as fast as we know how, chosen
+by trying, see experiments/support/speed/theirs.py. Each measurement runs in its own
+process, after an unmeasured first epoch; the sides alternate. Quote the ratios:
+absolute rates depend on the machine, which should be idle.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 import tempfile
 import time
@@ -28,7 +29,7 @@ from experiments.support import program, pytorch
 from experiments.support.speed import limits, ours, report
 from experiments.support.speed.work import Measurement, Work, in_new_process
 from normtest_tf import backbones, datasets, errors
-from normtest_tf.system import files, quiet
+from normtest_tf.system import files, keras_settings, quiet
 
 if TYPE_CHECKING:
     from experiments.support.speed.theirs import Candidate
@@ -47,6 +48,12 @@ flags.DEFINE_list(
 flags.DEFINE_list("opponents", ["eager"], "PyTorch's sides: eager, tuned, or both.")
 flags.DEFINE_list(
     "precisions", ["float32"], "Our sides: float32, mixed_bfloat16, mixed_float16."
+)
+flags.DEFINE_list(
+    "backends",
+    None,
+    "Our sides' backends, each in all precisions: tensorflow, jax, torch. Default: the "
+    "environment variable KERAS_BACKEND, else tensorflow.",
 )
 flags.DEFINE_integer("rounds", 3, "Measurements of each side.", lower_bound=1)
 flags.DEFINE_integer(
@@ -103,12 +110,15 @@ def check_flags() -> None:
         ("model", FLAGS.models, networks),
         ("opponent", FLAGS.opponents, OPPONENTS),
         ("precision", FLAGS.precisions, PRECISIONS),
+        ("backend", backends(), keras_settings.TRAINING_BACKENDS),
     ):
         if not received:
             raise errors.UsageError(f"--{kind}s is empty. Allowed: {allowed}")
         for name in received:
             if name not in allowed:
                 raise errors.unknown_name(kind, name, list(allowed))
+    for name in backends():
+        keras_settings.check_installed(name)
     if FLAGS.page:
         page = files.read_text(files.expand(FLAGS.page))
         report.replace_section(page, "", name=FLAGS.page)
@@ -131,8 +141,18 @@ def measure(work: Work) -> report.Result:
         measured,
         {str(candidate): rate for candidate, rate in tried.items()},
         bounds,
-        in_new_process(limits.environment),
+        in_new_process(limits.environment, backends()),
     )
+
+
+def backends() -> list[str]:
+    """Returns the backends of our sides."""
+    return FLAGS.backends or [keras_settings.backend()]
+
+
+def ways() -> list[ours.Way]:
+    """Returns our sides: each backend in each precision."""
+    return [ours.Way(*way) for way in itertools.product(backends(), FLAGS.precisions)]
 
 
 def try_candidates(work: Work) -> dict[Candidate, float]:
@@ -151,8 +171,7 @@ def make_sides(work: Work, tried: dict[Candidate, float]) -> dict[str, Side]:
     from experiments.support.speed import theirs
 
     chosen: dict[str, tuple[Callable[..., Measurement], object]] = {
-        f"{report.OURS}{precision}": (ours.measure, precision)
-        for precision in FLAGS.precisions
+        f"{report.OURS}{way}": (ours.measure, way) for way in ways()
     }
     if "eager" in FLAGS.opponents:
         chosen["PyTorch, eager"] = (theirs.eager, FLAGS.workers)

@@ -44,6 +44,7 @@ flags.DEFINE_list(
     f"{', '.join(checks.DEFAULT_SETTINGS)}; {', '.join(checks.SAME_AS_CONTROL)} only "
     "if named.",
 )
+shared.define_backend()
 flags.DEFINE_string("out_dir", "explanation", "Folder for the page and the figure.")
 
 

@@ -5,7 +5,8 @@ r"""Exports a run's model to another format, and verifies the export.
 
 An export takes any number of raw uint8 RGB images, normalises them itself, and returns
 logits. It carries class names and channel statistics as metadata. It is kept only if
-its own runtime, in a fresh process, computes what the run's model computes.
+its own runtime, in a fresh process, computes what the run's model computes with
+--backend. A format that only TensorFlow can write is written by it with any backend.
 
 --format=timm is for PyTorch: a folder with the weights in timm's names, for images that
 are normalised as its config.json says. Where torch and timm are not installed, it is
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets
 from normtest_tf.export import (
@@ -37,7 +39,7 @@ from normtest_tf.export import (
 )
 from normtest_tf.runs import RunFolder
 from normtest_tf.runs.folder import LAYOUT
-from normtest_tf.system import files, keras_settings, quiet
+from normtest_tf.system import files, quiet
 
 FLAGS = flags.FLAGS
 
@@ -70,6 +72,7 @@ flags.DEFINE_bool(
     "Export a model without the head, which returns the backbone's pooled features; "
     "normalization is included.",
 )
+shared.define_backend()
 flags.DEFINE_bool("overwrite", False, "Replace an earlier export.")
 flags.DEFINE_integer(
     "check_images",
@@ -111,6 +114,7 @@ def main(argv: Sequence[str]) -> None:
         datasets.check_available(name)
     # A GPU computes with fewer digits than the runtimes that it is compared with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ["JAX_PLATFORMS"] = "cpu"
     quiet.import_tensorflow()
     from normtest_tf.export import prediction, verification
 
@@ -144,7 +148,6 @@ def _checked_path(folder: RunFolder) -> pathlib.Path:
         path = files.expand(FLAGS.output)
     entry.check_path(path, overwrite=FLAGS.overwrite)
     entry.check_installed()
-    entry.check_backend(keras_settings.backend())
     return path
 
 

@@ -8,7 +8,7 @@ histories, weights and chosen epochs must then equal, bit by bit, those of unint
 runs. Checkpoints and weights files are corrupted or truncated: a checkpoint must be
 refused; a weights file must be refused in one line or, if only values of weights
 changed, be read as it is. Where a small disk can be mounted, runs fill it at random
-moments, and must resume once there is space.
+moments, and must resume once there is space. With --backend=jax, the runs are JAX's.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import errors, text
 from normtest_tf.system import quiet
@@ -38,6 +39,7 @@ flags.DEFINE_integer(
     "weights_files", 1000, "How many weights files to corrupt.", lower_bound=0
 )
 flags.DEFINE_integer("full_disks", 10, "How many times to fill a disk.", lower_bound=0)
+shared.define_backend()
 flags.DEFINE_integer(
     "seed", 223, "Seeds the moments and the corrupted bytes.", lower_bound=0
 )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from absl import flags
 
+from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import errors
 from normtest_tf.datasets import decoding, listing
@@ -40,6 +41,7 @@ flags.DEFINE_string(
     "experiments.export.",
     required=True,
 )
+shared.define_backend()
 flags.DEFINE_integer("top", 3, "Show the N most likely classes.", lower_bound=1)
 
 

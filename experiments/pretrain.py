@@ -32,6 +32,7 @@ flags.DEFINE_string("output", None, "The .safetensors file to write.", required=
 flags.DEFINE_enum(
     "output_dtype", "float16", ["float16", "float32"], "Type of the weights in it."
 )
+shared.define_backend()
 flags.DEFINE_bool("overwrite", False, "Replace the file if it exists.")
 
 

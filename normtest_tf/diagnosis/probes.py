@@ -92,7 +92,7 @@ class _Convolution(keras.layers.Conv2D):
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Adds `offset`, `[filters]`, to the outputs."""
         outputs = super().call(inputs)
-        return outputs if self.offset is None else outputs + self.offset
+        return outputs if self.offset is None else ops.add(outputs, self.offset)
 
 
 class Probe:

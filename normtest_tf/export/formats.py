@@ -38,7 +38,8 @@ class Format:
         marker: The file that identifies a folder of this format.
         modules: The modules it needs in addition to TensorFlow, by the names of their
             packages on PyPI.
-        any_backend: Whether it can be written with every Keras backend.
+        by_tensorflow: Whether only TensorFlow can write it; with another backend of
+            Keras, a process of its own does.
         outputs: What its exports can compute, of `OUTPUTS`.
         check: Raises `UsageError` for a run's metadata that it can't express.
         runtime: The modules of a runtime that can do without: where one is missing,
@@ -49,7 +50,7 @@ class Format:
     suffix: str = ""
     marker: str = ""
     modules: dict[str, str] = dataclasses.field(default_factory=dict)
-    any_backend: bool = False
+    by_tensorflow: bool = False
     outputs: tuple[str, ...] = OUTPUTS
     check: Callable[[dict[str, Any]], None] | None = None
     runtime: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -97,18 +98,6 @@ class Format:
             raise errors.UsageError(
                 f"--format={self.name} needs {' and '.join(missing)}: pip install "
                 + " ".join(missing)
-            )
-
-    def check_backend(self, backend: str) -> None:
-        """Checks that this format can be written with a Keras backend.
-
-        Raises:
-            UsageError: If not.
-        """
-        if not self.any_backend and backend != "tensorflow":
-            raise errors.UsageError(
-                f"--format={self.name} can only be written with TensorFlow; set "
-                f"KERAS_BACKEND=tensorflow. Received: {backend}"
             )
 
     def default_path(self, folder: RunFolder, output: str) -> pathlib.Path:
@@ -181,11 +170,12 @@ def _is_installed(module: str) -> bool:
 FORMATS: dict[str, Format] = {
     entry.name: entry
     for entry in (
-        Format("keras", suffix=".keras", any_backend=True),
-        Format("saved_model", marker="saved_model.pb"),
+        Format("keras", suffix=".keras"),
+        Format("saved_model", marker="saved_model.pb", by_tensorflow=True),
         Format(
             "onnx",
             suffix=".onnx",
+            by_tensorflow=True,
             modules={
                 "tf2onnx": "tf2onnx",
                 "onnx": "onnx",
@@ -193,12 +183,14 @@ FORMATS: dict[str, Format] = {
             },
         ),
         Format(
-            "litert", suffix=".tflite", modules={"ai-edge-litert": "ai_edge_litert"}
+            "litert",
+            suffix=".tflite",
+            by_tensorflow=True,
+            modules={"ai-edge-litert": "ai_edge_litert"},
         ),
         Format(
             "timm",
             marker="normtest_tf.json",
-            any_backend=True,
             outputs=(LOGITS,),
             check=timm_folders.check,
             runtime={"torch": "torch", "timm": "timm"},

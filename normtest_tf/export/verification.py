@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.export import prediction, runtimes, timm_folders, writers
+from normtest_tf.export import conversion, prediction, runtimes, timm_folders, writers
 from normtest_tf.export.formats import FEATURES, FORMATS, PROBABILITIES, ExportError
 from normtest_tf.system import files, keras_settings
 
@@ -73,6 +73,9 @@ def export(
 ) -> Deviation:
     """Writes an export, reloads it in a fresh process and compares it.
 
+    The run's model computes with Keras's backend. Where that is another one than
+    TensorFlow, and only TensorFlow writes the format, another process does.
+
     Args:
         model: The run's model.
         path: The file, or the folder if the format is one; an earlier one is
@@ -86,8 +89,7 @@ def export(
         How far the export is from the run's model: no further than `TOLERANCE`.
 
     Raises:
-        UsageError: If this format can't be written with the Keras backend, or can't
-            express the model.
+        UsageError: If this format can't express the model.
         ExportError: If the export can't be written or run, or differs. `path` is
             left as it was.
 
@@ -105,13 +107,14 @@ def export(
         ```
     """
     entry = FORMATS[format_name]
-    entry.check_backend(keras.backend.backend())
     entry.check_run(description)
     output, precision = description["output"], description["run"]["precision"]
     target = expected(model, output, precision, images)
     with files.atomic_path(path) as temporary:
         exported = writers.build(model, output)
-        writers.write(exported, temporary, format_name, description)
+        elsewhere = entry.by_tensorflow and keras.backend.backend() != "tensorflow"
+        write = conversion.write if elsewhere else writers.write
+        write(exported, temporary, format_name, description)
         outputs = read_back if entry.missing_runtime() else reload
         deviation = compare(outputs(format_name, temporary, images), target)
         if not deviation.is_tolerable:

@@ -45,7 +45,7 @@ def check_request(config: RunConfig) -> ConfigRecord | None:
         return None
     record = ConfigRecord.read(folder)
     changed = differences(record.requested, config.resolved.requested)
-    # A backend has its own initial weights and rounding.
+    # A backend rounds in its own way, and draws a whole network's initial weights.
     backends = record.environment.get("backend"), keras_settings.backend()
     if backends[0] not in (None, backends[1]):
         changed.append("KERAS_BACKEND={} there, {} now".format(*backends))

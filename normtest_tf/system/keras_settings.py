@@ -64,10 +64,7 @@ def choose_backend(name: str) -> None:
     Raises:
         UsageError: If it is not installed, or Keras has another one already.
     """
-    if importlib.util.find_spec(name) is None:
-        raise errors.UsageError(
-            f"--backend={name} needs {name}, which is not installed; pip install {name}"
-        )
+    check_installed(name)
     keras = sys.modules.get("keras")
     if keras is not None and keras.backend.backend() != name:
         raise errors.UsageError(
@@ -75,6 +72,18 @@ def choose_backend(name: str) -> None:
             f"the backend {keras.backend.backend()}; start another process"
         )
     os.environ[_BACKEND_VARIABLE] = name
+
+
+def check_installed(name: str) -> None:
+    """Checks that a backend is installed, without importing it.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise errors.UsageError(
+            f"--backend={name} needs {name}, which is not installed; pip install {name}"
+        )
 
 
 def check_can_train(name: str | None = None) -> None:

@@ -12,6 +12,7 @@ from normtest_tf.backbones import layers
 from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.system import keras_settings
 from normtest_tf.text import Notify
+from normtest_tf.training import seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,7 @@ def build_classifier(
         task: The shape of the images and the number of logits.
         seed: The model seed. It alone determines the head's initial weights (and,
             without pre-trained weights, the backbone's), whatever the normalization.
+            The head's are the same on every backend.
         precision: A Keras dtype policy for the backbone. Normalization and
             logits are float32 under every policy.
         notify: Called with a message if the classifier in a file that the user named
@@ -87,7 +89,21 @@ def build_classifier(
         bias=network.architecture.head_bias,
         seed=seed,
     )
-    return keras.Model(inputs, head(features), name="classifier")
+    model = keras.Model(inputs, head(features), name="classifier")
+    if keras.backend.backend() != "tensorflow":
+        _draw_as_tensorflow(head)
+    return model
+
+
+def _draw_as_tensorflow(head: keras.layers.Dense) -> None:
+    """Gives a head the initial weights that it has with TensorFlow."""
+    for variable, initializer in (
+        (head.kernel, head.kernel_initializer),
+        (head.bias, head.bias_initializer),
+    ):
+        if isinstance(initializer, keras.initializers.RandomUniform):
+            values = seeds.uniform(variable.shape, initializer.maxval, initializer.seed)
+            variable.assign(values)
 
 
 def backbone(model: keras.Model) -> keras.Model:

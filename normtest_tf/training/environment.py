@@ -58,7 +58,7 @@ def resolve_precision(precision: str) -> str:
 
 
 def check_backend(notify: Notify) -> None:
-    """Checks that Keras's backend can train; says what is not tested on it.
+    """Checks that Keras's backend can train; says if it is slow.
 
     Args:
         notify: Called with a message if the backend is PyTorch.
@@ -69,10 +69,7 @@ def check_backend(notify: Notify) -> None:
     backend = keras.backend.backend()
     keras_settings.check_can_train(backend)
     if backend == "torch":
-        notify(
-            "Keras runs the backend torch eagerly, which is slower than the others; it "
-            "is tested in float32 alone"
-        )
+        notify("Keras runs the backend torch eagerly, which is slower than the others")
 
 
 def set_determinism(wanted: bool) -> None:

@@ -33,3 +33,14 @@ def test_nothing_is_lost(fault, number, row, tmp_path):
         pytest.skip("no disk was filled: no tmpfs can be mounted here")
     assert tried == survived
     assert tried == number or fault == "full_disks"
+
+
+def test_nothing_is_lost_on_jax(tmp_path):
+    pytest.importorskip("jax")
+    env = {"TMPDIR": str(tmp_path)}
+    kills = {"kills": 8, "sweep_kills": 2}
+    flags = [f"--{name}={kills.get(name, 0)}" for name in FAULTS]
+    done = programs.run("faults", "--backend=jax", *flags, timeout=1800, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"run killed.*? 8 +8\n", done.stdout)
+    assert re.search(r"sweep killed.*? 2 +2\n", done.stdout)

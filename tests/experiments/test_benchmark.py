@@ -13,6 +13,7 @@ from tests.helpers import programs
         ("--models=resnet18,resnet19", "Did you mean 'resnet18'"),
         ("--models=", "--models is empty"),
         ("--opponents=egaer", "Did you mean 'eager'"),
+        ("--backends=jaxx", "Did you mean 'jax'"),
         ("--precisions=float64", "unknown precision 'float64'"),
         ("--page=README.md", "README.md has no section between"),
         ("--page=missing.md", "missing.md"),
@@ -39,7 +40,7 @@ def test_all_sides_are_measured(tmp_path):
         "benchmark",
         "--dataset=digits",
         "--opponents=eager,tuned",
-        "--precisions=float32,mixed_bfloat16",
+        "--backends=tensorflow,jax,torch",
         "--train_examples=64",
         "--batch_size=32",
         "--rounds=1",
@@ -49,8 +50,9 @@ def test_all_sides_are_measured(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert "ours, mixed_bfloat16 / PyTorch, tuned: training" in done.stdout
+    assert "ours, float32 on jax / PyTorch, tuned: training" in done.stdout
+    assert "ours, float32 on torch / ours, float32: training" in done.stdout
     measured = json.loads((tmp_path / "measured.json").read_text())["resnet18"]
-    assert len(measured["measurements"]) == 4
+    assert len(measured["measurements"]) == 5
     assert len(measured["tried"]) == 4
     assert "| `resnet18` |" in (tmp_path / "page.md").read_text()

@@ -138,7 +138,11 @@ def test_the_flag_for_the_backend_takes_precedence_over_the_environment(tmp_path
     assert '"backend": "jax"' in done.stdout
 
 
-@pytest.mark.parametrize("program", ["train", "sweep", "quickstart"])
+WITH_BACKENDS = ["train", "sweep", "quickstart", "pretrain", "explain", "export"]
+WITH_BACKENDS += ["predict", "parity", "faults"]
+
+
+@pytest.mark.parametrize("program", WITH_BACKENDS)
 def test_an_unknown_backend_is_refused(program):
     done = programs.run(program, "--backend=jaxx")
     programs.assert_refused(done, "unknown value of --backend 'jaxx'. Did you mean")

@@ -84,6 +84,23 @@ def test_the_terminal_shows_medians_ratios_and_limits():
     assert share == "ours, float32: 50% of the rate of a large matrix product here"
 
 
+def test_other_backends_are_compared_with_pytorch_and_tensorflow():
+    jax = {"ours, float32 on jax": [measurement(800.0)]}
+    result = dataclasses.replace(RESULT, measurements=RESULT.measurements | jax)
+    lines = report.terminal(result).splitlines()
+    ratios = [line.partition(", evaluation")[0] for line in lines if " / " in line]
+    assert ratios == [
+        "ours, float32 / PyTorch, eager: training 4.00",
+        "ours, float32 on jax / PyTorch, eager: training 8.00",
+        "ours, float32 on jax / ours, float32: training 2.00",
+    ]
+    assert lines[-1].startswith("ours, float32 on jax: 100% of the rate")
+    page = report.markdown([result])
+    assert (
+        "| `resnet18` | float32 on jax | ours, float32 | 2.00 | 2.00 | 2.00 |" in page
+    )
+
+
 def test_the_page_has_all_tables_between_its_marks():
     page = f"# Title\n\n{report.BEGIN}\nold\n{report.END}\n\nEnd\n"
     new = report.replace_section(page, report.markdown([RESULT]), "page.md")

@@ -81,12 +81,6 @@ def test_export_refuses_a_missing_or_corrupt_model(digits_run, tmp_path):
     assert not folder.exports.exists()
 
 
-def test_export_needs_tensorflow_for_most_formats(digits_run):
-    flags = [f"--run_dir={digits_run}", "--format=saved_model"]
-    refused = run("export", *flags, env={"KERAS_BACKEND": "numpy"})
-    assert_refused(refused, "can only be written with TensorFlow")
-
-
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     """Returns the folder of a finished run of the small model."""

@@ -3,8 +3,9 @@
 import os
 
 import pytest
+import tensorflow as tf
 
-from normtest_tf.system import quiet
+from normtest_tf.system import keras_settings, quiet
 from tests.helpers import programs
 
 
@@ -36,3 +37,19 @@ print("after")
 def test_a_closed_stderr_stays_closed():
     done = programs.run_shell('"$0" -c "$1" 2>&-', CLOSED)
     assert done.stdout.split() == ["inside", "after"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "hidden"), [("tensorflow", []), ("jax", [([], "GPU")])]
+)
+def test_tensorflow_takes_no_gpu_that_another_backend_trains_on(
+    backend, hidden, monkeypatch
+):
+    calls = []
+    monkeypatch.setattr(keras_settings, "import_keras", lambda: None)
+    monkeypatch.setattr(keras_settings, "backend", lambda: backend)
+    monkeypatch.setattr(
+        tf.config, "set_visible_devices", lambda *given: calls.append(given)
+    )
+    quiet.import_tensorflow()
+    assert calls == hidden

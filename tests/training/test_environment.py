@@ -44,7 +44,7 @@ def test_determinism_needs_the_tensorflow_backend(monkeypatch):
 @pytest.mark.parametrize(
     ("backend", "count"), [("tensorflow", 0), ("jax", 0), ("torch", 1)]
 )
-def test_what_is_not_tested_on_a_backend_is_noted(backend, count, monkeypatch):
+def test_a_slow_backend_is_noted(backend, count, monkeypatch):
     notes = []
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     environment.check_backend(notes.append)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from safetensors.numpy import save_file
 
-from experiments.support.parity import cases, exports
+from experiments.support.parity import cases, exports, float64, gradients
 from normtest_tf import backbones
 from normtest_tf.backbones.weights import safetensors_files, sources
 from normtest_tf.normalization import IMAGENET, normalization_layer
@@ -28,8 +28,10 @@ def precision(dtype: str) -> Iterator[None]:
     before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
+    allowed = float64.enabled if dtype == float64.FLOAT64 else contextlib.nullcontext
     try:
-        yield
+        with allowed():
+            yield
     finally:
         keras.config.set_floatx(before[0])
         keras.config.set_dtype_policy(before[1])
@@ -62,7 +64,7 @@ def logits(name: str, size: int, dtype: str = "float64") -> Arrays:
     images, _ = cases.batch(size, 2)
     with precision(dtype):
         model = network(name, size)
-        return {"logits": np.array(model(images.astype(dtype), training=False))}
+        return {"logits": _outputs(model, images.astype(dtype))}
 
 
 def training_step(name: str, size: int) -> Arrays:
@@ -70,20 +72,21 @@ def training_step(name: str, size: int) -> Arrays:
     images, labels = cases.batch(size, cases.step_images(size))
     with precision("float64"):
         model = training_copy.make(network(name, size))
-        with tf.GradientTape() as tape:
-            outputs = model(images, training=True)
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
-            )
+        step = gradients.of_step(model, images, labels)
         variables = safetensors_files.variables_by_tensor(model)
-        trainable = {k: v.value for k, v in variables.items() if v.trainable}
-        gradients = tape.gradient(loss, trainable)
-    running = {k: np.array(v) for k, v in variables.items() if "running" in k}
+    running = {k: _array(v) for k, v in variables.items() if "running" in k}
+    names = {id(variable): name for name, variable in variables.items()}
+    found = {
+        names[id(variable)]: gradient
+        for variable, gradient in zip(
+            model.trainable_variables, step.gradients, strict=True
+        )
+    }
     return {
-        "logits": np.array(outputs),
-        "loss": np.array(loss),
+        "logits": step.logits,
+        "loss": step.loss,
         **{f"running/{k}": v for k, v in running.items()},
-        **{f"gradient/{k}": _theirs(v) for k, v in gradients.items()},
+        **{f"gradient/{k}": _theirs(v) for k, v in found.items()},
     }
 
 
@@ -114,7 +117,7 @@ def exported(name: str) -> Arrays:
     """Returns the logits of raw images from the classifier that `theirs` loads."""
     with precision("float64"):
         model = exports.in_current_precision(name, exports.build(name))
-        return {"logits": np.array(model(exports.images(), training=False))}
+        return {"logits": _outputs(model, exports.images())}
 
 
 def pixels() -> Arrays:
@@ -122,7 +125,7 @@ def pixels() -> Arrays:
     images, offsets, flips = map(tf.constant, cases.raw_images())
     shifted = augmentation.shift_and_flip(images, offsets, flips, padding=4)
     layer = normalization_layer(IMAGENET, (32, 32, 3))
-    return {"pixels": np.array(layer(shifted))}
+    return {"pixels": _array(layer(np.array(shifted)))}
 
 
 def heads(name: str) -> Arrays:
@@ -135,9 +138,21 @@ def heads(name: str) -> Arrays:
         seed=0,
     )
     head = model.get_layer("head")
-    return {"kernel": _theirs(head.kernel), "bias": np.array(head.bias)}
+    return {"kernel": _theirs(head.kernel), "bias": _array(head.bias)}
 
 
-def _theirs(value: keras.Variable | tf.Tensor) -> np.ndarray:
+def _outputs(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Returns what a model computes of images in evaluation mode."""
+    if keras.backend.backend() == "jax":  # It would compile each operation by itself.
+        return model.predict_on_batch(images)
+    return _array(model(images, training=False))
+
+
+def _array(value: keras.Variable | keras.KerasTensor) -> np.ndarray:
+    """Returns any backend's values."""
+    return keras.ops.convert_to_numpy(value)
+
+
+def _theirs(value: keras.Variable | np.ndarray) -> np.ndarray:
     """Returns an array in PyTorch's order of axes."""
-    return safetensors_files.to_pytorch(np.array(value))
+    return safetensors_files.to_pytorch(_array(value))

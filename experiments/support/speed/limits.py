@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.support.speed.work import Work
@@ -55,8 +56,12 @@ def measure(work: Work) -> Limits:
     return Limits({d: _matrix_rate(d) for d in ("float32", "bfloat16")}, live, padded)
 
 
-def environment() -> dict[str, str]:
-    """Returns the machine and the versions of packages, by name."""
+def environment(backends: Sequence[str]) -> dict[str, str]:
+    """Returns the machine and the versions of packages, by name.
+
+    Args:
+        backends: The backends of Keras that were measured.
+    """
     from normtest_tf.system import quiet
 
     quiet.import_tensorflow()
@@ -64,7 +69,8 @@ def environment() -> dict[str, str]:
 
     found = training_environment.describe()
     device = ", ".join(found["gpus"]) or f"{found['cpu']}, {found['cpu_cores']} cores"
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    names = dict.fromkeys((*PACKAGES, *backends))
+    versions = {name: importlib.metadata.version(name) for name in names}
     return {"device": device, **versions}
 
 

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from experiments.support.speed.work import EPOCHS, Measurement, Work, rate
 
+DEFAULT_BACKEND = "tensorflow"
 
-def measure(work: Work, precision: str, started: float) -> Measurement:
-    """Trains and evaluates.
+
+class Way(NamedTuple):
+    """One way to run a network.
+
+    Attributes:
+        backend: Keras's backend.
+        precision: A dtype policy, or `auto`.
+    """
+
+    backend: str
+    precision: str
+
+    def __str__(self) -> str:
+        """Describes it for the report, which takes TensorFlow for granted."""
+        return self.precision + (
+            "" if self.backend == DEFAULT_BACKEND else f" on {self.backend}"
+        )
+
+
+def measure(work: Work, way: Way, started: float) -> Measurement:
+    """Trains and evaluates; to be called before Keras is imported.
 
     Args:
         work: What to do.
-        precision: A dtype policy, or `auto`.
+        way: How to do it.
         started: When the process was started, in seconds since the epoch.
 
     Returns:
         What was achieved.
     """
-    from normtest_tf.system import quiet
+    from normtest_tf.system import keras_settings, quiet
 
+    keras_settings.choose_backend(way.backend)
     quiet.import_tensorflow()
     import keras
 
@@ -43,7 +65,7 @@ def measure(work: Work, precision: str, started: float) -> Measurement:
             normalization.normalization_layer(normalization.IMAGENET, task.image_shape),
             task,
             seed=0,
-            precision=environment.resolve_precision(precision),
+            precision=environment.resolve_precision(way.precision),
         )
     )
     rows: list[dict[str, float]] = []

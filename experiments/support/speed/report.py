@@ -11,7 +11,15 @@ from experiments.support.speed.limits import Limits
 from experiments.support.speed.work import Measurement
 from normtest_tf import errors, text
 
-OURS = "ours, "  # The beginning of our sides' names; the rest is the precision.
+# The beginning of our sides' names. The rest is the precision, and perhaps a backend.
+OURS = "ours, "
+ON = " on "
+_RATIOS = {
+    "training": "training",
+    "evaluation": "evaluation",
+    "pipeline": "pipeline",
+    "peak_memory": "memory",
+}
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 
@@ -61,7 +69,7 @@ class Result:
         """Returns, by side of ours, the share of the machine's rate that it reaches."""
         found = {}
         for side in filter(lambda name: name.startswith(OURS), self.measurements):
-            dtype = side.removeprefix(OURS).removeprefix("mixed_")
+            dtype = _precision(side).removeprefix("mixed_")
             if dtype in self.limits.gflops:
                 needed = self.median(side, "training") * self.limits.training_gflop
                 found[side] = needed / self.limits.gflops[dtype]
@@ -80,9 +88,9 @@ def terminal(result: Result) -> str:
     for mine, theirs in _pairs(result):
         found = ", ".join(
             f"{name} {ratio:.2f}"
-            for name in ("training", "evaluation", "pipeline", "peak_memory")
-            if (ratio := result.ratio(mine, theirs, name)) is not None
-        ).replace("peak_memory", "memory")
+            for quantity, name in _RATIOS.items()
+            if (ratio := result.ratio(mine, theirs, quantity)) is not None
+        )
         lines.append(f"{mine} / {theirs}: {found}")
     lines += [
         f"{side}: {share:.0%} of the rate of a large matrix product here"
@@ -105,7 +113,7 @@ def markdown(results: Sequence[Result]) -> str:
     sections.append(_table(results, lambda r, s: f"{r.median(s, 'first_step'):.1f} s"))
     sections.append("Peak memory of the training, medians:")
     sections.append(_table(results, _memory))
-    sections.append("Ratios of the medians, ours divided by PyTorch's:")
+    sections.append("Ratios of the medians, ours divided by the other's:")
     sections.append(_ratios(results))
     sections.append(_limits(results))
     return "\n\n".join(sections)
@@ -157,15 +165,10 @@ def _table(results: Sequence[Result], cell: Callable[[Result, str], str]) -> str
 
 
 def _ratios(results: Sequence[Result]) -> str:
-    rows = [
-        ["network", "ours", "PyTorch's", "training", "evaluation", "pipeline", "memory"]
-    ]
+    rows = [["network", "ours", "other", *_RATIOS.values()]]
     for result in results:
         for mine, theirs in _pairs(result):
-            ratios = [
-                result.ratio(mine, theirs, quantity)
-                for quantity in ("training", "evaluation", "pipeline", "peak_memory")
-            ]
+            ratios = [result.ratio(mine, theirs, quantity) for quantity in _RATIOS]
             names = mine.removeprefix(OURS), theirs.removeprefix("PyTorch, ")
             cells = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
             rows.append([f"`{result.model}`", *names, *cells])
@@ -206,10 +209,17 @@ def _limits(results: Sequence[Result]) -> str:
 
 
 def _pairs(result: Result) -> list[tuple[str, str]]:
-    """Returns each side of ours with each of PyTorch's."""
+    """Returns each side of ours with each of PyTorch's, and with TensorFlow's."""
     mine = [side for side in result.measurements if side.startswith(OURS)]
     theirs = [side for side in result.measurements if not side.startswith(OURS)]
-    return [(one, other) for one in mine for other in theirs]
+    pairs = [(one, other) for one in mine for other in theirs]
+    default = {side: OURS + _precision(side) for side in mine if ON in side}
+    return pairs + [(one, other) for one, other in default.items() if other in mine]
+
+
+def _precision(side: str) -> str:
+    """Returns the precision in the name of a side of ours."""
+    return side.removeprefix(OURS).partition(ON)[0]
 
 
 def _spread(result: Result, side: str, quantity: str) -> str:
