@@ -23,8 +23,10 @@ from normtest_tf import errors, normalization, text
 from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig, options
 from normtest_tf.sweeps import estimates, executors, grid, runner
+from normtest_tf.sweeps.executors import gpus
 from normtest_tf.system import keras_settings, quiet
 from normtest_tf.training import regimes
+from normtest_tf.training.dispatch import strategies
 
 FLAGS = flags.FLAGS
 
@@ -87,7 +89,7 @@ flags.DEFINE_float(
     "gpus_per_run",
     None,
     "GPUs of a run; several share one if it is a fraction. Default: 1 where there are "
-    "any.",
+    "any; all of this machine with --strategy.",
     lower_bound=0,
 )
 flags.DEFINE_float(
@@ -137,10 +139,26 @@ def configurations() -> list[RunConfig]:
     return configs
 
 
+def gpus_per_run() -> float | None:
+    """Returns the GPUs of a run: with a strategy, all those of this machine.
+
+    Raises:
+        UsageError: If they are another machine's, and no flag says how many.
+    """
+    if FLAGS.gpus_per_run is not None or FLAGS.strategy == strategies.NONE:
+        return FLAGS.gpus_per_run
+    if FLAGS.executor != "local":
+        raise errors.UsageError(
+            f"--strategy={FLAGS.strategy} with --executor={FLAGS.executor} needs "
+            "--gpus_per_run=N, the GPUs that share each batch"
+        )
+    return len(gpus.visible()) or None
+
+
 def executor() -> executors.Executor:
     """Returns what the flags say about where to run."""
     options = executors.Options(
-        FLAGS.gpus_per_run,
+        gpus_per_run(),
         FLAGS.cpus_per_run,
         FLAGS.runs_at_a_time,
         FLAGS.ray_address,

@@ -159,3 +159,11 @@ def test_a_file_is_one_of_the_models_of_a_sweep(tmp_path):
     ]
     done = programs.run_code(SHOW_RUNS, *flags, cwd=tmp_path)
     assert done.stdout == "digits/file-net-minmax/seed-1 none\n"
+
+
+def test_devices_that_share_a_batch_are_counted_where_runs_are_executed(tmp_path):
+    flags = ["--strategy=data_parallel", "--executor=ray", "--results_dir=none"]
+    done = programs.run("sweep", *FLAGS, *flags, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--executor=ray needs --gpus_per_run=N" in done.stderr
+    assert not (tmp_path / "none").exists()
