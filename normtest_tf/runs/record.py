@@ -33,6 +33,7 @@ _REQUESTED = {
     **dict.fromkeys(("shift", "optimizer", "train", "strategy"), (str,)),
     **dict.fromkeys(("seed", "epochs", "batch_size", "warmup_epochs"), (int,)),
     "learning_rate": (int, float),
+    "steps_per_execution": (int,),
     "examples_per_class": (int, NoneType),
     **dict.fromkeys(("recalibrate", "sync_batch_norm"), (bool,)),
 }
@@ -56,8 +57,7 @@ class ResolvedValues:
         weights: A tag, the name of a file, or `none`.
         weights_sha256: The digest of the file, None for a tag.
         pretraining: What is known of the weights; see `backbones.Pretraining`.
-        statistics: What inputs are normalised with, None for a setting without
-            constants.
+        statistics: What normalises inputs, None for a setting without constants.
         precision: The Keras dtype policy of the backbone.
         augmentation: How training images were varied.
         padding: By how many pixels it padded each side of an image.
