@@ -81,9 +81,9 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "ray_address",
     None,
-    "HOST:PORT of the cluster's head node, or auto for the cluster of this machine. "
-    "Default: the environment variable RAY_ADDRESS or auto, and without a cluster this "
-    "machine alone.",
+    "HOST:PORT of the cluster's head node, auto for the cluster of this machine, or "
+    "local for this machine alone. Default: the environment variable RAY_ADDRESS or "
+    "auto, and without a cluster local.",
 )
 flags.DEFINE_float(
     "gpus_per_run",
@@ -173,14 +173,16 @@ def main(argv: Sequence[str]) -> None:
     keras_settings.check_can_train()
     configs = configurations()
     if FLAGS.dry_run:
+        with executor() as chosen:
+            slots = chosen.slots()
         quiet.import_tensorflow()
-        _print_plan(configs)
+        _print_plan(configs, slots)
         return
     _print_summary(runner.run_all(configs, program.show, executor()))
 
 
-def _print_plan(configs: Sequence[RunConfig]) -> None:
-    """Prints the runs and how long they would take."""
+def _print_plan(configs: Sequence[RunConfig], slots: int) -> None:
+    """Prints the runs, and how long they would take, so many at a time."""
     from normtest_tf.sweeps import probe
 
     seconds = estimates.measured_seconds(FLAGS.results_dir)
@@ -191,8 +193,6 @@ def _print_plan(configs: Sequence[RunConfig]) -> None:
     print(text.text_table(estimates.plan_table(configs, seconds)))
     waiting = [config for config in configs if grid.state(config) != "done"]
     names = [config.name for config in waiting]
-    with executor() as chosen:
-        slots = chosen.slots()
     left = estimates.seconds_left(names, seconds, slots) or 0.0
     at_a_time = f", {slots} at a time" if slots > 1 else ""
     print(

@@ -185,7 +185,7 @@ class _Sweep:
                         break
                     self._fill()
                     self._wait()
-            except (errors.UsageError, errors.Interrupted):  # Of the output.
+            except (errors.UsageError, errors.Interrupted):  # Nothing reads the output.
                 self._stop()
                 raise
             except BaseException:  # A second Ctrl-C, too: don't wait any longer.

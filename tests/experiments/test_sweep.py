@@ -81,10 +81,13 @@ def test_a_killed_sweep_resumes_to_the_same_tables(tmp_path):
             ["--train=head", "--recalibrate", "--warmup_epochs=2"],
             "--warmup_epochs must",
         ),
+        (["--dry_run", "--gather"], "--gather needs --executor=ray"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(flags, words, tmp_path):
-    programs.assert_refused(programs.run("sweep", *FLAGS, *flags, cwd=tmp_path), words)
+    done = programs.run("sweep", *FLAGS, *flags, cwd=tmp_path)
+    programs.assert_refused(done, words)
+    assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
 

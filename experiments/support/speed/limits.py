@@ -60,10 +60,12 @@ def environment(backends: Sequence[str]) -> dict[str, str]:
     """Returns the machine and the versions of packages, by name.
 
     Args:
-        backends: The backends of Keras that were measured.
+        backends: The backends of Keras that were measured. The first one names the
+            device: others may not see a GPU.
     """
-    from normtest_tf.system import quiet
+    from normtest_tf.system import keras_settings, quiet
 
+    keras_settings.choose_backend(backends[0])
     quiet.import_tensorflow()
     from normtest_tf.training import environment as training_environment
 

@@ -13,6 +13,7 @@ Importing this package imports neither TensorFlow nor Ray.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from normtest_tf import errors
@@ -29,6 +30,8 @@ __all__ = [
     "Outcome",
     "create",
 ]
+
+_LEAST = 0.001  # Of a GPU or CPU; Ray counts in steps of 0.0001.
 
 
 def _ray(options: Options) -> Executor:
@@ -53,10 +56,19 @@ def create(name: str, options: Options) -> Executor:
     Raises:
         UsageError: If an option can't be satisfied, or something is not installed.
     """
-    each = options.gpus_per_run
-    if each is not None and (each < 0 or (each > 1 and each != int(each))):
+    gpus, cpus = options.gpus_per_run, options.cpus_per_run
+    if gpus is not None and not (_is_amount(gpus) and (gpus < 1 or gpus % 1 == 0)):
         raise errors.UsageError(
-            "--gpus_per_run takes a whole number, or a fraction of one for runs that "
-            f"share a GPU. Received: {each:g}"
+            f"--gpus_per_run takes a whole number, or a fraction from {_LEAST:g} for "
+            f"runs that share a GPU. Received: {gpus:g}"
+        )
+    if cpus is not None and not _is_amount(cpus):
+        raise errors.UsageError(
+            f"--cpus_per_run takes 0, or a number from {_LEAST:g}. Received: {cpus:g}"
         )
     return EXECUTORS[name](options)
+
+
+def _is_amount(number: float) -> bool:
+    """Tells whether a run can occupy so much; comparisons with NaN are false."""
+    return number == 0 or (number >= _LEAST and math.isfinite(number))

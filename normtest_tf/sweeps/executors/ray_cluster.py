@@ -178,8 +178,10 @@ class RayExecutor(Executor):
                 run.locked.enter_context(locks.only_writer(folder.path))
                 contents = {} if config.overwrite else gathering.pack(folder)
             except errors.Locked as error:
+                self._hand_on(run.actor)
                 return error
             except OSError as error:
+                self._hand_on(run.actor)
                 return errors.unreadable(folder.path, error)
         if config.data_dir is not None:
             data_dir = str(files.expand(config.data_dir).absolute())
@@ -208,6 +210,8 @@ class RayExecutor(Executor):
 
     def _hand_on(self, actor: Any) -> None:  # noqa: ANN401  (untyped in Ray)
         """Gives an idle slot to a run that waits for one, which may never get room."""
+        if self._give_up_at is not None:  # After `stop`, no run begins.
+            return
         for run in self._running:
             is_placed = run.stream or self._ray.wait([run.place], timeout=0)[0]
             if not is_placed:

@@ -31,9 +31,9 @@ def connect(address: str | None) -> Any:  # noqa: ANN401  (a module without type
     """Connects this process to a cluster.
 
     Args:
-        address: `HOST:PORT` of its head node, or `auto` for that of this machine. None
-            for the environment variable RAY_ADDRESS or `auto`, and if there is
-            neither, this machine alone.
+        address: `HOST:PORT` of its head node, `auto` for that of this machine, or
+            `local` for this machine alone. None for the environment variable
+            RAY_ADDRESS or `auto`, and if there is neither, `local`.
 
     Returns:
         The module `ray`.
@@ -54,7 +54,7 @@ def connect(address: str | None) -> Any:  # noqa: ANN401  (a module without type
             import ray
 
             ray.init(
-                address=address,
+                address=address or None,
                 include_dashboard=False,
                 logging_level=logging.CRITICAL,
                 log_to_driver=False,
@@ -66,13 +66,14 @@ def connect(address: str | None) -> Any:  # noqa: ANN401  (a module without type
 
 def _check_reachable(address: str | None) -> None:
     """Raises unless something listens at an address: Ray would try for a minute."""
-    if address is None or address in _KEYWORDS:
+    if not address or address in _KEYWORDS:  # Ray takes an empty variable for none.
         return
     match = re.fullmatch(r"(\[[^]]+\]|[^:/]+):(\d{1,5})", address)
     if match is None:
         raise errors.UsageError(
-            "--ray_address takes HOST:PORT of the cluster's head node, or auto for "
-            f"the cluster of this machine. Received: {address}"
+            "--ray_address takes HOST:PORT of the cluster's head node, auto for the "
+            "cluster of this machine, or local for this machine alone. Received: "
+            f"{address}"
         )
     try:
         host, port = match[1].strip("[]"), int(match[2])

@@ -25,7 +25,7 @@ from normtest_tf.runs import ResultRecord, RunConfig
 from normtest_tf.sweeps import execution
 from normtest_tf.sweeps.executors import gathering, gpus
 from normtest_tf.sweeps.executors.executor import RUNS_PER_WORKER, Outcome
-from normtest_tf.system import workers
+from normtest_tf.system import keras_settings, workers
 
 POLL_SECONDS = 0.25
 # Variables of these libraries, which a run on another node should have, too.
@@ -79,11 +79,13 @@ def code_version() -> str:
 
 def environment() -> dict[str, str]:
     """Returns this process's variables that runs on other nodes should have."""
-    return {
+    found = {
         name: value
         for name, value in os.environ.items()
         if name.startswith(_PREFIXES) or name == _THREADS
     }
+    # Nodes may have been started with another default.
+    return found | {"KERAS_BACKEND": keras_settings.backend()}
 
 
 class Slot:
@@ -173,6 +175,8 @@ class Slot:
             self._worker.renew()
         self._runs += 1
         future = self._worker.submit(execution.execute, config, Spool(notes))
+        if self._stopping:  # Perhaps before there was a process to stop.
+            self._worker.terminate()
         read, ended = 0, False
         while not ended:
             # Asked before the files are read, so that nothing is missed at the end.

@@ -18,8 +18,6 @@ from normtest_tf.training.dispatch import strategies
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_FLAG = f"--strategy={strategies.DATA_PARALLEL}"
-
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
@@ -136,12 +134,12 @@ def find(
     strategies.check(strategy, sync_batch_norm=sync_batch_norm, precision=precision)
     names = NAMES_OF[keras.backend.backend()]()
     if len(names) == 1:
-        notify(f"{_FLAG} finds one device, {names[0]}, and changes nothing")
+        notify(f"{strategies.FLAG} finds one device, {names[0]}, and changes nothing")
         return Devices(names)
     if batch_size % len(names):
         raise errors.UsageError(
             f"--batch_size must be a multiple of the number of devices, {len(names)} "
-            f"here, with {_FLAG}. Received: {batch_size}"
+            f"here, with {strategies.FLAG}. Received: {batch_size}"
         )
     return Devices(names, sync_batch_norm)
 
@@ -159,8 +157,8 @@ def _names_of_jax() -> tuple[str, ...]:
 
     if jax.process_count() > 1:
         raise errors.UsageError(
-            f"{_FLAG} uses the devices of one host. Received: a JAX cluster of "
-            f"{jax.process_count()} processes"
+            f"{strategies.FLAG} uses the devices of one host. Received: a JAX cluster "
+            f"of {jax.process_count()} processes"
         )
     return tuple(keras.distribution.list_devices())
 

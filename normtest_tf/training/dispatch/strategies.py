@@ -8,6 +8,7 @@ from normtest_tf import errors
 from normtest_tf.system import keras_settings
 
 NONE, DATA_PARALLEL = "none", "data_parallel"
+FLAG = f"--strategy={DATA_PARALLEL}"
 DESCRIPTIONS = {
     NONE: "one device",
     DATA_PARALLEL: "all devices of this machine share each batch (TensorFlow and JAX)",
@@ -19,9 +20,6 @@ SYNC_HELP = (
     "share, as PyTorch's DistributedDataParallel does. On JAX they are the whole "
     "batch's in any case."
 )
-
-
-_FLAG = f"--strategy={DATA_PARALLEL}"
 
 
 def check(strategy: str, *, sync_batch_norm: bool, precision: str) -> None:
@@ -39,14 +37,14 @@ def check(strategy: str, *, sync_batch_norm: bool, precision: str) -> None:
     if strategy == NONE:
         if sync_batch_norm:
             raise errors.UsageError(
-                f"--sync_batch_norm needs {_FLAG}; on one device batch statistics are "
+                f"--sync_batch_norm needs {FLAG}; on one device batch statistics are "
                 "the whole batch's anyway"
             )
         return
     backend = keras_settings.backend()
     if backend not in BACKENDS:
         raise errors.UsageError(
-            f"{_FLAG} needs --backend={' or '.join(BACKENDS)}. Received: the backend "
+            f"{FLAG} needs --backend={' or '.join(BACKENDS)}. Received: the backend "
             f"{backend}"
         )
     if backend == "tensorflow":
@@ -57,12 +55,12 @@ def _check_tensorflow(precision: str) -> None:
     """Raises `UsageError` for what Keras on TensorFlow gets wrong, or can't do."""
     if os.environ.get("TF_CONFIG"):
         raise errors.UsageError(
-            f"TF_CONFIG is set, which asks for several hosts, but {_FLAG} uses the "
+            f"TF_CONFIG is set, which asks for several hosts, but {FLAG} uses the "
             "devices of one: Keras 3 on TensorFlow does not train on more. Unset it"
         )
     if precision == "mixed_float16":
         raise errors.UsageError(
-            f"{_FLAG} can't use --precision=mixed_float16 with --backend=tensorflow: "
+            f"{FLAG} can't use --precision=mixed_float16 with --backend=tensorflow: "
             "Keras looks for overflows on the first device alone. Pass another "
             "--precision or --backend=jax"
         )

@@ -1,5 +1,6 @@
 """Runs on the GPUs of one machine, which are fake here."""
 
+import math
 import re
 
 import pytest
@@ -40,7 +41,11 @@ def test_there_is_a_slot_for_each_gpu_and_one_without(two_gpus, monkeypatch):
     ("options", "words"),
     [
         ({"gpus_per_run": 3}, "--gpus_per_run=3 is more than this machine has: 2 GPUs"),
-        ({"gpus_per_run": 1.5}, "takes a whole number, or a fraction of one"),
+        ({"gpus_per_run": 1.5}, "takes a whole number, or a fraction from 0.001"),
+        ({"gpus_per_run": 1e-9}, "takes a whole number, .* Received: 1e-09"),
+        ({"gpus_per_run": math.inf}, "takes a whole number, .* Received: inf"),
+        ({"gpus_per_run": math.nan}, "takes a whole number, .* Received: nan"),
+        ({"cpus_per_run": math.nan}, "--cpus_per_run takes 0, or .* Received: nan"),
         ({"cpus_per_run": 1}, "--cpus_per_run needs --executor=ray"),
         ({"address": "auto"}, "--ray_address needs --executor=ray"),
         ({"gather": True}, "--gather needs --executor=ray"),

@@ -56,10 +56,19 @@ def test_a_run_is_executed_elsewhere_and_told_in_the_users_words(setup, tmp_path
     }
 
 
+def test_a_slot_that_is_stopped_before_its_process_starts_ends_the_run(setup, tmp_path):
+    config, *_ = helpers.tiny_runs(tmp_path, results_dir=str(tmp_path / "results"))
+    slot = ray_slot.Slot(setup)
+    slot.stop()
+    (*_, outcome) = slot.run(config, {})
+    assert isinstance(outcome, errors.WorkerDied | errors.Interrupted)
+
+
 def test_variables_of_libraries_are_passed_on(monkeypatch):
     for name in list(os.environ):
         if name.startswith(("KERAS_", "TF_", "XLA_", "JAX_", "OMP_")):
             monkeypatch.delenv(name)
+    assert ray_slot.environment() == {"KERAS_BACKEND": "tensorflow"}
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     monkeypatch.setenv("SECRET", "1")
