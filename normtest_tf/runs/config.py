@@ -210,7 +210,7 @@ class RunConfig:
         "Training steps that the device is given at a time. More let a fast GPU wait "
         "less; a loss that is not finite, and a signal, are noticed after them.",
         low=1,
-        high=1000,
+        high=100,
     )
     strategy: str = option(
         strategies.NONE,

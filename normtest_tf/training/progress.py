@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -41,7 +42,8 @@ class Progress(keras.callbacks.Callback):
             unit=" images",
             unit_scale=True,
             smoothing=0.05,
-            disable=None,  # Disabled unless stderr is a terminal.
+            # None: disabled unless stderr is a terminal.
+            disable=True if os.environ.get("TQDM_DISABLE") else None,
             leave=False,
         )
 

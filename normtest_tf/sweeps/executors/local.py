@@ -42,7 +42,11 @@ class LocalExecutor(Executor):
     """
 
     def __init__(self, environments: Sequence[Mapping[str, str]] = ({},)) -> None:
-        self._slots = [_Slot(workers.Worker(each)) for each in environments]
+        # Progress bars of several processes would share a line.
+        quiet = {"TQDM_DISABLE": "1"} if len(environments) > 1 else {}
+        self._slots = [
+            _Slot(workers.Worker({**each, **quiet})) for each in environments
+        ]
 
     def __exit__(self, *_: object) -> None:
         """Ends the processes."""

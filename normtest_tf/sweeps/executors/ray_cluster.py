@@ -25,6 +25,7 @@ from normtest_tf.text import Notify
 STOP_SECONDS = 120.0  # A step may take long, but a node may never answer.
 CAPACITY_SECONDS = 5.0  # For how long the number of slots is taken as known.
 UNREAD = 4  # Messages that a slot may be ahead; they may hold large checkpoints.
+PATIENCE_SECONDS = 30.0  # Of a run without a node, before a note says so.
 IDLE_SECONDS = 10.0  # After these, there is no run left for a slot.
 
 
@@ -40,6 +41,7 @@ class _Running:
         node: Its name, once that is known.
         stream: The messages of the run, once it has been begun.
         locked: Holds the lock of the run's folder, if results are sent here.
+        note_at: When to say that there is no slot yet, by `time.monotonic`.
     """
 
     config: RunConfig
@@ -51,6 +53,15 @@ class _Running:
     locked: contextlib.ExitStack = dataclasses.field(
         default_factory=contextlib.ExitStack
     )
+    note_at: float = dataclasses.field(
+        default_factory=lambda: time.monotonic() + PATIENCE_SECONDS
+    )
+
+    def say_if_waiting(self) -> None:
+        """Says, once, that no node has had room for long."""
+        if not self.node and time.monotonic() > self.note_at:
+            self.note_at = float("inf")
+            self.notify("waiting for a node of the Ray cluster that has room")
 
 
 class RayExecutor(Executor):
@@ -130,6 +141,8 @@ class RayExecutor(Executor):
         if self._give_up_at is not None and time.monotonic() > self._give_up_at:
             self.kill()
         self._free_idle()
+        for run in self._running:
+            run.say_if_waiting()
         sources = {run.stream or run.place: run for run in self._running}
         if not sources:
             return []
