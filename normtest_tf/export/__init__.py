@@ -3,6 +3,7 @@
     formats        the file formats, and where an export may be written
     writers        the model that is exported, and how each format is written
     conversion     writes an export with TensorFlow where Keras has another backend
+    fresh_process  runs one of this package's programs on its own
     timm_folders   the folder that timm loads, its limits and its `config.json`
     runtimes       loads an export with its own runtime; run in a fresh process
     verification   writes an export and keeps it only if it matches the run's model

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
 import normtest_tf
 from normtest_tf import errors
-from normtest_tf.export.formats import ExportError
+from normtest_tf.export import fresh_process
 from normtest_tf.system import quiet
 
 if TYPE_CHECKING:
@@ -43,21 +42,11 @@ def write(
     with tempfile.TemporaryDirectory() as name:
         file = pathlib.Path(name) / "model.keras"
         model.save(file)
-        arguments = [str(file), str(path.absolute()), format_name]
-        process = subprocess.run(
-            [sys.executable, "-m", __name__, *arguments],
-            input=json.dumps(description),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=_environment(),
-            check=False,
-        )
-    if process.returncode:
-        lines = process.stderr.strip().splitlines() or ["no error message"]
-        raise ExportError(
-            f"the {format_name} export can't be written by TensorFlow (exit status "
-            f"{process.returncode}): {lines[-1]}"
+        fresh_process.run(
+            ["-m", __name__, str(file), str(path.absolute()), format_name],
+            _environment(),
+            f"the {format_name} export can't be written by TensorFlow",
+            json.dumps(description),
         )
 
 

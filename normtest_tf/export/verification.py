@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +13,14 @@ import keras
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.export import conversion, prediction, runtimes, timm_folders, writers
+from normtest_tf.export import (
+    conversion,
+    fresh_process,
+    prediction,
+    runtimes,
+    timm_folders,
+    writers,
+)
 from normtest_tf.export.formats import FEATURES, FORMATS, PROBABILITIES, ExportError
 from normtest_tf.system import files, keras_settings
 
@@ -168,26 +173,13 @@ def reload(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarr
         folder = pathlib.Path(name)
         pixels, outputs = folder / "images.npy", folder / "outputs.npy"
         np.save(pixels, images)
-        process = subprocess.run(
-            [
-                sys.executable,
-                runtimes.__file__,
-                format_name,
-                *(str(file) for file in (path.absolute(), pixels, outputs)),
-            ],
-            capture_output=True,
-            text=True,
-            errors="replace",
+        paths = (str(file) for file in (path.absolute(), pixels, outputs))
+        fresh_process.run(
+            [runtimes.__file__, format_name, *paths],
             # Without the user's keras.json.
-            env={**os.environ, "KERAS_HOME": os.devnull},
-            check=False,
+            {**os.environ, "KERAS_HOME": os.devnull},
+            f"the {format_name} export was not kept, because it can't be run",
         )
-        if process.returncode:
-            lines = process.stderr.strip().splitlines() or ["no error message"]
-            raise ExportError(
-                f"the {format_name} export can't be run (exit status "
-                f"{process.returncode}): {lines[-1]}. It was not kept"
-            )
         return np.load(outputs)
 
 

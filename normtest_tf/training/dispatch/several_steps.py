@@ -32,21 +32,17 @@ class SeveralSteps(keras.Model):
         if keras.backend.backend() == "jax":
             return self._scan(state_and_data[0], images, labels)
 
-        def step(index: int, done: Any) -> Any:  # noqa: ANN401
+        def step(index: int, done: int) -> int:
             keras.Model.train_step(self, (images[index], labels[index]))
             return done
 
-        if keras.backend.backend() == "torch":
-            for index in range(len(labels)):
-                step(index, None)
-        else:
-            ops.fori_loop(0, ops.shape(labels)[0], step, 0)
+        ops.fori_loop(0, ops.shape(labels)[0], step, 0)
         return self.get_metrics_result()
 
-    def _scan(self, state: Any, images: Any, labels: Any) -> Any:  # noqa: ANN401
+    def _scan(self, state: Any, images: Any, labels: Any) -> Any:  # noqa: ANN401  (JAX's trees)
         """Trains without variables: from a state to the values and the next state."""
 
-        def step(state: Any, batch: Any) -> Any:  # noqa: ANN401
+        def step(state: Any, batch: Any) -> Any:  # noqa: ANN401  (likewise)
             values, state = keras.Model.train_step(self, state, batch)
             return state, values
 

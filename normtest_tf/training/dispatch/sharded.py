@@ -57,11 +57,11 @@ class Sharded(keras.Model):
         with self.scope():
             return super().evaluate(*args, **options)
 
-    def train_step(self, state: Any, data: tuple[jax.Array, ...]) -> Any:  # noqa: ANN401
+    def train_step(self, state: Any, data: tuple[jax.Array, ...]) -> Any:  # noqa: ANN401  (Keras's)
         """Takes a step, of which each device computes a part."""
         return super().train_step(state, self._share(data))
 
-    def test_step(self, state: Any, data: tuple[jax.Array, ...]) -> Any:  # noqa: ANN401
+    def test_step(self, state: Any, data: tuple[jax.Array, ...]) -> Any:  # noqa: ANN401  (Keras's)
         """Evaluates a batch, of which each device computes a part."""
         return super().test_step(state, self._share(data))
 
