@@ -67,7 +67,10 @@ def configurations(folder: pathlib.Path) -> list[runs.RunConfig]:
 
 
 def outcome(config: runs.RunConfig) -> tuple[object, ...]:
-    """Returns what must not depend on faults: history, weights and chosen epochs."""
+    """Returns what must not depend on faults.
+
+    History, weights, chosen epochs and the test images' predicted classes.
+    """
     import keras
 
     rows = [
@@ -77,7 +80,8 @@ def outcome(config: runs.RunConfig) -> tuple[object, ...]:
     model = keras.models.load_model(config.folder.model)
     result = dataclasses.asdict(runs.ResultRecord.read(config.folder))
     chosen = {k: v for k, v in result.items() if k.endswith(("epoch", "accuracy"))}
-    return rows, [weights.tobytes() for weights in model.get_weights()], chosen
+    weights = [values.tobytes() for values in model.get_weights()]
+    return rows, weights, chosen, config.folder.predictions.read_bytes()
 
 
 def _equal(found: Sequence[runs.RunConfig], expected: Sequence[runs.RunConfig]) -> bool:

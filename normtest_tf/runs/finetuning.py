@@ -133,7 +133,11 @@ def _train(
             recorder.abort(reason)
             raise
         prepared.model.set_weights(recorder.kept_weights())
-        result = recorder.finish(prepared.model, jit_compile=bool(model.jit_compile))
+        result = recorder.finish(
+            prepared.model,
+            prepared.data.evaluations["test"].labels,
+            jit_compile=bool(model.jit_compile),
+        )
     if stop.received:
         # Otherwise the caller would continue with its next run.
         raise errors.Interrupted(f"{config.folder} is finished", stop.received)
@@ -178,6 +182,7 @@ def _fit(
             on_row,
             callbacks=callbacks,
             state=recorder.state.training,
+            on_evaluation=recorder.see,
         )
 
 

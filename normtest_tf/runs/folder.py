@@ -9,6 +9,7 @@ config.json   every resolved value, versions, device, data fingerprint
 history.csv   one row per epoch
 result.json   the summary; it is written last, so it marks a finished run
 model.keras   the model; loads with plain Keras, takes raw uint8 images
+predictions.npz  the predicted class of each test image, and whether it is right
 tensorboard/  the history for TensorBoard
 checkpoints/  of an unfinished run: what it resumes from
 failed.json   of a run that failed: why
@@ -183,6 +184,11 @@ class RunFolder:
         return self.path / "model.keras"
 
     @property
+    def predictions(self) -> pathlib.Path:
+        """What the model predicts for each test image."""
+        return self.path / "predictions.npz"
+
+    @property
     def failure(self) -> pathlib.Path:
         """Why a run failed."""
         return self.path / "failed.json"
@@ -235,7 +241,10 @@ class RunFolder:
         self.result.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.failure, self.history, self.model, self.config):
+        for file in (
+            *(self.failure, self.history, self.model, self.predictions),
+            self.config,
+        ):
             file.unlink(missing_ok=True)
 
 

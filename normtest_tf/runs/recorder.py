@@ -11,11 +11,13 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.runs import checkpoints, history, identity, tensorboard
 from normtest_tf.runs.config import RunConfig
+from normtest_tf.runs.predictions import Predictions
 from normtest_tf.runs.record import ConfigRecord, FailureRecord, ResultRecord
 from normtest_tf.runs.state import KeptWeights, RunState, Spent
 from normtest_tf.system import files, signals
 from normtest_tf.text import Notify
 from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training.loop import Evaluation
 
 
 class Recorder:
@@ -102,6 +104,11 @@ class Recorder:
             f"resuming after epoch {checkpoint.epoch} of {self._config.epochs}"
         )
 
+    def see(self, prefix: str, evaluation: Evaluation) -> None:
+        """Takes an evaluation of the epoch that has just ended."""
+        if prefix == "test":
+            self.state.classes = evaluation.classes
+
     def add(self, row: EpochRow) -> None:
         """Records the epoch that has just ended.
 
@@ -113,7 +120,7 @@ class Recorder:
             raise FileNotFoundError("the folder was removed while the run wrote to it")
         state = self.state
         state.rows.append(row)
-        state.kept.consider(row, self._model)
+        state.kept.consider(row, self._model, state.classes)
         history.write(self._folder.history, state.rows)
         self._tensorboard.add(row)
         extra = {"identity": self._identity, "environment": self._record.environment}
@@ -152,11 +159,14 @@ class Recorder:
         """Returns the weights selected by `--keep`."""
         return self.state.kept.weights or self._model.get_weights()
 
-    def finish(self, model: keras.Model, *, jit_compile: bool) -> ResultRecord:
-        """Writes the model and, last, the result; removes the checkpoints.
+    def finish(
+        self, model: keras.Model, test_labels: np.ndarray, *, jit_compile: bool
+    ) -> ResultRecord:
+        """Writes model, predictions and, last, the result; removes the checkpoints.
 
         Args:
             model: What to save, with the weights to keep.
+            test_labels: The labels of the test images, int `[n]`.
             jit_compile: Whether XLA compiled the training.
 
         Returns:
@@ -169,6 +179,9 @@ class Recorder:
         dataclasses.replace(self._record, resolved=resolved).write(self._folder)
         with files.atomic_path(self._folder.model) as path:
             model.save(path)
+        final, kept = self.state.classes, self.state.kept.classes
+        if final is not None and kept is not None:
+            Predictions.of(final, kept, test_labels).write(self._folder)
         result = self._result()
         result.write(self._folder)
         self._store.remove()

@@ -15,6 +15,9 @@ from normtest_tf.system import memory
 from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.loop import TrainingState
 
+# Among a checkpoint's tensors.
+_LAST_CLASSES, _KEPT_CLASSES = "last_classes", "kept_classes"
+
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
@@ -45,6 +48,8 @@ class KeptWeights:
     Attributes:
         epoch: That epoch, counted from 1; 0 before the first.
         weights: Its weights; none for the final epoch's, which the model has.
+        classes: The predicted class of each test image in it; None if unknown, as
+            after resuming from a checkpoint of version 0.2.0.
     """
 
     def __init__(self, rule: Rule) -> None:
@@ -52,23 +57,37 @@ class KeptWeights:
         self._best = -1.0
         self.epoch = 0
         self.weights: list[np.ndarray] = []
+        self.classes: np.ndarray | None = None
 
-    def consider(self, row: EpochRow, model: keras.Model) -> None:
-        """Takes the model's weights if the epoch that has just ended is better."""
+    def consider(
+        self, row: EpochRow, model: keras.Model, classes: np.ndarray | None = None
+    ) -> None:
+        """Takes the model's weights if the epoch that has just ended is better.
+
+        Args:
+            row: The epoch's.
+            model: The model after it.
+            classes: The predicted class of each test image.
+        """
         if self._column is None:
-            self.epoch = int(row["epoch"])
+            self.epoch, self.classes = int(row["epoch"]), classes
         elif row[self._column] > self._best:
             self.epoch, self._best = int(row["epoch"]), row[self._column]
-            self.weights = model.get_weights()
+            self.weights, self.classes = model.get_weights(), classes
 
     def to_json(self) -> dict[str, float]:
         """Returns all but the weights."""
         return {"epoch": self.epoch, "best": self._best}
 
-    def restore(self, values: dict[str, float], weights: list[np.ndarray]) -> None:
+    def restore(
+        self,
+        values: dict[str, float],
+        weights: list[np.ndarray],
+        classes: np.ndarray | None,
+    ) -> None:
         """Continues from what `to_json` has returned to an earlier process."""
         self.epoch, self._best = int(values["epoch"]), values["best"]
-        self.weights = weights
+        self.weights, self.classes = weights, classes
 
 
 @dataclasses.dataclass
@@ -79,6 +98,7 @@ class RunState:
         kept: The weights that `model.keras` will hold, as things stand.
         rows: The history so far, one row per epoch.
         training: What to resume training from; None at the start.
+        classes: The predicted class of each test image in the last epoch.
         spent: By the processes before this one.
         resumed_epochs: The completed epochs each time that the run was resumed.
     """
@@ -86,6 +106,7 @@ class RunState:
     kept: KeptWeights
     rows: list[EpochRow] = dataclasses.field(default_factory=list)
     training: TrainingState | None = None
+    classes: np.ndarray | None = None
     spent: Spent = dataclasses.field(default_factory=Spent)
     resumed_epochs: list[int] = dataclasses.field(default_factory=list)
 
@@ -112,6 +133,12 @@ class RunState:
             **_named("optimizer", training.optimizer),
             **_named("kept", self.kept.weights),
         }
+        for name, classes in (
+            (_LAST_CLASSES, self.classes),
+            (_KEPT_CLASSES, self.kept.classes),
+        ):
+            if classes is not None:
+                tensors[name] = classes
         return Checkpoint(training.epoch, meta, tensors)
 
     @classmethod
@@ -119,7 +146,7 @@ class RunState:
         """Returns the state stored by `to_checkpoint`, to resume from."""
         meta, tensors = checkpoint.meta, checkpoint.tensors
         kept = KeptWeights(rule)
-        kept.restore(meta["kept"], _listed("kept", tensors))
+        kept.restore(meta["kept"], _listed("kept", tensors), tensors.get(_KEPT_CLASSES))
         return cls(
             kept=kept,
             rows=meta["rows"],
@@ -128,6 +155,7 @@ class RunState:
                 _listed("model", tensors),
                 _listed("optimizer", tensors),
             ),
+            classes=tensors.get(_LAST_CLASSES),
             spent=Spent(**meta["spent"]),
             resumed_epochs=[*meta["resumed_epochs"], checkpoint.epoch],
         )

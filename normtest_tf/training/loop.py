@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
+import scipy.special
 import tensorflow as tf
 from keras import ops
 
@@ -58,6 +59,21 @@ class TrainingData:
     evaluations: Mapping[str, Split]
     seed: int
     augmentation: str = names.PAD_CROP_FLIP
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a model makes of the images of a split.
+
+    Attributes:
+        loss: The mean cross-entropy in nats.
+        accuracy: Top-1, from 0 to 1.
+        classes: The predicted class of each image, uint16 `[n]`.
+    """
+
+    loss: float
+    accuracy: float
+    classes: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -193,6 +209,8 @@ class EpochEvaluator(keras.callbacks.Callback):
         data: What to train and evaluate on.
         batch_size: Images in a batch of an evaluation.
         on_row: Called with each epoch's row; see `EpochRow`.
+        on_evaluation: Called before it with the prefix of each evaluation's columns,
+            and the evaluation.
     """
 
     def __init__(
@@ -202,6 +220,7 @@ class EpochEvaluator(keras.callbacks.Callback):
         data: TrainingData,
         batch_size: int,
         on_row: Callable[[EpochRow], None],
+        on_evaluation: Callable[[str, Evaluation], None] | None,
     ) -> None:
         super().__init__()
         self._schedule = schedule
@@ -213,6 +232,7 @@ class EpochEvaluator(keras.callbacks.Callback):
             for prefix, split in data.evaluations.items()
         }
         self._on_row = on_row
+        self._on_evaluation = on_evaluation
         self._started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -229,13 +249,17 @@ class EpochEvaluator(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "learning_rate": self._schedule.at_epoch(epoch),
             "train_loss": float(logs["loss"]),
-            "train_accuracy": _exact(logs["accuracy"], self._training_examples),
+            # The nearest quotient k / n undoes the error of Keras's float32.
+            "train_accuracy": round(float(logs["accuracy"]) * self._training_examples)
+            / self._training_examples,
         }
         for prefix, split in self._splits.items():
-            loss, accuracy = evaluate(self.model, self._batches[prefix], len(split))
-            self._guard.check(f"{prefix}_loss", loss)
-            row[f"{prefix}_loss"] = loss
-            row[f"{prefix}_accuracy"] = accuracy
+            found = evaluate(self.model, self._batches[prefix], split.labels)
+            self._guard.check(f"{prefix}_loss", found.loss)
+            row[f"{prefix}_loss"] = found.loss
+            row[f"{prefix}_accuracy"] = found.accuracy
+            if self._on_evaluation is not None:
+                self._on_evaluation(prefix, found)
         row["seconds"] = seconds
         row["images_per_second"] = self._training_examples / seconds
         self._on_row(row)
@@ -251,25 +275,25 @@ class _Callbacks(keras.callbacks.CallbackList):
 
 
 def evaluate(
-    model: keras.Model, batches: tf.data.Dataset, examples: int
-) -> tuple[float, float]:
-    """Returns a model's mean loss and top-1 accuracy over exactly all examples.
+    model: keras.Model, batches: tf.data.Dataset, labels: np.ndarray
+) -> Evaluation:
+    """Evaluates a model on all examples, each counted once.
 
     Args:
-        model: Compiled by `recipe.compile_for_training`.
+        model: Maps images to logits.
         batches: From `pipeline.evaluation_batches`.
-        examples: The number of examples in them.
-
-    Returns:
-        Cross-entropy in nats, and accuracy from 0 to 1.
+        labels: The labels in them, int `[n]`.
     """
-    values = model.evaluate(batches, verbose=0, return_dict=True)
-    return float(values["loss"]), _exact(values["accuracy"], examples)
-
-
-def _exact(accuracy: float, examples: int) -> float:
-    """Turns Keras's float32 quotient back into a count over all examples."""
-    return round(float(accuracy) * examples) / examples
+    logits = model.predict(batches, verbose=0).astype(np.float64)
+    with np.errstate(all="ignore"):  # The caller looks for a loss that isn't finite.
+        losses = scipy.special.logsumexp(logits, axis=1)
+        losses -= logits[np.arange(len(labels)), labels]
+    classes = logits.argmax(axis=1)
+    return Evaluation(
+        float(losses.mean()),
+        int((classes == labels).sum()) / len(labels),
+        classes.astype(np.uint16),
+    )
 
 
 def fit(
@@ -280,6 +304,7 @@ def fit(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     state: TrainingState | None = None,
+    on_evaluation: Callable[[str, Evaluation], None] | None = None,
 ) -> None:
     """Trains a model with the recipe.
 
@@ -293,6 +318,8 @@ def fit(
         callbacks: Further Keras callbacks, called before an epoch is evaluated.
             Reading what they get of a step may wait for the device.
         state: What to resume from. Default: the model as it is.
+        on_evaluation: Called with the prefix of each evaluation's columns, and the
+            evaluation, before `on_row` is.
 
     Raises:
         TrainingFailed: If a loss is not finite.
@@ -310,7 +337,9 @@ def fit(
     calls = stacks.shapes(len(data.train), recipe.batch_size, steps)
     lead = math.ceil(LEAD / steps) if environment.has_gpu() else 0
     guard = LossGuard(schedule, calls, lead)
-    evaluator = EpochEvaluator(schedule, guard, data, recipe.batch_size, on_row)
+    evaluator = EpochEvaluator(
+        schedule, guard, data, recipe.batch_size, on_row, on_evaluation
+    )
     batches = pipeline.training_batches(
         data.train.images,
         data.train.labels,

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from experiments.support import fault_campaign
 from normtest_tf import backbones, datasets, errors, runs
 from normtest_tf.runs import finetuning, folder, history, identity
+from normtest_tf.runs.predictions import Predictions
 from normtest_tf.system import locks
 from normtest_tf.training import loop
 from normtest_tf.training.recipe import EpochCosine
@@ -25,6 +26,7 @@ FILES = {
     "history.csv",
     "result.json",
     "model.keras",
+    "predictions.npz",
     "tensorboard",
     ".lock",
 }
@@ -94,6 +96,13 @@ def test_the_saved_model_has_the_accuracy_of_the_kept_epoch(small, all_digits, r
     assert accuracy == pytest.approx(kept["test_accuracy"])
     best = max(row["validation_accuracy"] for row in rows)
     assert kept["validation_accuracy"] == best
+    predictions = Predictions.read(small.folder)
+    np.testing.assert_array_equal(predictions.kept_class, logits.argmax(1))
+    np.testing.assert_array_equal(
+        predictions.kept_correct, logits.argmax(1) == all_digits.test_labels[:70]
+    )
+    assert predictions.final_correct.mean() == result.final_test_accuracy
+    assert predictions.kept_correct.mean() == kept["test_accuracy"]
 
 
 def test_a_finished_run_is_read_and_not_repeated(small, all_digits, result):
@@ -267,7 +276,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, digits, expected):
 def test_a_loss_that_is_not_finite_in_evaluation_stops_the_run(
     config, digits, monkeypatch
 ):
-    monkeypatch.setattr(loop, "evaluate", lambda *_: (float("nan"), 0.0))
+    found = loop.Evaluation(float("nan"), 0.0, np.zeros(len(digits.test_labels)))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: found)
     with pytest.raises(errors.TrainingFailed, match="test_loss is not finite"):
         finetuning.run(config, digits)
     assert not config.folder.history.exists()

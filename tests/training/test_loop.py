@@ -56,12 +56,13 @@ def test_evaluate_counts_every_example_once():
     model = linear_model()
     compile_for_training(model, Recipe(batch_size=8), 20)
     batches = pipeline.evaluation_batches(SPLIT.images, SPLIT.labels, 8)
-    loss, accuracy = loop.evaluate(model, batches, 20)
+    found = loop.evaluate(model, batches, SPLIT.labels)
     logits = model.predict(SPLIT.images, verbose=0).astype("float64")
     log_sums = np.log(np.exp(logits).sum(axis=1))
     losses = log_sums - logits[np.arange(20), SPLIT.labels]
-    assert loss == pytest.approx(losses.mean(), rel=1e-5)
-    assert accuracy == (logits.argmax(1) == SPLIT.labels).mean()
+    assert found.loss == pytest.approx(losses.mean(), rel=1e-12)
+    assert found.accuracy == (logits.argmax(1) == SPLIT.labels).mean()
+    np.testing.assert_array_equal(found.classes, logits.argmax(1))
 
 
 def test_settings_of_a_seed_see_the_same_batches_and_start_from_the_same_head(

@@ -85,7 +85,7 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
     evaluations = []
     for _ in range(2):
         begun = time.perf_counter()
-        loop.evaluate(model, batches, len(images))
+        loop.evaluate(model, batches, labels)
         evaluations.append(len(images) / (time.perf_counter() - begun))
     return Measurement(
         training=rows[-1]["images_per_second"],

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from normtest_tf.training.dispatch import shares
 
 
 class Mirrored(keras.Model):
-    """Trains and evaluates as one device would, on a share of each batch per device.
+    """Trains as one device would, on a share of each batch per device.
 
     Args:
         model: A functional or sequential model whose variables were created in the
@@ -42,10 +43,10 @@ class Mirrored(keras.Model):
         """Trains on batches of (images, labels), each shared by all devices."""
         return super().fit(self._to_each_device(x), **options)
 
-    def evaluate(self, x: tf.data.Dataset, **options: object) -> dict[str, float]:
-        """Evaluates on batches of (images, labels), each shared by all devices."""
-        steps = int(x.cardinality())  # Which Keras can't tell of what it gets.
-        return super().evaluate(self._to_each_device(x), steps=steps, **options)
+    def predict(self, x: tf.data.Dataset, **_: object) -> np.ndarray:
+        """Returns the logits of batches of (images, labels), from the first device."""
+        logits = tf.function(lambda images: self(images, training=False))
+        return np.concatenate([logits(images).numpy() for images, _ in x])
 
     def _to_each_device(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Gives each device every batch, whole: Keras needs batches of one shape."""
@@ -63,12 +64,6 @@ class Mirrored(keras.Model):
         share = self._share(data)
         with shares.computing(share):
             return super().train_step(_part(data, share))
-
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Evaluates this device's share of a batch."""
-        share = self._share(data)
-        with shares.computing(share):
-            return super().test_step(_part(data, share))
 
     def _share(self, data: tuple[tf.Tensor, tf.Tensor]) -> shares.Share:
         context = tf.distribute.get_replica_context()

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import keras
+import numpy as np
 
 
 class WholeBatches(keras.distribution.DataParallel):
@@ -31,7 +32,7 @@ class WholeBatches(keras.distribution.DataParallel):
 
 
 class Sharded(keras.Model):
-    """Trains and evaluates as on one device, with each batch shared by several.
+    """Trains as on one device, with each batch shared by several.
 
     Args:
         model: A functional or sequential model whose variables were created in the
@@ -52,18 +53,14 @@ class Sharded(keras.Model):
         with self.scope():
             return super().fit(*args, **options)
 
-    def evaluate(self, *args: object, **options: object) -> dict[str, float]:
-        """Evaluates on all devices."""
+    def predict(self, *args: object, **options: object) -> np.ndarray:
+        """Evaluates; every device computes the whole of a batch."""
         with self.scope():
-            return super().evaluate(*args, **options)
+            return super().predict(*args, **options)
 
     def train_step(self, state: Any, data: tuple[jax.Array, ...]) -> Any:  # noqa: ANN401  (Keras's)
         """Takes a step, of which each device computes a part."""
         return super().train_step(state, self._share(data))
-
-    def test_step(self, state: Any, data: tuple[jax.Array, ...]) -> Any:  # noqa: ANN401  (Keras's)
-        """Evaluates a batch, of which each device computes a part."""
-        return super().test_step(state, self._share(data))
 
     def _share(self, data: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         """Shares images and labels, if there are as many for each device."""
