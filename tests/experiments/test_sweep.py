@@ -132,6 +132,7 @@ def test_presets_are_grids_of_known_names(preset, tmp_path):
         "imagenet_study": 80,
         "reference_extended": 64,
         "reference_table1": 16,
+        "table1_protocol": 4,
     }
     assert int(done.stdout) == expected[preset.stem]
 

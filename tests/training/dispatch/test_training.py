@@ -57,8 +57,8 @@ def results_of(folder, name):
 
 def test_a_resumed_run_on_two_devices_ends_as_one_on_one(trained):
     _, _, folder = trained
-    one_folder, (one_rows, one_weights, one_chosen) = results_of(folder, "one")
-    two_folder, (two_rows, two_weights, two_chosen) = results_of(folder, "resumed")
+    one_folder, (one_rows, one_weights, one_chosen, _) = results_of(folder, "one")
+    two_folder, (two_rows, two_weights, two_chosen, _) = results_of(folder, "resumed")
     assert one_chosen == two_chosen
     for one, two in zip(one_rows, two_rows, strict=True):
         assert two == pytest.approx(one, rel=1e-5)
