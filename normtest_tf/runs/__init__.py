@@ -3,6 +3,7 @@
     config        a run's configuration; each field is a flag
     folder        every file name, and paths to and from a run's identity
     record        config.json, result.json and failed.json, as typed records
+    predictions   predictions.npz, the predicted class of each test image
     history       history.csv, and the rules for choosing one of its epochs
     identity      whether two runs are the same run
     options       help text and limits of each configuration field
