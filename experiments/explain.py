@@ -24,7 +24,7 @@ from experiments.support import program
 from normtest_tf import datasets, errors, normalization
 from normtest_tf.diagnosis import checks
 from normtest_tf.runs import RunFolder
-from normtest_tf.system import files, quiet
+from normtest_tf.system import files, keras_setup
 
 if TYPE_CHECKING:
     from normtest_tf.diagnosis import Explanation
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
     checks.names_of(FLAGS.normalizations)
     datasets.check_available(config.dataset, config.reading)
     files.check_writable(out_dir)
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     found = _explain(config)
     print(found.to_text())
     write(found, out_dir, str(datasets.shifts.parse(config.shift)))

@@ -24,7 +24,7 @@ from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig, options
 from normtest_tf.sweeps import estimates, executors, grid, runner
 from normtest_tf.sweeps.executors import gpus
-from normtest_tf.system import keras_settings, quiet
+from normtest_tf.system import keras_setup
 from normtest_tf.training import regimes
 from normtest_tf.training.dispatch import strategies
 
@@ -170,12 +170,12 @@ def executor() -> executors.Executor:
 def main(argv: Sequence[str]) -> None:
     """Runs what remains and prints where the results are."""
     del argv
-    keras_settings.check_can_train()
+    keras_setup.check_can_train()
     configs = configurations()
     if FLAGS.dry_run:
         with executor() as chosen:
             slots = chosen.slots()
-        quiet.import_tensorflow()
+        keras_setup.import_tensorflow()
         _print_plan(configs, slots)
         return
     _print_summary(runner.run_all(configs, program.show, executor()))

@@ -21,7 +21,7 @@ from normtest_tf.diagnosis.result import Explanation, SettingFindings
 from normtest_tf.normalization import CONTROL, IMAGENET, ChannelStatistics
 from normtest_tf.normalization import get as get_setting
 from normtest_tf.normalization.statistics import CountedImages
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
 TREATMENT = "finetune"
@@ -40,7 +40,7 @@ class _Passes:
     reestimated: tuple[mismatch.Distance, ...]
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def explain(
     model: keras.Model,
     images: Any,  # noqa: ANN401  (an array, or a data set)

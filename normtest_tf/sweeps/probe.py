@@ -10,7 +10,7 @@ import numpy as np
 from normtest_tf import backbones, datasets
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import RunConfig
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 from normtest_tf.text import ignore
 from normtest_tf.training import classifier, environment, loop, regimes, training_copy
 from normtest_tf.training.data import names
@@ -23,7 +23,7 @@ BATCHES = 3
 BATCH_SIZE = 64
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def probe_seconds(config: RunConfig) -> float:
     """Estimates a run's duration by training on a few random images.
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from normtest_tf.system import hosts
+from normtest_tf.system import files
 
 
 def test_a_hanging_name_look_up_is_cut_short(monkeypatch):
@@ -19,9 +19,9 @@ def test_a_hanging_name_look_up_is_cut_short(monkeypatch):
         raise requests.ConnectionError
 
     monkeypatch.setattr(requests, "get", hang)
-    monkeypatch.setattr(hosts, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(files, "TIMEOUT_SECONDS", 0.2)
     start = time.monotonic()
-    assert hosts.host_problem("http://example.invalid") == "no answer within 0.2 s"
+    assert files.host_problem("http://example.invalid") == "no answer within 0.2 s"
     assert time.monotonic() - start < 5
     finished.set()
 
@@ -37,7 +37,7 @@ def test_any_answer_but_a_proxys_refusal_will_do(monkeypatch, status, problem):
     response.status_code = status
     response.raw = io.BytesIO()
     monkeypatch.setattr(requests, "get", lambda *_, **__: response)
-    assert hosts.host_problem("http://example.invalid") == problem
+    assert files.host_problem("http://example.invalid") == problem
 
 
 def test_an_error_is_explained_by_its_root_cause(monkeypatch):
@@ -47,4 +47,4 @@ def test_an_error_is_explained_by_its_root_cause(monkeypatch):
         raise requests.ConnectionError("max retries") from OSError("no route to host")
 
     monkeypatch.setattr(requests, "get", fail)
-    assert hosts.host_problem("http://example.invalid") == "no route to host"
+    assert files.host_problem("http://example.invalid") == "no route to host"

@@ -11,7 +11,7 @@ import tensorflow
 
 from normtest_tf import backbones, errors, normalization
 from normtest_tf.runs import finetuning
-from normtest_tf.system import keras_settings, quiet
+from normtest_tf.system import keras_setup
 from normtest_tf.training import classifier
 from tests.helpers import programs, tiny_runs
 
@@ -46,7 +46,7 @@ def theirs():
 
 
 def test_a_block_has_our_settings_and_leaves_theirs(theirs):
-    with keras_settings.pinned():
+    with keras_setup.checked():
         assert current() == {
             "image_data_format": "channels_last",
             "floatx": "float32",
@@ -59,7 +59,7 @@ def test_a_block_has_our_settings_and_leaves_theirs(theirs):
 
 
 def test_an_exception_and_a_cleared_session_leave_their_settings(theirs):
-    @keras_settings.pinned()
+    @keras_setup.checked()
     def clear_and_fail():
         keras.utils.clear_session()
         assert keras.config.dtype_policy().name == "float32"
@@ -72,7 +72,7 @@ def test_an_exception_and_a_cleared_session_leave_their_settings(theirs):
 
 
 def test_a_network_is_built_in_the_dtypes_of_its_caller(theirs):
-    with keras_settings.pinned(dtypes=False):
+    with keras_setup.checked(dtypes=False):
         assert keras.config.image_data_format() == "channels_last"
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
         assert keras.config.floatx() == "float16"
@@ -142,12 +142,12 @@ def test_a_run_does_not_depend_on_the_callers_settings(
 
 IMPORT = """
 import json
-from normtest_tf.system import keras_settings, quiet
-quiet.import_tensorflow()
+from normtest_tf.system import keras_setup
+keras_setup.import_tensorflow()
 import keras
 from keras.src.backend import config
 print(json.dumps([
-    keras_settings.describe(), keras.backend.backend(), keras.config.max_epochs(),
+    keras_setup.describe(), keras.backend.backend(), keras.config.max_epochs(),
     config.keras_home(),
 ]))
 """
@@ -234,9 +234,9 @@ def test_what_keras_refuses_to_read_is_named(how, tmp_path):
 )
 def test_a_backend_that_is_not_there_is_refused(name, words, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", name)
-    monkeypatch.delitem(keras_settings.sys.modules, "torch", raising=False)
-    monkeypatch.setattr(keras_settings.importlib.util, "find_spec", lambda name: None)
-    for check in (keras_settings.backend, keras_settings.check_can_train):
+    monkeypatch.delitem(keras_setup.sys.modules, "torch", raising=False)
+    monkeypatch.setattr(keras_setup.importlib.util, "find_spec", lambda name: None)
+    for check in (keras_setup.backend, keras_setup.check_can_train):
         with pytest.raises(errors.UsageError, match="Unset KERAS_BACKEND") as caught:
             check()
         assert words in str(caught.value)
@@ -247,23 +247,23 @@ def test_a_backend_that_is_not_there_is_refused(name, words, monkeypatch):
 )
 def test_the_environment_names_the_backend(value, expected, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", value)
-    monkeypatch.setattr(keras_settings.importlib.util, "find_spec", lambda name: name)
-    assert keras_settings.backend() == expected
+    monkeypatch.setattr(keras_setup.importlib.util, "find_spec", lambda name: name)
+    assert keras_setup.backend() == expected
     monkeypatch.delenv("KERAS_BACKEND")
-    assert keras_settings.backend() == "tensorflow"
+    assert keras_setup.backend() == "tensorflow"
 
 
 def test_a_backend_that_cannot_train_is_refused(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "numpy")
     for names in ([], ["numpy"], ["openvino"]):
         with pytest.raises(errors.UsageError, match="can't train a network"):
-            keras_settings.check_can_train(*names)
-    keras_settings.check_can_train("jax")
+            keras_setup.check_can_train(*names)
+    keras_setup.check_can_train("jax")
 
 
 def test_a_chosen_backend_is_in_the_environment_of_other_processes(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "numpy")
-    keras_settings.choose_backend("tensorflow")
+    keras_setup.choose_backend("tensorflow")
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
 
 
@@ -280,7 +280,7 @@ def test_a_backend_that_cannot_be_chosen_is_refused(
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: installed)
     with pytest.raises(errors.UsageError, match=words):
-        keras_settings.choose_backend(name)
+        keras_setup.choose_backend(name)
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
 
 
@@ -291,5 +291,5 @@ def test_tensorflow_leaves_the_gpus_to_another_backend(backend, monkeypatch):
     monkeypatch.setattr(
         tensorflow.config, "set_visible_devices", lambda *args: hidden.append(args)
     )
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     assert hidden == ([] if backend == "tensorflow" else [([], "GPU")])

@@ -3,29 +3,29 @@
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.system import locks
+from normtest_tf.system import files
 
 
 def test_a_second_writer_is_refused_until_the_first_is_done(tmp_path):
     folder = tmp_path / "run"
-    with locks.only_writer(folder):
+    with files.only_writer(folder):
         (folder / "history.csv").touch()
         with pytest.raises(errors.Locked, match="another process is writing"):
-            locks.only_writer(folder).__enter__()
-    with locks.only_writer(folder):
+            files.only_writer(folder).__enter__()
+    with files.only_writer(folder):
         pass
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "history.csv"]
 
 
 def test_folders_created_for_nothing_but_the_lock_are_removed(tmp_path):
-    with locks.only_writer(tmp_path / "a" / "b"):
+    with files.only_writer(tmp_path / "a" / "b"):
         assert (tmp_path / "a" / "b").is_dir()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_folder_that_was_there_before_stays(tmp_path):
     (tmp_path / "a").mkdir()
-    with locks.only_writer(tmp_path / "a"):
+    with files.only_writer(tmp_path / "a"):
         pass
     assert (tmp_path / "a").is_dir()
 
@@ -33,4 +33,4 @@ def test_an_empty_folder_that_was_there_before_stays(tmp_path):
 def test_a_file_in_place_of_the_folder_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(errors.UsageError, match="can't write to"):
-        locks.only_writer(tmp_path / "file").__enter__()
+        files.only_writer(tmp_path / "file").__enter__()

@@ -5,20 +5,20 @@ import os
 import pytest
 import tensorflow as tf
 
-from normtest_tf.system import keras_settings, quiet
+from normtest_tf.system import keras_setup
 from tests.helpers import programs
 
 
 def test_only_writes_inside_the_block_are_discarded(capfd):
     os.write(2, b"before ")
-    with quiet.silent_stderr():
+    with keras_setup.silent_stderr():
         os.write(2, b"inside ")
     os.write(2, b"after")
     assert capfd.readouterr().err == "before after"
 
 
 def test_an_exception_restores_stderr(capfd):
-    with pytest.raises(KeyError), quiet.silent_stderr():
+    with pytest.raises(KeyError), keras_setup.silent_stderr():
         raise KeyError
     os.write(2, b"after")
     assert capfd.readouterr().err == "after"
@@ -26,9 +26,9 @@ def test_an_exception_restores_stderr(capfd):
 
 CLOSED = """
 import sys
-from normtest_tf.system import quiet
+from normtest_tf.system import keras_setup
 assert sys.stderr is None
-with quiet.silent_stderr():
+with keras_setup.silent_stderr():
     print("inside")
 print("after")
 """
@@ -46,10 +46,10 @@ def test_tensorflow_takes_no_gpu_that_another_backend_trains_on(
     backend, hidden, monkeypatch
 ):
     calls = []
-    monkeypatch.setattr(keras_settings, "import_keras", lambda: None)
-    monkeypatch.setattr(keras_settings, "backend", lambda: backend)
+    monkeypatch.setattr(keras_setup, "import_keras", lambda: None)
+    monkeypatch.setattr(keras_setup, "backend", lambda: backend)
     monkeypatch.setattr(
         tf.config, "set_visible_devices", lambda *given: calls.append(given)
     )
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     assert calls == hidden
