@@ -97,7 +97,7 @@ def write(found: Explanation, out_dir: pathlib.Path, shift: str) -> None:
         shift: What was done to the images, as the flag takes it.
     """
     from normtest_tf.diagnosis import findings
-    from normtest_tf.report import html_page
+    from normtest_tf.report import document
     from plots import diagnosis, style
 
     figure = ""
@@ -110,7 +110,7 @@ def write(found: Explanation, out_dir: pathlib.Path, shift: str) -> None:
         )
     numbers = json.dumps({**found.to_json(), "shift": shift}, indent=2, allow_nan=False)
     files.write_text(out_dir / "explanation.json", f"{numbers}\n")
-    page = html_page.to_html(findings.markdown(found, figure), out_dir)
+    page = document.to_html(findings.markdown(found, figure), out_dir)
     files.write_text(out_dir / "explanation.html", page)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from normtest_tf import errors
 from normtest_tf.analysis import Run, calibration
 from normtest_tf.analysis.calibration import Outcome
+from normtest_tf.analysis.published import TREATMENT
 from normtest_tf.diagnosis import findings
 from normtest_tf.normalization import CONTROL
-from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report.rows import Row
 from normtest_tf.system import files
 from normtest_tf.text import markdown_table, shown, signed

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from normtest_tf import errors
-from normtest_tf.sweeps.executors.executor import Options
+from normtest_tf.sweeps.executor import Options
 from normtest_tf.system import quiet, signals
 
 CONNECT_SECONDS = 8.0

@@ -7,7 +7,7 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.runs import ResultRecord
-from normtest_tf.sweeps.executors import gathering, ray_connection, ray_slot
+from normtest_tf.sweeps import gathering, ray_connection, ray_slot
 from tests.sweeps import helpers
 
 

@@ -22,9 +22,8 @@ from typing import TypeAlias
 import normtest_tf
 from normtest_tf import errors
 from normtest_tf.runs import ResultRecord, RunConfig
-from normtest_tf.sweeps import execution
-from normtest_tf.sweeps.executors import gathering, gpus
-from normtest_tf.sweeps.executors.executor import RUNS_PER_WORKER, Outcome
+from normtest_tf.sweeps import executor, gathering, local
+from normtest_tf.sweeps.executor import RUNS_PER_WORKER, Outcome
 from normtest_tf.system import keras_settings, workers
 
 POLL_SECONDS = 0.25
@@ -102,7 +101,7 @@ class Slot:
         os.environ.pop(_THREADS, None)
         if os.path.isdir(setup.working_folder):
             os.chdir(setup.working_folder)
-        hidden = {} if setup.has_gpus else {gpus.VARIABLE: "-1"}
+        hidden = {} if setup.has_gpus else {local.GPUS: "-1"}
         self._worker = workers.Worker({**setup.environment, **hidden})
         _remove_scratch_of_the_dead()
 
@@ -174,7 +173,7 @@ class Slot:
         if self._runs and self._runs % RUNS_PER_WORKER == 0:
             self._worker.renew()
         self._runs += 1
-        future = self._worker.submit(execution.execute, config, Spool(notes))
+        future = self._worker.submit(executor.execute, config, Spool(notes))
         if self._stopping:  # Perhaps before there was a process to stop.
             self._worker.terminate()
         read, ended = 0, False

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from normtest_tf.runs import RunFolder
-from normtest_tf.sweeps.executors import gathering
+from normtest_tf.sweeps import gathering
 
 
 @pytest.fixture

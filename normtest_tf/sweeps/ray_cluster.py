@@ -17,8 +17,8 @@ from typing import Any
 
 from normtest_tf import errors
 from normtest_tf.runs import ResultRecord, RunConfig
-from normtest_tf.sweeps.executors import gathering, ray_connection, ray_slot
-from normtest_tf.sweeps.executors.executor import Ended, Executor, Options, Outcome
+from normtest_tf.sweeps import gathering, ray_connection, ray_slot
+from normtest_tf.sweeps.executor import Ended, Executor, Options, Outcome
 from normtest_tf.system import files, locks, signals
 from normtest_tf.text import Notify
 

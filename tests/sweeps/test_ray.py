@@ -13,8 +13,8 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.runs import ResultRecord, finetuning
-from normtest_tf.sweeps import executors
-from normtest_tf.sweeps.executors import Options, ray_connection
+from normtest_tf.sweeps import ray_connection, runner
+from normtest_tf.sweeps.executor import Options
 from tests.helpers import ROOT, programs, tiny_runs
 from tests.sweeps import helpers
 
@@ -27,7 +27,7 @@ EPOCHS = 50
 @contextlib.contextmanager
 def cluster():
     """Yields a process that is a cluster, and the address of its head node."""
-    command = [sys.executable, "-m", "tests.sweeps.executors.ray_nodes"]
+    command = [sys.executable, "-m", "tests.sweeps.ray_nodes"]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -167,13 +167,13 @@ def test_wrong_addresses_are_refused_in_a_line(monkeypatch):
             "nowhere.invalid:6379": "can't connect to a Ray cluster at nowhere",
         }.items():
             with pytest.raises(errors.UsageError, match=words):
-                executors.create("ray", Options(address=address))
+                runner.create("ray", Options(address=address))
 
 
 def test_ray_has_to_be_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(errors.UsageError, match="pip install 'normtest_tf\\[ray\\]'"):
-        executors.create("ray", Options())
+        runner.create("ray", Options())
 
 
 class FakeRay:

@@ -2,7 +2,7 @@
 
 import os
 
-from normtest_tf.sweeps import execution
+from normtest_tf.sweeps import executor
 
 
 def fake_nvidia_smi(folder, monkeypatch, printed, status=0):
@@ -18,7 +18,7 @@ def fake_nvidia_smi(folder, monkeypatch, printed, status=0):
 def execute_and_tell(config, notify):
     """Executes a run, and says what its process sees."""
     notify(f"{os.getpid()} sees {os.environ.get('CUDA_VISIBLE_DEVICES')}")
-    return execution.execute(config, notify)
+    return executor.execute(config, notify)
 
 
 def show(line):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from normtest_tf.sweeps.executors import gpus
-from tests.sweeps.executors.helpers import fake_nvidia_smi
+from normtest_tf.sweeps import local
+from tests.sweeps.executor_helpers import fake_nvidia_smi
 
 TWO = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)
@@ -23,14 +23,14 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-2)
 )
 def test_nvidia_smi_lists_gpus(printed, expected, tmp_path, monkeypatch):
     fake_nvidia_smi(tmp_path, monkeypatch, printed)
-    assert gpus.visible() == expected
+    assert local.visible_gpus() == expected
 
 
 def test_without_a_working_nvidia_smi_there_are_none(tmp_path, monkeypatch):
     fake_nvidia_smi(tmp_path, monkeypatch, TWO, status=9)
-    assert gpus.visible() == []
+    assert local.visible_gpus() == []
     monkeypatch.setenv("PATH", "")
-    assert gpus.visible() == []
+    assert local.visible_gpus() == []
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_without_a_working_nvidia_smi_there_are_none(tmp_path, monkeypatch):
 def test_the_environment_has_the_last_word(value, expected, tmp_path, monkeypatch):
     fake_nvidia_smi(tmp_path, monkeypatch, TWO)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
-    assert gpus.visible() == expected
+    assert local.visible_gpus() == expected

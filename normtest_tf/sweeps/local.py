@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import os
+import re
+import subprocess
 from collections.abc import Mapping, Sequence
 
 from normtest_tf import errors
 from normtest_tf.runs import ResultRecord, RunConfig
-from normtest_tf.sweeps import execution
-from normtest_tf.sweeps.executors import gpus
-from normtest_tf.sweeps.executors.executor import (
+from normtest_tf.sweeps import executor
+from normtest_tf.sweeps.executor import (
     RUNS_PER_WORKER,
     Ended,
     Executor,
@@ -19,6 +21,9 @@ from normtest_tf.sweeps.executors.executor import (
 )
 from normtest_tf.system import workers
 from normtest_tf.text import Notify, counted
+
+GPUS = "CUDA_VISIBLE_DEVICES"
+_TIMEOUT_SECONDS = 20
 
 
 @dataclasses.dataclass
@@ -56,7 +61,7 @@ class LocalExecutor(Executor):
     def check_inputs(self, configs: Sequence[RunConfig], notify: Notify) -> None:
         """Checks the inputs in the first process, which has loaded the data then."""
         worker = self._slots[0].worker
-        worker.call(execution.check_inputs, configs, notify)
+        worker.call(executor.check_inputs, configs, notify)
 
     def slots(self) -> int:
         """Returns the number of processes."""
@@ -69,7 +74,7 @@ class LocalExecutor(Executor):
             slot.worker.renew()
         slot.runs += 1
         slot.config = config
-        slot.future = slot.worker.submit(execution.execute, config, notify)
+        slot.future = slot.worker.submit(executor.execute, config, notify)
 
     def wait(self, seconds: float) -> list[Ended]:
         """Waits for the first process that has ended its run."""
@@ -136,15 +141,15 @@ def _environments(
 ) -> list[dict[str, str]]:
     """Returns the variables of each worker process."""
     if gpus_per_run == 0:
-        return [{gpus.VARIABLE: "-1"}] * (runs_at_a_time or 1)
-    found = gpus.visible()
+        return [{GPUS: "-1"}] * (runs_at_a_time or 1)
+    found = visible_gpus()
     if not found and gpus_per_run is None:
         return [{}] * (runs_at_a_time or 1)
     shares = _shares(found, 1 if gpus_per_run is None else gpus_per_run)
     if runs_at_a_time is None and len(found) == len(shares) == 1:
         return [{}]  # TensorFlow finds it without help.
     number = runs_at_a_time or len(shares)
-    return [{gpus.VARIABLE: shares[i % len(shares)]} for i in range(number)]
+    return [{GPUS: shares[i % len(shares)]} for i in range(number)]
 
 
 def _shares(found: Sequence[str], each: float) -> list[str]:
@@ -166,3 +171,54 @@ def _shares(found: Sequence[str], each: float) -> list[str]:
         )
     # Runs that start together should not share a GPU while others are idle.
     return [",".join(group) for group in groups] * max(1, int(1 / each))
+
+
+def visible_gpus() -> list[str]:
+    """Returns the GPUs that processes of this one's may use.
+
+    Returns:
+        Values for CUDA_VISIBLE_DEVICES, one for each GPU or MIG device: those of that
+        variable if it is set, otherwise all that `nvidia-smi` lists.
+    """
+    chosen = os.environ.get(GPUS)
+    if chosen is None:
+        return _listed(_nvidia_smi())
+    names = [name.strip() for name in chosen.split(",")]
+    # CUDA ignores everything from the first name on that stands for no GPU.
+    end = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
+    return names[:end]
+
+
+def _nvidia_smi() -> str:
+    """Returns what `nvidia-smi -L` prints; nothing where there is no such program."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "-L"],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def _listed(text: str) -> list[str]:
+    """Returns the devices in the output of `nvidia-smi -L`.
+
+    Where a GPU is divided, the lines below it are its MIG devices, and CUDA can't use
+    the whole.
+    """
+    found: list[str] = []
+    whole = False  # Whether the last of `found` is a GPU that may be divided.
+    for line in text.splitlines():
+        if gpu := re.match(r"GPU (\d+):", line):
+            found.append(gpu[1])
+            whole = True
+        elif mig := re.match(r"\s+MIG .*\(UUID: (MIG-[^)]+)\)", line):
+            if whole:
+                found.pop()
+            found.append(mig[1])
+            whole = False
+    return found

@@ -7,11 +7,11 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.runs import finetuning
-from normtest_tf.sweeps import execution, executors, runner
-from normtest_tf.sweeps.executors import Options
+from normtest_tf.sweeps import executor, runner
+from normtest_tf.sweeps.executor import Options
 from tests.helpers import tiny_runs
 from tests.sweeps import helpers
-from tests.sweeps.executors.helpers import execute_and_tell, fake_nvidia_smi, show
+from tests.sweeps.executor_helpers import execute_and_tell, fake_nvidia_smi, show
 
 TWO = "GPU 0: A (UUID: GPU-1)\nGPU 1: A (UUID: GPU-2)\n"
 
@@ -22,8 +22,8 @@ def two_gpus(tmp_path, monkeypatch):
 
 
 def number_of_slots(name="local", **options):
-    with executors.create(name, Options(**options)) as executor:
-        return executor.slots()
+    with runner.create(name, Options(**options)) as chosen:
+        return chosen.slots()
 
 
 def test_there_is_a_slot_for_each_gpu_and_one_without(two_gpus, monkeypatch):
@@ -59,10 +59,10 @@ def test_what_one_machine_can_not_do_is_refused(options, words, two_gpus):
 def test_two_gpus_give_the_results_of_one_run_after_another(
     two_gpus, monkeypatch, tmp_path, capfd
 ):
-    monkeypatch.setattr(execution, "execute", execute_and_tell)
+    monkeypatch.setattr(executor, "execute", execute_and_tell)
     configs = helpers.tiny_runs(tmp_path, results_dir=str(tmp_path / "two"))
-    with executors.create("local", Options()) as executor:
-        tally = runner.run_all(configs, show, executor)
+    with runner.create("local", Options()) as slots:
+        tally = runner.run_all(configs, show, slots)
     assert (tally.done, tally.failed) == (3, 0)
     seen = re.findall(r"seed 223: note: (\d+) sees (.*)", capfd.readouterr().out)
     assert len(seen) == 3
