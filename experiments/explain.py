@@ -22,7 +22,7 @@ from absl import flags
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, errors, normalization
-from normtest_tf.diagnosis import checks
+from normtest_tf.diagnosis import inputs
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, keras_setup
 
@@ -41,7 +41,7 @@ flags.DEFINE_list(
     "normalizations",
     [],
     f"Settings to look at, beside {normalization.CONTROL}, which always is. Default: "
-    f"{', '.join(checks.DEFAULT_SETTINGS)}; {', '.join(checks.SAME_AS_CONTROL)} only "
+    f"{', '.join(inputs.DEFAULT_SETTINGS)}; {', '.join(inputs.SAME_AS_CONTROL)} only "
     "if named.",
 )
 shared.define_backend()
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
     config = shared.run_config()
     config.check()
-    checks.names_of(FLAGS.normalizations)
+    inputs.names_of(FLAGS.normalizations)
     datasets.check_available(config.dataset, config.reading)
     files.check_writable(out_dir)
     keras_setup.import_tensorflow()
@@ -96,21 +96,21 @@ def write(found: Explanation, out_dir: pathlib.Path, shift: str) -> None:
         out_dir: The folder to write to.
         shift: What was done to the images, as the flag takes it.
     """
-    from normtest_tf.diagnosis import words
+    from normtest_tf.diagnosis import findings
     from normtest_tf.report import document
     from plots import diagnosis, style
 
     figure = ""
     if found.layers:
-        figure = f"{words.FIGURE}.png"
+        figure = f"{findings.FIGURE}.png"
         style.save(
             diagnosis.distances_figure(found),
             out_dir / figure,
-            out_dir / f"{words.FIGURE}.svg",
+            out_dir / f"{findings.FIGURE}.svg",
         )
     numbers = json.dumps({**found.to_json(), "shift": shift}, indent=2, allow_nan=False)
     files.write_text(out_dir / "explanation.json", f"{numbers}\n")
-    page = document.to_html(words.markdown(found, figure), out_dir)
+    page = document.to_html(findings.markdown(found, figure), out_dir)
     files.write_text(out_dir / "explanation.html", page)
 
 
