@@ -24,7 +24,7 @@ from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig, options
 from normtest_tf.sweeps import estimates, grid, local, runner
 from normtest_tf.sweeps.executor import Executor, Options
-from normtest_tf.system import keras_settings, quiet
+from normtest_tf.system import keras_setup
 from normtest_tf.training import regimes
 from normtest_tf.training.dispatch import strategies
 
@@ -76,7 +76,7 @@ flags.DEFINE_enum(
     "local",
     list(runner.EXECUTORS),
     "Where runs are executed. local: in worker processes of this machine, one for each "
-    "of its GPUs; ray: on the nodes of a Ray cluster.",
+    "of its GPUs; ray: on the nodes of a Ray cluster, which share the results folder.",
 )
 flags.DEFINE_string(
     "ray_address",
@@ -105,12 +105,6 @@ flags.DEFINE_integer(
     "How many runs are executed at a time. Default: as many as there are GPUs for, and "
     "one on a machine without; with Ray, as many as its nodes have room for.",
     lower_bound=1,
-)
-flags.DEFINE_bool(
-    "gather",
-    False,
-    "Have nodes write to their own disks and send the results, even if they see the "
-    "results folder. Without this, those do that don't see it.",
 )
 flags.DEFINE_bool(
     "dry_run", False, "Print the plan and how long it would take, and stop."
@@ -162,20 +156,19 @@ def executor() -> Executor:
         FLAGS.cpus_per_run,
         FLAGS.runs_at_a_time,
         FLAGS.ray_address,
-        FLAGS.gather,
     )
-    return runner.create(FLAGS.executor, options)
+    return runner.EXECUTORS[FLAGS.executor](options)
 
 
 def main(argv: Sequence[str]) -> None:
     """Runs what remains and prints where the results are."""
     del argv
-    keras_settings.check_can_train()
+    keras_setup.check_can_train()
     configs = configurations()
     if FLAGS.dry_run:
         with executor() as chosen:
             slots = chosen.slots()
-        quiet.import_tensorflow()
+        keras_setup.import_tensorflow()
         _print_plan(configs, slots)
         return
     _print_summary(runner.run_all(configs, program.show, executor()))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -12,7 +16,6 @@ from absl import app, flags, logging
 
 from experiments.support import flags as shared_flags
 from normtest_tf import errors
-from normtest_tf.system import signals, streams
 
 FLAGS = flags.FLAGS
 USAGE_STATUS = 2
@@ -42,8 +45,8 @@ def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> No
             export failed, 2 for flags or input that can't be used, 130 after Ctrl-C,
             141 if nothing reads the output any more, 143 after SIGTERM.
     """
-    streams.prepare()
-    signals.report_sigterm()
+    _prepare_streams()
+    _catch_signals()
     # TensorFlow logs its start-up on stderr, where errors should stand out.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Otherwise TensorFlow and JAX take most memory of a GPU that may be shared.
@@ -88,42 +91,108 @@ def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
     return rest
 
 
+def _prepare_streams() -> None:
+    """Escapes what the encoding of stdout and stderr lacks; opens what is closed."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # The next file would take its place, and a library's log.
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _guarded(program: Callable[[], None]) -> NoReturn:
     """Runs a program and exits; on unusable input, with one line on stderr."""
     try:
-        _complete(program)
+        try:
+            program()
+        except SystemExit as end:
+            if end.code:
+                raise
+        if sys.stdout is not None:
+            sys.stdout.flush()  # At exit, no failure could be reported.
     except errors.UsageError as error:
         _fail(errors.one_line(error))
-    except errors.Interrupted as interruption:
-        signals.ignore_sigterm()
-        if streams.pipe_was_closed(interruption):
-            sys.exit(interruption.status)
-        _fail(errors.one_line(interruption), status=interruption.status)
     except KeyboardInterrupt:
-        _fail("interrupted", status=130)
+        _leave(_stopped.number)
+    except BrokenPipeError:  # As after `| head`.
+        os._exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(f"can't write to stdout: {errors.reason(error)}")
     except UnicodeEncodeError as error:  # Some formats can only hold text.
         near = error.object[max(0, error.start - 60) : error.end + 20]
         _fail(
             f"{near!a} is not text in UTF-8; rename the file or folder, or set "
             "LC_ALL=C.UTF-8 if its name looks right"
         )
+    finally:
+        _drop_unwritten()
     sys.exit()
 
 
-def _complete(program: Callable[[], None]) -> None:
-    """Runs a program and flushes stdout: at exit, no failure could be reported."""
+def _drop_unwritten() -> None:
+    """Flushes stdout, or drops what Python would try to write again at exit."""
     try:
-        program()
-    except BaseException as error:
-        if not isinstance(error, SystemExit) or error.code:
-            # Why the program failed counts more than where its output went.
-            with contextlib.suppress(errors.UsageError, errors.Interrupted):
-                sys.stdout.flush()
-            raise
-    sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(message: str, status: int = USAGE_STATUS) -> NoReturn:
+def _fail(message: str) -> NoReturn:
     """Prints one line on stderr and exits."""
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(status)
+    with contextlib.suppress(OSError):
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    sys.exit(USAGE_STATUS)
+
+
+@dataclasses.dataclass
+class _Stopped:
+    """The signal that stops the program, since when, and where to say so."""
+
+    number: int = signal.SIGINT
+    since: float = 0.0
+    stderr: int = 2
+
+
+_stopped = _Stopped()
+
+
+def _catch_signals() -> None:
+    """Makes SIGTERM raise `KeyboardInterrupt`, as Ctrl-C does."""
+    _stopped.stderr = os.dup(2)  # It may be redirected when the signal arrives.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: object) -> None:
+    """Raises `KeyboardInterrupt`; ends the program if that was a second or more ago.
+
+    Whatever code the exception arises in may swallow it. Signals come in pairs, to a
+    process and to its group.
+    """
+    if not _stopped.since:
+        _stopped.number, _stopped.since = number, time.monotonic()
+        raise KeyboardInterrupt
+    if time.monotonic() - _stopped.since > 1:
+        _leave(number)
+
+
+def _leave(number: int) -> NoReturn:
+    """Ends the program after a signal, without waiting for any library's threads."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    again = "the same command"
+    if "overwrite" in FLAGS and FLAGS.is_parsed() and FLAGS.overwrite:
+        again += " without --overwrite"
+    line = f"stopped by {signal.Signals(number).name}; {again} resumes what is complete"
+    with contextlib.suppress(OSError):
+        _drop_unwritten()
+        # A progress bar may have left its line open.
+        os.write(_stopped.stderr, f"{chr(10) * os.isatty(2)}{line}\n".encode())
+    os._exit(128 + number)

@@ -11,7 +11,7 @@ from normtest_tf import backbones, datasets
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import Cell, ResultRecord, RunConfig, RunName, folder
 from normtest_tf.sweeps import grid
-from normtest_tf.system import files, keras_settings
+from normtest_tf.system import files, keras_setup
 from normtest_tf.text import duration, ignore
 
 # A forward pass takes about a third of a training step.
@@ -157,7 +157,7 @@ def probe_seconds(config: RunConfig) -> float:
     """
     started = time.perf_counter()
     size, train_examples, test_examples = _dimensions(config)
-    with keras_settings.pinned():
+    with keras_setup.checked():
         second_epoch = _train_two_epochs(config, size)
     preparation = time.perf_counter() - started - 2 * second_epoch["seconds"]
     evaluated = (test_examples + config.validation_examples) / EVALUATION_SPEED

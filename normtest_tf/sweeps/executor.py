@@ -13,7 +13,7 @@ from normtest_tf import datasets, errors
 from normtest_tf.datasets import shifts
 from normtest_tf.runs import ResultRecord, RunConfig, identity
 from normtest_tf.sweeps import grid
-from normtest_tf.system import quiet, workers
+from normtest_tf.system import keras_setup, workers
 from normtest_tf.text import Notify, ignore
 
 RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
@@ -158,7 +158,7 @@ def execute(config: RunConfig, notify: Notify) -> ResultRecord:
 @functools.cache
 def _import_tensorflow() -> None:
     """Imports TensorFlow, without warnings about the graphs that it leaks."""
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")

@@ -133,7 +133,11 @@ def _nvidia_smi() -> str:
     command = ["nvidia-smi", "-L"]
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -29,7 +29,7 @@ from normtest_tf.sweeps.executor import (
     Options,
     Outcome,
 )
-from normtest_tf.system import files, keras_settings, quiet
+from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify
 
 CONNECT_SECONDS = 5.0
@@ -152,7 +152,7 @@ def _variables() -> dict[str, str]:
         if name.startswith(_PREFIXES) or name == _THREADS
     }
     # Nodes may have been started with another default.
-    return found | {"KERAS_BACKEND": keras_settings.backend()}
+    return found | {"KERAS_BACKEND": keras_setup.backend()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _connect(address: str | None) -> Any:  # noqa: ANN401  (a module without typ
     handler = signal.getsignal(signal.SIGTERM)
     try:
         _check_reachable(address or os.environ.get("RAY_ADDRESS"))
-        with quiet.silent_stderr():
+        with keras_setup.silent_stderr():
             import ray
 
             ray.init(

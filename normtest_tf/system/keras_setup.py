@@ -1,8 +1,8 @@
-"""Keras's own settings, which must not change what a run computes.
+"""Keras and TensorFlow, imported silently and set to what runs need.
 
 Keras reads defaults from keras.json and the environment: layout of images, float type
-and so on. Our own processes overrule them once (`import_keras`); functions that are
-called in somebody else's process, for the call alone (`pinned`).
+and so on. Programs overrule them once, in `import_tensorflow`. A library call in a
+process with other settings raises an error, for its result would be another.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from normtest_tf import errors
@@ -24,11 +24,10 @@ _PREFIX = "KERAS_"  # Of the variables that Keras reads.
 _BACKEND_VARIABLE = f"{_PREFIX}BACKEND"
 _UNSET = f"Unset {_BACKEND_VARIABLE} to use {_DEFAULT_BACKEND}"
 
-# Names of `keras.config`; there are newer ones, which older versions of Keras lack.
+# Names of `keras.config`; older versions of Keras lack some of them.
 _LAYOUT = {"image_data_format": "channels_last", "epsilon": 1e-7}
 _DTYPES = {"floatx": "float32", "dtype_policy": "float32"}
 _LIMITS = {"max_epochs": None, "max_steps_per_epoch": None}
-_PINNED = {**_LAYOUT, **_DTYPES, **_LIMITS}
 
 
 def backend() -> str:
@@ -54,16 +53,7 @@ def backend() -> str:
 
 
 def choose_backend(name: str) -> None:
-    """Makes this process, and those that it starts, use a backend of Keras.
-
-    To be called before Keras is imported.
-
-    Args:
-        name: One of `TRAINING_BACKENDS`.
-
-    Raises:
-        UsageError: If it is not installed, or Keras has another one already.
-    """
+    """Makes this process and its children use a backend; before Keras is imported."""
     check_installed(name)
     keras = sys.modules.get("keras")
     if keras is not None and keras.backend.backend() != name:
@@ -75,11 +65,7 @@ def choose_backend(name: str) -> None:
 
 
 def check_installed(name: str) -> None:
-    """Checks that a backend is installed, without importing it.
-
-    Raises:
-        UsageError: If it is not.
-    """
+    """Checks that a backend is installed, without importing it."""
     if importlib.util.find_spec(name) is None:
         raise errors.UsageError(
             f"--backend={name} needs {name}, which is not installed; pip install {name}"
@@ -87,14 +73,7 @@ def check_installed(name: str) -> None:
 
 
 def check_can_train(name: str | None = None) -> None:
-    """Checks that a backend can train, without importing Keras.
-
-    Args:
-        name: The backend. Default: the one that the environment asks for.
-
-    Raises:
-        UsageError: If it can't, or if `backend` refuses the environment's.
-    """
+    """Checks that a backend, by default the environment's, can train."""
     name = name or backend()
     if name not in TRAINING_BACKENDS:
         raise errors.UsageError(
@@ -103,64 +82,76 @@ def check_can_train(name: str | None = None) -> None:
         )
 
 
-def import_keras() -> None:
-    """Imports Keras, and sets what runs need for the rest of the process.
+def import_tensorflow() -> None:
+    """Imports TensorFlow, and Keras with the settings that runs need, silently.
 
-    Images have their channels last, numbers are float32, epsilon is 1e-7, and nothing
-    limits the number of epochs and steps, whatever keras.json and the environment say.
-    To be called before TensorFlow is imported, which reads keras.json, too, but does
-    not say what is wrong with it. If Keras has been imported before, only the settings
-    are made.
+    Programs call this after the cheap checks of their flags, and only then import
+    modules that need TensorFlow. Its log goes straight to the process's stderr,
+    regardless of TF_CPP_MIN_LOG_LEVEL, and would bury an error message.
 
     Raises:
-        UsageError: If Keras can't be imported with the backend that KERAS_BACKEND
-            names, or refuses what keras.json or the environment says.
+        UsageError: If KERAS_BACKEND names a backend that can't be used, or Keras
+            refuses its settings.
     """
-    name, variables = backend(), _variables()
+    with silent_stderr():
+        import_keras()  # TensorFlow reads keras.json, but hides what is wrong with it.
+        import tensorflow as tf
+
+        if backend() == "tensorflow":
+            tf.config.list_physical_devices()  # Logs while looking for a GPU.
+        else:
+            # It reads the data; the GPU's memory is for what trains.
+            tf.config.set_visible_devices([], "GPU")
+
+
+def import_keras() -> None:
+    """Imports Keras, and sets what runs need, whatever keras.json says."""
+    name = backend()
     os.environ[_BACKEND_VARIABLE] = name  # Otherwise keras.json would decide.
     try:
-        import keras  # noqa: F401  (fails here if it can't)
+        import keras
     except Exception as error:  # Backends fail in their own ways.
+        variables = "".join(
+            f", {variable}={value}"
+            for variable, value in sorted(os.environ.items())
+            if variable.startswith(_PREFIX) and value
+        )
         raise errors.UsageError(
             f"can't import Keras with the backend {name}: {errors.first_cause(error)}; "
             f"check what it reads (keras.json in KERAS_HOME or ~/.keras{variables}), "
             "or repair the installation"
         ) from error
-    _apply(_PINNED)
-
-
-def _variables() -> str:
-    """Returns the variables for Keras that are set, each after a comma."""
-    return "".join(
-        f", {name}={value}"
-        for name, value in sorted(os.environ.items())
-        if name.startswith(_PREFIX) and value
-    )
+    for setting, value in (_LAYOUT | _DTYPES | _LIMITS).items():
+        if setter := getattr(keras.config, f"set_{setting}", None):
+            setter(value)
 
 
 @contextlib.contextmanager
-def pinned(*, dtypes: bool = True) -> Iterator[None]:
-    """Sets what runs need while a block or a decorated function runs.
-
-    Afterwards everything is as it was, the global dtype policy included, even if the
-    block raised or cleared Keras's session.
+def checked(*, dtypes: bool = True) -> Iterator[None]:
+    """Raises `UsageError` unless Keras is set to what a function or block needs.
 
     Args:
-        dtypes: Whether to set float type and dtype policy, too. A network on its own
-            is built in its caller's.
+        dtypes: Whether float type and dtype policy matter; a network on its own is
+            built in its caller's.
 
     Example:
     ```python
-    @keras_settings.pinned()
+    @keras_setup.checked()
     def build() -> keras.Model: ...
     ```
     """
-    before = _current(_PINNED)
-    _apply(_PINNED if dtypes else _LAYOUT | _LIMITS)
-    try:
-        yield
-    finally:
-        _apply(before)
+    import keras
+
+    for name, wanted in (_LAYOUT | _LIMITS | (_DTYPES if dtypes else {})).items():
+        found = getattr(keras.config, name, lambda wanted=wanted: wanted)()
+        found = getattr(found, "name", found)  # Of a dtype policy.
+        if found != wanted:
+            raise errors.UsageError(
+                f"Keras is set to {name}={found}, which would change results; call "
+                f"keras.config.set_{name}({wanted!r}) first, or "
+                "normtest_tf.system.keras_setup.import_keras()"
+            )
+    yield
 
 
 def describe() -> dict[str, Any]:
@@ -174,21 +165,26 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _current(names: Mapping[str, object]) -> dict[str, Any]:
-    """Returns the values of those settings that this version of Keras has."""
-    import keras
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Discards stderr, including compiled code's; exceptions still propagate."""
+    _flush()
+    try:
+        stderr = os.dup(2)
+    except OSError:  # It is closed, hence silent.
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        _flush()
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
 
-    return {
-        name: getattr(keras.config, name)()
-        for name in names
-        if hasattr(keras.config, name)
-    }
 
-
-def _apply(values: Mapping[str, object]) -> None:
-    """Sets those settings that this version of Keras has."""
-    import keras
-
-    for name, value in values.items():
-        if setter := getattr(keras.config, f"set_{name}", None):
-            setter(value)
+def _flush() -> None:
+    if sys.stderr is not None:  # It was closed before the process started.
+        sys.stderr.flush()

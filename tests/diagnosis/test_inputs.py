@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from normtest_tf import errors
-from normtest_tf.diagnosis import checks
-from normtest_tf.diagnosis import images as given
+from normtest_tf.diagnosis import inputs
 from normtest_tf.normalization import IMAGENET, ChannelStatistics
 
 
@@ -16,18 +15,18 @@ def test_data_sets_are_read_as_arrays_are(images, batch, dtype):
     labels = np.arange(len(images)) % 3
     dataset = tf.data.Dataset.from_tensor_slices((images.astype(dtype), labels))
     dataset = dataset if batch is None else dataset.batch(batch)
-    found, classes = given.collect(dataset, examples=7)
-    expected, numbers = given.collect(images, labels, examples=7)
+    found, classes = inputs.collect(dataset, examples=7)
+    expected, numbers = inputs.collect(images, labels, examples=7)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(classes, numbers)
     assert found.dtype == np.uint8
     assert len(found) == len(classes) == 7
-    assert given.collect(dataset.map(lambda image, _: image))[1] is None
+    assert inputs.collect(dataset.map(lambda image, _: image))[1] is None
 
 
 def test_one_hot_labels_are_classes(images):
     labels = np.arange(len(images)) % 3
-    _, classes = given.collect(images, np.eye(3)[labels])
+    _, classes = inputs.collect(images, np.eye(3)[labels])
     np.testing.assert_array_equal(classes, labels)
 
 
@@ -45,21 +44,21 @@ def test_one_hot_labels_are_classes(images):
 )
 def test_other_images_are_refused(value, words):
     with pytest.raises(errors.UsageError, match=words):
-        given.collect(value)
+        inputs.collect(value)
 
 
 def test_wrong_labels_are_refused(images):
     with pytest.raises(errors.UsageError, match=r"each of the 12 images.*\[3\]"):
-        given.collect(images, np.arange(3))
+        inputs.collect(images, np.arange(3))
     with pytest.raises(errors.UsageError, match="one class number"):
-        given.collect(images, np.linspace(0, 1, 12))
+        inputs.collect(images, np.linspace(0, 1, 12))
 
 
 def test_batches_of_large_images_are_small():
-    assert given.batch_size_for((32, 32, 3), 256) == 256
-    assert given.batch_size_for((224, 224, 3), 256) == 10
-    assert given.batch_size_for((4000, 4000, 3), 256) == 4
-    assert given.batch_size_for((4000, 4000, 3), 2) == 2
+    assert inputs.batch_size_for((32, 32, 3), 256) == 256
+    assert inputs.batch_size_for((224, 224, 3), 256) == 10
+    assert inputs.batch_size_for((4000, 4000, 3), 256) == 4
+    assert inputs.batch_size_for((4000, 4000, 3), 2) == 2
 
 
 @pytest.mark.parametrize(
@@ -73,12 +72,12 @@ def test_batches_of_large_images_are_small():
 )
 def test_impossible_statistics_are_refused(mean, std, words):
     with pytest.raises(errors.UsageError, match=words):
-        checks.check_statistics(ChannelStatistics(mean, std, "fixed", "a test"))
+        inputs.check_statistics(ChannelStatistics(mean, std, "fixed", "a test"))
 
 
 def test_statistics_that_contradict_the_images_are_noted():
     def notes(mean, std, name="pretrain"):
-        return checks.note_on_inputs(name, np.array(mean), np.array(std), "pretrain")
+        return inputs.note_on_inputs(name, np.array(mean), np.array(std), "pretrain")
 
     assert notes([0.1, 0.2, -0.3], [1.1, 0.9, 0.5]) == []
     assert "contradict the images" in notes([0.0, 3.5, 0.0], [1, 1, 1])[0]
@@ -92,20 +91,20 @@ def test_what_limits_a_diagnosis_is_noted(images):
     dark[..., 2] = 7
     grey = np.repeat(images[..., :1], 3, axis=-1)
     layers, labels = ("bn",), np.zeros(12)
-    text = "; ".join(checks.notes_on(layers, dark, labels))
+    text = "; ".join(inputs.notes_on(layers, dark, labels))
     assert "only 12 images" in text
     assert "constant over all images: blue" in text
-    assert "are grey" in "; ".join(checks.notes_on(layers, grey, labels))
-    assert "no labels" in "; ".join(checks.notes_on(layers, images, None))
-    assert "no batch normalization" in "; ".join(checks.notes_on((), images, labels))
+    assert "are grey" in "; ".join(inputs.notes_on(layers, grey, labels))
+    assert "no labels" in "; ".join(inputs.notes_on(layers, images, None))
+    assert "no batch normalization" in "; ".join(inputs.notes_on((), images, labels))
 
 
 def test_one_image_and_equal_images_are_refused(images):
     with pytest.raises(errors.UsageError, match=r"at least 2.*Received: 1"):
-        checks.check_images(images[:1])
+        inputs.check_images(images[:1])
     with pytest.raises(errors.UsageError, match="Received: 3 equal ones"):
-        checks.check_images(np.repeat(images[:1], 3, axis=0))
-    checks.check_statistics(IMAGENET)
+        inputs.check_images(np.repeat(images[:1], 3, axis=0))
+    inputs.check_statistics(IMAGENET)
 
 
 def _raises(image):
@@ -137,17 +136,17 @@ def _sets(images):
 )
 def test_mistakes_in_images_are_told_in_one_line(images, kind, words):
     with pytest.raises(errors.UsageError, match=words) as raised:
-        given.collect(_sets(images)[kind])
+        inputs.collect(_sets(images)[kind])
     assert "\n" not in str(raised.value)
 
 
 def test_labels_of_another_number_are_refused_however_few_are_used(images):
     for number in (3, 5, 13):
         with pytest.raises(errors.UsageError, match="each of the 12 images"):
-            given.collect(images, np.arange(number), examples=3)
+            inputs.collect(images, np.arange(number), examples=3)
         with pytest.raises(errors.UsageError, match="each of the 12 images"):
-            given.collect(list(images), np.arange(number), examples=3)
-    found, labels = given.collect(list(images), list(range(12)), examples=3)
+            inputs.collect(list(images), np.arange(number), examples=3)
+    found, labels = inputs.collect(list(images), list(range(12)), examples=3)
     np.testing.assert_array_equal(found, images[:3])
     np.testing.assert_array_equal(labels, [0, 1, 2])
 
@@ -156,9 +155,9 @@ def test_labels_that_are_no_numbers_are_refused(images):
     dataset = tf.data.Dataset.from_tensor_slices(np.arange(12))
     for labels in (["cat"] * 12, dataset, [[1], [1, 2]]):
         with pytest.raises(errors.UsageError, match="must be class numbers"):
-            given.collect(images, labels)
+            inputs.collect(images, labels)
     with pytest.raises(errors.UsageError, match=r"must yield \(image, label\)"):
-        given.collect(tf.data.Dataset.from_tensor_slices(images), np.arange(12))
+        inputs.collect(tf.data.Dataset.from_tensor_slices(images), np.arange(12))
 
 
 @pytest.mark.parametrize(
@@ -173,15 +172,15 @@ def test_labels_that_are_no_numbers_are_refused(images):
 )
 def test_impossible_options_are_refused(options, words):
     with pytest.raises(errors.UsageError, match=words):
-        checks.check_options(*options)
-    checks.check_options(1, 2, "bgr")
+        inputs.check_options(*options)
+    inputs.check_options(1, 2, "bgr")
 
 
 def test_names_of_settings():
-    assert checks.names_of("finetune") == ["pretrain", "finetune"]
-    assert checks.names_of([]) == ["pretrain"]
-    assert "finetune_folded" not in checks.names_of(None)
+    assert inputs.names_of("finetune") == ["pretrain", "finetune"]
+    assert inputs.names_of([]) == ["pretrain"]
+    assert "finetune_folded" not in inputs.names_of(None)
     with pytest.raises(errors.UsageError, match="changes the network"):
-        checks.names_of(["finetune_folded"])
+        inputs.names_of(["finetune_folded"])
     with pytest.raises(errors.UsageError, match="Received: str"):
-        checks.check_statistics("imagenet")
+        inputs.check_statistics("imagenet")

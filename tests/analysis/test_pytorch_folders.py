@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from normtest_tf import backbones, datasets, errors, normalization, published
-from normtest_tf.published import pytorch_folders
-from tests.published.helpers import write, write_pytorch_result
+from normtest_tf import backbones, datasets, errors, normalization
+from normtest_tf.analysis import published
+from tests.analysis.pytorch_results import write, write_pytorch_result
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_several_runs_of_a_condition_are_read(tmp_path):
 )
 def test_names_are_whole_words(text, found):
     names = [*datasets.DATASETS, *backbones.ARCHITECTURES, *normalization.SETTINGS]
-    assert pytorch_folders.names_in(text, names) == found
+    assert published.names_in(text, names) == found
 
 
 def test_only_the_longest_of_overlapping_names_counts():
     names = ["svhn", "svhn_cropped", "cropped"]
-    assert pytorch_folders.names_in("svhn-cropped/x", names) == {"svhn_cropped"}
-    assert pytorch_folders.names_in("svhn-crop", names) == {"svhn"}
+    assert published.names_in("svhn-cropped/x", names) == {"svhn_cropped"}
+    assert published.names_in("svhn-crop", names) == {"svhn"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from normtest_tf.diagnosis import Moments, distance
-from normtest_tf.diagnosis.mismatch import distances, overall
+from normtest_tf.diagnosis.distances import distances, overall
 
 
 def moments(mean, variance):

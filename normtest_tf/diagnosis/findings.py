@@ -1,14 +1,20 @@
-"""A diagnosis as text: for a terminal, and as a page in Markdown."""
+"""The findings of a diagnosis: plain data, written as JSON, as text or as a page."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from normtest_tf.diagnosis import mismatch, recommendation
-from normtest_tf.diagnosis.moments import BATCH, STORED
-from normtest_tf.diagnosis.result import Explanation, SettingFindings
+from normtest_tf.diagnosis import distances, rule
+from normtest_tf.diagnosis.distances import BATCH, STORED, Distance
+from normtest_tf.diagnosis.linear_probe import Paired
+from normtest_tf.diagnosis.parts import Parts
+from normtest_tf.diagnosis.rule import Prediction
+from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.text import counted, markdown_table, text_table
 
 MAX_ROWS = 10  # Layers shown; JSON and figure have all.
@@ -28,6 +34,96 @@ MODES = {
 }
 Row = tuple[str, ...]
 Table = Callable[[Sequence[Row]], str]
+
+
+@dataclasses.dataclass(frozen=True)
+class SettingFindings:
+    """What was measured under one setting.
+
+    Attributes:
+        name: The setting.
+        statistics: Its constants, in RGB order; None if it has none.
+        input_mean: Three means of the normalised images, in the network's order.
+        input_std: Likewise, standard deviations.
+        distances: Between the stored statistics and the data's, by layer.
+        reestimated: The same after the statistics were re-estimated on the data.
+        displacements: Of the last features from the control's, by mode: `stored`,
+            `batch`, `reestimated`; a network without batch normalization has `stored`
+            only, which is its only mode.
+        accuracies: Of a linear classifier of the features, leave-one-out, in percent,
+            by mode: `stored`, `reestimated`. Empty without labels.
+        differences: The same minus the control's, in points, by mode.
+    """
+
+    name: str
+    statistics: ChannelStatistics | None
+    input_mean: tuple[float, ...]
+    input_std: tuple[float, ...]
+    distances: tuple[Distance, ...]
+    reestimated: tuple[Distance, ...]
+    displacements: dict[str, float]
+    accuracies: dict[str, float]
+    differences: dict[str, Paired]
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """A diagnosis of one model and one data set.
+
+    Attributes:
+        model: What the model is called.
+        data: What the images are called.
+        images: How many were used.
+        image_shape: Height, width and 3.
+        layers: Names of the batch normalizations, by depth.
+        control: The setting that others are compared with.
+        treatment: The setting that the parts and predictions are about; None if there
+            is only the control.
+        settings: What was measured under each.
+        parts: The split of the difference between treatment and control by mode. Empty
+            if it can't be split.
+        predictions: What to expect, by way of training.
+        notes: Sentences that the user should read.
+    """
+
+    model: str
+    data: str
+    images: int
+    image_shape: tuple[int, int, int]
+    layers: tuple[str, ...]
+    control: str
+    treatment: str | None
+    settings: tuple[SettingFindings, ...]
+    parts: dict[str, Parts]
+    predictions: tuple[Prediction, ...]
+    notes: tuple[str, ...]
+
+    def setting(self, name: str) -> SettingFindings:
+        """Returns what was measured under a setting; raises KeyError if none was."""
+        return {found.name: found for found in self.settings}[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the findings for `json.dumps`; what is not finite is None."""
+        return _plain(dataclasses.asdict(self))
+
+    def to_text(self) -> str:
+        """Returns the findings as text for a terminal."""
+        return text(self)
+
+    def to_markdown(self) -> str:
+        """Returns the findings as a page in Markdown, without the figure."""
+        return markdown(self)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  (any JSON)
+    """Returns a value with lists for tuples and None for what is not finite."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def text(found: Explanation) -> str:
@@ -97,7 +193,7 @@ def _expectations(found: Explanation, table: Table) -> str:
             TRAININGS[p.training],
             MODES[p.mode],
             f"{p.displacement:.2f}",
-            recommendation.in_words(p),
+            rule.in_words(p),
             p.confidence,
             p.take or "either",
         )
@@ -140,7 +236,7 @@ def _layers(found: Explanation, table: Table) -> str:
     rows.append(("all", *(f"{_overall(s):.2f}" for s in found.settings)))
     extra = (f"{_overall(s) - _control(found):+.2f}" for s in found.settings)
     rows.append((f"all, less {found.control}'s", *extra))
-    after = (f"{mismatch.overall(s.reestimated):.2f}" for s in found.settings)
+    after = (f"{distances.overall(s.reestimated):.2f}" for s in found.settings)
     rows.append(("all, re-estimated", *after))
     explained = (
         "A distance is the root mean square over channels of the difference of means "
@@ -152,7 +248,7 @@ def _layers(found: Explanation, table: Table) -> str:
 
 
 def _overall(setting: SettingFindings) -> float:
-    return mismatch.overall(setting.distances)
+    return distances.overall(setting.distances)
 
 
 def _control(found: Explanation) -> float:

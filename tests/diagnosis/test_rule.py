@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from normtest_tf.diagnosis import recommendation
+from normtest_tf.diagnosis import rule
 from normtest_tf.diagnosis.linear_probe import Paired
 
-EVIDENCE = recommendation.Evidence(
+EVIDENCE = rule.Evidence(
     one="finetune",
     other="pretrain",
     batch=0.01,
@@ -22,7 +22,7 @@ EVIDENCE = recommendation.Evidence(
 
 def predicted(**changes):
     evidence = dataclasses.replace(EVIDENCE, **changes)
-    return {p.training: p for p in recommendation.predict(evidence)}
+    return {p.training: p for p in rule.predict(evidence)}
 
 
 def test_the_mode_is_the_one_that_training_will_use():
@@ -84,13 +84,13 @@ def test_without_batch_normalization_there_is_nothing_to_freeze():
 
 
 def test_the_constants_can_be_replaced():
-    rule = recommendation.Rule(of_head=1.0)
-    mine = {p.training: p for p in recommendation.predict(EVIDENCE, rule)}
+    weaker = rule.Rule(of_head=1.0)
+    mine = {p.training: p for p in rule.predict(EVIDENCE, weaker)}
     assert mine["head"].points == pytest.approx(-0.4)
 
 
 def test_effects_in_words():
-    words = recommendation.in_words
+    words = rule.in_words
     found = predicted(probe=Paired(14.0, 0.8))
     assert words(found["all"]) == "none beyond ±0.8"
     assert words(found["head"]) == "+3.5 (+1.1 to +5.9)"

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from normtest_tf import backbones, datasets, errors, normalization, published
-from normtest_tf.analysis import Results
+from normtest_tf import backbones, datasets, errors, normalization
+from normtest_tf.analysis import Results, published
 from normtest_tf.report import rows
+from tests.analysis.pytorch_results import write_pytorch_result
 from tests.helpers import programs
 from tests.helpers.fake_results import write_run
-from tests.published.helpers import write_pytorch_result
 
 # Typed in by hand from the study's tables.
 ACCURACIES = [
@@ -138,6 +138,6 @@ def test_results_that_contradict_themselves_are_refused(tmp_path):
 
 
 def test_nothing_heavy_is_imported():
-    code = "import sys, normtest_tf.published as p; p.load('seed_table1')\n"
+    code = "import sys, normtest_tf.analysis.published as p; p.load('seed_table1')\n"
     code += "print({'keras', 'tensorflow', 'scipy'} & set(sys.modules))"
     assert programs.run_code(code).stdout == "set()\n"
