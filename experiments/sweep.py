@@ -176,11 +176,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _print_plan(configs: Sequence[RunConfig], slots: int) -> None:
     """Prints the runs, and how long they would take, so many at a time."""
-    seconds = estimates.measured_seconds(FLAGS.results_dir)
-    for config in configs:
-        cell = config.name.cell
-        if cell not in seconds:
-            seconds[cell] = estimates.probe_seconds(config)
+    seconds = estimates.expected_seconds(configs, program.show)
     print(text.text_table(estimates.plan_table(configs, seconds)))
     waiting = [config for config in configs if grid.state(config) != "done"]
     names = [config.name for config in waiting]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
+import multiprocessing
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -19,6 +18,7 @@ from normtest_tf import errors
 
 FLAGS = flags.FLAGS
 USAGE_STATUS = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HELP = {"-h", "-?", "-help", "--help", "--helpshort", "--helpfull"}
 HELP_AS_XML = "--helpxml"
 
@@ -115,8 +115,6 @@ def _guarded(program: Callable[[], None]) -> NoReturn:
             sys.stdout.flush()  # At exit, no failure could be reported.
     except errors.UsageError as error:
         _fail(errors.one_line(error))
-    except KeyboardInterrupt:
-        _leave(_stopped.number)
     except BrokenPipeError:  # As after `| head`.
         os._exit(128 + signal.SIGPIPE)
     except OSError as error:
@@ -130,11 +128,11 @@ def _guarded(program: Callable[[], None]) -> NoReturn:
             "LC_ALL=C.UTF-8 if its name looks right"
         )
     finally:
-        _drop_unwritten()
+        _flush_or_drop()
     sys.exit()
 
 
-def _drop_unwritten() -> None:
+def _flush_or_drop() -> None:
     """Flushes stdout, or drops what Python would try to write again at exit."""
     try:
         if sys.stdout is not None:
@@ -150,49 +148,34 @@ def _fail(message: str) -> NoReturn:
     sys.exit(USAGE_STATUS)
 
 
-@dataclasses.dataclass
-class _Stopped:
-    """The signal that stops the program, since when, and where to say so."""
-
-    number: int = signal.SIGINT
-    since: float = 0.0
-    stderr: int = 2
-
-
-_stopped = _Stopped()
-
-
 def _catch_signals() -> None:
-    """Makes SIGTERM raise `KeyboardInterrupt`, as Ctrl-C does."""
-    _stopped.stderr = os.dup(2)  # It may be redirected when the signal arrives.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
+    """Makes Ctrl-C and SIGTERM end the program at once, with a line on how to go on.
 
-
-def _stop(number: int, frame: object) -> None:
-    """Raises `KeyboardInterrupt`; ends the program if that was a second or more ago.
-
-    Whatever code the exception arises in may swallow it. Signals come in pairs, to a
-    process and to its group.
+    Raising `KeyboardInterrupt` would not do: JAX's callback of the garbage collector,
+    among others, swallows it. Nothing is lost, as after SIGKILL.
     """
-    if not _stopped.since:
-        _stopped.number, _stopped.since = number, time.monotonic()
-        raise KeyboardInterrupt
-    if time.monotonic() - _stopped.since > 1:
-        _leave(number)
+    stderr = os.dup(2)  # It may be redirected when the signal arrives.
 
+    def leave(number: int, frame: object) -> NoReturn:
+        for each in _SIGNALS:  # They come in pairs, to a process and to its group.
+            signal.signal(each, signal.SIG_IGN)
+        again = "the same command"
+        if "overwrite" in FLAGS and FLAGS.is_parsed() and FLAGS.overwrite:
+            again += " without --overwrite"
+        with contextlib.suppress(Exception):
+            for worker in multiprocessing.active_children():
+                worker.kill()
+                worker.join()
+            _flush_or_drop()
+            # A progress bar may have left its line open.
+            start = "\n" if os.isatty(stderr) else ""
+            line = (
+                f"{start}stopped by {signal.Signals(number).name}; completed work is "
+                f"kept, and {again} resumes it\n"
+            )
+            os.write(stderr, line.encode())
+        os._exit(128 + number)
 
-def _leave(number: int) -> NoReturn:
-    """Ends the program after a signal, without waiting for any library's threads."""
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    again = "the same command"
-    if "overwrite" in FLAGS and FLAGS.is_parsed() and FLAGS.overwrite:
-        again += " without --overwrite"
-    line = f"stopped by {signal.Signals(number).name}; {again} resumes what is complete"
-    with contextlib.suppress(OSError):
-        _drop_unwritten()
-        # A progress bar may have left its line open.
-        os.write(_stopped.stderr, f"{chr(10) * os.isatty(2)}{line}\n".encode())
-    os._exit(128 + number)
+    for each in _SIGNALS:
+        if signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, leave)

@@ -15,7 +15,6 @@ from normtest_tf.system import workers
 from normtest_tf.text import Notify, counted
 
 GPUS = "CUDA_VISIBLE_DEVICES"
-_TIMEOUT_SECONDS = 20
 
 
 class LocalExecutor(Executor):
@@ -130,15 +129,10 @@ def visible_gpus() -> list[str]:
 
 def _nvidia_smi() -> str:
     """Returns what `nvidia-smi -L` prints; nothing where there is no such program."""
-    command = ["nvidia-smi", "-L"]
     try:
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=True,
-        ).stdout
+        return subprocess.check_output(
+            ["nvidia-smi", "-L"], stderr=subprocess.DEVNULL, text=True, timeout=20
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
 
