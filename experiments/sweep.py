@@ -25,8 +25,7 @@ from normtest_tf.runs import RunConfig, options
 from normtest_tf.sweeps import estimates, executors, grid, runner
 from normtest_tf.sweeps.executors import gpus
 from normtest_tf.system import keras_settings, quiet
-from normtest_tf.training import regimes
-from normtest_tf.training.dispatch import strategies
+from normtest_tf.training import choices
 
 FLAGS = flags.FLAGS
 
@@ -62,9 +61,9 @@ flags.DEFINE_list(
 )
 flags.DEFINE_list(
     "train",
-    [regimes.ALL],
+    [choices.ALL],
     "What is trained, one cell each. "
-    + "; ".join(f"{name}: {text}" for name, text in regimes.DESCRIPTIONS.items())
+    + "; ".join(f"{name}: {text}" for name, text in choices.REGIMES.items())
     + ".",
 )
 shared.define_seeds([1, 2, 3, 4, 5])
@@ -145,7 +144,7 @@ def gpus_per_run() -> float | None:
     Raises:
         UsageError: If they are another machine's, and no flag says how many.
     """
-    if FLAGS.gpus_per_run is not None or FLAGS.strategy == strategies.NONE:
+    if FLAGS.gpus_per_run is not None or FLAGS.strategy == choices.NONE:
         return FLAGS.gpus_per_run
     if FLAGS.executor != "local":
         raise errors.UsageError(

@@ -24,7 +24,7 @@ from normtest_tf.runs import (
     history,
 )
 from normtest_tf.runs.folder import REPAIR
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import EpochRow
 
 _DATASET_PREFIXES = ("folder-", "csv-", "tfds-")
 _TOLERANCE = 1e-9  # Files hold all digits of an accuracy.

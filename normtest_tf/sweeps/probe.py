@@ -12,9 +12,15 @@ from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import RunConfig
 from normtest_tf.system import keras_settings
 from normtest_tf.text import ignore
-from normtest_tf.training import classifier, environment, loop, regimes, training_copy
-from normtest_tf.training.data import names
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import (
+    EpochRow,
+    choices,
+    classifier,
+    environment,
+    loop,
+    regimes,
+    training_copy,
+)
 from normtest_tf.training.recipe import Recipe
 
 # A forward pass takes about a third of a training step.
@@ -65,7 +71,10 @@ def _train_two_epochs(config: RunConfig, size: int) -> EpochRow:
         regimes.freeze(training_copy.make(model), config.train),
         Recipe(epochs=2, batch_size=batch_size),
         loop.TrainingData(
-            split, {}, seed=0, augmentation=names.resolve(config.augmentation, size)
+            split,
+            {},
+            seed=0,
+            augmentation=choices.resolve_augmentation(config.augmentation, size),
         ),
         rows.append,
     )
