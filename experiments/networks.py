@@ -20,7 +20,7 @@ from experiments.support import pages, program
 from normtest_tf import text
 from normtest_tf.backbones import Pretraining, architecture, registry
 from normtest_tf.normalization import IMAGENET
-from normtest_tf.system import files, quiet
+from normtest_tf.system import files, keras_setup
 
 if TYPE_CHECKING:
     import keras
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
         files.write_text(registry.TIMM_TAGS, timm_tags.csv_text())
         print(f"wrote {registry.TIMM_TAGS}; now run this without --from_timm")
         return
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     document = HEAD + "\n" + tags_table() + KERAS_HEAD + "\n" + keras_table()
     if FLAGS.dry_run:
         print(document, end="")

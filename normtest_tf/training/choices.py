@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
 NONE = "none"  # Of augmentations and strategies.
@@ -124,7 +124,7 @@ def check_strategy(strategy: str, *, sync_batch_norm: bool, precision: str) -> N
                 "statistics are the whole batch's anyway"
             )
         return
-    backend = keras_settings.backend()
+    backend = keras_setup.backend()
     if backend not in SPREADING:
         raise errors.UsageError(
             f"{PARALLEL} needs --backend={' or '.join(SPREADING)}. Received: the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from normtest_tf import backbones, datasets, normalization
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify
 from normtest_tf.training import (
     EpochRow,
@@ -20,7 +20,7 @@ from normtest_tf.training.choices import Seeds
 from normtest_tf.training.recipe import Recipe
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def pretrain(
     architecture: backbones.Architecture,
     dataset: datasets.ImageDataset,
