@@ -39,7 +39,7 @@ from normtest_tf.export import (
 )
 from normtest_tf.runs import RunFolder
 from normtest_tf.runs.folder import LAYOUT
-from normtest_tf.system import files, quiet
+from normtest_tf.system import files, keras_setup
 
 FLAGS = flags.FLAGS
 
@@ -115,13 +115,13 @@ def main(argv: Sequence[str]) -> None:
     # A GPU computes with fewer digits than the runtimes that it is compared with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["JAX_PLATFORMS"] = "cpu"
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     from normtest_tf.export import prediction, verification
 
     compared_on = _images(folder, description)
     model = prediction.load_model(folder.model)
     try:
-        with quiet.silent_stderr():
+        with keras_setup.silent_stderr():
             deviation = verification.export(
                 model, path, FLAGS.format, description, compared_on
             )

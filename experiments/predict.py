@@ -25,7 +25,7 @@ from experiments.support import program
 from normtest_tf import errors
 from normtest_tf.datasets import decoding, listing
 from normtest_tf.export import metadata
-from normtest_tf.system import files, quiet
+from normtest_tf.system import files, keras_setup
 from normtest_tf.text import shown
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
     model_path = files.expand(FLAGS.model)
     description = metadata.find(model_path)  # Refuses bad paths before the slow import.
     paths = _without_left_out(paths)
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     from normtest_tf.export import prediction
 
     classifier = prediction.load(model_path, description)

@@ -16,7 +16,7 @@ from absl import flags
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import backbones, datasets, errors
-from normtest_tf.system import files, keras_settings, quiet
+from normtest_tf.system import files, keras_setup
 from normtest_tf.training.seeds import Seeds
 
 FLAGS = flags.FLAGS
@@ -61,8 +61,8 @@ def main(argv: Sequence[str]) -> None:
             f"have no names in timm's layout. Allowed: {', '.join(own)}"
         )
     files.check_writable(output.parent)
-    keras_settings.check_can_train()
-    quiet.import_tensorflow()
+    keras_setup.check_can_train()
+    keras_setup.import_tensorflow()
     from normtest_tf.backbones.weights import safetensors_files
     from normtest_tf.training import pretraining
     from normtest_tf.training.recipe import Recipe

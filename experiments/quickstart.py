@@ -19,7 +19,7 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import runs
 from normtest_tf.normalization import CONTROL
-from normtest_tf.system import files, keras_settings, quiet
+from normtest_tf.system import files, keras_setup
 
 FLAGS = flags.FLAGS
 TREATMENT = "finetune"
@@ -48,8 +48,8 @@ def main(argv: Sequence[str]) -> None:
     """Runs the pairs, prints a table, writes a figure and suggests what to run next."""
     del argv
     configs = configurations()
-    keras_settings.check_can_train()
-    quiet.import_tensorflow()
+    keras_setup.check_can_train()
+    keras_setup.import_tensorflow()
     from normtest_tf import datasets
     from normtest_tf.runs import finetuning
 
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
 def summarise(configs: Sequence[runs.RunConfig]) -> pathlib.Path:
     """Prints and draws what the pairs show; returns the figure's path."""
     from normtest_tf.analysis import comparisons, results
-    from normtest_tf.report import summary
+    from normtest_tf.report import sections
     from plots import quickstart
 
     folder = files.expand(FLAGS.results_dir)
@@ -81,8 +81,8 @@ def summarise(configs: Sequence[runs.RunConfig]) -> pathlib.Path:
     (cell,) = found.cells
     comparison = comparisons.compare(found, TREATMENT, CONTROL)
     assert comparison is not None  # Every seed has both runs.
-    print(f"\n{summary.pair_table(found, comparison, cell)}")
-    print(f"\n{summary.sentence(comparison, cell)}\n")
+    print(f"\n{sections.pair_table(found, comparison, cell)}")
+    print(f"\n{sections.sentence(comparison, cell)}\n")
     if comparison.judgements[cell].effect.n == 1:
         print("Add --seeds for more pairs.\n")
     path = folder / "quickstart.png"

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments.support import program
-from normtest_tf import errors, published, text
-from normtest_tf.analysis import results
+from normtest_tf import errors, text
+from normtest_tf.analysis import published, results
 from normtest_tf.runs import RULES, RunFolder
 from normtest_tf.runs.history import FORMER_NAMES
 from normtest_tf.system import files
 
 if TYPE_CHECKING:
-    from normtest_tf.report.content import Content
+    from normtest_tf.report.document import Content
 
 FLAGS = flags.FLAGS
 
@@ -80,10 +80,10 @@ def main(argv: Sequence[str]) -> None:
     found = results.read(files.expand(FLAGS.results_dir))
     results.check_rule(found, rule)
     editions = [published.load(name) for name in FLAGS.compare_with if name]
-    from normtest_tf.report import content
+    from normtest_tf.report import document
     from plots import report
 
-    gathered = content.gather(
+    gathered = document.gather(
         found,
         rule=rule,
         margin=FLAGS.margin,

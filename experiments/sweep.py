@@ -22,9 +22,9 @@ from experiments.support import program
 from normtest_tf import errors, normalization, text
 from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig, options
-from normtest_tf.sweeps import estimates, executors, grid, runner
-from normtest_tf.sweeps.executors import gpus
-from normtest_tf.system import keras_settings, quiet
+from normtest_tf.sweeps import estimates, grid, local, runner
+from normtest_tf.sweeps.executor import Executor, Options
+from normtest_tf.system import keras_setup
 from normtest_tf.training import regimes
 from normtest_tf.training.dispatch import strategies
 
@@ -74,7 +74,7 @@ shared.define_backend()
 flags.DEFINE_enum(
     "executor",
     "local",
-    list(executors.EXECUTORS),
+    list(runner.EXECUTORS),
     "Where runs are executed. local: in worker processes of this machine, one for each "
     "of its GPUs; ray: on the nodes of a Ray cluster.",
 )
@@ -169,30 +169,30 @@ def gpus_per_run() -> float | None:
             f"--strategy={FLAGS.strategy} with --executor={FLAGS.executor} needs "
             "--gpus_per_run=N, the GPUs that share each batch"
         )
-    return len(gpus.visible()) or None
+    return len(local.visible_gpus()) or None
 
 
-def executor() -> executors.Executor:
+def executor() -> Executor:
     """Returns what the flags say about where to run."""
-    options = executors.Options(
+    options = Options(
         gpus_per_run(),
         FLAGS.cpus_per_run,
         FLAGS.runs_at_a_time,
         FLAGS.ray_address,
         FLAGS.gather,
     )
-    return executors.create(FLAGS.executor, options)
+    return runner.create(FLAGS.executor, options)
 
 
 def main(argv: Sequence[str]) -> None:
     """Runs what remains and prints where the results are."""
     del argv
-    keras_settings.check_can_train()
+    keras_setup.check_can_train()
     configs = configurations()
     if FLAGS.dry_run:
         with executor() as chosen:
             slots = chosen.slots()
-        quiet.import_tensorflow()
+        keras_setup.import_tensorflow()
         _print_plan(configs, slots)
         return
     _print_summary(runner.run_all(configs, program.show, executor()))
@@ -200,13 +200,11 @@ def main(argv: Sequence[str]) -> None:
 
 def _print_plan(configs: Sequence[RunConfig], slots: int) -> None:
     """Prints the runs, and how long they would take, so many at a time."""
-    from normtest_tf.sweeps import probe
-
     seconds = estimates.measured_seconds(FLAGS.results_dir)
     for config in configs:
         cell = config.name.cell
         if cell not in seconds:
-            seconds[cell] = probe.probe_seconds(config)
+            seconds[cell] = estimates.probe_seconds(config)
     print(text.text_table(estimates.plan_table(configs, seconds)))
     waiting = [config for config in configs if grid.state(config) != "done"]
     names = [config.name for config in waiting]

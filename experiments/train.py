@@ -19,7 +19,7 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, text
 from normtest_tf.backbones import ARCHITECTURES
-from normtest_tf.system import keras_settings, quiet
+from normtest_tf.system import keras_setup
 
 FLAGS = flags.FLAGS
 
@@ -81,8 +81,8 @@ def main(argv: Sequence[str]) -> None:
     datasets.check_available(config.dataset, config.reading)
     was_finished = config.folder.is_finished() and not config.overwrite
     if not (was_finished or FLAGS.dry_run):
-        keras_settings.check_can_train()
-    quiet.import_tensorflow()
+        keras_setup.check_can_train()
+    keras_setup.import_tensorflow()
     from normtest_tf.runs import finetuning
 
     if FLAGS.dry_run:

@@ -6,10 +6,10 @@ import pathlib
 
 from matplotlib.figure import Figure
 
+from normtest_tf.analysis.published import TREATMENT
 from normtest_tf.normalization import CONTROL
-from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report import document
-from normtest_tf.report.content import Content
+from normtest_tf.report.document import Content
 from plots import calibration, forest, report_figures, style
 
 

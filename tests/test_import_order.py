@@ -18,7 +18,6 @@ LEVELS = (
     ("normtest_tf.training",),
     ("normtest_tf.runs", "normtest_tf.diagnosis"),
     ("normtest_tf.sweeps", "normtest_tf.export", "normtest_tf.analysis"),
-    ("normtest_tf.published",),
     ("normtest_tf.report",),
     ("plots",),
     ("experiments",),

@@ -18,7 +18,7 @@ from normtest_tf.export import (
     writers,
 )
 from normtest_tf.runs import finetuning
-from normtest_tf.sweeps import probe
+from normtest_tf.sweeps import estimates
 from tests.helpers import faults
 from tests.helpers.tiny_runs import outcome
 
@@ -154,7 +154,7 @@ def test_random_weights_are_as_reproducible_as_others(tmp_path, path, digits):
 
 def test_the_duration_of_its_runs_is_estimated(tmp_path, path):
     config = new_config(tmp_path, path)
-    assert probe.probe_seconds(config) > 0
+    assert estimates.probe_seconds(config) > 0
 
 
 def test_what_can_not_be_run_is_refused_before_anything_is_written(

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from normtest_tf import datasets, errors, runs
-from normtest_tf.analysis import consistency, results
+from normtest_tf.analysis import results
 from normtest_tf.export import images, metadata, prediction
 from normtest_tf.runs import finetuning, identity
 from normtest_tf.training import recalibration
@@ -272,7 +272,7 @@ def test_a_record_with_a_value_that_no_run_has_is_refused(tmp_path):
     folder = runs.RunFolder(write_run(tmp_path, shift="sepia"))
     record = runs.ConfigRecord.read(folder)
     with pytest.raises(errors.UsageError, match=r"value that no run has: .*sepia"):
-        consistency.check_names(folder, runs.RunName.parse(folder.path), record)
+        results.check_names(folder, runs.RunName.parse(folder.path), record)
 
 
 def test_what_was_shifted_is_shifted_again(config):

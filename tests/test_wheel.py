@@ -11,22 +11,22 @@ DATA = {
     "normtest_tf/py.typed",
     "normtest_tf/backbones/cifar_resnet8.cifar10.safetensors",
     "normtest_tf/backbones/timm_tags.csv",
-    "normtest_tf/published/extended_table3.csv",
-    "normtest_tf/published/seed_table1.csv",
+    "normtest_tf/analysis/extended_table3.csv",
+    "normtest_tf/analysis/seed_table1.csv",
 }
 PROGRAM = """
 import sys
 import numpy as np
 import normtest_tf
 from normtest_tf import backbones
-from normtest_tf.published import editions
+from normtest_tf.analysis import published
 
 assert normtest_tf.__file__.startswith(sys.argv[1]), normtest_tf.__file__
 model = backbones.CifarResNet8(weights="cifar10")
 logits = model.predict(np.zeros([1, 32, 32, 3], "float32"), verbose=0)
 assert logits.shape == (1, 10), logits.shape
-for name in editions.EDITIONS:
-    assert editions.load(name).runs, name
+for name in published.EDITIONS:
+    assert published.load(name).runs, name
 print(normtest_tf.__version__)
 """
 

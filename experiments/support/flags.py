@@ -12,7 +12,7 @@ from absl import flags
 from normtest_tf import datasets, errors
 from normtest_tf.runs import RunConfig, options
 from normtest_tf.runs.config import MAX_SEED
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 
 FLAGS = flags.FLAGS
 _FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
@@ -128,7 +128,7 @@ def define_backend() -> None:
     flags.DEFINE_enum(
         "backend",
         None,
-        list(keras_settings.TRAINING_BACKENDS),
+        list(keras_setup.TRAINING_BACKENDS),
         "What Keras computes with; TensorFlow reads the data in any case. Default: the "
         "environment variable KERAS_BACKEND, else tensorflow.",
     )
@@ -141,7 +141,7 @@ def choose_backend() -> None:
         UsageError: If it is not installed.
     """
     if "backend" in FLAGS and FLAGS.backend is not None:
-        keras_settings.choose_backend(FLAGS.backend)
+        keras_setup.choose_backend(FLAGS.backend)
 
 
 def parse_seeds(values: Sequence[str]) -> list[int]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
-from normtest_tf.analysis import effects, power, significance
+from normtest_tf.analysis import effects
 from normtest_tf.text import signed
 
 Key = TypeVar("Key", bound=Hashable)
@@ -137,9 +137,9 @@ def judge_family(
     print(judgements["cifar10"].verdict.text)
     ```
     """
-    t_tests = _adjusted([significance.paired_t_p_value(v) for v in cells.values()])
+    t_tests = _adjusted([effects.paired_t_p_value(v) for v in cells.values()])
     equivalence_tests = _adjusted(
-        [significance.equivalence_p_value(v, margin) for v in cells.values()]
+        [effects.equivalence_p_value(v, margin) for v in cells.values()]
     )
     tests = sum(math.isfinite(test.p_value) for test in t_tests)
     family = _Family(treatment, control, margin, level, tests)
@@ -152,7 +152,7 @@ def judge_family(
 
 
 def _adjusted(p_values: Sequence[float]) -> list[FamilyTest]:
-    adjusted = significance.holm(p_values).tolist()
+    adjusted = effects.holm(p_values).tolist()
     return [FamilyTest(*pair) for pair in zip(p_values, adjusted, strict=True)]
 
 
@@ -169,7 +169,7 @@ def _judge(
         SINGLE_RUN, "a single pair of runs can't separate a difference from chance"
     )
     if effect.n > 1:
-        pairs_needed = power.pairs_needed(
+        pairs_needed = effects.pairs_needed(
             effect.sd, family.margin, level=family.level / family.tests
         )
         verdict = _verdict(effect, t_test, equivalence_test, pairs_needed, family)
@@ -178,7 +178,7 @@ def _judge(
         bootstrap=effects.bootstrap_interval(differences, 1 - family.level),
         t_test=t_test,
         equivalence_test=equivalence_test,
-        sign_flip_p_value=significance.sign_flip_p_value(differences),
+        sign_flip_p_value=effects.sign_flip_p_value(differences),
         pairs_needed=pairs_needed,
         verdict=verdict,
     )

@@ -20,7 +20,7 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.datasets import picture_kinds
-from normtest_tf.system import contents, quiet
+from normtest_tf.system import files, keras_setup
 from normtest_tf.text import shown
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def map_in_threads(
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(itertools.islice(iterator, _CHUNK)):
             # The TIFF library writes to stderr itself, past Pillow.
-            with quiet_pillow, quiet.silent_stderr():
+            with quiet_pillow, keras_setup.silent_stderr():
                 results = list(pool.map(function, chunk))
             yield from results
 
@@ -244,7 +244,7 @@ def _checked_format(head: bytes, name: str) -> str:
         raise BadImage(name, what, "convert it to PNG or JPEG")
     if not head:
         raise BadImage(name, "is empty")
-    if kind := contents.unusable_kind(head):
+    if kind := files.unusable_kind(head):
         raise BadImage(name, f"is {kind}", "")
     kind = picture_kinds.other_kind(head)
     if kind is not None:

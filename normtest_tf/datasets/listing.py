@@ -9,7 +9,7 @@ import pathlib
 
 from normtest_tf import errors
 from normtest_tf.datasets import picture_kinds
-from normtest_tf.system import contents
+from normtest_tf.system import files
 from normtest_tf.text import counted, shown
 
 _SYSTEM_NAMES = frozenset(
@@ -101,7 +101,7 @@ def is_picture(path: pathlib.Path) -> bool:
         # Opening a named pipe would block for ever.
         if not path.is_file():
             return False
-        head = contents.read_head(path)
+        head = files.read_head(path)
     except OSError:
         return False
     return picture_kinds.is_picture(head, suffix)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from normtest_tf.system import contents
+from normtest_tf.system import files
 
-HEAD_BYTES = contents.HEAD_BYTES
+HEAD_BYTES = files.HEAD_BYTES
 
 # Suffixes of files that their owner takes for pictures, readable or not.
 _READABLE_SUFFIXES = (
@@ -123,7 +123,7 @@ def other_kind(head: bytes) -> str | None:
 
     Args:
         head: The file's first `HEAD_BYTES` bytes, or all of them; nothing that
-            `contents.unusable_kind` knows.
+            `files.unusable_kind` knows.
 
     Returns:
         A phrase that completes "it is ...", or None if that is unknown.

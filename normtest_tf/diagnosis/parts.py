@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.diagnosis import images as batches
+from normtest_tf.diagnosis import inputs
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.normalization.statistics import change
 
@@ -102,7 +102,7 @@ def decomposition(
     probe = model if isinstance(model, Probe) else Probe(model, dtype)
     step = 1 if channel_order == "rgb" else -1
     a, b = (values[::step] for values in change(given=other, wanted=one))
-    size = batches.batch_size_for(images.shape[1:], batch_size)
+    size = inputs.batch_size_for(images.shape[1:], batch_size)
     blocks = [
         normalised(images[start : start + size], other, step)
         for start in range(0, len(images), size)

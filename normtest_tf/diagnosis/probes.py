@@ -20,8 +20,8 @@ from keras import ops
 
 from normtest_tf import errors
 from normtest_tf.backbones import copies, heads
-from normtest_tf.diagnosis import checks
-from normtest_tf.diagnosis.moments import MODES, STORED, Moments, Recorder
+from normtest_tf.diagnosis import inputs as checks
+from normtest_tf.diagnosis.distances import MODES, STORED, Moments, Recorder
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pathlib
 import zipfile
 
 from normtest_tf import errors
-from normtest_tf.system import contents
+from normtest_tf.system import files
 
 REMEDY = "copy it again, or train or export again with --overwrite"
 
@@ -27,10 +27,10 @@ def check(path: pathlib.Path) -> None:
     if not os.path.isfile(path):  # `Path.is_file` would raise.
         raise errors.UsageError(f"{path} is missing or not a file; {REMEDY}")
     try:
-        head = contents.read_head(path)
+        head = files.read_head(path)
     except OSError as error:
         raise errors.unreadable(path, error) from error
-    if kind := contents.unusable_kind(head, REMEDY):
+    if kind := files.unusable_kind(head, REMEDY):
         raise errors.UsageError(f"can't read {path}: it is {kind}")
     if zipfile.is_zipfile(path):
         return

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import normtest_tf
 from normtest_tf import errors
 from normtest_tf.export import fresh_process
-from normtest_tf.system import quiet
+from normtest_tf.system import keras_setup
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +59,7 @@ def _environment() -> dict[str, str]:
 
 def main(model: str, path: str, format_name: str) -> None:
     """Writes an export; the metadata come by stdin."""
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     from normtest_tf.export import prediction, writers
 
     loaded = prediction.load_model(pathlib.Path(model))

@@ -15,7 +15,7 @@ from normtest_tf.datasets import decoding, shifts
 from normtest_tf.export import archives, metadata
 from normtest_tf.export.formats import FEATURES, PROBABILITIES
 from normtest_tf.runs import RunFolder
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 
 BATCH_SIZE = 64
 
@@ -66,7 +66,7 @@ class Classifier:
         note = f"resized from {width}x{height} to {resized.shape[1]}x{resized.shape[0]}"
         return shift(resized), note
 
-    @keras_settings.pinned()
+    @keras_setup.checked()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Computes the probability of every class.
 
@@ -155,7 +155,7 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
     )
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def load_model(path: pathlib.Path) -> keras.Model:
     """Loads a `.keras` file.
 

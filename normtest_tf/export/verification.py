@@ -22,7 +22,7 @@ from normtest_tf.export import (
     writers,
 )
 from normtest_tf.export.formats import FEATURES, FORMATS, PROBABILITIES, ExportError
-from normtest_tf.system import files, keras_settings
+from normtest_tf.system import files, keras_setup
 
 # Relative to the largest output. Runtimes sum a convolution's products in different
 # orders.
@@ -68,7 +68,7 @@ class Deviation:
         )
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def export(
     model: keras.Model,
     path: pathlib.Path,
@@ -131,7 +131,7 @@ def export(
     return deviation
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def expected(
     model: keras.Model, output: str, precision: str, images: np.ndarray
 ) -> np.ndarray:

@@ -21,7 +21,7 @@ from normtest_tf import backbones, errors
 from normtest_tf.backbones.weights import safetensors_files
 from normtest_tf.export import metadata, timm_folders
 from normtest_tf.export.formats import LOGITS, PROBABILITIES, ExportError
-from normtest_tf.system import files, keras_settings
+from normtest_tf.system import files, keras_setup
 
 if TYPE_CHECKING:
     import onnx
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Writer = Callable[[keras.Model, pathlib.Path, dict[str, Any]], None]
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def build(model: keras.Model, output: str) -> keras.Model:
     """Returns the model to export: the same weights, float32 throughout.
 
@@ -53,7 +53,7 @@ def build(model: keras.Model, output: str) -> keras.Model:
     return keras.Model(model.input, features, name="features")
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def in_float32(model: keras.Model) -> keras.Model:
     """Returns a copy of a model, weights included, that computes in float32."""
     return _rebuilt(model, _float32)
@@ -76,7 +76,7 @@ def _float32(layer: keras.layers.Layer) -> keras.layers.Layer:
     return type(layer).from_config(config)
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def write(
     model: keras.Model,
     path: pathlib.Path,

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import pathlib
+import re
+from collections.abc import Sequence
 
+import markdown
+
+from normtest_tf import errors
+from normtest_tf.analysis import Cell, Results, calibration
+from normtest_tf.analysis.calibration import Outcome
+from normtest_tf.analysis.comparisons import Comparison, compare_all
+from normtest_tf.analysis.published import TREATMENT, PublishedTable
 from normtest_tf.normalization import CONTROL, CONTROL_AGAIN
-from normtest_tf.published.editions import TREATMENT
-from normtest_tf.report import csv_files, predictions, rows, sections
-from normtest_tf.report.content import Content
-from normtest_tf.report.html_page import to_html
+from normtest_tf.report import predictions, rows, sections
+from normtest_tf.report.rows import Row
+from normtest_tf.runs import Rule
 from normtest_tf.system import files
+from normtest_tf.text import counted
 
 TEXT = "report.md"
 PAGE = "report.html"
@@ -35,13 +46,13 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
     Returns:
         The answer, in a paragraph of Markdown.
     """
-    csv_files.write(out_dir / TABLE1_CSV, content.accuracies)
-    csv_files.write(out_dir / DATA_SETS_CSV, content.data_sets)
+    rows.write_csv(out_dir / TABLE1_CSV, content.accuracies)
+    rows.write_csv(out_dir / DATA_SETS_CSV, content.data_sets)
     further = {EFFECTS_CSV: rows.effect_rows(content.comparisons)}
     further[CALIBRATION_CSV] = predictions.rows(content.outcomes)
     for name, table in further.items():
         if table:
-            csv_files.write(out_dir / name, table)
+            rows.write_csv(out_dir / name, table)
         else:  # An earlier report's would pass for one of these results.
             (out_dir / name).unlink(missing_ok=True)
     table1 = sections.table1(content.accuracies, content.rule)
@@ -178,3 +189,154 @@ def _published(content: Content) -> list[str]:
         "epoch.",
         "\n".join(sources),
     ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What tables, figures and text of a report are made from.
+
+    Attributes:
+        results: The runs.
+        rule: How to choose the epoch that the verdicts use.
+        comparisons: Each setting against the control; empty if there are no pairs.
+        published: Published accuracies to compare with.
+        accuracies: From `rows.accuracy_rows`.
+        data_sets: From `rows.data_set_rows`.
+        published_differences: From `rows.published_rows`.
+        outcomes: What a diagnosis predicted, beside what was measured.
+        unpredicted: The cells with a measured effect for which diagnoses were given
+            but none predicts anything.
+    """
+
+    results: Results
+    rule: Rule
+    comparisons: list[Comparison]
+    published: Sequence[PublishedTable]
+    accuracies: list[Row]
+    data_sets: list[Row]
+    published_differences: list[Row]
+    outcomes: list[Outcome]
+    unpredicted: list[Cell]
+
+    def published_for(self, comparison: Comparison) -> dict[Cell, float]:
+        """Returns the published differences to show with a comparison.
+
+        Args:
+            comparison: One of `comparisons`.
+
+        Returns:
+            Percentage points, for cells of the comparison; if several tables have a
+            cell, the first wins. Empty for settings that the published
+            runs don't compare.
+        """
+        if (comparison.treatment, comparison.control) != (TREATMENT, CONTROL):
+            return {}
+        found = {
+            Cell(row["dataset"], row["model"]): row["difference"]
+            for row in reversed(self.published_differences)
+        }
+        return {cell: found[cell] for cell in comparison.judgements if cell in found}
+
+
+def gather(
+    results: Results,
+    *,
+    rule: Rule,
+    margin: float,
+    published: Sequence[PublishedTable] = (),
+    explanations: pathlib.Path | None = None,
+) -> Content:
+    """Computes everything that a report states.
+
+    Args:
+        results: The runs.
+        rule: How to choose the epoch that the verdicts use.
+        margin: The smallest difference that matters, in percentage points.
+        published: Published accuracies to compare with.
+        explanations: A folder of diagnoses; see `predictions.Predictions`.
+
+    Returns:
+        What `document` writes down and the figures show.
+
+    Raises:
+        UsageError: If a diagnosis is unusable, or there are measured effects and none
+            has a prediction.
+    """
+    outcomes, unpredicted = _outcomes(results, rule, explanations)
+    return Content(
+        results=results,
+        rule=rule,
+        comparisons=compare_all(results, rule=rule, margin=margin),
+        published=published,
+        accuracies=rows.accuracy_rows(results, rule, published),
+        data_sets=rows.data_set_rows(results),
+        published_differences=rows.published_rows(published, results),
+        outcomes=outcomes,
+        unpredicted=unpredicted,
+    )
+
+
+def _outcomes(
+    results: Results, rule: Rule, explanations: pathlib.Path | None
+) -> tuple[list[Outcome], list[Cell]]:
+    """Returns what was predicted and measured, and the cells without a prediction."""
+    if explanations is None:
+        return [], []
+    predicted = predictions.Predictions(explanations)
+    outcomes = calibration.compare(results, predicted.of, TREATMENT, rule)
+    missing = calibration.without_prediction(results, outcomes, TREATMENT, rule)
+    if missing and not outcomes:
+        raise errors.UsageError(
+            f"--explanations={explanations} predicts nothing for the "
+            f"{counted(len(missing), 'cell')} that were measured, such as "
+            f"{missing[0].dataset}/{missing[0].model}; each needs a diagnosis written "
+            "with experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>"
+        )
+    return outcomes, missing
+
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
+       max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
+img { max-width: 100%; height: auto; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.85rem; }
+th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid #ddd; text-align: left;
+         vertical-align: top; }
+th { border-bottom: 2px solid #888; }
+code { background: #f3f3f3; padding: 0 0.2em; }
+"""
+
+
+def to_html(text: str, folder: pathlib.Path) -> str:
+    """Turns a report into a self-contained page.
+
+    Args:
+        text: Markdown. Its images name PNG files in `folder`; each has an SVG file
+            of the same name next to it, which the page shows.
+        folder: Where the images are.
+
+    Returns:
+        HTML that refers to no other file.
+    """
+    body = markdown.markdown(text, extensions=["tables", "fenced_code"])
+    body = re.sub(
+        r'src="([\w.-]+)\.png"',
+        lambda match: f'src="{_data_uri(folder / f"{match[1]}.svg")}"',
+        body,
+    )
+    body = body.replace("<table>", '<div class="scroll"><table>')
+    body = body.replace("</table>", "</table></div>")
+    title = text.partition("\n")[0].removeprefix("# ")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _data_uri(path: pathlib.Path) -> str:
+    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f"data:image/svg+xml;base64,{encoded}"

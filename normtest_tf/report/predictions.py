@@ -12,9 +12,9 @@ from typing import Any
 from normtest_tf import errors
 from normtest_tf.analysis import Run, calibration
 from normtest_tf.analysis.calibration import Outcome
-from normtest_tf.diagnosis import words
+from normtest_tf.analysis.published import TREATMENT
+from normtest_tf.diagnosis import findings
 from normtest_tf.normalization import CONTROL
-from normtest_tf.published.editions import TREATMENT
 from normtest_tf.report.rows import Row
 from normtest_tf.system import files
 from normtest_tf.text import markdown_table, shown, signed
@@ -97,8 +97,8 @@ def _check_values(prediction: Mapping[str, Any], path: pathlib.Path) -> None:
     """Raises `UsageError` unless a prediction's values are of their types."""
     allowed: dict[str, tuple[Callable[[Any], bool], str]] = {
         "training": (
-            lambda value: isinstance(value, str) and value in words.TRAININGS,
-            f"one of {', '.join(words.TRAININGS)}",
+            lambda value: isinstance(value, str) and value in findings.TRAININGS,
+            f"one of {', '.join(findings.TRAININGS)}",
         ),
         "points": (_is_finite, "a finite number"),
         "displacement": (lambda value: _is_finite(value) and value >= 0, _AT_LEAST_0),

@@ -16,7 +16,7 @@ from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
 from normtest_tf.runs.recorder import Recorder, StopBetweenSteps
-from normtest_tf.system import files, keras_settings, locks, signals
+from normtest_tf.system import files, keras_setup, signals
 from normtest_tf.text import Notify, ignore
 from normtest_tf.training import (
     classifier,
@@ -52,7 +52,7 @@ class Prepared:
     devices: devices.Devices
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def run(
     config: RunConfig,
     dataset: datasets.ImageDataset | None = None,
@@ -98,7 +98,7 @@ def run(
             return result
     found = _devices(config, notify)
     files.check_writable(folder.path)
-    with locks.only_writer(folder.path):
+    with files.only_writer(folder.path):
         dataset = _images(config, dataset, notify)
         # Another process may have begun or finished it since.
         if (result := identity.finished_result(config, dataset)) is not None:
@@ -186,7 +186,7 @@ def _fit(
         )
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def prepare(
     config: RunConfig,
     dataset: datasets.ImageDataset | None = None,

@@ -13,7 +13,7 @@ from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs.folder import RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 from normtest_tf.training.data import names
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def check_request(config: RunConfig) -> ConfigRecord | None:
     record = ConfigRecord.read(folder)
     changed = differences(record.requested, config.resolved.requested)
     # A backend rounds in its own way, and draws a whole network's initial weights.
-    backends = record.environment.get("backend"), keras_settings.backend()
+    backends = record.environment.get("backend"), keras_setup.backend()
     if backends[0] not in (None, backends[1]):
         changed.append("KERAS_BACKEND={} there, {} now".format(*backends))
     if changed:

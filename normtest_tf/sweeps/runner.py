@@ -5,14 +5,16 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import math
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from normtest_tf import errors
 from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, RunName, plan
-from normtest_tf.sweeps import estimates, grid
-from normtest_tf.sweeps.executors import Executor, LocalExecutor, Outcome
+from normtest_tf.sweeps import estimates, grid, local
+from normtest_tf.sweeps.executor import Executor, Options, Outcome
+from normtest_tf.sweeps.local import LocalExecutor
 from normtest_tf.system import files, signals
 from normtest_tf.text import Notify, duration
 
@@ -20,6 +22,47 @@ MAX_RESCHEDULES = 3  # Of a run; what kills a worker may be the run itself.
 # How long a lost worker may keep its run's folder locked: systems notice late.
 LOCK_SECONDS = 120.0
 POLL_SECONDS = 0.5
+_LEAST = 0.001  # Of a GPU or CPU; Ray counts in steps of 0.0001.
+
+
+def _ray(options: Options) -> Executor:
+    from normtest_tf.sweeps.executors import ray_cluster
+
+    return ray_cluster.create(options)
+
+
+EXECUTORS: dict[str, Callable[[Options], Executor]] = {
+    "local": local.create,
+    "ray": _ray,
+}
+
+
+def create(name: str, options: Options) -> Executor:
+    """Returns the executor of a name.
+
+    Args:
+        name: One of `EXECUTORS`.
+        options: How runs share machines.
+
+    Raises:
+        UsageError: If an option can't be satisfied, or something is not installed.
+    """
+    gpus, cpus = options.gpus_per_run, options.cpus_per_run
+    if gpus is not None and not (_is_amount(gpus) and (gpus < 1 or gpus % 1 == 0)):
+        raise errors.UsageError(
+            f"--gpus_per_run takes a whole number, or a fraction from {_LEAST:g} for "
+            f"runs that share a GPU. Received: {gpus:g}"
+        )
+    if cpus is not None and not _is_amount(cpus):
+        raise errors.UsageError(
+            f"--cpus_per_run takes 0, or a number from {_LEAST:g}. Received: {cpus:g}"
+        )
+    return EXECUTORS[name](options)
+
+
+def _is_amount(number: float) -> bool:
+    """Tells whether a run can occupy so much; comparisons with NaN are false."""
+    return number == 0 or (number >= _LEAST and math.isfinite(number))
 
 
 @dataclasses.dataclass

@@ -10,7 +10,7 @@ import keras
 from normtest_tf import backbones
 from normtest_tf.backbones import layers
 from normtest_tf.normalization import ChannelStatistics, folding
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify
 from normtest_tf.training import seeds
 
@@ -28,7 +28,7 @@ class Task:
     num_classes: int
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def build_classifier(
     network: backbones.PretrainedNetwork,
     normalization: keras.layers.Layer,

@@ -13,7 +13,7 @@ import keras
 
 import normtest_tf
 from normtest_tf import errors
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify
 
 PACKAGES = ("keras", "tensorflow-datasets", "numpy", "scikit-learn")
@@ -67,7 +67,7 @@ def check_backend(notify: Notify) -> None:
         UsageError: If the backend can't train.
     """
     backend = keras.backend.backend()
-    keras_settings.check_can_train(backend)
+    keras_setup.check_can_train(backend)
     if backend == "torch":
         notify("Keras runs the backend torch eagerly, which is slower than the others")
 
@@ -177,7 +177,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         **versions,
         "backend": backend,
-        **keras_settings.describe(),
+        **keras_setup.describe(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_name(),
         "cpu_cores": os.cpu_count(),

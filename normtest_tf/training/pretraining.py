@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from normtest_tf import backbones, datasets, normalization
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify
 from normtest_tf.training import loop, progress, training_copy
 from normtest_tf.training.data import batches, names, stacks
@@ -14,7 +14,7 @@ from normtest_tf.training.recipe import Recipe
 from normtest_tf.training.seeds import Seeds
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def pretrain(
     architecture: backbones.Architecture,
     dataset: datasets.ImageDataset,

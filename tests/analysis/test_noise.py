@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from normtest_tf.analysis import comparisons, effects, noise, results
+from normtest_tf.analysis import comparisons, effects, results
 from normtest_tf.report import rows, sections
 from normtest_tf.runs.history import FINAL
 from tests.helpers.fake_results import write_run
@@ -25,7 +25,7 @@ def found(tmp_path):
 
 
 def test_it_is_the_root_mean_square_of_the_control_arms_differences(found):
-    floor = noise.noise_floors(found, FINAL)[CELL]
+    floor = comparisons.noise_floors(found, FINAL)[CELL]
     assert floor.n == 3
     assert floor.rms == pytest.approx(math.sqrt((1 + 4 + 4) / 3))
 
@@ -34,14 +34,14 @@ def test_a_control_arm_that_never_differs_is_none(tmp_path):
     for seed, accuracy in enumerate((0.5, 0.6)):
         for setting in ("pretrain", "pretrain_again"):
             write_run(tmp_path, *CELL, setting, seed=seed, final=accuracy)
-    assert noise.noise_floors(results.read(tmp_path), FINAL) == {}
+    assert comparisons.noise_floors(results.read(tmp_path), FINAL) == {}
 
 
 def test_equal_settings_stay_within_it_as_often_as_it_says():
     rng = np.random.default_rng(0)
     control, treatment = rng.normal(size=(2, 20_000, 5))
     widths = [
-        noise.NoiseFloor(5, math.sqrt(np.mean(values**2))).half_width(5)
+        comparisons.NoiseFloor(5, math.sqrt(np.mean(values**2))).half_width(5)
         for values in control
     ]
     within = np.abs(treatment.mean(axis=1)) <= widths
@@ -70,11 +70,11 @@ def test_effects_have_its_columns(found):
 
 def test_without_a_control_arm_there_is_none(tmp_path):
     write_run(tmp_path, *CELL, "pretrain", seed=1)
-    assert noise.noise_floors(results.read(tmp_path), FINAL) == {}
+    assert comparisons.noise_floors(results.read(tmp_path), FINAL) == {}
 
 
 def test_an_interval_narrows_with_the_number_of_pairs():
-    floor = noise.NoiseFloor(4, 1.0)
+    floor = comparisons.NoiseFloor(4, 1.0)
     one, four = floor.half_width(1), floor.half_width(4)
     assert one == pytest.approx(2.776, abs=1e-3)  # Student's t, 4 degrees of freedom.
     assert four == pytest.approx(one / 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normtest_tf.analysis import effects, power, significance, verdicts
+from normtest_tf.analysis import effects, verdicts
 
 SD = 0.44
 MARGIN = 0.5
@@ -55,7 +55,7 @@ def test_differences_within_the_margin_count_as_none():
 
 
 def test_an_undecided_verdict_says_how_many_more_seeds_it_takes():
-    needed = power.pairs_needed(0.44, 0.5)
+    needed = effects.pairs_needed(0.44, 0.5)
     [verdict] = judge(normal_scores(0.3, 0.44, 5))
     assert verdict.kind == verdicts.UNDECIDED
     assert verdict.text == (
@@ -107,7 +107,7 @@ def test_a_judgement_holds_the_numbers():
     assert judged["a"].bootstrap == effects.bootstrap_interval(cells["a"], 0.9)
     assert judged["a"].sign_flip_p_value == 2 / 16
     sd = np.std(cells["a"], ddof=1)
-    assert judged["a"].pairs_needed == power.pairs_needed(sd, 0.7, level=0.1 / 3)
+    assert judged["a"].pairs_needed == effects.pairs_needed(sd, 0.7, level=0.1 / 3)
     t = [stats.ttest_1samp(cells[key], 0).pvalue for key in "ab"]
     assert [judged[key].t_test.p_value for key in "abc"] == pytest.approx([*t, 0])
     adjusted = [2 * t[0], max(2 * t[0], t[1]), 0]
@@ -161,7 +161,7 @@ def simulate(planted, pairs, seed):
 def verdicts_only(monkeypatch):
     """Skips slow computations that must not influence verdicts."""
     monkeypatch.setattr(effects, "bootstrap_interval", lambda *_: (math.nan,) * 2)
-    monkeypatch.setattr(significance, "sign_flip_p_value", lambda _: math.nan)
+    monkeypatch.setattr(effects, "sign_flip_p_value", lambda _: math.nan)
 
 
 def within(share, low, high, trials):

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.support import flags
-from normtest_tf import backbones, errors, published, runs
-from normtest_tf.analysis import results
+from normtest_tf import backbones, errors, runs
+from normtest_tf.analysis import published, results
 from normtest_tf.backbones import weights
 from normtest_tf.datasets import decoding
 from normtest_tf.export import prediction

@@ -5,7 +5,7 @@ import signal
 import time
 import zipfile
 
-from normtest_tf.system import locks
+from normtest_tf.system import files
 from tests.helpers import ROOT, programs
 
 FLAGS = (
@@ -36,7 +36,7 @@ def test_sigterm_stops_a_sweep_between_two_steps(tmp_path):
     assert "stopped by SIGTERM; " in complaints
     assert "the same command resumes there" in complaints
     (lock,) = tmp_path.glob("stopped/*/*/*/.lock")
-    with locks.only_writer(lock.parent):  # The worker process has also exited.
+    with files.only_writer(lock.parent):  # The worker process has also exited.
         assert list((lock.parent / "checkpoints").iterdir())
 
 

@@ -8,10 +8,9 @@ import re
 
 import pytest
 
-from normtest_tf import published
-from normtest_tf.analysis import results
+from normtest_tf.analysis import published, results
 from normtest_tf.normalization import SETTINGS
-from normtest_tf.report import content
+from normtest_tf.report import document
 from normtest_tf.runs.history import FINAL
 from plots import report, style
 from tests.helpers import ROOT, programs
@@ -24,7 +23,7 @@ FIGURES = ("figure1.png", "figure1.svg", "effects.png", "effects.svg", "report.h
 
 def write_report(found, out_dir):
     tables = [published.load("seed_table1")]
-    gathered = content.gather(found, rule=FINAL, margin=0.5, published=tables)
+    gathered = document.gather(found, rule=FINAL, margin=0.5, published=tables)
     return report.write(gathered, out_dir, "python -m experiments.report")
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from normtest_tf import published
-from normtest_tf.report import content
+from normtest_tf.analysis import published
+from normtest_tf.report import document
 from normtest_tf.runs.history import FINAL
 
 
@@ -9,4 +9,4 @@ from normtest_tf.runs.history import FINAL
 def gathered(study):
     """What a report of that study states."""
     tables = [published.load("seed_table1")]
-    return content.gather(study, rule=FINAL, margin=0.5, published=tables)
+    return document.gather(study, rule=FINAL, margin=0.5, published=tables)

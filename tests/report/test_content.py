@@ -1,7 +1,7 @@
 import pytest
 
-from normtest_tf import published
-from normtest_tf.report import content
+from normtest_tf.analysis import published
+from normtest_tf.report import document
 from normtest_tf.runs.history import FINAL
 
 
@@ -15,6 +15,6 @@ def test_published_differences_belong_to_the_published_comparison(gathered):
 
 def test_the_first_of_several_published_tables_wins(study):
     tables = [published.load("extended_table3"), published.load("seed_table1")]
-    gathered = content.gather(study, rule=FINAL, margin=0.5, published=tables)
+    gathered = document.gather(study, rule=FINAL, margin=0.5, published=tables)
     found = gathered.published_for(gathered.comparisons[0])
     assert found["cifar10", "resnet18"] == pytest.approx(-0.1)

@@ -3,7 +3,7 @@ import csv
 import pytest
 
 from normtest_tf.analysis import comparisons, results, verdicts
-from normtest_tf.report import content, csv_files, rows
+from normtest_tf.report import document, rows
 from normtest_tf.runs.history import BEST_VALIDATION
 from tests.helpers.fake_results import write_run
 
@@ -43,7 +43,7 @@ def test_verdicts_keep_the_wording_of_version_0_1_0(differences, sentence):
     judged = verdicts.judge_family(
         {0: differences}, treatment="finetune", control="pretrain"
     )
-    assert csv_files.former_wording(judged[0].verdict.text) == sentence
+    assert rows.former_wording(judged[0].verdict.text) == sentence
 
 
 def test_columns_and_rules_keep_the_names_of_version_0_1_0(tmp_path):
@@ -51,11 +51,11 @@ def test_columns_and_rules_keep_the_names_of_version_0_1_0(tmp_path):
         write_run(tmp_path, normalization="pretrain", seed=seed, best_validation=0.7)
         write_run(tmp_path, normalization="finetune", seed=seed, best_validation=0.8)
     found = results.read(tmp_path)
-    gathered = content.gather(found, rule=BEST_VALIDATION, margin=0.5)
-    csv_files.write(tmp_path / "table1.csv", gathered.accuracies)
+    gathered = document.gather(found, rule=BEST_VALIDATION, margin=0.5)
+    rows.write_csv(tmp_path / "table1.csv", gathered.accuracies)
     row = read_csv(tmp_path / "table1.csv")[0]
     assert (row["selected_mean"], row["selected_sd"]) == ("80", "0")
     assert not [name for name in row if "validation" in name]
     compared = comparisons.compare_all(found, rule=BEST_VALIDATION, margin=0.5)
-    csv_files.write(tmp_path / "effects.csv", rows.effect_rows(compared))
+    rows.write_csv(tmp_path / "effects.csv", rows.effect_rows(compared))
     assert {row["rule"] for row in read_csv(tmp_path / "effects.csv")} == {"selected"}

@@ -1,5 +1,5 @@
 from normtest_tf.analysis import results
-from normtest_tf.report import content, document
+from normtest_tf.report import document
 from normtest_tf.runs.history import FINAL
 from tests.helpers.fake_results import write_run
 
@@ -22,7 +22,7 @@ def test_every_comparison_has_its_section(gathered):
 
 def test_results_without_a_pair_are_still_reported(tmp_path):
     write_run(tmp_path, normalization="finetune")
-    gathered = content.gather(results.read(tmp_path), rule=FINAL, margin=0.5)
+    gathered = document.gather(results.read(tmp_path), rule=FINAL, margin=0.5)
     text = document.to_markdown(gathered, "")
     assert "There is nothing to compare" in text
     assert "Differences between settings" not in text

@@ -1,4 +1,4 @@
-from normtest_tf.report.html_page import to_html
+from normtest_tf.report.document import to_html
 
 TEXT = """# Which?
 

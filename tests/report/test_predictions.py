@@ -7,7 +7,7 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.analysis import results
-from normtest_tf.report import content, document, predictions
+from normtest_tf.report import document, predictions
 from normtest_tf.runs import RunName
 from normtest_tf.runs.history import FINAL
 from tests.helpers import ROOT
@@ -31,7 +31,7 @@ def rewrite(path, **values):
 
 
 def gather(found, explanations=None):
-    return content.gather(found, rule=FINAL, margin=0.5, explanations=explanations)
+    return document.gather(found, rule=FINAL, margin=0.5, explanations=explanations)
 
 
 @pytest.fixture

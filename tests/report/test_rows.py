@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normtest_tf import published
-from normtest_tf.analysis import results
+from normtest_tf.analysis import published, results
 from normtest_tf.report import rows
 from normtest_tf.runs.history import BEST_TEST, FINAL
 from tests.helpers.fake_results import CELLS, write_run

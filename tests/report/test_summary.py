@@ -1,7 +1,7 @@
 import pytest
 
 from normtest_tf.analysis import comparisons, results
-from normtest_tf.report import summary
+from normtest_tf.report import sections
 from tests.helpers.fake_results import write_run
 
 
@@ -15,7 +15,7 @@ def pairs(tmp_path):
 
 
 def test_every_pair_has_a_line(pairs):
-    assert summary.pair_table(*pairs).splitlines() == [
+    assert sections.pair_table(*pairs).splitlines() == [
         "seed  pretrain  finetune  finetune - pretrain",
         "1     80.00%    85.00%    +5.00 points",
         "2     90.00%    91.00%    +1.00 points",
@@ -25,7 +25,7 @@ def test_every_pair_has_a_line(pairs):
 def test_the_summary_has_interval_and_verdict(pairs):
     _, comparison, cell = pairs
     # t(0.975, 1) = 12.7062; the half width of 5 and 1 is twice that.
-    numbers, verdict = summary.sentence(comparison, cell).splitlines()
+    numbers, verdict = sections.sentence(comparison, cell).splitlines()
     assert numbers == (
         "finetune - pretrain: +3.00 points, 95% interval -22.41 to +28.41, n = 2 pairs."
     )
@@ -37,7 +37,7 @@ def test_a_single_pair_has_no_interval(tmp_path):
     write_run(tmp_path, normalization="pretrain", final=0.7)
     found = results.read(tmp_path)
     comparison = comparisons.compare(found, "finetune")
-    assert summary.sentence(comparison, found.cells[0]).splitlines() == [
+    assert sections.sentence(comparison, found.cells[0]).splitlines() == [
         "finetune - pretrain: +10.00 points.",
         "A single pair of runs can't separate a difference from chance.",
     ]

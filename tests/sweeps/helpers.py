@@ -3,7 +3,7 @@ import os
 
 from normtest_tf import runs
 from normtest_tf.sweeps import grid
-from normtest_tf.sweeps.executors import Ended, Executor
+from normtest_tf.sweeps.executor import Ended, Executor
 from tests.helpers.records import CONFIG, RESULT
 
 WEIGHTS = {"cifar_resnet8": None, "resnet18": "none"}

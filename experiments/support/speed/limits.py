@@ -37,9 +37,9 @@ class Limits:
 
 def measure(work: Work) -> Limits:
     """Measures the machine and counts the network's operations."""
-    from normtest_tf.system import quiet
+    from normtest_tf.system import keras_setup
 
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     from normtest_tf import backbones
     from normtest_tf.training import training_copy
 
@@ -63,10 +63,10 @@ def environment(backends: Sequence[str]) -> dict[str, str]:
         backends: The backends of Keras that were measured. The first one names the
             device: others may not see a GPU.
     """
-    from normtest_tf.system import keras_settings, quiet
+    from normtest_tf.system import keras_setup
 
-    keras_settings.choose_backend(backends[0])
-    quiet.import_tensorflow()
+    keras_setup.choose_backend(backends[0])
+    keras_setup.import_tensorflow()
     from normtest_tf.training import environment as training_environment
 
     found = training_environment.describe()

@@ -39,10 +39,10 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
     Returns:
         What was achieved.
     """
-    from normtest_tf.system import keras_settings, quiet
+    from normtest_tf.system import keras_setup
 
-    keras_settings.choose_backend(way.backend)
-    quiet.import_tensorflow()
+    keras_setup.choose_backend(way.backend)
+    keras_setup.import_tensorflow()
     import keras
 
     from normtest_tf import backbones, normalization

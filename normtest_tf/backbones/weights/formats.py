@@ -11,7 +11,7 @@ import zipfile
 
 from normtest_tf import errors
 from normtest_tf.backbones.weights.safetensors_header import MAX_HEADER_BYTES
-from normtest_tf.system import contents
+from normtest_tf.system import files
 
 SAFETENSORS = "safetensors file"
 INDEX = "index of safetensors files"
@@ -61,7 +61,7 @@ def identify(path: pathlib.Path) -> str:
             by its content; the message names the kind and says what to do.
     """
     head = _read_head(path)
-    if problem := contents.unusable_kind(head, "download or write it again"):
+    if problem := files.unusable_kind(head, "download or write it again"):
         raise errors.UsageError(f"{path} is {problem}")
     promised, found = named(path), _found(path, head)
     if found == PYTORCH or (promised == PYTORCH and found in (None, ZIP)):
@@ -102,7 +102,7 @@ def is_pytorch_pickle(head: bytes) -> bool:
 
 def _read_head(path: pathlib.Path) -> bytes:
     try:
-        return contents.read_head(path)
+        return files.read_head(path)
     except (OSError, ValueError) as error:
         raise errors.unreadable(path, error) from error
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from normtest_tf import errors
 from normtest_tf.backbones.weights import formats
-from normtest_tf.system import hosts
+from normtest_tf.system import files
 from normtest_tf.text import Notify
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _from_hub(repository: str, name: str) -> pathlib.Path:
         return pathlib.Path(hf_hub_download(repository, file, local_files_only=True))
     if constants.HF_HUB_OFFLINE:
         raise _no_download(name, repository, "HF_HUB_OFFLINE is set")
-    if problem := hosts.host_problem(constants.ENDPOINT):
+    if problem := files.host_problem(constants.ENDPOINT):
         raise _no_download(name, repository, problem)
     try:
         return pathlib.Path(hf_hub_download(repository, file))

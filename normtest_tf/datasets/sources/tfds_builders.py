@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib import parse
 
 from normtest_tf import errors
-from normtest_tf.system import files, hosts
+from normtest_tf.system import files
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -100,7 +100,7 @@ def _prepare(
     import tensorflow_datasets as tfds
 
     # Offline, TFDS would retry for minutes.
-    if url and (problem := hosts.host_problem(url)):
+    if url and (problem := files.host_problem(url)):
         host = parse.urlsplit(url).hostname
         raise _unavailable(builder, name, root, f"{host} can't be reached ({problem})")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from normtest_tf import errors
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 
 NONE, DATA_PARALLEL = "none", "data_parallel"
 FLAG = f"--strategy={DATA_PARALLEL}"
@@ -41,7 +41,7 @@ def check(strategy: str, *, sync_batch_norm: bool, precision: str) -> None:
                 "the whole batch's anyway"
             )
         return
-    backend = keras_settings.backend()
+    backend = keras_setup.backend()
     if backend not in BACKENDS:
         raise errors.UsageError(
             f"{FLAG} needs --backend={' or '.join(BACKENDS)}. Received: the backend "

@@ -5,14 +5,14 @@ from huggingface_hub import constants
 from normtest_tf import backbones, errors
 from normtest_tf.backbones import weights
 from normtest_tf.backbones.weights import safetensors_files
-from normtest_tf.system import hosts
+from normtest_tf.system import files
 from tests.backbones.weights.helpers import load, small
 
 
 def test_a_tag_that_cannot_be_downloaded_is_one_clear_error(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hosts, "host_problem", lambda url: "no answer")
+    monkeypatch.setattr(files, "host_problem", lambda url: "no answer")
     with pytest.raises(
         errors.UsageError, match=r"resnet18\.tv_in1k.*no answer.*--weights=PATH"
     ):
@@ -22,7 +22,7 @@ def test_a_tag_that_cannot_be_downloaded_is_one_clear_error(monkeypatch, tmp_pat
 def test_offline_a_tag_that_is_not_cached_is_refused_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.delattr(hosts, "host_problem")
+    monkeypatch.delattr(files, "host_problem")
     with pytest.raises(errors.UsageError, match="HF_HUB_OFFLINE is set"):
         weights.fetch("hf:timm/resnet18.tv_in1k", "resnet18.tv_in1k")
 

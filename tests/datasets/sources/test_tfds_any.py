@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from normtest_tf import datasets
-from normtest_tf.system import hosts
+from normtest_tf.system import files
 from tests.datasets import helpers
 
 CLASSES = ("cat", "dog")
@@ -266,7 +266,7 @@ def test_variants_that_do_not_exist_list_those_that_do(pets, name, words):
 
 
 def test_sets_of_another_kind_are_refused_before_a_download(tmp_path, monkeypatch):
-    monkeypatch.setattr(hosts, "host_problem", None)
+    monkeypatch.setattr(files, "host_problem", None)
     with helpers.usage_error("tfds:imdb_reviews", "has no image"):
         load(tmp_path, "imdb_reviews/plain_text")
 
@@ -294,7 +294,7 @@ def test_being_offline_is_reported(tmp_path, monkeypatch):
         asked.append(url)
         return "no route"
 
-    monkeypatch.setattr(hosts, "host_problem", problem)
+    monkeypatch.setattr(files, "host_problem", problem)
     with helpers.usage_error("mnist is not prepared", "no route", "--data_dir"):
         load(tmp_path, "mnist")
     assert asked[0].startswith("http")
@@ -303,7 +303,7 @@ def test_being_offline_is_reported(tmp_path, monkeypatch):
 def test_a_mocked_set_is_read(tmp_path, monkeypatch):
     import tensorflow_datasets as tfds
 
-    monkeypatch.setattr(hosts, "host_problem", lambda url: None)
+    monkeypatch.setattr(files, "host_problem", lambda url: None)
     policy = tfds.testing.MockPolicy.USE_CODE
     with tfds.testing.mock_data(num_examples=200, policy=policy):
         dataset = load(tmp_path, "mnist", image_size=None)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from normtest_tf import datasets, normalization
-from normtest_tf.system import hosts
+from normtest_tf.system import files
 from tests.datasets import helpers
 
 EXAMPLES = {"train": 12, "test": 5}
@@ -133,7 +133,7 @@ def test_a_failed_download_is_reported(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ConnectionError("connection\nreset")
 
-    monkeypatch.setattr(hosts, "host_problem", lambda url: None)
+    monkeypatch.setattr(files, "host_problem", lambda url: None)
     builder = type(tfds.builder("cifar10", data_dir=tmp_path, try_gcs=False))
     monkeypatch.setattr(builder, "download_and_prepare", fail)
     with helpers.usage_error("download failed (connection reset)", "--data_dir"):

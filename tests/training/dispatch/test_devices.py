@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from normtest_tf import errors, runs
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 from normtest_tf.training import training_copy
 from normtest_tf.training.data import batches
 from normtest_tf.training.dispatch import devices
@@ -67,7 +67,7 @@ def test_a_batch_that_the_devices_cant_share_is_refused(batch_size, three):
 def test_what_is_known_to_break_is_refused(
     backend, variables, precision, words, monkeypatch
 ):
-    monkeypatch.setattr(keras_settings, "backend", lambda: backend)
+    monkeypatch.setattr(keras_setup, "backend", lambda: backend)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     config = runs.RunConfig(strategy="data_parallel", precision=precision)
