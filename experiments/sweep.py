@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.support import assignments, commas, program
 from experiments.support import flags as shared
+from experiments.support import program
 from normtest_tf import errors, normalization, text
 from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig, options
@@ -118,9 +118,6 @@ flags.DEFINE_bool(
 
 def configurations() -> list[RunConfig]:
     """Returns the requested runs, checked."""
-    commas.check_datasets(FLAGS.datasets)
-    commas.check_models(FLAGS.models)
-    commas.check_weights(FLAGS.weights, FLAGS.models)
     for name in FLAGS.normalizations:
         normalization.get(name)
     axes = grid.Axes(
@@ -131,11 +128,31 @@ def configurations() -> list[RunConfig]:
         [str(shifts.parse(value)) for value in FLAGS.shift],
         FLAGS.train,
     )
-    weights = assignments.weights_by_model(FLAGS.weights, FLAGS.models)
+    weights = weights_by_model(FLAGS.weights, FLAGS.models)
     base = shared.run_config(weights=None, shift=axes.shift[0], train=axes.train[0])
     configs = grid.grid(base, axes, weights)
     grid.check(configs)
     return configs
+
+
+def weights_by_model(
+    values: Sequence[str], models: Sequence[str]
+) -> dict[str, str | None]:
+    """Returns each model's weights: one value for all, or MODEL=WEIGHTS for some."""
+    weights: dict[str, str | None] = dict.fromkeys(models)
+    for value in values:
+        # Paths may have equals signs, in models as well.
+        named = [model for model in models if value.startswith(f"{model}=")]
+        if not named and len(values) == 1:
+            return dict.fromkeys(models, value)
+        model = max(named, key=len, default="")
+        if model not in weights or weights[model] is not None:
+            raise errors.UsageError(
+                "--weights takes one value for all models, or MODEL=WEIGHTS at most "
+                f"once for each of --models={','.join(models)}. Received: {value!r}"
+            )
+        weights[model] = value.removeprefix(f"{model}=")
+    return weights
 
 
 def gpus_per_run() -> float | None:
