@@ -17,7 +17,7 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import backbones, datasets, errors
 from normtest_tf.system import files, keras_setup
-from normtest_tf.training.seeds import Seeds
+from normtest_tf.training.choices import Seeds
 
 FLAGS = flags.FLAGS
 

@@ -80,7 +80,7 @@ def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
     try:
         rest = FLAGS(argv)
     except (flags.Error, ValueError) as error:
-        _fail(f"{shared_flags.explain(error, argv)} (--help lists the flags)")
+        _fail(f"{errors.one_line(error)} (--help lists the flags)")
     if len(rest) > 1 and not arguments:
         where = "" if rest[1] in argv else " in a flagfile"
         _fail(

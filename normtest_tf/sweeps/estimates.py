@@ -176,7 +176,7 @@ def _train_two_epochs(config: RunConfig, size: int) -> list[Mapping[str, Any]]:
     import numpy as np
 
     from normtest_tf.training import (
-        augmentation,
+        choices,
         classifier,
         environment,
         loop,
@@ -201,7 +201,7 @@ def _train_two_epochs(config: RunConfig, size: int) -> list[Mapping[str, Any]]:
     )
     rows: list[Mapping[str, Any]] = []
     split = loop.Split(images, np.arange(len(images)) % 10)
-    augment = augmentation.resolve(config.augmentation, size)
+    augment = choices.resolve_augmentation(config.augmentation, size)
     loop.fit(
         regimes.freeze(training_copy.make(model), config.train),
         Recipe(epochs=2, batch_size=batch_size),

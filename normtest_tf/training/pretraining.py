@@ -7,11 +7,17 @@ import keras
 from normtest_tf import backbones, datasets, normalization
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify
-from normtest_tf.training import loop, progress, training_copy
-from normtest_tf.training.data import batches, names, stacks
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import (
+    EpochRow,
+    choices,
+    loop,
+    progress,
+    regimes,
+    stacks,
+    training_copy,
+)
+from normtest_tf.training.choices import Seeds
 from normtest_tf.training.recipe import Recipe
-from normtest_tf.training.seeds import Seeds
 
 
 @keras_setup.checked()
@@ -54,13 +60,13 @@ def pretrain(
     inputs = keras.Input(dataset.image_shape, dtype="uint8")
     normalized = normalization.normalization_layer(statistics, dataset.image_shape)
     model = keras.Model(inputs, network(normalized(inputs)))
-    batches.check(model, len(dataset.train_images), recipe.batch_size)
+    regimes.check_batches(model, len(dataset.train_images), recipe.batch_size)
     trained = training_copy.make(model)
     data = loop.TrainingData(
         loop.Split(dataset.train_images, dataset.train_labels),
         {"test": loop.Split(dataset.test_images, dataset.test_labels)},
         seeds.data,
-        names.resolve(augmentation, dataset.image_shape[0], notify),
+        choices.resolve_augmentation(augmentation, dataset.image_shape[0], notify),
     )
     calls = stacks.shapes(len(data.train), recipe.batch_size)
     bar = progress.Progress(

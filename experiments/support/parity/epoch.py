@@ -26,7 +26,7 @@ def write_batches(data_dir: str, path: pathlib.Path) -> None:
         path: A file that ends in .npz, for uint8 images and labels in their order.
     """
     from normtest_tf import datasets
-    from normtest_tf.training.data import names, pipeline
+    from normtest_tf.training import choices, pipeline
 
     dataset = datasets.load("cifar10", datasets.ReadingOptions(data_dir))
     batches = pipeline.training_batches(
@@ -35,7 +35,7 @@ def write_batches(data_dir: str, path: pathlib.Path) -> None:
         batch_size=BATCH_SIZE,
         seed=0,
         epochs=range(1),
-        augmentation=names.PAD_CROP_FLIP,
+        augmentation=choices.PAD_CROP_FLIP,
     )
     images, labels = zip(*batches.as_numpy_iterator(), strict=True)
     np.savez(path, images=np.concatenate(images), labels=np.concatenate(labels))

@@ -88,7 +88,7 @@ def operations(model: keras.Model) -> list[tuple[int, int]]:
     """
     from keras import layers
 
-    from normtest_tf.training.layers.convolution import Convolution
+    from normtest_tf.training.training_copy import Convolution
 
     found: list[tuple[int, int]] = []
     for layer in model.layers:

@@ -47,8 +47,14 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
 
     from normtest_tf import backbones, normalization
     from normtest_tf.system import memory
-    from normtest_tf.training import classifier, environment, loop, training_copy
-    from normtest_tf.training.data import names, pipeline
+    from normtest_tf.training import (
+        choices,
+        classifier,
+        environment,
+        loop,
+        pipeline,
+        training_copy,
+    )
     from normtest_tf.training.recipe import Recipe
 
     class FirstStep(keras.callbacks.Callback):
@@ -71,7 +77,7 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
     rows: list[dict[str, float]] = []
     first = FirstStep()
     data = loop.TrainingData(
-        loop.Split(images, labels), {}, seed=0, augmentation=names.PAD_CROP_FLIP
+        loop.Split(images, labels), {}, seed=0, augmentation=choices.PAD_CROP_FLIP
     )
     loop.fit(
         model,
