@@ -51,7 +51,7 @@ class Clock:
             self._seconds.setdefault(config.name.cell, []).append(seconds)
 
     def left(self, waiting: Sequence[RunConfig], slots: int) -> float | None:
-        """Returns the seconds that started and waiting runs take; see `seconds_left`."""
+        """Returns the seconds until all runs are done; see `seconds_left`."""
         measured = {cell: statistics.fmean(all) for cell, all in self._seconds.items()}
         now = time.monotonic()
         running = {name: now - then for name, then in self._started.items()}

@@ -6,6 +6,7 @@ import abc
 import dataclasses
 import functools
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -157,11 +158,13 @@ def execute(config: RunConfig, notify: Notify) -> ResultRecord:
 
 @functools.cache
 def _import_tensorflow() -> None:
-    """Imports TensorFlow, without warnings about the graphs that it leaks."""
+    """Imports TensorFlow, without warnings about what ends with the process."""
     keras_setup.import_tensorflow()
     import tensorflow as tf
+    import tqdm
 
-    tf.get_logger().setLevel("ERROR")
+    tf.get_logger().setLevel("ERROR")  # Of leaked graphs.
+    tqdm.tqdm.set_lock(threading.RLock())  # Its own is a semaphore of the system.
 
 
 _loaded: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}

@@ -58,7 +58,7 @@ class RayExecutor(Executor):
     """
 
     def __init__(self, options: Options) -> None:
-        self._ray = _connect(options.address)
+        self._ray = connect(options.address)
         self._most = options.runs_at_a_time or 2**31
         self._running: dict[Any, tuple[RunConfig, Notify]] = {}
         self._marker: Any = None
@@ -81,13 +81,13 @@ class RayExecutor(Executor):
                 f"{largest['CPU']:g} and {largest['GPU']:g}"
             )
         gpus = self._needs["GPU"]
-        self._task = self._ray.remote(_execute).options(
+        self._task = self._ray.remote(
             num_cpus=self._needs["CPU"],
             num_gpus=gpus,
             # TensorFlow leaks graphs, and keeps the GPU that it has seen first.
             max_calls=1 if gpus else RUNS_PER_WORKER,
             max_retries=0,  # The sweep restarts runs, and drops --overwrite then.
-        )
+        )(execute)
 
     def __exit__(self, *_: object) -> None:
         """Ends all runs and leaves the cluster."""
@@ -111,8 +111,8 @@ class RayExecutor(Executor):
         if self._marker is None:
             folder = files.expand(config.results_dir).absolute()
             self._marker = tempfile.NamedTemporaryFile(prefix=".sweep-", dir=folder)  # noqa: SIM115  (closed at the end)
-        here = _Here(
-            normtest_tf.__version__, os.getcwd(), self._marker.name, _variables()
+        here = Here(
+            normtest_tf.__version__, os.getcwd(), self._marker.name, variables()
         )
         self._running[self._task.remote(here, config)] = (config, notify)
 
@@ -144,7 +144,7 @@ def _fitting(needs: Mapping[str, float], node: Mapping[str, float]) -> int:
     )
 
 
-def _variables() -> dict[str, str]:
+def variables() -> dict[str, str]:
     """Returns this process's variables that runs on other nodes need."""
     found = {
         name: value
@@ -156,16 +156,16 @@ def _variables() -> dict[str, str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Here:
+class Here:
     """What a node has to have in common with the sweep's process."""
 
     version: str
     working_folder: str  # Relative paths start there.
     marker: str  # A file in the results folder.
-    variables: Mapping[str, str]
+    variables: Mapping[str, str] = dataclasses.field(hash=False)
 
 
-def _execute(here: _Here, config: RunConfig) -> tuple[list[str], Outcome]:
+def execute(here: Here, config: RunConfig) -> tuple[list[str], Outcome]:
     """Executes a run on a node, and returns notes with how it ended."""
     os.environ.pop(_THREADS, None)
     os.environ.update(here.variables)
@@ -189,7 +189,7 @@ def _execute(here: _Here, config: RunConfig) -> tuple[list[str], Outcome]:
         return notes, error
 
 
-def _connect(address: str | None) -> Any:  # noqa: ANN401  (a module without types)
+def connect(address: str | None) -> Any:  # noqa: ANN401  (a module without types)
     """Connects this process to a cluster, and returns the module `ray`.
 
     Args:
