@@ -126,7 +126,7 @@ def define_backend() -> None:
 
 
 def choose_backend() -> None:
-    """Makes `--backend`, if it is given, the backend of this process and its workers."""
+    """Makes `--backend`, if given, the backend of this process and its workers."""
     if "backend" in FLAGS and FLAGS.backend is not None:
         keras_setup.choose_backend(FLAGS.backend)
 

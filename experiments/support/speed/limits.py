@@ -64,7 +64,11 @@ def environment(backends: Sequence[str]) -> dict[str, str]:
 
 
 def operations(model: keras.Model) -> list[tuple[int, int]]:
-    """Counts the floating-point operations of each layer's forward pass on one image."""
+    """Counts the operations of each layer's forward pass on one image.
+
+    Returns a pair for each convolution and linear layer of a training copy, two for each
+    multiplication: without taps that only see padding, and with them.
+    """
     from keras import layers
 
     from normtest_tf.training.training_copy import Convolution
