@@ -66,7 +66,7 @@ def environment(backends: Sequence[str]) -> dict[str, str]:
 def operations(model: keras.Model) -> list[tuple[int, int]]:
     """Counts the operations of each layer's forward pass on one image.
 
-    Returns a pair for each convolution and linear layer of a training copy, two for each
+    Returns a pair for each convolution and linear layer of a training copy, two for a
     multiplication: without taps that only see padding, and with them.
     """
     from keras import layers
