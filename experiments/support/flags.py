@@ -44,9 +44,7 @@ FINETUNING = (
     "recalibrate",
     "validation_examples",
     "precision",
-    "steps_per_execution",
     "strategy",
-    "sync_batch_norm",
     "keep",
     "checkpoint_every",
     "deterministic",
@@ -55,12 +53,7 @@ OUTPUT = ("results_dir", "overwrite")
 
 
 def define(*names: str, **defaults: object) -> None:
-    """Defines the flags of some fields of `RunConfig`.
-
-    Args:
-        *names: Fields with the defaults of `RunConfig`.
-        **defaults: Further fields, with the program's own defaults.
-    """
+    """Defines the flags of some fields of `RunConfig`."""
     for name in names:
         _define(name, _FIELDS[name].default, options.get(_FIELDS[name]).help)
     for name, default in defaults.items():
@@ -98,11 +91,7 @@ def _kinds(name: str) -> tuple[type, ...]:
 
 
 def run_config(**values: object) -> RunConfig:
-    """Builds the configuration from the program's flags.
-
-    Args:
-        **values: Values of `RunConfig` that take precedence over flags.
-    """
+    """Builds the configuration from the program's flags."""
     given = {name: FLAGS[name].value for name in _FIELDS if name in FLAGS}
     return RunConfig(**(given | values))
 
@@ -135,21 +124,13 @@ def define_backend() -> None:
 
 
 def choose_backend() -> None:
-    """Makes `--backend`, if it is given, the backend of this process and its workers.
-
-    Raises:
-        UsageError: If it is not installed.
-    """
+    """Makes `--backend`, if given, the backend of this process and its workers."""
     if "backend" in FLAGS and FLAGS.backend is not None:
         keras_setup.choose_backend(FLAGS.backend)
 
 
 def parse_seeds(values: Sequence[str]) -> list[int]:
-    """Returns the seeds in the values of a list flag.
-
-    Raises:
-        UsageError: If a value is not a seed or is repeated.
-    """
+    """Returns the seeds in the values of a list flag."""
     received = ",".join(values)
     try:
         seeds = [int(value) for value in values]
