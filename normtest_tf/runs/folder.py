@@ -46,10 +46,10 @@ ONCE_ALWAYS = {
     "optimizer": ADAM,
     "train": ALL,
     "recalibrate": False,
-    "steps_per_execution": 1,
     "strategy": choices.NONE,
-    "sync_batch_norm": False,
 }
+# Flags of earlier versions, with the value that all runs have now.
+GONE = {"steps_per_execution": 1, "sync_batch_norm": False}
 _VARIANT = "+"  # In no other name; begins what is appended to one.
 _SEED_PREFIX = "seed-"
 _SEED = re.compile(_SEED_PREFIX + "(0|[1-9][0-9]*)")  # Each seed has one name.
