@@ -94,14 +94,10 @@ def explain(
     ```
     """
     inputs.check_statistics(pretraining)
-    inputs.check_options(examples, batch_size, channel_order)
-    inputs.check_model(model)
     names = inputs.names_of(settings)
+    probe = Probe(model)
     images, labels = inputs.collect(images, labels, examples)
     measured = _measured(images, training_images)
-    inputs.check_images(images)
-    inputs.check_size(model, images)
-    probe = Probe(model, size=images.shape[1:3])
     notes = inputs.notes_on(probe.names, images, labels)
     notes += inputs.notes_on_preprocessing(surgery.preprocessing(model))
     constants = {
@@ -114,7 +110,8 @@ def explain(
         notify(f"looking at {name}")
         blocks = _batches(name, statistics, images, size, channel_order)
         runs[name] = _passes(probe, blocks)
-        notes += inputs.note_on_inputs(name, *runs[name].inputs, control=CONTROL)
+        if name == CONTROL:
+            notes += inputs.notes_on_control(*runs[name].inputs)
     probed = _linear_probes(runs, labels, notes)
     findings = {name: _findings(name, constants[name], runs, probed) for name in names}
     treatment = _treatment(names)
@@ -123,7 +120,15 @@ def explain(
     if treatment is not None:
         notify(f"splitting the difference between {treatment} and {CONTROL}")
         parts = _parts(probe, images, treatment, constants, runs, channel_order, size)
-        notes += inputs.notes_on_parts(probe.has_border, treatment, parts)
+        if not parts:
+            notes.append(
+                f"{treatment} has no constants, so its difference can't be split"
+            )
+        elif not probe.has_border:
+            notes.append(
+                "the network does not start with one plain convolution, so the "
+                "border's part can't be told from the shift's"
+            )
         predictions = rule.predict(
             _evidence(findings[treatment], findings[CONTROL], len(images))
         )
