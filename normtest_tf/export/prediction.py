@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from normtest_tf import datasets, errors
-from normtest_tf.datasets import decoding, shifts
+from normtest_tf.datasets import images, shifts
 from normtest_tf.export import archives, metadata
 from normtest_tf.export.formats import FEATURES, PROBABILITIES
 from normtest_tf.runs import RunFolder
@@ -48,7 +48,7 @@ class Classifier:
         """Reads an image file at the size that the model takes.
 
         Args:
-            path: A file of any format that `decoding.decode` takes.
+            path: A file of any format that `images.decode` takes.
 
         Returns:
             uint8 `[height, width, 3]`, the right way up and shifted; and a note if the
@@ -57,12 +57,12 @@ class Classifier:
         Raises:
             UsageError: If the file can't be read or decoded; the message names it.
         """
-        pixels = decoding.decode_file(path)
+        pixels = images.decode_file(path)
         height, width, _ = pixels.shape
         shift = shifts.parse(self.shift)
         if (height, width) == self.image_size:
             return shift(pixels), ""
-        resized = decoding.resized(pixels, self.image_size, self.resize)
+        resized = images.resized(pixels, self.image_size, self.resize)
         note = f"resized from {width}x{height} to {resized.shape[1]}x{resized.shape[0]}"
         return shift(resized), note
 
