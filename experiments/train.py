@@ -67,33 +67,7 @@ def list_datasets() -> str:
                 "" if statistics is None else " ".join(map(str, statistics.std)),
             )
         )
-    return "\n".join(
-        [
-            text.text_table(rows),
-            _OTHERS,
-            "",
-            "Published statistics of further sets of TensorFlow Datasets, "
-            "--dataset=tfds:NAME (std pooled over all pixels, or the mean of each "
-            "image's):",
-            further_statistics(),
-        ]
-    )
-
-
-def further_statistics() -> str:
-    """Returns a table of the published statistics of further data sets."""
-    rows = [("NAME", "mean", "std", "", "source")]
-    rows += [
-        (
-            name,
-            " ".join(map(str, entry.mean)),
-            " ".join(map(str, entry.std)),
-            entry.definition,
-            entry.source.removeprefix("https://").partition(", ")[0],
-        )
-        for name, entry in datasets.PUBLISHED.items()
-    ]
-    return text.text_table(rows)
+    return f"{text.text_table(rows)}\n{_OTHERS}"
 
 
 def main(argv: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from normtest_tf.analysis import effects
 from normtest_tf.analysis.results import Results, Run
 from normtest_tf.normalization import CONTROL
 from normtest_tf.runs import Cell, Rule
-from normtest_tf.training import regimes
+from normtest_tf.training import choices
 
 FEW_IMAGES = "few_images"
 
@@ -94,9 +94,9 @@ def training_of(run: Run) -> str:
     """
     requested = run.config.requested
     train = requested["train"]
-    if train in (regimes.HEAD, regimes.FROZEN_BN) and requested["recalibrate"]:
+    if train in (choices.HEAD, choices.FROZEN_BN) and requested["recalibrate"]:
         return f"{train}_recalibrated"
-    if train == regimes.ALL and requested["examples_per_class"]:
+    if train == choices.ALL and requested["examples_per_class"]:
         return FEW_IMAGES
     return train
 

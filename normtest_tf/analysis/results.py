@@ -31,7 +31,7 @@ from normtest_tf.runs import (
     plan,
 )
 from normtest_tf.runs.folder import REPAIR
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import EpochRow
 
 # Runs of a cell may differ in these and still be compared.
 _FREE = ("normalization", "seed", "keep")

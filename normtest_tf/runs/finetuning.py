@@ -19,16 +19,18 @@ from normtest_tf.runs.recorder import Recorder, StopBetweenSteps
 from normtest_tf.system import files, keras_setup, signals
 from normtest_tf.text import Notify, ignore
 from normtest_tf.training import (
+    EpochRow,
+    choices,
     classifier,
+    devices,
     environment,
     loop,
     recalibration,
     regimes,
+    several_steps,
+    stacks,
     training_copy,
 )
-from normtest_tf.training.data import batches, names, splits, stacks
-from normtest_tf.training.dispatch import devices, several_steps
-from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.progress import Progress
 from normtest_tf.training.recipe import Recipe
 
@@ -244,7 +246,7 @@ def _prepare(
     fingerprint = dataset.fingerprint()
     if dataset.division:
         notify(f"{dataset.name} has no test split: {dataset.division}")
-    dataset, data = splits.hold_out(
+    dataset, data = _hold_out(
         dataset,
         config.validation_examples,
         resolved.seeds.data,
@@ -286,13 +288,32 @@ def _prepare(
     return Prepared(model, recipe, data, record, found)
 
 
+def _hold_out(
+    dataset: datasets.ImageDataset,
+    validation_examples: int,
+    seed: int,
+    augmentation: str | None,
+    notify: Notify,
+) -> tuple[datasets.ImageDataset, loop.TrainingData]:
+    """Holds out validation images; returns the rest, and what to train and test on."""
+    evaluations = {"test": loop.Split(dataset.test_images, dataset.test_labels)}
+    if validation_examples:
+        dataset, images, labels = datasets.split_validation(
+            dataset, validation_examples, seed
+        )
+        evaluations["validation"] = loop.Split(images, labels)
+    train = loop.Split(dataset.train_images, dataset.train_labels)
+    name = choices.resolve_augmentation(augmentation, dataset.image_shape[0], notify)
+    return dataset, loop.TrainingData(train, evaluations, seed, name)
+
+
 def _check_batch_normalization(
     config: RunConfig, model: keras.Model, examples: int, found: devices.Devices
 ) -> None:
     """Checks that a model has what flags are about, and can learn or estimate it."""
     regimes.check(model, config.train, recalibrate=config.recalibrate)
-    if config.train == regimes.ALL or config.recalibrate:
-        batches.check(
+    if config.train == choices.ALL or config.recalibrate:
+        regimes.check_batches(
             model,
             examples,
             config.batch_size,
@@ -318,7 +339,7 @@ def _resolved_values(
         statistics=statistics,
         precision=precision,
         augmentation=data.augmentation,
-        padding=names.padding(data.augmentation, dataset.image_shape[0]),
+        padding=choices.padding(data.augmentation, dataset.image_shape[0]),
         data_seed=seeds.data,
         model_seed=seeds.model,
         train_examples=len(dataset.train_images),

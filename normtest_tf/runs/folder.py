@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 from normtest_tf import errors
 from normtest_tf.datasets import shifts
 from normtest_tf.system import files
-from normtest_tf.training.dispatch import strategies
-from normtest_tf.training.regimes import ADAM, ALL
+from normtest_tf.training import choices
+from normtest_tf.training.choices import ADAM, ALL
 
 LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
 FORMAT = 1  # The version of the folder's layout and files.
@@ -47,7 +47,7 @@ ONCE_ALWAYS = {
     "train": ALL,
     "recalibrate": False,
     "steps_per_execution": 1,
-    "strategy": strategies.NONE,
+    "strategy": choices.NONE,
     "sync_batch_norm": False,
 }
 _VARIANT = "+"  # In no other name; begins what is appended to one.

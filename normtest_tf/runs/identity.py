@@ -14,7 +14,7 @@ from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs.folder import RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
 from normtest_tf.system import keras_setup
-from normtest_tf.training.data import names
+from normtest_tf.training import choices
 
 if TYPE_CHECKING:
     import keras
@@ -127,10 +127,10 @@ def _check_same_augmentation(config: RunConfig, record: ConfigRecord) -> None:
     What a request leaves open depends on the images, and on the version.
     """
     there, size = record.resolved, record.resolved.image_shape[0]
-    name = names.resolve(config.augmentation, size)
+    name = choices.resolve_augmentation(config.augmentation, size)
     changed = differences(
         {"augmentation": there.augmentation, "padding": there.padding},
-        {"augmentation": name, "padding": names.padding(name, size)},
+        {"augmentation": name, "padding": choices.padding(name, size)},
     )
     if changed:
         raise holds_another_run(config.folder, "augmentation", changed)

@@ -19,7 +19,7 @@ from normtest_tf.runs.folder import FORMAT, ONCE_ALWAYS, REPAIR, RunFolder
 from normtest_tf.runs.history import Rule
 from normtest_tf.system import files
 from normtest_tf.system.json_values import REQUIRED, JsonReader
-from normtest_tf.training.data import names
+from normtest_tf.training import choices
 
 # What version 0.1.0 called the values in `result.json`.
 _FORMER_KEYS = {
@@ -45,7 +45,7 @@ _ENVIRONMENT = {
 }
 _ONCE_TEXT = ("pretrain_mean", "pretrain_std")  # Now they are numbers.
 # What was not recorded before there was a choice.
-_ONCE_FIXED = {"augmentation": names.PAD_CROP_FLIP, "padding": 4}
+_ONCE_FIXED = {"augmentation": choices.PAD_CROP_FLIP, "padding": 4}
 _VALIDATION_KEYS = set(_FORMER_KEYS.values())
 
 

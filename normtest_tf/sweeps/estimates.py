@@ -171,13 +171,13 @@ def _train_two_epochs(config: RunConfig, size: int) -> Mapping[str, Any]:
     import numpy as np
 
     from normtest_tf.training import (
+        choices,
         classifier,
         environment,
         loop,
         regimes,
         training_copy,
     )
-    from normtest_tf.training.data import names
     from normtest_tf.training.recipe import Recipe
 
     batch_size = min(config.batch_size, BATCH_SIZE)
@@ -200,7 +200,10 @@ def _train_two_epochs(config: RunConfig, size: int) -> Mapping[str, Any]:
         regimes.freeze(training_copy.make(model), config.train),
         Recipe(epochs=2, batch_size=batch_size),
         loop.TrainingData(
-            split, {}, seed=0, augmentation=names.resolve(config.augmentation, size)
+            split,
+            {},
+            seed=0,
+            augmentation=choices.resolve_augmentation(config.augmentation, size),
         ),
         rows.append,
     )

@@ -17,10 +17,14 @@ from keras import ops
 
 from normtest_tf import errors
 from normtest_tf.datasets import Images
-from normtest_tf.training import environment
-from normtest_tf.training.data import names, pipeline, stacks
-from normtest_tf.training.dispatch import devices
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import (
+    EpochRow,
+    choices,
+    devices,
+    environment,
+    pipeline,
+    stacks,
+)
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
 
 LEAD = 16  # Steps that a GPU may be behind the host.
@@ -52,13 +56,13 @@ class TrainingData:
             columns in the history: `test` and perhaps `validation`.
         seed: The data seed, which determines the order of examples and their
             augmentation.
-        augmentation: How training images are varied; one of `data.names.NAMES`.
+        augmentation: How training images are varied; one of `choices.AUGMENTATIONS`.
     """
 
     train: Split
     evaluations: Mapping[str, Split]
     seed: int
-    augmentation: str = names.PAD_CROP_FLIP
+    augmentation: str = choices.PAD_CROP_FLIP
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

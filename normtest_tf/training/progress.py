@@ -10,7 +10,7 @@ import keras
 from tqdm import tqdm
 
 from normtest_tf.text import Notify
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import EpochRow
 
 
 class Progress(keras.callbacks.Callback):

@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
-from normtest_tf.training import loop, regimes
-from normtest_tf.training.data import pipeline
-from normtest_tf.training.layers.batch_norm import BatchNormalization
+from normtest_tf.training import choices, loop, pipeline, regimes
 from normtest_tf.training.recipe import Recipe
+from normtest_tf.training.training_copy import BatchNormalization
 
 
 class _Accumulating(BatchNormalization):
@@ -106,7 +105,7 @@ class Recalibrator(keras.callbacks.Callback):
             weights.
         images: What is trained on; it is not augmented here.
         recipe: How it is trained.
-        regime: A key of `regimes.DESCRIPTIONS`. Before a training of all layers the
+        regime: A key of `choices.REGIMES`. Before a training of all layers the
             statistics would be forgotten, so that of `all` is followed by this.
     """
 
@@ -117,7 +116,7 @@ class Recalibrator(keras.callbacks.Callback):
         self._stock = model
         self._images = images
         self._batch_size = recipe.batch_size
-        self._after = recipe.epochs if regime == regimes.ALL else 0
+        self._after = recipe.epochs if regime == choices.ALL else 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Recalibrates before the first epoch, if that is when."""

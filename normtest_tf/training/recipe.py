@@ -9,9 +9,7 @@ import keras
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.training import regimes
-from normtest_tf.training.adam import Adam
-from normtest_tf.training.dispatch import several_steps
+from normtest_tf.training import choices, several_steps
 
 MOMENTUM = 0.9  # Of SGD.
 
@@ -38,7 +36,7 @@ class Recipe:
     epochs: int = 50
     batch_size: int = 256
     learning_rate: float = 1e-3
-    optimizer: str = regimes.ADAM
+    optimizer: str = choices.ADAM
     warmup_epochs: int = 0
     steps_per_execution: int = 1
 
@@ -47,11 +45,11 @@ class Recipe:
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
                 raise errors.UsageError(f"--{name} must be positive. Received: {value}")
-        if self.optimizer not in regimes.OPTIMIZERS:
+        if self.optimizer not in choices.OPTIMIZERS:
             raise errors.unknown_name(
-                "value of --optimizer", self.optimizer, list(regimes.OPTIMIZERS)
+                "value of --optimizer", self.optimizer, list(choices.OPTIMIZERS)
             )
-        regimes.check_warmup(self.warmup_epochs, self.epochs)
+        choices.check_warmup(self.warmup_epochs, self.epochs)
 
     def steps_per_epoch(self, examples: int) -> int:
         """Returns the number of batches in an epoch; a short last batch counts."""
@@ -111,6 +109,58 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+class Adam(keras.optimizers.Adam):
+    """Adam with PyTorch's epsilon.
+
+    Keras adds epsilon to the root of the second moment before its bias is
+    corrected ("epsilon hat" in Kingma & Ba, 2015), PyTorch afterwards, so the same
+    number is up to 32 times as effective in Keras during the first steps. On
+    TensorFlow one kernel updates variable and moments, in a third of the time of
+    separate operations.
+    """
+
+    def update_step(
+        self,
+        gradient: keras.KerasTensor,
+        variable: keras.Variable,
+        learning_rate: keras.KerasTensor,
+    ) -> None:
+        """Applies one step to one variable."""
+        dtype = variable.dtype
+        rate, gradient, step = (
+            ops.cast(x, dtype) for x in (learning_rate, gradient, self.iterations + 1)
+        )
+        # Casting a Python number goes through float32; conversion doesn't.
+        first_power, second_power = (
+            ops.power(ops.convert_to_tensor(beta, dtype), step)
+            for beta in (self.beta_1, self.beta_2)
+        )
+        root_correction = ops.sqrt(1 - second_power)
+        epsilon = self.epsilon * root_correction
+        index = self._get_variable_index(variable)
+        first, second = self._momentums[index], self._velocities[index]
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,  # TensorFlow's own, not Keras's.
+                m=first.value.handle,
+                v=second.value.handle,
+                beta1_power=first_power,
+                beta2_power=second_power,
+                lr=rate,
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=epsilon,
+                grad=gradient,
+            )
+            return
+        self.assign_add(first, (gradient - first) * (1 - self.beta_1))
+        self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
+        scale = rate * root_correction / (1 - first_power)
+        self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
+
+
 def compile_for_training(
     model: keras.Model, recipe: Recipe, training_examples: int
 ) -> EpochCosine:
@@ -142,6 +192,6 @@ def compile_for_training(
 
 def _optimizer(name: str, schedule: EpochCosine) -> keras.optimizers.Optimizer:
     """Returns a new optimizer."""
-    if name == regimes.SGD:
+    if name == choices.SGD:
         return keras.optimizers.SGD(schedule, momentum=MOMENTUM)
     return Adam(schedule, epsilon=1e-8)

@@ -1,8 +1,7 @@
-"""One seed, split once into two; and what TensorFlow draws from one of them."""
+"""What TensorFlow draws from a seed."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,31 +14,6 @@ _ROUNDS = 10
 _WORD = 2**32
 # TensorFlow's, for making a key of a seed.
 _FIRST_KEY = (0x3EC8F720, 0x02461E29)
-
-
-@dataclasses.dataclass(frozen=True)
-class Seeds:
-    """The seeds of one run.
-
-    Attributes:
-        data: Determines the order of examples and their augmentation; below 2**31.
-        model: Determines initial weights; below 2**31.
-    """
-
-    data: int
-    model: int
-
-    @classmethod
-    def split(cls, seed: int) -> Seeds:
-        """Derives both from one seed, a non-negative integer.
-
-        Example:
-        ```python
-        assert Seeds.split(223) == Seeds.split(223)
-        ```
-        """
-        data, model = np.random.SeedSequence(seed).generate_state(2)
-        return cls(int(data >> 1), int(model >> 1))
 
 
 def uniform(shape: Sequence[int], bound: float, seed: int) -> np.ndarray:

@@ -14,11 +14,9 @@ import keras
 import numpy as np
 
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import loop, training_copy
-from normtest_tf.training.dispatch import several_steps
-from normtest_tf.training.layers.batch_norm import BatchNormalization
-from normtest_tf.training.layers.convolution import Convolution
+from normtest_tf.training import loop, several_steps, training_copy
 from normtest_tf.training.recipe import Recipe
+from normtest_tf.training.training_copy import BatchNormalization, Convolution
 
 SIZE, CLASSES = 8, 4
 RECIPE = Recipe(epochs=2, batch_size=16)

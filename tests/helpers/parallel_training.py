@@ -19,9 +19,14 @@ import tensorflow as tf
 from experiments.support import fault_campaign
 from normtest_tf import datasets, runs
 from normtest_tf.runs import finetuning
-from normtest_tf.training import classifier, loop, recipe, training_copy
-from normtest_tf.training.data import names
-from normtest_tf.training.dispatch import devices
+from normtest_tf.training import (
+    choices,
+    classifier,
+    devices,
+    loop,
+    recipe,
+    training_copy,
+)
 from tests.helpers import backend_training
 
 SHAPE, CLASSES = (2, 2, 3), 3
@@ -132,7 +137,7 @@ def train_on_one_and_two():
 def train_with_own_statistics():
     """Trains what the test computes itself."""
     data = loop.TrainingData(
-        split(OWN_EXAMPLES, SHAPE, CLASSES), {}, seed=5, augmentation=names.NONE
+        split(OWN_EXAMPLES, SHAPE, CLASSES), {}, seed=5, augmentation=choices.NONE
     )
     found = train(normalised_pixels, two_devices(sync=False), OWN, data)
     return {"own": found, "spied": {"sizes": sorted(Spy.sizes)}}

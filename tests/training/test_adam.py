@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from normtest_tf.training.adam import Adam
+from normtest_tf.training.recipe import Adam
 
 RNG = np.random.default_rng(0)
 

@@ -8,10 +8,9 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.normalization import IMAGENET, MINMAX
-from normtest_tf.training import loop, training_copy
-from normtest_tf.training.data import pipeline
-from normtest_tf.training.layers.batch_norm import BatchNormalization
+from normtest_tf.training import loop, pipeline, training_copy
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
+from normtest_tf.training.training_copy import BatchNormalization
 from tests.training.helpers import SPLIT, linear_model, small_classifier
 
 

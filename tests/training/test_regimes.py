@@ -8,7 +8,7 @@ import pytest
 
 from normtest_tf import backbones, errors
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import classifier, loop, regimes, training_copy
+from normtest_tf.training import choices, classifier, loop, regimes, training_copy
 from normtest_tf.training.recipe import Recipe
 from tests.training.helpers import SPLIT, TASK, linear_model
 
@@ -44,7 +44,7 @@ def test_each_regime_trains_what_it_says_and_nothing_else():
     of_bn = statistics | {p for p in paths if p.endswith(("/gamma", "/beta"))}
     head = {p for p in paths if p.startswith("head/")}
     expected = {"all": paths, "head": head, "frozen_bn": paths - of_bn}
-    assert expected.keys() == regimes.DESCRIPTIONS.keys()
+    assert expected.keys() == choices.REGIMES.keys()
     assert len(head) == 2
     assert len(statistics) == 18
     for regime, those in expected.items():

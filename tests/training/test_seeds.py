@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from normtest_tf.training import seeds
-from normtest_tf.training.seeds import Seeds
+from normtest_tf.training.choices import Seeds
 
 
 def test_a_seed_always_splits_into_the_same_two():

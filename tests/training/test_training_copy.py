@@ -6,8 +6,11 @@ import pytest
 
 from normtest_tf import backbones
 from normtest_tf.training import training_copy
-from normtest_tf.training.layers.batch_norm import BatchNormalization
-from normtest_tf.training.layers.convolution import NO_BORDER, Convolution
+from normtest_tf.training.training_copy import (
+    NO_BORDER,
+    BatchNormalization,
+    Convolution,
+)
 
 RNG = np.random.default_rng(0)
 

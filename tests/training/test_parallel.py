@@ -7,7 +7,7 @@ import pytest
 from experiments.support import fault_campaign
 from normtest_tf import runs
 from normtest_tf.runs import ConfigRecord
-from normtest_tf.training.data import names, pipeline
+from normtest_tf.training import choices, pipeline
 from tests.helpers import programs
 
 PROGRAM = "from tests.helpers import parallel_training; parallel_training.main()"
@@ -110,7 +110,7 @@ def trained_by_numpy(shares):
         batch_size=setting.OWN.batch_size,
         seed=5,
         epochs=range(setting.OWN.epochs),
-        augmentation=names.NONE,
+        augmentation=choices.NONE,
     )
     kernel = np.zeros((int(np.prod(setting.SHAPE)), setting.CLASSES))
     weights = [np.ones(3), np.zeros(3), kernel, np.zeros(setting.CLASSES)]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from normtest_tf.datasets.streamed import StreamedImages
-from normtest_tf.training.data import names, pipeline
+from normtest_tf.training import choices, pipeline
 
-EVERY = pytest.mark.parametrize("augmentation", names.NAMES)
+EVERY = pytest.mark.parametrize("augmentation", choices.AUGMENTATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def unkept(images):
 
 def batches(images, **options):
     defaults = {"batch_size": 10, "seed": 7, "epochs": range(2)}
-    options = defaults | {"augmentation": names.PAD_CROP_FLIP} | options
+    options = defaults | {"augmentation": choices.PAD_CROP_FLIP} | options
     dataset = pipeline.training_batches(images, LABELS, **options)
     return list(dataset.as_numpy_iterator())
 
@@ -133,7 +133,7 @@ def test_batches_of_unkept_images_have_known_shapes(images):
             batch_size=10,
             seed=7,
             epochs=range(1),
-            augmentation=names.PAD_CROP_FLIP,
+            augmentation=choices.PAD_CROP_FLIP,
         )
         evaluation = pipeline.evaluation_batches(one, LABELS, 10)
         for dataset in (training, evaluation):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf.training.layers.batch_norm import BatchNormalization
+from normtest_tf.training.training_copy import BatchNormalization
 
 RNG = np.random.default_rng(0)
 

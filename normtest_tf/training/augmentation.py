@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from normtest_tf.training.data import names
+from normtest_tf.training import choices
 
 # As in torchvision's RandomResizedCrop.
 SCALE = (0.08, 1.0)  # Of the crop's area, in that of the image.
@@ -31,7 +31,7 @@ def pad_crop_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     Returns:
         A tensor of the same shape and dtype.
     """
-    padding = names.padding(names.PAD_CROP_FLIP, min(images.shape[1:3]))
+    padding = choices.padding(choices.PAD_CROP_FLIP, min(images.shape[1:3]))
     offset_key, flips = _split(images, key)
     offsets = tf.random.stateless_uniform(
         [tf.shape(images)[0], 2], offset_key, maxval=2 * padding + 1, dtype=tf.int32
@@ -78,10 +78,10 @@ def none(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
 
 AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
-    names.PAD_CROP_FLIP: pad_crop_flip,
-    names.RANDOM_RESIZED_CROP_FLIP: random_resized_crop_flip,
-    names.FLIP: flip,
-    names.NONE: none,
+    choices.PAD_CROP_FLIP: pad_crop_flip,
+    choices.RANDOM_RESIZED_CROP_FLIP: random_resized_crop_flip,
+    choices.FLIP: flip,
+    choices.NONE: none,
 }
 
 

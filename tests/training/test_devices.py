@@ -5,9 +5,7 @@ import pytest
 
 from normtest_tf import errors, runs
 from normtest_tf.system import keras_setup
-from normtest_tf.training import training_copy
-from normtest_tf.training.data import batches
-from normtest_tf.training.dispatch import devices
+from normtest_tf.training import devices, regimes, training_copy
 from tests.helpers import programs
 
 
@@ -94,8 +92,8 @@ def normalised_features():
 
 def check_shares(examples, batch_size):
     model = training_copy.make(normalised_features())
-    batches.check(model, examples, batch_size)  # On one device.
-    batches.check(model, examples, batch_size, shares=3)
+    regimes.check_batches(model, examples, batch_size)  # On one device.
+    regimes.check_batches(model, examples, batch_size, shares=3)
 
 
 @pytest.mark.parametrize("sizes", [(23, 18), (21, 18), (5, 6), (3, 3)])

@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from normtest_tf.datasets import Images
-from normtest_tf.training.data import stacks
-from normtest_tf.training.data.augmentation import AUGMENTATIONS
+from normtest_tf.training import stacks
+from normtest_tf.training.augmentation import AUGMENTATIONS
 
 MAX_COPIED = 2**28  # Bytes; CIFAR's training images have 147 MiB.
 

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.training import loop, training_copy
-from normtest_tf.training.data import names, pipeline, stacks
-from normtest_tf.training.dispatch import several_steps
+from normtest_tf.training import (
+    choices,
+    loop,
+    pipeline,
+    several_steps,
+    stacks,
+    training_copy,
+)
 from normtest_tf.training.recipe import Recipe
 from tests.helpers import backend_training
 
@@ -31,7 +36,7 @@ def test_stacks_hold_the_very_batches(steps):
             batch_size=6,
             seed=3,
             epochs=range(1, 3),
-            augmentation=names.PAD_CROP_FLIP,
+            augmentation=choices.PAD_CROP_FLIP,
             **options,
         ).as_numpy_iterator()
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from normtest_tf.training.dispatch import shares
+from normtest_tf.training import shares
 
 
 class Mirrored(keras.Model):

@@ -6,16 +6,17 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.text import Notify
-from normtest_tf.training import regimes
-from normtest_tf.training.dispatch import strategies
+from normtest_tf.training import choices, regimes
 
 if TYPE_CHECKING:
+    import jax
     import tensorflow as tf
 
 
@@ -75,7 +76,7 @@ def scope_of(model: keras.Model) -> contextlib.AbstractContextManager[object]:
 
 
 def _mirrored(make: Callable[[], keras.Model], devices: Devices) -> keras.Model:
-    from normtest_tf.training.dispatch.mirrored import Mirrored
+    from normtest_tf.training.mirrored import Mirrored
 
     strategy = _strategy(devices.names)
     with strategy.scope():
@@ -98,11 +99,68 @@ def _strategy(names: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
 
 
 def _sharded(make: Callable[[], keras.Model], devices: Devices) -> keras.Model:
-    from normtest_tf.training.dispatch.sharded import Sharded, WholeBatches
-
     distribution = WholeBatches(devices=devices.names)
     with distribution.scope():
         return Sharded(make(), distribution)
+
+
+class WholeBatches(keras.distribution.DataParallel):
+    """Gives each device whole batches; the program says what it computes of them.
+
+    JAX can't divide a batch unevenly, and Keras decides once, by the first batch.
+    """
+
+    def get_data_layout(self, data_shape: tuple[int, ...]) -> object:
+        """Returns the layout of a batch with the host: a copy on each device."""
+        axes = [None] * len(data_shape)
+        return keras.distribution.TensorLayout(axes, self.device_mesh)
+
+    def shared(self, data_shape: tuple[int, ...]) -> object:
+        """Returns the layout of a batch of which each device has a part."""
+        return super().get_data_layout(data_shape)
+
+
+class Sharded(keras.Model):
+    """Trains as on one device, with each batch shared by several.
+
+    Args:
+        model: A functional or sequential model whose variables were created in the
+            distribution's scope.
+        distribution: The devices.
+    """
+
+    def __init__(self, model: keras.Model, distribution: WholeBatches) -> None:
+        super().__init__(model.inputs, model.outputs[0], name=model.name)
+        self._distribution = distribution
+
+    def scope(self) -> contextlib.AbstractContextManager[object]:
+        """Where the optimizer has to be created."""
+        return self._distribution.scope()
+
+    def fit(self, *args: object, **options: object) -> object:
+        """Trains on all devices."""
+        with self.scope():
+            return super().fit(*args, **options)
+
+    def predict(self, *args: object, **options: object) -> np.ndarray:
+        """Evaluates; every device computes the whole of a batch."""
+        with self.scope():
+            return super().predict(*args, **options)
+
+    def train_step(self, state: Any, data: tuple[jax.Array, ...]) -> Any:  # noqa: ANN401  (Keras's)
+        """Takes a step, of which each device computes a part."""
+        return super().train_step(state, self._share(data))
+
+    def _share(self, data: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        """Shares images and labels, if there are as many for each device."""
+        if len(data[0]) % self._distribution.num_model_replicas:
+            return data
+        return tuple(
+            keras.distribution.distribute_tensor(
+                values, self._distribution.shared(values.shape)
+            )
+            for values in data
+        )
 
 
 _SPREAD = {"tensorflow": _mirrored, "jax": _sharded}
@@ -119,7 +177,7 @@ def find(
     """Returns the devices that a run trains on.
 
     Args:
-        strategy: A key of `strategies.DESCRIPTIONS`.
+        strategy: A key of `choices.STRATEGIES`.
         sync_batch_norm: Whether batch statistics are to be those of the whole batch.
         batch_size: Images in a batch of all devices.
         precision: The Keras dtype policy of the backbone.
@@ -129,17 +187,19 @@ def find(
         UsageError: If the strategy does not work with this backend, precision, batch
             size or cluster.
     """
-    if strategy == strategies.NONE:
+    if strategy == choices.NONE:
         return Devices()
-    strategies.check(strategy, sync_batch_norm=sync_batch_norm, precision=precision)
+    choices.check_strategy(
+        strategy, sync_batch_norm=sync_batch_norm, precision=precision
+    )
     names = NAMES_OF[keras.backend.backend()]()
     if len(names) == 1:
-        notify(f"{strategies.FLAG} finds one device, {names[0]}, and changes nothing")
+        notify(f"{choices.PARALLEL} finds one device, {names[0]}, and changes nothing")
         return Devices(names)
     if batch_size % len(names):
         raise errors.UsageError(
             f"--batch_size must be a multiple of the number of devices, {len(names)} "
-            f"here, with {strategies.FLAG}. Received: {batch_size}"
+            f"here, with {choices.PARALLEL}. Received: {batch_size}"
         )
     return Devices(names, sync_batch_norm)
 
@@ -157,7 +217,7 @@ def _names_of_jax() -> tuple[str, ...]:
 
     if jax.process_count() > 1:
         raise errors.UsageError(
-            f"{strategies.FLAG} uses the devices of one host. Received: a JAX cluster "
+            f"{choices.PARALLEL} uses the devices of one host. Received: a JAX cluster "
             f"of {jax.process_count()} processes"
         )
     return tuple(keras.distribution.list_devices())

@@ -5,12 +5,9 @@ import re
 import keras
 import pytest
 
-from normtest_tf import backbones, datasets, errors, text
+from normtest_tf import backbones, errors
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import classifier, pretraining
-from normtest_tf.training.data import batches
-from normtest_tf.training.recipe import Recipe
-from normtest_tf.training.seeds import Seeds
+from normtest_tf.training import classifier, regimes
 from tests.training.helpers import small_classifier
 
 
@@ -66,7 +63,7 @@ def test_a_batch_of_one_image_is_refused_with_values_that_work(
     resnet, examples, batch_size, held_out, advice
 ):
     with pytest.raises(errors.UsageError) as refusal:
-        batches.check(resnet, examples, batch_size, held_out=held_out)
+        regimes.check_batches(resnet, examples, batch_size, held_out=held_out)
     message = str(refusal.value)
     assert advice in message.partition(" refuses to train on that. ")[2]
     assert "PyTorch refuses" in message
@@ -75,45 +72,38 @@ def test_a_batch_of_one_image_is_refused_with_values_that_work(
     )
     assert "layer4_0_bn1 (and 4 other layers)" in message
     for size in re.findall(r"--batch_size=(\d+)", message.partition(" Pass ")[2]):
-        batches.check(resnet, examples, int(size))
+        regimes.check_batches(resnet, examples, int(size))
     for count in re.findall(r"--train_examples=(\d+)", message):
-        batches.check(resnet, int(count) - held_out, batch_size)
+        regimes.check_batches(resnet, int(count) - held_out, batch_size)
 
 
 @pytest.mark.parametrize(
     ("examples", "batch_size"), [(17, 17), (17, 15), (16, 16), (5, 16), (32, 16)]
 )
 def test_other_batches_are_fine(resnet, examples, batch_size):
-    batches.check(resnet, examples, batch_size)
+    regimes.check_batches(resnet, examples, batch_size)
 
 
 def test_one_image_is_fine_where_maps_are_larger():
     for model in (small_classifier(), build("resnet18", 64)):
-        batches.check(model, 17, 16)
-        batches.check(model, 4, 1)
+        regimes.check_batches(model, 17, 16)
+        regimes.check_batches(model, 4, 1)
 
 
 def test_one_image_is_fine_without_batch_normalization():
     inputs = keras.Input((1, 1, 3))
     features = keras.layers.LayerNormalization()(inputs)
-    batches.check(keras.Model(inputs, keras.layers.Flatten()(features)), 4, 1)
+    regimes.check_batches(keras.Model(inputs, keras.layers.Flatten()(features)), 4, 1)
 
 
 def test_networks_of_keras_applications_are_checked():
     with pytest.raises(errors.UsageError, match=r"every training batch.*conv_dw_"):
-        batches.check(build("keras_mobilenet"), 4, 1)
+        regimes.check_batches(build("keras_mobilenet"), 4, 1)
 
 
 def test_layers_that_do_not_train_do_not_matter():
     model = dense_model()
     with pytest.raises(errors.UsageError, match="inner_norm gets one value"):
-        batches.check(model, 17, 16)
+        regimes.check_batches(model, 17, 16)
     model.layers[-2].trainable = False
-    batches.check(model, 17, 16)
-
-
-def test_pretraining_is_checked():
-    digits = datasets.load("digits").take(17, 10)
-    architecture, recipe = backbones.get("resnet18"), Recipe(1, 16, 1e-3)
-    with pytest.raises(errors.UsageError, match="PyTorch refuses"):
-        pretraining.pretrain(architecture, digits, recipe, Seeds(1, 2), text.ignore)
+    regimes.check_batches(model, 17, 16)

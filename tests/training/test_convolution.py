@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from normtest_tf.training.layers import convolution
+from normtest_tf.training import training_copy as convolution
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@ import scipy.stats
 import tensorflow as tf
 
 from experiments.support import pytorch
-from normtest_tf.training.data import augmentation, names
+from normtest_tf.training import augmentation, choices
 
 KEY = tf.constant([1, 2])
 
@@ -22,7 +22,7 @@ def random_images(count, height, width):
 
 
 def test_every_name_has_its_function():
-    assert tuple(augmentation.AUGMENTATIONS) == names.NAMES
+    assert augmentation.AUGMENTATIONS.keys() == choices.AUGMENTATIONS.keys()
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_every_name_has_its_function():
 )
 def test_the_default_depends_on_the_size(size, default, padding):
     notes = []
-    assert names.resolve(None, size, notes.append) == default
-    assert names.padding(default, size) == padding
+    assert choices.resolve_augmentation(None, size, notes.append) == default
+    assert choices.padding(default, size) == padding
     assert len(notes) == (size > 64)
     assert all("the PyTorch study's is pad_crop_flip" in note for note in notes)
-    assert names.resolve("flip", size, notes.append) == "flip"
+    assert choices.resolve_augmentation("flip", size, notes.append) == "flip"
     assert len(notes) == (size > 64)
 
 
@@ -67,7 +67,7 @@ def test_offsets_are_uniform_and_half_of_the_images_are_flipped(padding):
     marked = np.zeros((6000, size, size + 1, 1), np.uint8)
     middle, number = size // 2, 2 * padding + 1
     marked[:, middle, middle + padding] = 255
-    outputs = augment(names.PAD_CROP_FLIP, marked)
+    outputs = augment(choices.PAD_CROP_FLIP, marked)
     _, rows, columns, _ = np.nonzero(outputs)
     assert len(rows) == 6000
     counts = np.bincount(rows - middle + padding, minlength=number)
@@ -181,7 +181,7 @@ def test_resized_crops_equal_pillows(size):
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (9, 14)])
-@pytest.mark.parametrize("name", names.NAMES)
+@pytest.mark.parametrize("name", choices.AUGMENTATIONS)
 def test_the_same_key_gives_the_same_pixels(name, shape):
     images = random_images(20, *shape)
     first, again = augment(name, images), augment(name, images)
@@ -189,16 +189,16 @@ def test_the_same_key_gives_the_same_pixels(name, shape):
     assert first.shape == images.shape
     np.testing.assert_array_equal(first, again)
     other = augment(name, images, tf.constant([1, 3]))
-    assert (first != other).any() == (name != names.NONE)
+    assert (first != other).any() == (name != choices.NONE)
     # An image's neighbours in a batch don't matter, but its place does.
-    assert (augment(name, images[::-1])[::-1] != first).any() == (name != names.NONE)
+    assert (augment(name, images[::-1])[::-1] != first).any() == (name != choices.NONE)
 
 
 def test_all_augmentations_mirror_the_same_images():
     ramp = np.linspace(0, 255, 48).astype(np.uint8)
     images = np.broadcast_to(ramp[:, np.newaxis], (200, 48, 48, 3))
     mirrored = {}
-    for name in names.NAMES:
+    for name in choices.AUGMENTATIONS:
         left, right = np.split(augment(name, images).astype(int), 2, axis=2)
         mirrored[name] = (left.mean((1, 2, 3)) > right.mean((1, 2, 3))).tolist()
     assert not any(mirrored.pop("none"))
@@ -209,7 +209,7 @@ def test_all_augmentations_mirror_the_same_images():
 
 def test_flip_does_nothing_else():
     images = random_images(30, 5, 6)
-    for image, output in zip(images, augment(names.FLIP, images), strict=True):
-        choices = (image.tobytes(), image[:, ::-1].tobytes())
-        assert output.tobytes() in choices
-    np.testing.assert_array_equal(augment(names.NONE, images), images)
+    for image, output in zip(images, augment(choices.FLIP, images), strict=True):
+        allowed = (image.tobytes(), image[:, ::-1].tobytes())
+        assert output.tobytes() in allowed
+    np.testing.assert_array_equal(augment(choices.NONE, images), images)
