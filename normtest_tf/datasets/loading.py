@@ -110,6 +110,13 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def decoded(self, index: int) -> np.ndarray | images.BadImage:
+        """Returns an image, or what is wrong with it."""
+        try:
+            return self.decode(index)
+        except images.BadImage as error:
+            return error
+
     def choose(self, indices: np.ndarray) -> Examples:
         """Returns some of the examples, in the order of the indices, int `[n]`."""
         chosen = indices.tolist()
@@ -174,7 +181,7 @@ def assemble(
     else:
         note_own_splits(name, options, notify)
     _check_classes(place, class_names, train.labels, test.labels)
-    reader = _Reader(place, _shape(train, test))
+    reader = _Reader(place, _shape(options, train, test))
     is_kept = reader.fits(len(train) + len(test), options.memory_budget)
     train_images, train_hashes = reader.read(train, is_kept=is_kept)
     test_images, test_hashes = reader.read(test, is_kept=is_kept)
@@ -237,21 +244,17 @@ def _check_classes(
         )
 
 
-def _shape(*of_splits: Examples) -> tuple[int, int, int]:
-    """Returns the shape of the first image that can be decoded."""
+def _shape(options: ReadingOptions, *of_splits: Examples) -> tuple[int, int, int]:
+    """Returns the shape that images should have: of the first that can be decoded."""
+    if size := options.image_size:
+        return size, size, 3
     for examples in of_splits:
         for index in range(len(examples)):
-            if isinstance(image := _decode(examples, index), np.ndarray):
+            (image,) = images.map_in_threads(examples.decoded, [index])
+            if isinstance(image, np.ndarray):
                 height, width, _ = image.shape
                 return height, width, 3
     return 1, 1, 3  # All are bad, and `_Reader.check` will say so.
-
-
-def _decode(examples: Examples, index: int) -> np.ndarray | images.BadImage:
-    try:
-        return examples.decode(index)
-    except images.BadImage as error:
-        return error
 
 
 class _Reader:
@@ -321,9 +324,7 @@ class _Reader:
 
     def _good(self, examples: Examples) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the images that can be used, contiguous, with their indices."""
-        decoded = images.map_in_threads(
-            lambda index: _decode(examples, index), range(len(examples))
-        )
+        decoded = images.map_in_threads(examples.decoded, range(len(examples)))
         for index, image in enumerate(decoded):
             name = examples.names[index]
             if isinstance(image, images.BadImage):

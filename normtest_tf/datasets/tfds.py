@@ -6,6 +6,7 @@ import itertools
 import mmap
 import os
 import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib import parse
 
@@ -235,22 +236,13 @@ def _examples(
     Records are read once, in the order of their files. Encoded images are kept in a
     file without a name, which goes with the process.
     """
-    import tensorflow_datasets as tfds
-
-    stored = builder.as_dataset(
-        split=split,
-        shuffle_files=False,
-        decoders={image: tfds.decode.SkipDecoding()},
-        read_config=tfds.ReadConfig(interleave_cycle_length=1),
-    )
     labels: list[int] = []
     ends = [0]
     with tempfile.TemporaryFile() as file:
-        for batch in tfds.as_numpy(stored.batch(_BATCH)):
-            labels += batch[label].tolist()
-            for data in batch[image]:
-                file.write(data)
-                ends.append(ends[-1] + len(data))
+        for data, number in _records(builder, split, image, label):
+            file.write(data)
+            ends.append(ends[-1] + len(data))
+            labels.append(number)
         file.flush()
         encoded = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     known = range(builder.info.features[label].num_classes)
@@ -269,3 +261,24 @@ def _examples(
         return images.decode(data, names[position], options.image_size, options.resize)
 
     return Examples(names, np.array(labels, np.int32)[order], decode)
+
+
+def _records(
+    builder: tfds.core.DatasetBuilder, split: str, image: str, label: str
+) -> Iterator[tuple[bytes, int]]:
+    """Yields the encoded image and the label of each record of a split."""
+    import tensorflow_datasets as tfds
+
+    decoders = {image: tfds.decode.SkipDecoding()}
+    if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:
+        for record in builder.as_data_source(split=split, decoders=decoders):
+            yield record[image], record[label]
+        return
+    stored = builder.as_dataset(
+        split=split,
+        shuffle_files=False,
+        decoders=decoders,
+        read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    )
+    for batch in tfds.as_numpy(stored.batch(_BATCH)):
+        yield from zip(batch[image], batch[label].tolist(), strict=True)

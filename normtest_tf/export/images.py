@@ -55,7 +55,7 @@ def first_test_images(
     record = ConfigRecord.read(folder)
     requested = record.requested
     name = dataset_name(requested["dataset"], dataset)
-    options = datasets.ReadingOptions.among(requested, data_dir=data_dir, batch_size=1)
+    options = datasets.ReadingOptions.among(requested, data_dir=data_dir)
     loaded = datasets.load(name, options, notify)
     _check_is_the_runs(record, loaded, name)
     return np.asarray(loaded.test_images[:count])

@@ -1,32 +1,45 @@
-"""Folders of images: layouts, what is left out and every way they can fail."""
+"""Folders of images: layouts, what is left out, and what is refused."""
 
-import io
 import os
+import pathlib
 import shutil
-import struct
-import zlib
 
 import numpy as np
-import PIL.Image
 import pytest
 
-from normtest_tf import errors
-from normtest_tf.datasets import decoding
+from normtest_tf import datasets
+from normtest_tf.datasets import images
 from tests.datasets import helpers
 
 
+def reds(pixels):
+    return sorted(np.asarray(pixels)[:, 0, 0, 0].tolist())
+
+
+def write_classes(root, counts):
+    """Writes PATH/CLASS/: images of a class's own red values."""
+    for number, (name, count) in enumerate(counts.items()):
+        for index in range(count):
+            value = (50 * number + index, 0, 0)
+            helpers.write_image(root / name / f"{index}.png", value)
+    return root
+
+
 def test_a_folder_gives_images_labels_and_class_names(tmp_path):
-    dataset = helpers.load_folder(helpers.write_folder(tmp_path / "pets"))
+    notes = []
+    root = helpers.write_folder(tmp_path / "pets")
+    dataset = datasets.load(f"folder:{root}", notify=notes.append)
     assert dataset.name == "folder-pets"
     assert dataset.class_names == ("cat", "dog")
     assert dataset.image_shape == (helpers.SIZE, helpers.SIZE, 3)
-    for images, labels, first in (
+    for pixels, labels, first in (
         (dataset.train_images, dataset.train_labels, 0),
         (dataset.test_images, dataset.test_labels, 100),
     ):
-        values = images[:, 0, 0, 0].astype(int) - first
+        values = pixels[:, 0, 0, 0].astype(int) - first
         assert sorted(values) == [10, 11, 12, 20, 21, 22]
         np.testing.assert_array_equal(labels, values >= 20)
+    assert notes == []
 
 
 def test_images_are_ordered_by_their_sorted_names_permuted(tmp_path):
@@ -39,279 +52,247 @@ def test_images_are_ordered_by_their_sorted_names_permuted(tmp_path):
     assert set(dataset.train_labels[:8]) == {0, 1}
 
 
-@pytest.mark.parametrize("split", ["val", "valid", "validation"])
-def test_other_names_are_used_where_there_is_no_test(tmp_path, split):
-    dataset = helpers.load_folder(helpers.write_folder(tmp_path, test=split))
-    assert dataset.test_images[:, 0, 0, 0].min() == 110
-
-
-def test_test_is_preferred_to_val_and_other_folders_are_ignored(tmp_path):
-    helpers.write_folder(tmp_path)
-    helpers.write_image(tmp_path / "val" / "bird" / "0.png")
-    helpers.write_image(tmp_path / ".thumbs" / "ant" / "0.png")
-    (tmp_path / "docs" / "html").mkdir(parents=True)
-    (tmp_path / "train" / "README.txt").write_text("not a class")
-    dataset = helpers.load_folder(tmp_path)
-    assert dataset.class_names == ("cat", "dog")
-    np.testing.assert_array_equal(
-        dataset.train_labels, dataset.train_images[:, 0, 0, 0] >= 20
-    )
+def test_the_first_of_the_usual_names_is_tested_on_with_a_note_on_others(tmp_path):
+    helpers.write_folder(tmp_path, test="valid")
+    shutil.copytree(tmp_path / "valid", tmp_path / "validation")
+    (tmp_path / "docs").mkdir()
+    dataset, note = helpers.load_with_note(tmp_path)
+    assert min(reds(dataset.test_images)) == 110
+    assert "1 of another split (validation)" in note
 
 
 def test_a_folder_may_be_named_relative_to_the_working_directory(tmp_path, monkeypatch):
     helpers.write_folder(tmp_path / "pets")
-    monkeypatch.chdir(tmp_path)
-    assert len(helpers.load_folder("pets").train_labels) == 6
     monkeypatch.chdir(tmp_path / "pets")
     assert helpers.load_folder(".").name == "folder-pets"
 
 
-def test_every_colour_mode_and_suffix_becomes_rgb(tmp_path):
-    helpers.write_folder(tmp_path, images=1)
-    cat = tmp_path / "train" / "cat"
-    (cat / "0.png").unlink()
-    helpers.write_image(cat / "grey.PNG", 77, mode="L")
-    helpers.write_image(cat / "grey_alpha.png", (78, 9), mode="LA")
-    helpers.write_image(cat / "bilevel.png", 1, mode="1")
-    helpers.write_image(cat / "alpha.png", (1, 2, 3, 0), mode="RGBA")
-    palette = PIL.Image.new("RGB", (helpers.SIZE, helpers.SIZE), (4, 5, 6)).quantize(2)
-    palette.save(cat / "palette.png")
-    helpers.write_image(cat / "cmyk.jpeg", (0, 255, 255, 0), mode="CMYK", quality=100)
-    helpers.write_image(cat / "rgb.JPG", (40, 50, 60), quality=100)
-    dataset = helpers.load_folder(tmp_path)
-    found = {tuple(map(int, image[0, 0])) for image in dataset.train_images}
-    cmyk = np.asarray(PIL.Image.open(cat / "cmyk.jpeg").convert("RGB"))[0, 0]
-    jpeg = np.asarray(PIL.Image.open(cat / "rgb.JPG"))[0, 0]
-    assert cmyk[0] > 200 > 50 > cmyk[1]
-    assert found == {
-        (77, 77, 77),
-        (78, 78, 78),
-        (255, 255, 255),
-        (1, 2, 3),
-        (4, 5, 6),
-        tuple(map(int, cmyk)),
-        tuple(map(int, jpeg)),
-        (20, 0, 0),
-    }
-
-
-def test_images_of_another_size_are_resized_bilinearly(tmp_path):
+@pytest.mark.parametrize("resize", datasets.RESIZES)
+def test_images_of_other_sizes_are_resized(tmp_path, resize):
     helpers.write_folder(tmp_path, images=1)
     path = tmp_path / "train" / "cat" / "0.png"
-    gradient = PIL.Image.linear_gradient("L").crop((0, 0, 256, 128))
-    gradient.save(path)
-    dataset = helpers.load_folder(tmp_path, image_size=8)
-    assert dataset.image_shape == (8, 8, 3)
-    expected = gradient.convert("RGB").resize((8, 8), PIL.Image.Resampling.BILINEAR)
-    cat = dataset.train_images[dataset.train_labels == 0][0]
-    np.testing.assert_array_equal(cat, np.asarray(expected))
-    assert cat[0, 0, 0] < cat[-1, 0, 0]
-
-
-def test_images_of_several_sizes_need_image_size(tmp_path):
-    helpers.write_folder(tmp_path)
-    helpers.write_image(tmp_path / "test" / "dog" / "1.png", size=(6, 6))
-    with helpers.usage_error("4x4", "6x6", "test/dog/1.png", "train/", "--image_size"):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 31, 3), np.uint8)
+    helpers.write_pixels(path, pixels)
+    with helpers.usage_error("4x4", "31x12", "train/cat/0.png", "--image_size"):
         helpers.load_folder(tmp_path)
+    options = datasets.ReadingOptions(image_size=8, resize=resize)
+    dataset = datasets.load(f"folder:{tmp_path}", options)
+    cat = dataset.train_images[dataset.train_labels == 0][0]
+    np.testing.assert_array_equal(cat, images.resized(pixels, 8, resize))
 
 
 def test_oblong_images_need_image_size(tmp_path):
     for split in ("train", "test"):
         for name in ("cat", "dog"):
             helpers.write_image(tmp_path / split / name / "0.png", size=(6, 4))
-    with helpers.usage_error("6x4", "--image_size"):
+    with helpers.usage_error("are not square", "6x4", "--image_size"):
         helpers.load_folder(tmp_path)
-    assert helpers.load_folder(tmp_path, image_size=4).image_shape == (4, 4, 3)
 
 
-def test_a_missing_folder_is_refused(tmp_path):
-    with helpers.usage_error(tmp_path / "none", "does not exist", "train/CLASS"):
-        helpers.load_folder(tmp_path / "none")
+def test_a_folder_of_classes_is_divided(tmp_path):
+    root = write_classes(tmp_path / "pets", {"cat": 10, "dog": 20, "eel": 2})
+    dataset = datasets.load(f"folder:{root}")
+    assert dataset.class_names == ("cat", "dog", "eel")
+    assert np.bincount(dataset.test_labels).tolist() == [2, 4, 1]
+    assert np.bincount(dataset.train_labels).tolist() == [8, 16, 1]
+    pixels = np.concatenate([dataset.train_images, dataset.test_images])
+    labels = np.concatenate([dataset.train_labels, dataset.test_labels])
+    np.testing.assert_array_equal(pixels[:, 0, 0, 0] // 50, labels)
+    assert len(set(reds(pixels))) == 32
+    assert dataset.division == "0.2 of each class for testing, drawn with seed 0"
 
 
-def test_a_path_that_no_system_has_is_refused(tmp_path):
-    with helpers.usage_error("x" * 300, "does not exist"):
-        helpers.load_folder(tmp_path / ("x" * 300))
+def test_the_division_depends_on_the_split_seed_alone(tmp_path):
+    root = write_classes(tmp_path, {"cat": 10, "dog": 10})
+
+    def tested(**options):
+        reading = datasets.ReadingOptions(**options)
+        return reds(datasets.load(f"folder:{root}", reading).test_images)
+
+    assert tested(split_seed=5) == tested(split_seed=5)
+    assert tested(split_seed=5) != tested(split_seed=6)
+    assert len(tested(test_fraction=0.5)) == 10
 
 
-def test_a_link_that_leads_to_itself_is_refused(tmp_path):
-    (tmp_path / "link").symlink_to("link")
-    with helpers.usage_error(tmp_path / "link", "does not exist"):
-        helpers.load_folder(tmp_path / "link")
+def test_splits_can_be_named(tmp_path):
+    helpers.write_folder(tmp_path, test="Testing")
+    with helpers.usage_error("no test split", "Testing, train", "--test_split"):
+        helpers.load_folder(tmp_path)
+    options = datasets.ReadingOptions(train_split="Testing", test_split="train")
+    dataset = datasets.load(f"folder:{tmp_path}", options)
+    assert max(reds(dataset.test_images)) == 22
+    (tmp_path / "train").rename(tmp_path / "Training")
+    with helpers.usage_error("Testing and Training", "look like splits"):
+        helpers.load_folder(tmp_path)
 
 
-def test_a_file_is_no_folder(tmp_path):
-    (tmp_path / "file").write_text("")
-    with helpers.usage_error(tmp_path / "file", "is not a folder"):
-        helpers.load_folder(tmp_path / "file")
+def test_how_to_divide_changes_nothing_where_there_is_a_test_split(tmp_path):
+    helpers.write_folder(tmp_path)
+    for name in (f"folder:{tmp_path}", "digits"):
+        notes = []
+        options = datasets.ReadingOptions(test_fraction=0.5)
+        dataset = datasets.load(name, options, notes.append)
+        assert "--test_fraction and --split_seed change nothing" in notes[0]
+        assert dataset.division is None
+
+
+def remove(path):
+    shutil.rmtree(path)
+
+
+def link_to_train(root):
+    shutil.rmtree(root / "test")
+    (root / "test").symlink_to(root / "train")
 
 
 @pytest.mark.parametrize(
-    ("removed", "message"),
-    [("train", "no train"), ("test", "neither a test nor a val")],
-)
-def test_a_missing_split_is_refused(tmp_path, removed, message):
-    shutil.rmtree(helpers.write_folder(tmp_path) / removed)
-    with helpers.usage_error(tmp_path, message):
-        helpers.load_folder(tmp_path)
-
-
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_a_split_without_classes_is_refused(tmp_path, split):
-    shutil.rmtree(helpers.write_folder(tmp_path) / split)
-    helpers.write_image(tmp_path / split / "loose.png")
-    with helpers.usage_error(tmp_path / split, "no class folders"):
-        helpers.load_folder(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["", "notes.txt", ".hidden.png", "Thumbs.db"])
-def test_a_class_without_images_is_refused(tmp_path, name):
-    bird = helpers.write_folder(tmp_path) / "train" / "bird"
-    bird.mkdir()
-    if name:
-        (bird / name).write_text("no image")
-    with helpers.usage_error(bird, "contains no images", "left out" if name else ""):
-        helpers.load_folder(tmp_path)
-
-
-def test_splits_with_different_classes_are_refused(tmp_path):
-    helpers.write_folder(tmp_path)
-    helpers.write_image(tmp_path / "train" / "bird" / "0.png")
-    helpers.write_image(tmp_path / "test" / "fish" / "0.png")
-    with helpers.usage_error("Only in train: bird", "only in test: fish"):
-        helpers.load_folder(tmp_path)
-
-
-def test_a_single_class_is_refused(tmp_path):
-    helpers.write_folder(tmp_path)
-    shutil.rmtree(tmp_path / "train" / "dog")
-    shutil.rmtree(tmp_path / "test" / "dog")
-    with helpers.usage_error("one class, 'cat'"):
-        helpers.load_folder(tmp_path)
-
-
-def image_bytes(kind, size=(32, 32)):
-    noise = np.random.RandomState(0).randint(0, 256, [*size, 3], np.uint8)
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(noise).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def bomb_bytes(side):
-    """Returns a PNG of a few bytes whose header declares side x side pixels."""
-
-    def chunk(kind, data):
-        checksum = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + checksum
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    body = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
+    ("change", "words"),
     [
-        (b"", "is empty"),
-        (b"not an image", "is text, not an image"),
-        (image_bytes("png")[:1000], "is truncated (1000 bytes)"),
-        (image_bytes("png")[:20], "is truncated (20 bytes)"),
+        (lambda root: remove(root), ("does not exist", "train/CLASS")),
+        (lambda root: remove(root / "train"), ("no train split, only test",)),
+        (lambda root: remove(root / "test"), ("no test split, only train",)),
+        (lambda root: remove(root / "train" / "dog"), ("one of", "only: dog")),
+        (lambda root: remove(root / "test" / "cat"), ("one of", "only: cat")),
         (
-            image_bytes("png")[:-300] + bytes(288) + image_bytes("png")[-12:],
-            "can't be decoded",
+            lambda root: [remove(root / split / "cat") for split in ("train", "test")],
+            ("only one class, 'dog'",),
+        ),
+        (
+            lambda root: [remove(root / "test" / name) for name in ("cat", "dog")],
+            ("test has no class folders",),
+        ),
+        (
+            lambda root: (root / "train" / "cow").mkdir(),
+            ("class folder", "train/cow contains no images"),
         ),
     ],
-    ids=["empty", "text", "truncated", "header_only", "corrupt"],
 )
-def test_an_undecodable_image_is_named(tmp_path, content, words):
-    helpers.write_folder(tmp_path)
-    path = tmp_path / "test" / "cat" / "bad.png"
-    path.write_bytes(content)
-    with helpers.usage_error(path, words):
-        helpers.load_folder(tmp_path)
+def test_a_layout_that_can_not_be_used_is_refused(tmp_path, change, words):
+    change(helpers.write_folder(tmp_path / "pets"))
+    with helpers.usage_error(tmp_path / "pets", *words):
+        helpers.load_folder(tmp_path / "pets")
 
 
-def test_the_first_ten_bad_images_are_named_with_their_count(tmp_path):
+def test_what_is_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("link")
+    for name, words in (
+        ("file", "is not a folder"),
+        ("link", "does not exist"),
+        ("x" * 300, "does not exist"),
+    ):
+        with helpers.usage_error(name, words):
+            helpers.load_folder(tmp_path / name)
+
+
+def test_a_class_of_one_image_can_not_be_divided(tmp_path):
+    with helpers.usage_error("'dog' has one image", "no test split"):
+        helpers.load_folder(write_classes(tmp_path, {"cat": 3, "dog": 1}))
+
+
+def test_the_first_ten_bad_images_are_named_with_their_number(tmp_path):
     helpers.write_folder(tmp_path)
-    for index in range(9):
+    for index in range(11):
         (tmp_path / "train" / "cat" / f"bad{index}.jpg").write_bytes(b"")
-        (tmp_path / "test" / "dog" / f"bad{index}.webp").write_bytes(b"<html>")
-    (tmp_path / "test" / "dog" / "bad8.webp").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "test" / "dog" / "bad.webp").write_bytes(b"\0\0\0\x18ftypheic")
     with helpers.usage_error(
-        f"18 of 30 images in {tmp_path} can't be used",
-        "test/dog/bad0.webp is a web page, not the file itself: download it again; ",
-        "test/dog/bad8.webp is HEIC, which is not read here: convert it to PNG or JPEG",
-        "train/cat/bad0.jpg is empty; and 8 more. Repair or remove them",
+        f"12 of 24 images in {tmp_path} can't be used: test/dog/bad.webp (Pillow can't",
+        "train/cat/bad0.jpg (it is empty), ",
+        "bad2.jpg",
+        "bad8.jpg (it is empty), and 2 more. Repair or remove them",
     ) as caught:
         helpers.load_folder(tmp_path)
-    assert "bad1.jpg" not in str(caught.value)
+    assert "bad9.jpg" not in str(caught.value)
+    assert "bad10.jpg" not in str(caught.value)
 
 
-@pytest.mark.parametrize("side", [9_460, 20_000], ids=["warning", "error"])
-@pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")
-def test_a_decompression_bomb_is_named(tmp_path, side, recwarn):
+def test_test_images_among_the_training_images_are_counted(tmp_path):
     helpers.write_folder(tmp_path)
-    path = tmp_path / "train" / "cat" / "bomb.png"
-    path.write_bytes(bomb_bytes(side))
-    with helpers.usage_error(path, "decompression bomb"):
-        helpers.load_folder(tmp_path)
-    assert not recwarn.list
+    shutil.copy(tmp_path / "train/cat/0.png", tmp_path / "test/cat/again.png")
+    _, note = helpers.load_with_note(tmp_path)
+    assert "1 of 7 test images is among the training images" in note
 
 
-def test_a_decompression_bomb_is_refused_without_pillows_limit(monkeypatch):
-    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", None)
-    with helpers.usage_error("bomb.png", "decompression bomb"):
-        decoding.decode(bomb_bytes(20_000), "bomb.png", image_size=32)
+def test_images_are_found_by_content_and_in_nested_folders(tmp_path):
+    cat = helpers.write_folder(tmp_path, images=1) / "train" / "cat"
+    helpers.write_image(cat / "a.BMP", (30, 0, 0))
+    helpers.write_image(cat / "b.jpg", (31, 0, 0), format="GIF")
+    helpers.write_image(cat / "c.data", (32, 0, 0), format="PNG")
+    helpers.write_image(cat / "hash", (33, 0, 0), format="PNG")
+    helpers.write_image(cat / "more.png" / "and more" / "d.png", (34, 0, 0))
+    dataset = helpers.load_folder(tmp_path)
+    assert reds(dataset.train_images) == [10, 20, *range(30, 35)]
 
 
-def test_a_16_bit_image_is_refused(tmp_path):
-    helpers.write_folder(tmp_path)
-    path = tmp_path / "train" / "cat" / "deep.png"
-    PIL.Image.fromarray(np.full([helpers.SIZE, helpers.SIZE], 3000, np.uint16)).save(
-        path
+SYSTEM = [".hidden", "__MACOSX", "@eaDir", ".ipynb_checkpoints", "._x.jpg"]
+SYSTEM += ["Thumbs.db", "desktop.ini", "System Volume Information", "THUMBS.DB"]
+
+
+@pytest.mark.parametrize("name", SYSTEM)
+def test_hidden_and_system_entries_are_left_out_everywhere(tmp_path, name):
+    expected = helpers.load_folder(helpers.write_folder(tmp_path)).fingerprint()
+    helpers.write_image(tmp_path / name / "ant" / "0.png")
+    for split in ("train", "test"):
+        helpers.write_image(tmp_path / split / name / "0.png")
+        helpers.write_image(tmp_path / split / "cat" / name / "0.png")
+        helpers.write_image(tmp_path / split / "dog" / name, format="PNG")
+    dataset, note = helpers.load_with_note(tmp_path)
+    assert dataset.fingerprint() == expected
+    assert "left out 6 hidden or of the system" in note
+
+
+def test_what_is_no_image_is_left_out_with_one_note(tmp_path):
+    cat = helpers.write_folder(tmp_path / "pets", images=2) / "train" / "cat"
+    for name in ("a.txt", "b.txt", "BMW.md", "noname"):
+        (cat / name).write_text("BMW II* P6")
+    os.mkfifo(cat / "pipe")
+    (cat / "link.txt").symlink_to("nowhere")
+    helpers.write_image(tmp_path / "pets" / "test" / "loose.png")
+    dataset, note = helpers.load_with_note(tmp_path / "pets")
+    assert dataset.train_images.shape[0] == 4
+    assert note == (
+        "folder-pets: read 4 and 4 images; left out 3 without an image (.txt), 2 "
+        "without an image (no suffix), 1 without an image (.md), 1 outside the class "
+        "folders"
     )
-    with helpers.usage_error(path, "more than 8 bits"):
-        helpers.load_folder(tmp_path)
 
 
-def test_pipes_and_dangling_links_with_the_suffix_of_an_image_are_refused(tmp_path):
-    helpers.write_folder(tmp_path)
-    for name, words, make in (
-        ("pipe.png", "not a file", os.mkfifo),
-        ("link.png", "No such file", lambda path: path.symlink_to("nowhere.png")),
-    ):
-        path = tmp_path / "train" / "cat" / name
-        make(path)
-        with helpers.usage_error(path, words):
-            helpers.load_folder(tmp_path)
-        path.unlink()
+def test_links_to_folders_elsewhere_are_followed_once(tmp_path):
+    cat = helpers.write_folder(tmp_path / "pets", images=1) / "train" / "cat"
+    elsewhere = tmp_path / "outer" / "elsewhere"
+    helpers.write_image(elsewhere / "x.png", (99, 0, 0))
+    (elsewhere / "loop").symlink_to(tmp_path)
+    (cat / "again").symlink_to(elsewhere)
+    (cat / "more").symlink_to(elsewhere)
+    dataset = helpers.load_folder(tmp_path / "pets")
+    assert reds(dataset.train_images) == [10, 20, 99]
 
 
-def test_reading_leaves_the_folder_as_it_was(tmp_path):
-    before = sorted(helpers.write_folder(tmp_path).rglob("*"))
-    helpers.load_folder(tmp_path)
-    assert sorted(tmp_path.rglob("*")) == before
+def test_links_that_lead_back_are_left_out(tmp_path):
+    root = helpers.write_folder(tmp_path)
+    (root / "train" / "self").symlink_to("self")
+    (root / "train" / "parent").symlink_to(root / "train")
+    (root / "train" / "cat" / "up").symlink_to(root)
+    (root / "train" / "cat" / "sub").mkdir()
+    (root / "train" / "cat" / "sub" / "again").symlink_to(root / "train" / "cat")
+    (root / "train" / "cat" / "sub" / "dogs").symlink_to(root / "train" / "dog")
+    dataset, note = helpers.load_with_note(root)
+    assert len(dataset.train_labels) == 6
+    assert "3 links that lead back, 2 outside the class folders" in note
 
 
-def test_a_broken_link_to_a_class_is_refused(tmp_path):
-    helpers.write_folder(tmp_path)
-    for split in ("train", "test"):
-        (tmp_path / split / "emu").symlink_to(tmp_path / "unmounted")
-    with pytest.raises(errors.UsageError, match="emu is a broken link"):
-        helpers.load_folder(tmp_path)
-
-
-def test_a_test_folder_that_is_the_train_folder_is_refused(tmp_path):
-    helpers.write_folder(tmp_path)
-    shutil.rmtree(tmp_path / "test")
-    (tmp_path / "test").symlink_to(tmp_path / "train")
-    with pytest.raises(errors.UsageError, match="test is the train folder"):
-        helpers.load_folder(tmp_path)
-
-
-def test_two_classes_in_one_folder_are_refused(tmp_path):
-    helpers.write_folder(tmp_path)
-    for split in ("train", "test"):
-        (tmp_path / split / "emu").symlink_to(tmp_path / split / "cat")
-    with pytest.raises(errors.UsageError, match=r"'cat' and 'emu' in .* the same"):
-        helpers.load_folder(tmp_path)
+def test_names_need_not_be_utf_8(tmp_path):
+    root = os.fsdecode(os.fsencode(tmp_path) + b"/p\xe9ts \xff")
+    helpers.write_folder(pathlib.Path(root))
+    for value, split in enumerate(("train", "test")):
+        path = pathlib.Path(root, split, "k\udce4se", "\udcff.png")
+        helpers.write_image(path, (value, 0, 0))
+    pathlib.Path(root, "train", "cat", "\udcfe.txt\udcfd").write_text("")
+    dataset, note = helpers.load_with_note(root)
+    assert dataset.class_names == ("cat", "dog", "k\udce4se")
+    note.encode()
+    dataset.fingerprint()
+    pathlib.Path(root, "train", "cat", "bad\udcff.png").write_bytes(b"")
+    with helpers.usage_error("bad\\udcff.png (it is empty)") as caught:
+        helpers.load_folder(root)
+    str(caught.value).encode()

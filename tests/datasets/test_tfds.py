@@ -1,13 +1,17 @@
-"""Any image classification set of TensorFlow Datasets, prepared or mocked."""
+"""Sets of TensorFlow Datasets: CIFAR10, and any other that classifies images."""
 
+import dataclasses
 import io
+import os
 import shutil
+import socket
+import time
 
 import numpy as np
 import PIL.Image
 import pytest
 
-from normtest_tf import datasets
+from normtest_tf import datasets, normalization
 from normtest_tf.system import files
 from tests.datasets import helpers
 
@@ -124,16 +128,16 @@ def test_a_set_with_one_split_is_divided(pets, tmp_path):
     [
         (
             {"test_split": "tests"},
-            ("--test_split=tests", "train (12 images)", "slices"),
+            ("no usable split tests", "train (12)", "slices"),
         ),
-        ({"train_split": "train[:x]"}, ("--train_split=train[:x]", "slices such as")),
-        ({"train_split": "train[:0]"}, ("--train_split=train[:0]", "is empty")),
+        ({"train_split": "train[:x]"}, ("no usable split train[:x]", "slices such as")),
+        ({"train_split": "train[:0]"}, ("train[:0]", "is empty")),
         (
             {"train_split": "train[:75%]", "test_split": "train[50%:]"},
-            ("share 3 images",),
+            ("3 images twice",),
         ),
-        ({"train_split": "train", "test_split": "train"}, ("share 12 images",)),
-        ({"train_split": "train[:6]+train[4:8]"}, ("has images twice",)),
+        ({"train_split": "train", "test_split": "train"}, ("12 images twice",)),
+        ({"train_split": "train[:6]+train[4:8]"}, ("2 images twice",)),
     ],
 )
 def test_splits_that_can_not_be_used_are_refused(pets, options, words):
@@ -150,24 +154,10 @@ def test_sizes_that_differ_need_image_size(tmp_path):
         load(tmp_path, "sizes", image_size=None)
 
 
-def test_images_may_be_streamed_from_their_records(pets):
-    notes = []
-    streamed = load(pets, notify=notes.append, memory_budget=1000)
-    assert len(notes) == 1
-    assert "18 images of 8x8" in notes[0]
-    kept = load(pets)
-    assert not isinstance(streamed.train_images, np.ndarray)
-    assert streamed.fingerprint() == kept.fingerprint()
-    np.testing.assert_array_equal(np.asarray(streamed.train_images), kept.train_images)
-    assert streamed.take(5, 2).fingerprint() == kept.take(5, 2).fingerprint()
-
-
-def test_records_that_are_cut_off_are_reported(pets, tmp_path):
-    shutil.copytree(pets / "pets", tmp_path / "pets")
-    (path,) = tmp_path.rglob("*train.tfrecord*")
-    path.write_bytes(path.read_bytes()[:-10])
-    with helpers.usage_error("pets", "can't be read", "--data_dir"):
-        load(tmp_path)
+def test_images_may_be_kept_in_a_file(pets):
+    kept, mapped = load(pets), load(pets, memory_budget=1000)
+    assert not isinstance(mapped.train_images, np.ndarray)
+    assert mapped.fingerprint() == kept.fingerprint()
 
 
 def test_labels_that_are_no_class_are_refused(tmp_path):
@@ -185,11 +175,11 @@ def test_sets_of_another_kind_are_refused_by_name(tmp_path):
     image, label = tfds.features.Image(), tfds.features.ClassLabel(names=CLASSES)
     pixels = np.zeros([4, 4, 3], np.uint8)
     kinds = {
-        "texts": ({"label": (label, 0)}, "has no image"),
-        "plain": ({"image": (image, pixels)}, "has no class label"),
+        "texts": ({"label": (label, 0)}, "one image and one class label"),
+        "plain": ({"image": (image, pixels)}, "one image and one class label"),
         "pairs": (
             {"one": (image, pixels), "two": (image, pixels), "label": (label, 0)},
-            "several images",
+            "one image and one class label",
         ),
     }
     for name, (features, words) in kinds.items():
@@ -237,67 +227,22 @@ def test_every_class_tested_needs_training_images(tmp_path):
         load(tmp_path, "lopsided")
 
 
-def test_a_single_class_is_refused(tmp_path):
-    import tensorflow_datasets as tfds
-
-    features = {
-        "image": tfds.features.Image(shape=(None, None, 1)),
-        "label": tfds.features.ClassLabel(names=["cat"]),
-    }
-    example = {"image": io.BytesIO(jpeg(0)), "label": 0}
-    prepare(tmp_path, "single", {"train": 1}, features, lambda *_: example)
-    with helpers.usage_error("tfds:single has only one class, 'cat'"):
-        load(tmp_path, "single")
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("cifar10/x", ("unknown configuration of cifar10 'x'",)),
-        ("cifar10_corrupted/nope", ("'nope'", "brightness_1")),
-        ("mnist:1.0.0", ("unknown version of mnist '1.0.0'", "3.0.1")),
-        ("pets:2.0.0", ("pets:2.0.0 is not prepared", "has only 1.0.0")),
+        ("cifar10_corrupted/nope", ("BuilderConfig nope not found",)),
+        ("mnist:1.0.0", ("cannot be loaded at version 1.0.0, only: 3.0.1",)),
+        ("pets:2.0.0", ("unknown data set 'pets:2.0.0'",)),
+        ("imdb_reviews/plain_text", ("one image and one class label",)),
+        ("mnst", ("unknown data set 'mnst'", "'mnist'", "no such data set")),
     ],
 )
-def test_variants_that_do_not_exist_list_those_that_do(pets, name, words):
-    with helpers.usage_error(*words) as caught:
-        load(pets, name)
-    assert "Delete" not in str(caught.value)
-
-
-def test_sets_of_another_kind_are_refused_before_a_download(tmp_path, monkeypatch):
+def test_names_that_can_not_be_used_are_refused_before_a_download(
+    pets, name, words, monkeypatch
+):
     monkeypatch.setattr(files, "host_problem", None)
-    with helpers.usage_error("tfds:imdb_reviews", "has no image"):
-        load(tmp_path, "imdb_reviews/plain_text")
-
-
-def test_records_without_an_image_are_damaged(pets, tmp_path):
-    import tensorflow as tf
-
-    shutil.copytree(pets / "pets", tmp_path / "pets")
-    (path,) = tmp_path.rglob("*train.tfrecord*")
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(tf.train.Example().SerializeToString())
-    with helpers.usage_error(f"record 0 of {path} is damaged"):
-        load(tmp_path)
-
-
-def test_an_unknown_set_suggests_the_nearest(tmp_path):
-    with helpers.usage_error("unknown data set 'mnst'", "'mnist'", "no such data set"):
-        load(tmp_path, "mnst")
-
-
-def test_being_offline_is_reported(tmp_path, monkeypatch):
-    asked = []
-
-    def problem(url):
-        asked.append(url)
-        return "no route"
-
-    monkeypatch.setattr(files, "host_problem", problem)
-    with helpers.usage_error("mnist is not prepared", "no route", "--data_dir"):
-        load(tmp_path, "mnist")
-    assert asked[0].startswith("http")
+    with helpers.usage_error(*words):
+        load(pets, name)
 
 
 def test_a_mocked_set_is_read(tmp_path, monkeypatch):
@@ -313,3 +258,183 @@ def test_a_mocked_set_is_read(tmp_path, monkeypatch):
     # Its images are grey.
     images = dataset.train_images
     np.testing.assert_array_equal(images[..., :1].repeat(3, -1), images)
+
+
+CIFAR = {"train": 12, "test": 5}
+
+
+def prepare_cifar10(data_dir):
+    """Prepares a tiny CIFAR10 whose image i is a plain i with label i % 10."""
+    import tensorflow_datasets as tfds
+
+    def examples(split):
+        for index in range(CIFAR[split]):
+            image = np.full([32, 32, 3], index, np.uint8)
+            record = {"id": f"{split}_{index:05d}", "image": image, "label": index % 10}
+            yield index, record
+
+    official = type(tfds.builder("cifar10", data_dir=data_dir, try_gcs=False))
+
+    class Cifar10(official, skip_registration=True):
+        def _split_generators(self, *_, **__):
+            return {split: examples(split) for split in CIFAR}
+
+    builder = Cifar10(data_dir=data_dir)
+    builder.info.features["label"].names = datasets.DATASETS["cifar10"].class_names
+    builder.download_and_prepare()
+
+
+@pytest.fixture(scope="module")
+def cifar(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tfds")
+    prepare_cifar10(path)
+    return path
+
+
+def load_cifar(data_dir):
+    return datasets.load("cifar10", datasets.ReadingOptions(data_dir=str(data_dir)))
+
+
+def test_images_are_read_in_the_official_order(cifar):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder("cifar10", data_dir=cifar, try_gcs=False)
+    stored = builder.as_dataset(split="train", batch_size=-1)["label"].numpy().tolist()
+    official = [index % 10 for index in range(CIFAR["train"])]
+    assert stored != official, "the fixture's order must differ to test anything"
+    dataset = load_cifar(cifar)
+    assert dataset.name == "cifar10"
+    assert dataset.train_labels.tolist() == official
+    assert dataset.train_labels.dtype == np.int32
+    assert dataset.train_images[:, 0, 0, 0].tolist() == list(range(12))
+    assert dataset.test_images[:, 0, 0, 0].tolist() == list(range(5))
+    assert dataset.class_names == datasets.DATASETS["cifar10"].class_names
+
+
+def test_cifar_data_are_found_in_the_default_directory(cifar, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(cifar))
+    assert len(datasets.load("cifar10").train_labels) == 12
+
+
+def test_class_names_are_those_of_tfds(cifar):
+    (folder,) = (cifar / "cifar10").iterdir()
+    names = (folder / "label.labels.txt").read_text().split()
+    assert tuple(names) == datasets.DATASETS["cifar10"].class_names
+    cifar100 = datasets.DATASETS["cifar100"].class_names
+    assert (cifar100[0], cifar100[50], cifar100[99]) == ("apple", "mouse", "worm")
+    assert list(cifar100) == sorted(cifar100)
+
+
+def test_what_is_no_data_dir_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for name in ("none", "file"):
+        with helpers.usage_error(tmp_path / name, "is not a folder"):
+            load_cifar(tmp_path / name)
+
+
+def test_being_offline_is_reported_within_seconds(tmp_path, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/cifar.tar.gz"
+    description = dataclasses.replace(datasets.DATASETS["cifar10"], download_url=url)
+    monkeypatch.setitem(datasets.DATASETS, "cifar10", description)
+    monkeypatch.setenv("NO_PROXY", "*")
+    start = time.monotonic()
+    with helpers.usage_error(
+        "cifar10 is not prepared",
+        tmp_path / "cifar10",
+        "127.0.0.1 can't be reached",
+        "Connection refused",
+        "--data_dir",
+        "download_and_prepare()",
+        "--dataset=digits",
+    ):
+        load_cifar(tmp_path)
+    assert time.monotonic() - start < 15
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(files, "host_problem", lambda url: "no route")
+    with helpers.usage_error("mnist is not prepared", "no route", "--data_dir"):
+        load(tmp_path, "mnist")
+
+
+def test_a_failed_download_is_reported(tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    def fail(*_, **__):
+        raise ConnectionError("connection\nreset")
+
+    monkeypatch.setattr(files, "host_problem", lambda url: None)
+    builder = type(tfds.builder("cifar10", data_dir=tmp_path, try_gcs=False))
+    monkeypatch.setattr(builder, "download_and_prepare", fail)
+    with helpers.usage_error("download failed: connection reset", "--data_dir"):
+        load_cifar(tmp_path)
+
+
+def emptied(folder):
+    (path,) = folder.glob("*train.tfrecord*")
+    path.write_bytes(b"")
+
+
+def truncated(folder):
+    *_, path = sorted(folder.glob("*.tfrecord*"))
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def shortened(folder):
+    """Drops whole records."""
+    import tensorflow as tf
+
+    (path,) = folder.glob("*train.tfrecord*")
+    first = next(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(first)
+
+
+def without_image(folder):
+    import tensorflow as tf
+
+    (path,) = folder.glob("*train.tfrecord*")
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(tf.train.Example().SerializeToString())
+
+
+def missing(folder):
+    for path in folder.glob("*train.tfrecord*"):
+        path.unlink()
+
+
+def without_metadata(folder):
+    (folder / "dataset_info.json").write_text("{")
+
+
+@pytest.mark.parametrize("name", ["cifar10", "pets"])
+@pytest.mark.parametrize(
+    "damage",
+    [emptied, truncated, shortened, without_image, missing, without_metadata],
+)
+def test_damaged_data_are_reported(cifar, pets, tmp_path, name, damage):
+    source = cifar if name == "cifar10" else pets
+    shutil.copytree(source / name, tmp_path / name)
+    (folder,) = (tmp_path / name).iterdir()
+    damage(folder)
+    with helpers.usage_error(name, "--data_dir"):
+        load_cifar(tmp_path) if name == "cifar10" else load(tmp_path)
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(
+    "NORMTEST_DATA_DIR" not in os.environ, reason="NORMTEST_DATA_DIR is not set"
+)
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_real_cifar_has_the_published_statistics(name):
+    options = datasets.ReadingOptions(data_dir=os.environ["NORMTEST_DATA_DIR"])
+    dataset = datasets.load(name, options)
+    description = datasets.DATASETS[name]
+    assert len(dataset.train_labels) == description.train_examples
+    assert len(dataset.test_labels) == description.test_examples
+    measured = normalization.channel_statistics(dataset.train_images, name)
+    published = description.published_statistics
+    np.testing.assert_allclose(measured.mean, published.mean, atol=3e-4)
+    np.testing.assert_allclose(measured.std, published.std, atol=3e-4)
+    counts = np.bincount(dataset.train_labels)
+    assert set(counts) == {description.train_examples // description.num_classes}
