@@ -12,6 +12,7 @@ from keras import ops
 
 from normtest_tf import errors
 from normtest_tf.backbones import surgery
+from normtest_tf.datasets import MappedImages
 from normtest_tf.diagnosis import distances, inputs, linear_probe, rule
 from normtest_tf.diagnosis.distances import BATCH, STORED
 from normtest_tf.diagnosis.findings import Explanation, SettingFindings
@@ -19,7 +20,7 @@ from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
 from normtest_tf.normalization import CONTROL, IMAGENET, ChannelStatistics
 from normtest_tf.normalization import get as get_setting
-from normtest_tf.normalization.statistics import CountedImages
+from normtest_tf.normalization.statistics import Images
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
@@ -47,7 +48,7 @@ def explain(
     labels: np.ndarray | None = None,
     settings: str | Sequence[str] | None = None,
     pretraining: ChannelStatistics = IMAGENET,
-    training_images: np.ndarray | CountedImages | None = None,
+    training_images: Images | None = None,
     channel_order: str = "rgb",
     examples: int = inputs.EXAMPLES,
     batch_size: int = BATCH_SIZE,
@@ -147,13 +148,11 @@ def explain(
     )
 
 
-def _measured(
-    images: np.ndarray, training_images: np.ndarray | CountedImages | None
-) -> np.ndarray | CountedImages:
+def _measured(images: np.ndarray, training_images: Images | None) -> Images:
     """Returns what the fine-tuning set's statistics are computed from."""
     if training_images is None:
         return images
-    if isinstance(training_images, CountedImages):
+    if isinstance(training_images, MappedImages):
         return training_images
     return inputs.pixels(training_images, "training_images")
 

@@ -116,8 +116,8 @@ class RunConfig:
     )
     memory_budget: str | None = option(
         None,
-        "Memory for decoded images, such as 4GB or 500MB; more images are decoded "
-        "again in every epoch. Default: half of what is free.",
+        "Memory for decoded images, such as 4GB or 500MB; more are kept in a temporary "
+        "file (TMPDIR). Default: half of what is free.",
     )
     shift: str = option(
         shifts.NONE,
@@ -203,19 +203,11 @@ class RunConfig:
         "else float16, and float32 on a CPU.",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
-    steps_per_execution: int = option(
-        1,
-        "Training steps that the device is given at a time. More let a fast GPU wait "
-        "less; a loss that is not finite, and a signal, are noticed after them.",
-        low=1,
-        high=100,
-    )
     strategy: str = option(
         choices.NONE,
         f"What trains. {options.described(choices.STRATEGIES)}",
         choices=tuple(choices.STRATEGIES),
     )
-    sync_batch_norm: bool = option(False, choices.SYNC_HELP)
     keep: str = option(
         "final",
         "The epoch whose weights model.keras holds: the final one, the best on the "

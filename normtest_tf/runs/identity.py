@@ -11,7 +11,7 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import RunFolder
+from normtest_tf.runs.folder import GONE, RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
 from normtest_tf.system import keras_setup
 from normtest_tf.training import choices
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from normtest_tf.runs.config import RunConfig
 
 # Of weights and statistics: their wording may change between versions.
+_PREFIXES = ("", "requested ")  # Of flags, in records and in checkpoints.
 _DESCRIPTIONS = ("source", "definition", "trained_on", "licence", "url")
 
 
@@ -205,10 +206,16 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     """
     return [
         f"{name}={stored.get(name)!r} there, {name}={wanted.get(name)!r} now"
-        for name in sorted(stored.keys() | wanted.keys())
+        for name in sorted(stored.keys() - _always_now(stored) | wanted.keys())
         if _computed(as_recorded_now(name, stored.get(name)))
         != _computed(wanted.get(name))
     ]
+
+
+def _always_now(stored: Mapping[str, Any]) -> set[str]:
+    """Returns the flags that are gone, where a record has what all runs have now."""
+    flags = {f"{prefix}{name}": v for name, v in GONE.items() for prefix in _PREFIXES}
+    return {name for name, value in flags.items() if stored.get(name) == value}
 
 
 def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)

@@ -127,17 +127,7 @@ def check_training(config: Any) -> None:  # noqa: ANN401  (a `RunConfig`)
             f"--recalibrate with --train={choices.ALL} changes the final epoch alone, "
             f"so it needs --keep=final. Received: --keep={config.keep}"
         )
-    choices.check_strategy(
-        config.strategy,
-        sync_batch_norm=config.sync_batch_norm,
-        precision=config.precision,
-    )
-    if config.steps_per_execution > 1 and config.strategy != choices.NONE:
-        raise errors.UsageError(
-            f"--steps_per_execution needs --strategy={choices.NONE}, whose batches "
-            f"are not divided. Received: {config.steps_per_execution} with "
-            f"--strategy={config.strategy}"
-        )
+    choices.check_strategy(config.strategy)
 
 
 def pretraining_statistics(

@@ -15,7 +15,7 @@ from typing import Any
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import FORMAT, ONCE_ALWAYS, REPAIR, RunFolder
+from normtest_tf.runs.folder import FORMAT, GONE, ONCE_ALWAYS, REPAIR, RunFolder
 from normtest_tf.runs.history import Rule
 from normtest_tf.system import files
 from normtest_tf.system.json_values import REQUIRED, JsonReader
@@ -33,9 +33,8 @@ _REQUESTED = {
     **dict.fromkeys(("shift", "optimizer", "train", "strategy"), (str,)),
     **dict.fromkeys(("seed", "epochs", "batch_size", "warmup_epochs"), (int,)),
     "learning_rate": (int, float),
-    "steps_per_execution": (int,),
     "examples_per_class": (int, NoneType),
-    **dict.fromkeys(("recalibrate", "sync_batch_norm"), (bool,)),
+    "recalibrate": (bool,),
 }
 _ENVIRONMENT = {
     **dict.fromkeys(("normtest_tf", "python", "keras", "tensorflow"), (str,)),
@@ -177,7 +176,11 @@ class ConfigRecord:
         requested = ONCE_ALWAYS | read("requested", dict)
         JsonReader({"requested": requested}, path).mapping("requested", _REQUESTED)
         return cls(
-            requested={n: as_recorded_now(n, requested[n]) for n in requested},
+            requested={
+                name: as_recorded_now(name, value)
+                for name, value in requested.items()
+                if name not in GONE or value != GONE[name]
+            },
             resolved=ResolvedValues.from_json(read("resolved", dict), path),
             data_fingerprint=read("data_fingerprint", str),
             environment=read.mapping("environment", _ENVIRONMENT),
