@@ -88,12 +88,6 @@ def test_mixed_precision_trains_nearly_as_float32(found):
     assert len(set(losses.values())) == 3
 
 
-def test_determinism_is_refused_in_one_line(found, backend):
-    assert found["deterministic"].startswith("--deterministic needs --backend=tens")
-    assert found["deterministic"].endswith(f"Received: the backend {backend}")
-    assert "\n" not in found["deterministic"]
-
-
 @pytest.fixture(scope="module")
 def expected(expected_run):
     return backend_runs.uses(expected_run.path)

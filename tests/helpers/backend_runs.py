@@ -180,8 +180,6 @@ def main():
     found["precisions"] = {
         name: in_precision(folder, images, name) for name in ("float32", *PRECISIONS)
     }
-    exact = new_config(folder / "exact", deterministic=True)
-    found["deterministic"] = message(lambda: finetuning.run(exact, images))
     unfinished = new_config(folder / UNFINISHED)
     with faults.after_epoch(EPOCHS - 1), contextlib.suppress(faults.Killed):
         finetuning.run(unfinished, images)
