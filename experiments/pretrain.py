@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
     files.check_writable(output.parent)
     keras_settings.check_can_train()
     quiet.import_tensorflow()
-    from normtest_tf.backbones.weights import safetensors_files
+    from normtest_tf.backbones import timm_layout
     from normtest_tf.training import pretraining
     from normtest_tf.training.recipe import Recipe
 
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
         FLAGS.augmentation,
     )
     with files.atomic_path(output) as path:
-        safetensors_files.save(model, path, FLAGS.output_dtype)
+        timm_layout.save(model, path, FLAGS.output_dtype)
     print(f"test accuracy of the final epoch: {rows[-1]['test_accuracy']:.2%}")
     print(f"weights: {output} ({output.stat().st_size:,} bytes)")
 

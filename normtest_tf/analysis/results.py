@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.backbones.model_files import PREFIX
+from normtest_tf.backbones.own_models import PREFIX
 from normtest_tf.backbones.registry import ARCHITECTURES, LIST_MODELS
 from normtest_tf.datasets import DATASETS
 from normtest_tf.normalization import SETTINGS, Setting

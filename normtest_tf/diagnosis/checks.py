@@ -166,9 +166,9 @@ def _check_layers(model: keras.Model) -> None:
     """Raises `UsageError` for layers that can't be copied or looked into."""
     import keras
 
-    from normtest_tf.backbones import copies
+    from normtest_tf.backbones import layers
 
-    seen = {id(layer) for layer in copies.leaves(model)}
+    seen = {id(layer) for layer in layers.leaves(model)}
     for layer in model._flatten_layers():
         what = f"the model's layer {layer.name!r}"
         if isinstance(layer, keras.Model) and not getattr(layer, "inputs", None):

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.backbones import surgery
+from normtest_tf.backbones import trunk
 from normtest_tf.diagnosis import checks, linear_probe, mismatch, recommendation
 from normtest_tf.diagnosis import images as given_images
 from normtest_tf.diagnosis.moments import BATCH, STORED
@@ -104,7 +104,7 @@ def explain(
     checks.check_size(model, images)
     probe = Probe(model, size=images.shape[1:3])
     notes = checks.notes_on(probe.names, images, labels)
-    notes += checks.notes_on_preprocessing(surgery.preprocessing(model))
+    notes += checks.notes_on_preprocessing(trunk.preprocessing(model))
     constants = {
         name: get_setting(name).statistics(measured, pretraining, notes.append)
         for name in names

@@ -19,7 +19,7 @@ import numpy as np
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.backbones import copies, heads
+from normtest_tf.backbones import layers, trunk
 from normtest_tf.diagnosis import checks
 from normtest_tf.diagnosis.moments import MODES, STORED, Moments, Recorder
 
@@ -127,14 +127,14 @@ class Probe:
         size: tuple[int, int] | None = None,
     ) -> None:
         checks.check_model(model)
-        features, _ = heads.without(model)
+        features, _ = trunk.without_head(model)
         network = keras.Model(model.inputs[0], features)
         first = _first_convolution(network)
         copy, clones = _copy(network, first, dtype, size)
         self._network, self._dtype = copy, dtype
         self._first = None if first is None else clones.get(id(first))
         self._norms: list[Any] = [
-            layer for layer in copies.leaves(copy) if isinstance(layer, _Watched)
+            layer for layer in layers.leaves(copy) if isinstance(layer, _Watched)
         ]
         self.names = _unique([layer.name for layer in self._norms])
         self.has_border = self._first is not None

@@ -72,9 +72,9 @@ def batch_normalizations(
     """Yields a model's batch normalization layers, those of inner models included."""
     import keras
 
-    from normtest_tf.backbones import copies
+    from normtest_tf.backbones import layers
 
-    for layer in copies.leaves(model):
+    for layer in layers.leaves(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             yield layer
 
