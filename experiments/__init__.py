@@ -10,7 +10,7 @@
     pretrain     trains one of our own networks from scratch
     benchmark    training speed compared with PyTorch's
     parity       numerical agreement with PyTorch; writes docs/parity.md
-    networks     writes the other generated pages of docs/
+    networks     lists all pre-trained weights, with licences and origins
     faults       kills runs, corrupts files, fills disks, and counts what survives
 
     support      what these programs share

@@ -29,7 +29,7 @@ from experiments.support import program, pytorch
 from experiments.support.speed import limits, ours, report
 from experiments.support.speed.work import Measurement, Work, in_new_process
 from normtest_tf import backbones, datasets, errors
-from normtest_tf.system import files, keras_settings, quiet
+from normtest_tf.system import files, keras_setup
 
 if TYPE_CHECKING:
     from experiments.support.speed.theirs import Candidate
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     check_flags()
     pytorch.check_installed()
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     dataset = datasets.load(FLAGS.dataset, shared.reading_options(), program.note)
     train_examples = FLAGS.train_examples or TRAIN_EXAMPLES
     dataset = dataset.take(train_examples, FLAGS.test_examples)
@@ -110,7 +110,7 @@ def check_flags() -> None:
         ("model", FLAGS.models, networks),
         ("opponent", FLAGS.opponents, OPPONENTS),
         ("precision", FLAGS.precisions, PRECISIONS),
-        ("backend", backends(), keras_settings.TRAINING_BACKENDS),
+        ("backend", backends(), keras_setup.TRAINING_BACKENDS),
     ):
         if not received:
             raise errors.UsageError(f"--{kind}s is empty. Allowed: {allowed}")
@@ -118,7 +118,7 @@ def check_flags() -> None:
             if name not in allowed:
                 raise errors.unknown_name(kind, name, list(allowed))
     for name in backends():
-        keras_settings.check_installed(name)
+        keras_setup.check_installed(name)
     if FLAGS.page:
         page = files.read_text(files.expand(FLAGS.page))
         report.replace_section(page, "", name=FLAGS.page)
@@ -147,7 +147,7 @@ def measure(work: Work) -> report.Result:
 
 def backends() -> list[str]:
     """Returns the backends of our sides."""
-    return FLAGS.backends or [keras_settings.backend()]
+    return FLAGS.backends or [keras_setup.backend()]
 
 
 def ways() -> list[ours.Way]:

@@ -22,9 +22,9 @@ from absl import flags
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, errors, normalization
-from normtest_tf.diagnosis import checks
+from normtest_tf.diagnosis import inputs
 from normtest_tf.runs import RunFolder
-from normtest_tf.system import files, quiet
+from normtest_tf.system import files, keras_setup
 
 if TYPE_CHECKING:
     from normtest_tf.diagnosis import Explanation
@@ -41,7 +41,7 @@ flags.DEFINE_list(
     "normalizations",
     [],
     f"Settings to look at, beside {normalization.CONTROL}, which always is. Default: "
-    f"{', '.join(checks.DEFAULT_SETTINGS)}; {', '.join(checks.SAME_AS_CONTROL)} only "
+    f"{', '.join(inputs.DEFAULT_SETTINGS)}; {', '.join(inputs.SAME_AS_CONTROL)} only "
     "if named.",
 )
 shared.define_backend()
@@ -56,10 +56,10 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
     config = shared.run_config()
     config.check()
-    checks.names_of(FLAGS.normalizations)
+    inputs.names_of(FLAGS.normalizations)
     datasets.check_available(config.dataset, config.reading)
     files.check_writable(out_dir)
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     found = _explain(config)
     print(found.to_text())
     write(found, out_dir, str(datasets.shifts.parse(config.shift)))
@@ -89,28 +89,22 @@ def _explain(config: RunConfig) -> Explanation:
 
 
 def write(found: Explanation, out_dir: pathlib.Path, shift: str) -> None:
-    """Writes a diagnosis' page, its numbers and its figure.
-
-    Args:
-        found: The diagnosis.
-        out_dir: The folder to write to.
-        shift: What was done to the images, as the flag takes it.
-    """
-    from normtest_tf.diagnosis import words
+    """Writes a diagnosis' page, its numbers and its figure."""
+    from normtest_tf.diagnosis import findings
     from normtest_tf.report import document
     from plots import diagnosis, style
 
     figure = ""
     if found.layers:
-        figure = f"{words.FIGURE}.png"
+        figure = f"{findings.FIGURE}.png"
         style.save(
             diagnosis.distances_figure(found),
             out_dir / figure,
-            out_dir / f"{words.FIGURE}.svg",
+            out_dir / f"{findings.FIGURE}.svg",
         )
     numbers = json.dumps({**found.to_json(), "shift": shift}, indent=2, allow_nan=False)
     files.write_text(out_dir / "explanation.json", f"{numbers}\n")
-    page = document.to_html(words.markdown(found, figure), out_dir)
+    page = document.to_html(findings.markdown(found, figure), out_dir)
     files.write_text(out_dir / "explanation.html", page)
 
 

@@ -24,7 +24,7 @@ from absl import flags
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import errors, text
-from normtest_tf.system import quiet
+from normtest_tf.system import keras_setup
 
 FLAGS = flags.FLAGS
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
     """Runs the campaign, prints its table, and fails if anything was lost."""
     del argv
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     from experiments.support import corruption, fault_campaign
 
     generator = random.Random(FLAGS.seed)

@@ -25,7 +25,7 @@ from experiments.support import flags as shared
 from experiments.support import program, pytorch
 from experiments.support.parity import cases, checks, epoch, page
 from normtest_tf import errors
-from normtest_tf.system import files, keras_settings, quiet
+from normtest_tf.system import files, keras_setup
 
 FLAGS = flags.FLAGS
 
@@ -72,14 +72,14 @@ def main(argv: Sequence[str]) -> None:
     output = pathlib.Path(FLAGS.output)
     files.check_writable(output.parent)
     old = files.read_text(output) if output.is_file() else ""
-    backend = keras_settings.backend()
+    backend = keras_setup.backend()
     if backend != TENSORFLOW and FLAGS.data_dir:
         raise errors.UsageError(
             f"the whole epoch is compared on TensorFlow alone; omit --data_dir. "
             f"Received: the backend {backend}"
         )
     pytorch.import_module("timm")
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     new_epoch = _compare_epoch() if FLAGS.data_dir else ""
     rows = [row for check in chosen for row in _compare(check)]
     if backend == TENSORFLOW:

@@ -19,13 +19,13 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import runs
 from normtest_tf.normalization import CONTROL
-from normtest_tf.system import files, keras_settings, quiet
+from normtest_tf.system import files, keras_setup
 
 FLAGS = flags.FLAGS
 TREATMENT = "finetune"
 
 shared.define_seeds([1, 2, 3])
-shared.define("strategy", "sync_batch_norm", "overwrite")
+shared.define("strategy", "overwrite")
 shared.define(epochs=8, batch_size=64, results_dir="quickstart_results")
 shared.define_backend()
 
@@ -48,8 +48,8 @@ def main(argv: Sequence[str]) -> None:
     """Runs the pairs, prints a table, writes a figure and suggests what to run next."""
     del argv
     configs = configurations()
-    keras_settings.check_can_train()
-    quiet.import_tensorflow()
+    keras_setup.check_can_train()
+    keras_setup.import_tensorflow()
     from normtest_tf import datasets
     from normtest_tf.runs import finetuning
 

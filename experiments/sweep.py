@@ -17,16 +17,15 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.support import assignments, commas, program
 from experiments.support import flags as shared
+from experiments.support import program
 from normtest_tf import errors, normalization, text
 from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig, options
 from normtest_tf.sweeps import estimates, grid, local, runner
 from normtest_tf.sweeps.executor import Executor, Options
-from normtest_tf.system import keras_settings, quiet
-from normtest_tf.training import regimes
-from normtest_tf.training.dispatch import strategies
+from normtest_tf.system import keras_setup
+from normtest_tf.training import choices
 
 FLAGS = flags.FLAGS
 
@@ -62,9 +61,9 @@ flags.DEFINE_list(
 )
 flags.DEFINE_list(
     "train",
-    [regimes.ALL],
+    [choices.ALL],
     "What is trained, one cell each. "
-    + "; ".join(f"{name}: {text}" for name, text in regimes.DESCRIPTIONS.items())
+    + "; ".join(f"{name}: {text}" for name, text in choices.REGIMES.items())
     + ".",
 )
 shared.define_seeds([1, 2, 3, 4, 5])
@@ -119,9 +118,6 @@ flags.DEFINE_bool(
 
 def configurations() -> list[RunConfig]:
     """Returns the requested runs, checked."""
-    commas.check_datasets(FLAGS.datasets)
-    commas.check_models(FLAGS.models)
-    commas.check_weights(FLAGS.weights, FLAGS.models)
     for name in FLAGS.normalizations:
         normalization.get(name)
     axes = grid.Axes(
@@ -132,20 +128,36 @@ def configurations() -> list[RunConfig]:
         [str(shifts.parse(value)) for value in FLAGS.shift],
         FLAGS.train,
     )
-    weights = assignments.weights_by_model(FLAGS.weights, FLAGS.models)
+    weights = weights_by_model(FLAGS.weights, FLAGS.models)
     base = shared.run_config(weights=None, shift=axes.shift[0], train=axes.train[0])
     configs = grid.grid(base, axes, weights)
     grid.check(configs)
     return configs
 
 
-def gpus_per_run() -> float | None:
-    """Returns the GPUs of a run: with a strategy, all those of this machine.
+def weights_by_model(
+    values: Sequence[str], models: Sequence[str]
+) -> dict[str, str | None]:
+    """Returns each model's weights: one value for all, or MODEL=WEIGHTS for some."""
+    weights: dict[str, str | None] = dict.fromkeys(models)
+    for value in values:
+        # Paths may have equals signs, in models as well.
+        named = [model for model in models if value.startswith(f"{model}=")]
+        if not named and len(values) == 1:
+            return dict.fromkeys(models, value)
+        model = max(named, key=len, default="")
+        if model not in weights or weights[model] is not None:
+            raise errors.UsageError(
+                "--weights takes one value for all models, or MODEL=WEIGHTS at most "
+                f"once for each of --models={','.join(models)}. Received: {value!r}"
+            )
+        weights[model] = value.removeprefix(f"{model}=")
+    return weights
 
-    Raises:
-        UsageError: If they are another machine's, and no flag says how many.
-    """
-    if FLAGS.gpus_per_run is not None or FLAGS.strategy == strategies.NONE:
+
+def gpus_per_run() -> float | None:
+    """Returns the GPUs of a run: with a strategy, all those of this machine."""
+    if FLAGS.gpus_per_run is not None or FLAGS.strategy == choices.NONE:
         return FLAGS.gpus_per_run
     if FLAGS.executor != "local":
         raise errors.UsageError(
@@ -170,12 +182,12 @@ def executor() -> Executor:
 def main(argv: Sequence[str]) -> None:
     """Runs what remains and prints where the results are."""
     del argv
-    keras_settings.check_can_train()
+    keras_setup.check_can_train()
     configs = configurations()
     if FLAGS.dry_run:
         with executor() as chosen:
             slots = chosen.slots()
-        quiet.import_tensorflow()
+        keras_setup.import_tensorflow()
         _print_plan(configs, slots)
         return
     _print_summary(runner.run_all(configs, program.show, executor()))

@@ -19,7 +19,7 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, text
 from normtest_tf.backbones import ARCHITECTURES
-from normtest_tf.system import keras_settings, quiet
+from normtest_tf.system import keras_setup
 
 FLAGS = flags.FLAGS
 
@@ -67,33 +67,7 @@ def list_datasets() -> str:
                 "" if statistics is None else " ".join(map(str, statistics.std)),
             )
         )
-    return "\n".join(
-        [
-            text.text_table(rows),
-            _OTHERS,
-            "",
-            "Published statistics of further sets of TensorFlow Datasets, "
-            "--dataset=tfds:NAME (std pooled over all pixels, or the mean of each "
-            "image's):",
-            further_statistics(),
-        ]
-    )
-
-
-def further_statistics() -> str:
-    """Returns a table of the published statistics of further data sets."""
-    rows = [("NAME", "mean", "std", "", "source")]
-    rows += [
-        (
-            name,
-            " ".join(map(str, entry.mean)),
-            " ".join(map(str, entry.std)),
-            entry.definition,
-            entry.source.removeprefix("https://").partition(", ")[0],
-        )
-        for name, entry in datasets.PUBLISHED.items()
-    ]
-    return text.text_table(rows)
+    return f"{text.text_table(rows)}\n{_OTHERS}"
 
 
 def main(argv: Sequence[str]) -> None:
@@ -107,8 +81,8 @@ def main(argv: Sequence[str]) -> None:
     datasets.check_available(config.dataset, config.reading)
     was_finished = config.folder.is_finished() and not config.overwrite
     if not (was_finished or FLAGS.dry_run):
-        keras_settings.check_can_train()
-    quiet.import_tensorflow()
+        keras_setup.check_can_train()
+    keras_setup.import_tensorflow()
     from normtest_tf.runs import finetuning
 
     if FLAGS.dry_run:

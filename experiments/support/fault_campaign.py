@@ -22,7 +22,7 @@ from experiments.support import program
 from normtest_tf import errors, runs
 from normtest_tf.runs import history
 from normtest_tf.sweeps import grid
-from normtest_tf.system import quiet
+from normtest_tf.system import keras_setup
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 DISK_BYTES = 16 * 2**20
@@ -128,7 +128,7 @@ def _run(config: runs.RunConfig) -> None:
     with (
         open(os.devnull, "w") as null,
         contextlib.redirect_stdout(null),
-        quiet.silent_stderr(),
+        keras_setup.silent_stderr(),
     ):
         try:
             finetuning.run(config)

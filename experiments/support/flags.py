@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from absl import flags
 from normtest_tf import datasets, errors
 from normtest_tf.runs import RunConfig, options
 from normtest_tf.runs.config import MAX_SEED
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 
 FLAGS = flags.FLAGS
 _FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
@@ -45,9 +44,7 @@ FINETUNING = (
     "recalibrate",
     "validation_examples",
     "precision",
-    "steps_per_execution",
     "strategy",
-    "sync_batch_norm",
     "keep",
     "checkpoint_every",
     "deterministic",
@@ -56,12 +53,7 @@ OUTPUT = ("results_dir", "overwrite")
 
 
 def define(*names: str, **defaults: object) -> None:
-    """Defines the flags of some fields of `RunConfig`.
-
-    Args:
-        *names: Fields with the defaults of `RunConfig`.
-        **defaults: Further fields, with the program's own defaults.
-    """
+    """Defines the flags of some fields of `RunConfig`."""
     for name in names:
         _define(name, _FIELDS[name].default, options.get(_FIELDS[name]).help)
     for name, default in defaults.items():
@@ -99,18 +91,14 @@ def _kinds(name: str) -> tuple[type, ...]:
 
 
 def run_config(**values: object) -> RunConfig:
-    """Builds the configuration from the program's flags.
-
-    Args:
-        **values: Values of `RunConfig` that take precedence over flags.
-    """
+    """Builds the configuration from the program's flags."""
     given = {name: FLAGS[name].value for name in _FIELDS if name in FLAGS}
     return RunConfig(**(given | values))
 
 
 def reading_options() -> datasets.ReadingOptions:
     """Returns how to read the data set, from the flags in `DATA`."""
-    names = (*DATA, "shift", "batch_size")
+    names = (*DATA, "shift")
     given = {name: FLAGS[name].value for name in names if name in FLAGS}
     return RunConfig(**given).reading
 
@@ -129,28 +117,20 @@ def define_backend() -> None:
     flags.DEFINE_enum(
         "backend",
         None,
-        list(keras_settings.TRAINING_BACKENDS),
+        list(keras_setup.TRAINING_BACKENDS),
         "What Keras computes with; TensorFlow reads the data in any case. Default: the "
         "environment variable KERAS_BACKEND, else tensorflow.",
     )
 
 
 def choose_backend() -> None:
-    """Makes `--backend`, if it is given, the backend of this process and its workers.
-
-    Raises:
-        UsageError: If it is not installed.
-    """
+    """Makes `--backend`, if given, the backend of this process and its workers."""
     if "backend" in FLAGS and FLAGS.backend is not None:
-        keras_settings.choose_backend(FLAGS.backend)
+        keras_setup.choose_backend(FLAGS.backend)
 
 
 def parse_seeds(values: Sequence[str]) -> list[int]:
-    """Returns the seeds in the values of a list flag.
-
-    Raises:
-        UsageError: If a value is not a seed or is repeated.
-    """
+    """Returns the seeds in the values of a list flag."""
     received = ",".join(values)
     try:
         seeds = [int(value) for value in values]
@@ -164,76 +144,3 @@ def parse_seeds(values: Sequence[str]) -> list[int]:
             f"--seeds takes distinct numbers from 0 to {MAX_SEED}. Received: {received}"
         )
     return seeds
-
-
-def explain(error: Exception, argv: Sequence[str]) -> str:
-    """Says in our words why a command line can't be parsed.
-
-    Args:
-        error: What absl raised.
-        argv: The command line.
-
-    Returns:
-        One line.
-    """
-    message = errors.one_line(error)
-    if isinstance(error, flags.UnrecognizedFlagError):
-        return _unknown_flag(error.flagname)
-    if isinstance(error, flags.CantOpenFlagFileError):
-        return "can't open a flagfile: " + re.sub(r".*\[Errno \d+\] ", "", message)
-    if isinstance(error, UnicodeDecodeError):
-        named = [value for value in argv if value.lstrip("-").startswith("flagfile")]
-        return f"{' '.join(named)} does not name a text file of flags"
-    if (found := re.match(r"flag --(\w+)=", message)) and found[1] in FLAGS:
-        return _illegal_value(found[1], str(error)[found.end() :], error.__context__)
-    if found := re.match(r"Missing value for flag -*(\w+)|--(flagfile) with", message):
-        name = found[1] or found[2]
-        return f"--{name} needs a value: --{name}=..."
-    if found := re.search(r"At most one of \((.*)\) must be True", message):
-        return f"give at most one of --{found[1].replace(', ', ', --')}"
-    return message
-
-
-def _unknown_flag(name: str) -> str:
-    """Suggests the nearest of the program's flags, without absl's own."""
-    known = [
-        f"--{flag.name}"
-        for module, defined in FLAGS.flags_by_module_dict().items()
-        for flag in defined
-        if not module.startswith("absl.")
-    ]
-    hint = "Flags are written --name=value"
-    return str(errors.unknown_name("flag", f"--{name}", known, hint))
-
-
-def _illegal_value(name: str, rest: str, reason: BaseException | None) -> str:
-    """Explains a flag's value.
-
-    Args:
-        name: The flag's name.
-        rest: absl's message from the value on: a colon follows, and absl's reason.
-        reason: What the flag's parser raised; None if a validator refused the value.
-    """
-    flag = FLAGS[name]
-    if reason is None:
-        # Every refused flag has its line; the first is enough.
-        received, _, why = rest.partition("\n")[0].partition(": ")
-        if why.endswith("must have a value other than None."):
-            return f"--{name} is required. It takes: {flag.help}"
-        return f"--{name} {why}. Received: {received}"
-    received = rest.removesuffix(f": {reason}")
-    if isinstance(flag.parser, flags.EnumParser):
-        kind = f"value of --{name}"
-        return str(errors.unknown_name(kind, received, list(flag.parser.enum_values)))
-    return f"--{name} takes {_what_is_allowed(flag.parser)}. Received: {received!r}"
-
-
-def _what_is_allowed(parser: flags.ArgumentParser) -> str:
-    """Returns what a parser of numbers or truth values takes."""
-    kinds = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-    allowed = kinds.get(parser.flag_type(), parser.syntactic_help)
-    low = getattr(parser, "lower_bound", None)
-    high = getattr(parser, "upper_bound", None)
-    limits = [f"at least {low}"] * (low is not None)
-    limits += [f"at most {high}"] * (high is not None)
-    return ", ".join(filter(None, [allowed, " and ".join(limits)]))

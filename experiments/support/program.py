@@ -31,16 +31,11 @@ def show(text: str) -> None:
 
 
 def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> None:
-    """Runs a program: parses its flags and turns errors into one line.
+    """Runs a program and exits: flags are parsed, and errors are one line on stderr.
 
-    Args:
-        main: The program, called with the rest of the command line.
-        arguments: Whether the command line may have more than flags.
-
-    Raises:
-        SystemExit: Always. Its status is 0 when done, 1 if a comparison or an
-            export failed, 2 for flags or input that can't be used, 130 after Ctrl-C,
-            141 if nothing reads the output any more, 143 after SIGTERM.
+    The status is 0 when done, 1 if a comparison or an export failed, 2 for flags or
+    input that can't be used, 130 after Ctrl-C, 141 if nothing reads the output any
+    more, and 143 after SIGTERM. `arguments`: flags may be followed by others.
     """
     streams.prepare()
     signals.report_sigterm()
@@ -77,7 +72,7 @@ def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
     try:
         rest = FLAGS(argv)
     except (flags.Error, ValueError) as error:
-        _fail(f"{shared_flags.explain(error, argv)} (--help lists the flags)")
+        _fail(f"{errors.one_line(error)} (--help lists the flags)")
     if len(rest) > 1 and not arguments:
         where = "" if rest[1] in argv else " in a flagfile"
         _fail(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.system import keras_settings
+from normtest_tf.system import keras_setup
 
 if TYPE_CHECKING:
     import keras
@@ -112,7 +112,7 @@ class Architecture:
         """Imports the function that builds the network."""
         return pkgutil.resolve_name(self.builder)
 
-    @keras_settings.pinned(dtypes=False)
+    @keras_setup.checked(dtypes=False)
     def build(self, **arguments: Any) -> keras.Model:  # noqa: ANN401  (passed on)
         """Builds the network.
 

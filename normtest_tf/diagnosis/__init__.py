@@ -1,16 +1,13 @@
 """A diagnosis before training: what the choice of input statistics will do, and why.
 
-    explanation      explain(): the diagnosis of a model and images
-    images           the images used: an array or a tf.data data set
-    checks           what makes a diagnosis impossible or doubtful
-    probes           a copy of a network that shows the inputs of its batch norms
-    moments          those inputs' statistics, and the two modes
-    mismatch         their distance from the stored statistics
-    parts            decomposition(): the split of a difference into four parts
-    linear_probe     a linear classifier of frozen features, in closed form
-    recommendation   the rule that turns measurements into expected effects
-    result           the findings, as data
-    words            the findings, as text
+    explanation    explain(): the diagnosis of a model and images
+    inputs         the model and images that a diagnosis takes, and its notes
+    probes         a copy of a network that shows the inputs of its batch norms
+    distances      those inputs' statistics, and how far they are from the stored ones
+    parts          decomposition(): the split of a difference into four parts
+    linear_probe   a linear classifier of frozen features, in closed form
+    rule           turns measurements into expected effects
+    findings       what was found, as data and as text
 
 Importing this package does not import Keras.
 
@@ -27,11 +24,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from normtest_tf.diagnosis.mismatch import distance
-from normtest_tf.diagnosis.moments import BATCH, MODES, STORED, Moments
+from normtest_tf.diagnosis.distances import BATCH, MODES, STORED, Moments, distance
+from normtest_tf.diagnosis.findings import Explanation
 from normtest_tf.diagnosis.parts import Parts, decomposition
-from normtest_tf.diagnosis.recommendation import RULE, Prediction, Rule, predict
-from normtest_tf.diagnosis.result import Explanation
+from normtest_tf.diagnosis.rule import RULE, Prediction, Rule, predict
 
 if TYPE_CHECKING:
     from normtest_tf.diagnosis.explanation import explain

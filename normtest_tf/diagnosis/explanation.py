@@ -12,16 +12,16 @@ from keras import ops
 
 from normtest_tf import errors
 from normtest_tf.backbones import trunk
-from normtest_tf.diagnosis import checks, linear_probe, mismatch, recommendation
-from normtest_tf.diagnosis import images as given_images
-from normtest_tf.diagnosis.moments import BATCH, STORED
+from normtest_tf.datasets import MappedImages
+from normtest_tf.diagnosis import distances, inputs, linear_probe, rule
+from normtest_tf.diagnosis.distances import BATCH, STORED
+from normtest_tf.diagnosis.findings import Explanation, SettingFindings
 from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
-from normtest_tf.diagnosis.result import Explanation, SettingFindings
 from normtest_tf.normalization import CONTROL, IMAGENET, ChannelStatistics
 from normtest_tf.normalization import get as get_setting
-from normtest_tf.normalization.statistics import CountedImages
-from normtest_tf.system import keras_settings
+from normtest_tf.normalization.statistics import Images
+from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
 TREATMENT = "finetune"
@@ -36,11 +36,11 @@ class _Passes:
 
     inputs: tuple[np.ndarray, np.ndarray]  # Mean and std of the normalised images.
     features: dict[str, np.ndarray]
-    distances: tuple[mismatch.Distance, ...]
-    reestimated: tuple[mismatch.Distance, ...]
+    distances: tuple[distances.Distance, ...]
+    reestimated: tuple[distances.Distance, ...]
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def explain(
     model: keras.Model,
     images: Any,  # noqa: ANN401  (an array, or a data set)
@@ -48,9 +48,9 @@ def explain(
     labels: np.ndarray | None = None,
     settings: str | Sequence[str] | None = None,
     pretraining: ChannelStatistics = IMAGENET,
-    training_images: np.ndarray | CountedImages | None = None,
+    training_images: Images | None = None,
     channel_order: str = "rgb",
-    examples: int = given_images.EXAMPLES,
+    examples: int = inputs.EXAMPLES,
     batch_size: int = BATCH_SIZE,
     model_name: str | None = None,
     data_name: str = "the images",
@@ -94,38 +94,43 @@ def explain(
     print(found.to_text())
     ```
     """
-    checks.check_statistics(pretraining)
-    checks.check_options(examples, batch_size, channel_order)
-    checks.check_model(model)
-    names = checks.names_of(settings)
-    images, labels = given_images.collect(images, labels, examples)
+    inputs.check_statistics(pretraining)
+    names = inputs.names_of(settings)
+    probe = Probe(model)
+    images, labels = inputs.collect(images, labels, examples)
     measured = _measured(images, training_images)
-    checks.check_images(images)
-    checks.check_size(model, images)
-    probe = Probe(model, size=images.shape[1:3])
-    notes = checks.notes_on(probe.names, images, labels)
-    notes += checks.notes_on_preprocessing(trunk.preprocessing(model))
+    notes = inputs.notes_on(probe.names, images, labels)
+    notes += inputs.notes_on_preprocessing(trunk.preprocessing(model))
     constants = {
         name: get_setting(name).statistics(measured, pretraining, notes.append)
         for name in names
     }
-    size = given_images.batch_size_for(images.shape[1:], batch_size)
+    size = inputs.batch_size_for(images.shape[1:], batch_size)
     runs: dict[str, _Passes] = {}
     for name, statistics in constants.items():
         notify(f"looking at {name}")
         blocks = _batches(name, statistics, images, size, channel_order)
         runs[name] = _passes(probe, blocks)
-        notes += checks.note_on_inputs(name, *runs[name].inputs, control=CONTROL)
+        if name == CONTROL:
+            notes += inputs.notes_on_control(*runs[name].inputs)
     probed = _linear_probes(runs, labels, notes)
     findings = {name: _findings(name, constants[name], runs, probed) for name in names}
     treatment = _treatment(names)
     parts: dict[str, Parts] = {}
-    predictions: tuple[recommendation.Prediction, ...] = ()
+    predictions: tuple[rule.Prediction, ...] = ()
     if treatment is not None:
         notify(f"splitting the difference between {treatment} and {CONTROL}")
         parts = _parts(probe, images, treatment, constants, runs, channel_order, size)
-        notes += checks.notes_on_parts(probe.has_border, treatment, parts)
-        predictions = recommendation.predict(
+        if not parts:
+            notes.append(
+                f"{treatment} has no constants, so its difference can't be split"
+            )
+        elif not probe.has_border:
+            notes.append(
+                "the network does not start with one plain convolution, so the "
+                "border's part can't be told from the shift's"
+            )
+        predictions = rule.predict(
             _evidence(findings[treatment], findings[CONTROL], len(images))
         )
     return Explanation(
@@ -143,15 +148,13 @@ def explain(
     )
 
 
-def _measured(
-    images: np.ndarray, training_images: np.ndarray | CountedImages | None
-) -> np.ndarray | CountedImages:
+def _measured(images: np.ndarray, training_images: Images | None) -> Images:
     """Returns what the fine-tuning set's statistics are computed from."""
     if training_images is None:
         return images
-    if isinstance(training_images, CountedImages):
+    if isinstance(training_images, MappedImages):
         return training_images
-    return given_images.pixels(training_images, "training_images")
+    return inputs.pixels(training_images, "training_images")
 
 
 def _treatment(names: Sequence[str]) -> str | None:
@@ -186,20 +189,20 @@ def _passes(probe: Probe, blocks: Sequence[np.ndarray]) -> _Passes:
     """Passes the images of a setting through the network in every mode."""
     epsilons, stored = probe.epsilons(), probe.stored()
     seen = probe.see(blocks, STORED)
-    inputs, features = _moments(blocks), {STORED: seen.features}
-    distances = mismatch.distances(seen.moments, stored, epsilons)
+    channels, features = _moments(blocks), {STORED: seen.features}
+    before = distances.distances(seen.moments, stored, epsilons)
     if not stored:
-        return _Passes(inputs, features, (), ())
+        return _Passes(channels, features, (), ())
     of_batches = probe.see(blocks, BATCH)
     features[BATCH] = of_batches.features
     probe.store(of_batches.moments)
     try:
         again = probe.see(blocks, STORED)
-        reestimated = mismatch.distances(again.moments, probe.stored(), epsilons)
+        reestimated = distances.distances(again.moments, probe.stored(), epsilons)
     finally:
         probe.store(stored)
     features[REESTIMATED] = again.features
-    return _Passes(inputs, features, distances, reestimated)
+    return _Passes(channels, features, before, reestimated)
 
 
 def _parts(
@@ -277,13 +280,13 @@ def _findings(
 
 def _evidence(
     one: SettingFindings, other: SettingFindings, images: int
-) -> recommendation.Evidence:
+) -> rule.Evidence:
     """Returns what the recommendation rests on."""
     approach = None
     if one.distances:
         ours, theirs = one.distances[0].total, other.distances[0].total
         approach = (theirs - ours) / max(ours, theirs, EPSILON)
-    return recommendation.Evidence(
+    return rule.Evidence(
         one=one.name,
         other=other.name,
         batch=one.displacements.get(BATCH),

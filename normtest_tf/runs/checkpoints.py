@@ -25,7 +25,7 @@ import safetensors.numpy
 
 from normtest_tf import errors
 from normtest_tf.runs.folder import CHECKPOINTS, RunFolder, checkpoint_name
-from normtest_tf.system import files, locks
+from normtest_tf.system import files
 
 MAGIC = b"NORMCKP1"
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -142,6 +142,6 @@ def remove_of_finished(folder: RunFolder) -> None:
     """Removes the checkpoints of a run that was killed just after it finished."""
     store = Store(folder.checkpoints)
     if store.exists():
-        with contextlib.suppress(errors.Locked), locks.only_writer(folder.path):
+        with contextlib.suppress(errors.Locked), files.only_writer(folder.path):
             if folder.is_finished():
                 store.remove()

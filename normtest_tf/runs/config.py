@@ -15,10 +15,8 @@ from normtest_tf.runs.folder import RunFolder, RunName
 from normtest_tf.runs.history import RULES
 from normtest_tf.runs.options import option
 from normtest_tf.system import files, memory
-from normtest_tf.training import regimes
-from normtest_tf.training.data import names
-from normtest_tf.training.dispatch import strategies
-from normtest_tf.training.seeds import Seeds
+from normtest_tf.training import choices
+from normtest_tf.training.choices import Seeds
 
 MAX_SEED = 2**32 - 1
 MAX_LEARNING_RATE = 1000.0
@@ -118,8 +116,8 @@ class RunConfig:
     )
     memory_budget: str | None = option(
         None,
-        "Memory for decoded images, such as 4GB or 500MB; more images are decoded "
-        "again in every epoch. Default: half of what is free.",
+        "Memory for decoded images, such as 4GB or 500MB; more are kept in a temporary "
+        "file (TMPDIR). Default: half of what is free.",
     )
     shift: str = option(
         shifts.NONE,
@@ -170,14 +168,14 @@ class RunConfig:
         high=1_000_000,
     )
     optimizer: str = option(
-        regimes.ADAM,
-        options.described(regimes.OPTIMIZERS),
-        choices=tuple(regimes.OPTIMIZERS),
+        choices.ADAM,
+        options.described(choices.OPTIMIZERS),
+        choices=tuple(choices.OPTIMIZERS),
     )
     train: str = option(
-        regimes.ALL,
-        f"What is trained. {options.described(regimes.DESCRIPTIONS)}",
-        choices=tuple(regimes.DESCRIPTIONS),
+        choices.ALL,
+        f"What is trained. {options.described(choices.REGIMES)}",
+        choices=tuple(choices.REGIMES),
     )
     recalibrate: bool = option(
         False,
@@ -187,10 +185,10 @@ class RunConfig:
     )
     augmentation: str | None = option(
         None,
-        f"How training images are varied. {options.described(names.DESCRIPTIONS)} "
-        f"Default: {names.PAD_CROP_FLIP} up to {names.MAX_PADDED_SIZE} pixels a "
-        f"side, else {names.RANDOM_RESIZED_CROP_FLIP}.",
-        choices=names.NAMES,
+        f"How training images are varied. {options.described(choices.AUGMENTATIONS)} "
+        f"Default: {choices.PAD_CROP_FLIP} up to {choices.MAX_PADDED_SIZE} pixels a "
+        f"side, else {choices.RANDOM_RESIZED_CROP_FLIP}.",
+        choices=tuple(choices.AUGMENTATIONS),
     )
     seed: int = option(
         223,
@@ -205,19 +203,11 @@ class RunConfig:
         "else float16, and float32 on a CPU.",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
-    steps_per_execution: int = option(
-        1,
-        "Training steps that the device is given at a time. More let a fast GPU wait "
-        "less; a loss that is not finite, and a signal, are noticed after them.",
-        low=1,
-        high=100,
-    )
     strategy: str = option(
-        strategies.NONE,
-        f"What trains. {options.described(strategies.DESCRIPTIONS)}",
-        choices=tuple(strategies.DESCRIPTIONS),
+        choices.NONE,
+        f"What trains. {options.described(choices.STRATEGIES)}",
+        choices=tuple(choices.STRATEGIES),
     )
-    sync_batch_norm: bool = option(False, strategies.SYNC_HELP)
     keep: str = option(
         "final",
         "The epoch whose weights model.keras holds: the final one, the best on the "

@@ -16,19 +16,19 @@ from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
 from normtest_tf.runs.recorder import Recorder, StopBetweenSteps
-from normtest_tf.system import files, keras_settings, locks, signals
+from normtest_tf.system import files, keras_setup, signals
 from normtest_tf.text import Notify, ignore
 from normtest_tf.training import (
+    EpochRow,
+    choices,
     classifier,
+    devices,
     environment,
     loop,
     recalibration,
     regimes,
     training_copy,
 )
-from normtest_tf.training.data import batches, names, splits, stacks
-from normtest_tf.training.dispatch import devices, several_steps
-from normtest_tf.training.epochs import EpochRow
 from normtest_tf.training.progress import Progress
 from normtest_tf.training.recipe import Recipe
 
@@ -52,7 +52,7 @@ class Prepared:
     devices: devices.Devices
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def run(
     config: RunConfig,
     dataset: datasets.ImageDataset | None = None,
@@ -98,7 +98,7 @@ def run(
             return result
     found = _devices(config, notify)
     files.check_writable(folder.path)
-    with locks.only_writer(folder.path):
+    with files.only_writer(folder.path):
         dataset = _images(config, dataset, notify)
         # Another process may have begun or finished it since.
         if (result := identity.finished_result(config, dataset)) is not None:
@@ -124,7 +124,6 @@ def _train(
     model = prepared.devices.spread(
         lambda: regimes.freeze(training_copy.make(prepared.model), config.train)
     )
-    model = several_steps.make(model, config.steps_per_execution, notify)
     recorder = Recorder(config, prepared.record, model, notify, started)
     with signals.StopRequest() as stop:
         try:
@@ -153,13 +152,10 @@ def _fit(
     show_epoch: Notify,
 ) -> None:
     """Trains, reporting every epoch to the recorder and the progress bar."""
-    calls = stacks.shapes(
-        len(prepared.data.train), config.batch_size, config.steps_per_execution
-    )
     bar = Progress(
         f"{config.name.model}-{config.normalization} seed {config.seed}",
-        [steps * images for steps, images in calls],
-        config.epochs,
+        prepared.recipe,
+        len(prepared.data.train),
         first_epoch=len(recorder.state.rows),
     )
 
@@ -186,7 +182,7 @@ def _fit(
         )
 
 
-@keras_settings.pinned()
+@keras_setup.checked()
 def prepare(
     config: RunConfig,
     dataset: datasets.ImageDataset | None = None,
@@ -212,13 +208,7 @@ def prepare(
 def _devices(config: RunConfig, notify: Notify) -> devices.Devices:
     """Returns what a run trains on, if its backend can train that way."""
     environment.check_backend(notify)
-    return devices.find(
-        config.strategy,
-        sync_batch_norm=config.sync_batch_norm,
-        batch_size=config.batch_size,
-        precision=environment.resolve_precision(config.precision),
-        notify=notify,
-    )
+    return devices.find(config.strategy, config.batch_size, notify)
 
 
 def _images(
@@ -244,7 +234,7 @@ def _prepare(
     fingerprint = dataset.fingerprint()
     if dataset.division:
         notify(f"{dataset.name} has no test split: {dataset.division}")
-    dataset, data = splits.hold_out(
+    dataset, data = _hold_out(
         dataset,
         config.validation_examples,
         resolved.seeds.data,
@@ -271,13 +261,12 @@ def _prepare(
         classifier.fold(model, resolved.network, statistics)
     if note := identity.statistics_note(resolved.network, statistics):
         notify(note)
-    _check_batch_normalization(config, model, len(dataset.train_images), found)
+    regimes.check(model, config.train, recalibrate=config.recalibrate)
+    if config.train == choices.ALL or config.recalibrate:
+        regimes.check_batches(model, len(dataset.train_images), config.batch_size)
     record = ConfigRecord(
         resolved.requested,
-        dataclasses.replace(
-            _resolved_values(config, dataset, data, statistics, precision, model),
-            own_statistics=found.with_own_statistics,
-        ),
+        _resolved_values(config, dataset, data, statistics, precision, model),
         fingerprint,
         environment.describe() | {"devices": found.count},
     )
@@ -286,19 +275,23 @@ def _prepare(
     return Prepared(model, recipe, data, record, found)
 
 
-def _check_batch_normalization(
-    config: RunConfig, model: keras.Model, examples: int, found: devices.Devices
-) -> None:
-    """Checks that a model has what flags are about, and can learn or estimate it."""
-    regimes.check(model, config.train, recalibrate=config.recalibrate)
-    if config.train == regimes.ALL or config.recalibrate:
-        batches.check(
-            model,
-            examples,
-            config.batch_size,
-            held_out=config.validation_examples,
-            shares=found.with_own_statistics,
+def _hold_out(
+    dataset: datasets.ImageDataset,
+    validation_examples: int,
+    seed: int,
+    augmentation: str | None,
+    notify: Notify,
+) -> tuple[datasets.ImageDataset, loop.TrainingData]:
+    """Holds out validation images; returns the rest, and what to train and test on."""
+    evaluations = {"test": loop.Split(dataset.test_images, dataset.test_labels)}
+    if validation_examples:
+        dataset, images, labels = datasets.split_validation(
+            dataset, validation_examples, seed
         )
+        evaluations["validation"] = loop.Split(images, labels)
+    train = loop.Split(dataset.train_images, dataset.train_labels)
+    name = choices.resolve_augmentation(augmentation, dataset.image_shape[0], notify)
+    return dataset, loop.TrainingData(train, evaluations, seed, name)
 
 
 def _resolved_values(
@@ -318,7 +311,7 @@ def _resolved_values(
         statistics=statistics,
         precision=precision,
         augmentation=data.augmentation,
-        padding=names.padding(data.augmentation, dataset.image_shape[0]),
+        padding=choices.padding(data.augmentation, dataset.image_shape[0]),
         data_seed=seeds.data,
         model_seed=seeds.model,
         train_examples=len(dataset.train_images),

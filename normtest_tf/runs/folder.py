@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 from normtest_tf import errors
 from normtest_tf.datasets import shifts
 from normtest_tf.system import files
-from normtest_tf.training.dispatch import strategies
-from normtest_tf.training.regimes import ADAM, ALL
+from normtest_tf.training import choices
+from normtest_tf.training.choices import ADAM, ALL
 
 LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
 FORMAT = 1  # The version of the folder's layout and files.
@@ -46,10 +46,10 @@ ONCE_ALWAYS = {
     "optimizer": ADAM,
     "train": ALL,
     "recalibrate": False,
-    "steps_per_execution": 1,
-    "strategy": strategies.NONE,
-    "sync_batch_norm": False,
+    "strategy": choices.NONE,
 }
+# Flags of earlier versions, with the value that all runs have now.
+GONE = {"steps_per_execution": 1, "sync_batch_norm": False}
 _VARIANT = "+"  # In no other name; begins what is appended to one.
 _SEED_PREFIX = "seed-"
 _SEED = re.compile(_SEED_PREFIX + "(0|[1-9][0-9]*)")  # Each seed has one name.
@@ -251,7 +251,7 @@ class RunFolder:
 def find(results_dir: pathlib.Path) -> list[RunFolder]:
     """Returns the folders of all runs in a results folder, finished or not, sorted.
 
-    Folders with another name than a run's are left out; see `find_misnamed`.
+    Folders with another name than a run's are left out.
     """
     found = results_dir.glob(f"*/*/{_SEED_PREFIX}*")
     return [
@@ -259,25 +259,3 @@ def find(results_dir: pathlib.Path) -> list[RunFolder]:
         for path in sorted(found)
         if _SEED.fullmatch(path.name) and os.path.isdir(path)
     ]
-
-
-def find_misnamed(results_dir: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the folders that hold a run, but are not named as a run's, sorted.
-
-    Among them are `seed-02`, `seed-2 (copy)` and `seed-2.bak`. Hidden folders, and
-    those without the files of a run, are left out.
-    """
-    others = (
-        path
-        for path in results_dir.glob("*/*/*")
-        if not path.name.startswith(".") and _SEED.fullmatch(path.name) is None
-    )
-    return sorted(path for path in others if _holds_run(path))
-
-
-def _holds_run(path: pathlib.Path) -> bool:
-    """Tells whether a folder of any name holds the files of a run."""
-    run = RunFolder(path)
-    found = [os.path.isfile(file) for file in (run.config, run.result, run.history)]
-    # Other programs write files of these names, too.
-    return any(found[:2]) if "seed" in path.name.casefold() else all(found)

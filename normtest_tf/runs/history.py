@@ -17,7 +17,7 @@ from normtest_tf import errors
 from normtest_tf.runs.folder import REPAIR
 from normtest_tf.system import files
 from normtest_tf.system.json_values import is_accuracy, not_an_accuracy
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import EpochRow
 
 _COLUMNS = (
     *("epoch", "learning_rate", "train_loss", "train_accuracy"),

@@ -11,10 +11,10 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import RunFolder
+from normtest_tf.runs.folder import GONE, RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
-from normtest_tf.system import keras_settings
-from normtest_tf.training.data import names
+from normtest_tf.system import keras_setup
+from normtest_tf.training import choices
 
 if TYPE_CHECKING:
     import keras
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from normtest_tf.runs.config import RunConfig
 
 # Of weights and statistics: their wording may change between versions.
+_PREFIXES = ("", "requested ")  # Of flags, in records and in checkpoints.
 _DESCRIPTIONS = ("source", "definition", "trained_on", "licence", "url")
 
 
@@ -46,7 +47,7 @@ def check_request(config: RunConfig) -> ConfigRecord | None:
     record = ConfigRecord.read(folder)
     changed = differences(record.requested, config.resolved.requested)
     # A backend rounds in its own way, and draws a whole network's initial weights.
-    backends = record.environment.get("backend"), keras_settings.backend()
+    backends = record.environment.get("backend"), keras_setup.backend()
     if backends[0] not in (None, backends[1]):
         changed.append("KERAS_BACKEND={} there, {} now".format(*backends))
     if changed:
@@ -127,10 +128,10 @@ def _check_same_augmentation(config: RunConfig, record: ConfigRecord) -> None:
     What a request leaves open depends on the images, and on the version.
     """
     there, size = record.resolved, record.resolved.image_shape[0]
-    name = names.resolve(config.augmentation, size)
+    name = choices.resolve_augmentation(config.augmentation, size)
     changed = differences(
         {"augmentation": there.augmentation, "padding": there.padding},
-        {"augmentation": name, "padding": names.padding(name, size)},
+        {"augmentation": name, "padding": choices.padding(name, size)},
     )
     if changed:
         raise holds_another_run(config.folder, "augmentation", changed)
@@ -205,10 +206,16 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     """
     return [
         f"{name}={stored.get(name)!r} there, {name}={wanted.get(name)!r} now"
-        for name in sorted(stored.keys() | wanted.keys())
+        for name in sorted(stored.keys() - _always_now(stored) | wanted.keys())
         if _computed(as_recorded_now(name, stored.get(name)))
         != _computed(wanted.get(name))
     ]
+
+
+def _always_now(stored: Mapping[str, Any]) -> set[str]:
+    """Returns the flags that are gone, where a record has what all runs have now."""
+    flags = {f"{prefix}{name}": v for name, v in GONE.items() for prefix in _PREFIXES}
+    return {name for name, value in flags.items() if stored.get(name) == value}
 
 
 def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)

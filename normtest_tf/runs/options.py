@@ -14,8 +14,7 @@ import numpy as np
 
 from normtest_tf import datasets, errors
 from normtest_tf.normalization import SETTINGS, ChannelStatistics
-from normtest_tf.training import regimes
-from normtest_tf.training.dispatch import strategies
+from normtest_tf.training import choices
 
 _KEY = "option"
 
@@ -122,23 +121,13 @@ def check_training(config: Any) -> None:  # noqa: ANN401  (a `RunConfig`)
     Raises:
         UsageError: If two of them contradict each other.
     """
-    regimes.check_warmup(config.warmup_epochs, config.epochs)
-    if config.recalibrate and config.train == regimes.ALL and config.keep != "final":
+    choices.check_warmup(config.warmup_epochs, config.epochs)
+    if config.recalibrate and config.train == choices.ALL and config.keep != "final":
         raise errors.UsageError(
-            f"--recalibrate with --train={regimes.ALL} changes the final epoch alone, "
+            f"--recalibrate with --train={choices.ALL} changes the final epoch alone, "
             f"so it needs --keep=final. Received: --keep={config.keep}"
         )
-    strategies.check(
-        config.strategy,
-        sync_batch_norm=config.sync_batch_norm,
-        precision=config.precision,
-    )
-    if config.steps_per_execution > 1 and config.strategy != strategies.NONE:
-        raise errors.UsageError(
-            f"--steps_per_execution needs --strategy={strategies.NONE}, whose batches "
-            f"are not divided. Received: {config.steps_per_execution} with "
-            f"--strategy={config.strategy}"
-        )
+    choices.check_strategy(config.strategy)
 
 
 def pretraining_statistics(

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from normtest_tf import errors
 from normtest_tf.runs.folder import FORMAT, LAYOUT, PLAN, RunName
-from normtest_tf.system import files, locks
+from normtest_tf.system import files
 
 _ADVICE = "remove it, and the next sweep writes it again"
 
 
 def add(results_dir: pathlib.Path, names: Sequence[RunName]) -> None:
     """Adds runs to a results folder's plan; existing entries are kept."""
-    with locks.only_writer(results_dir, wait=True):
+    with files.only_writer(results_dir, wait=True):
         known = read(results_dir)
         new = [str(name) for name in names if str(name) not in set(known)]
         if new:

@@ -15,11 +15,11 @@ from typing import Any
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import FORMAT, ONCE_ALWAYS, REPAIR, RunFolder
+from normtest_tf.runs.folder import FORMAT, GONE, ONCE_ALWAYS, REPAIR, RunFolder
 from normtest_tf.runs.history import Rule
 from normtest_tf.system import files
 from normtest_tf.system.json_values import REQUIRED, JsonReader
-from normtest_tf.training.data import names
+from normtest_tf.training import choices
 
 # What version 0.1.0 called the values in `result.json`.
 _FORMER_KEYS = {
@@ -33,9 +33,8 @@ _REQUESTED = {
     **dict.fromkeys(("shift", "optimizer", "train", "strategy"), (str,)),
     **dict.fromkeys(("seed", "epochs", "batch_size", "warmup_epochs"), (int,)),
     "learning_rate": (int, float),
-    "steps_per_execution": (int,),
     "examples_per_class": (int, NoneType),
-    **dict.fromkeys(("recalibrate", "sync_batch_norm"), (bool,)),
+    "recalibrate": (bool,),
 }
 _ENVIRONMENT = {
     **dict.fromkeys(("normtest_tf", "python", "keras", "tensorflow"), (str,)),
@@ -45,7 +44,7 @@ _ENVIRONMENT = {
 }
 _ONCE_TEXT = ("pretrain_mean", "pretrain_std")  # Now they are numbers.
 # What was not recorded before there was a choice.
-_ONCE_FIXED = {"augmentation": names.PAD_CROP_FLIP, "padding": 4}
+_ONCE_FIXED = {"augmentation": choices.PAD_CROP_FLIP, "padding": 4}
 _VALIDATION_KEYS = set(_FORMER_KEYS.values())
 
 
@@ -177,7 +176,11 @@ class ConfigRecord:
         requested = ONCE_ALWAYS | read("requested", dict)
         JsonReader({"requested": requested}, path).mapping("requested", _REQUESTED)
         return cls(
-            requested={n: as_recorded_now(n, requested[n]) for n in requested},
+            requested={
+                name: as_recorded_now(name, value)
+                for name, value in requested.items()
+                if name not in GONE or value != GONE[name]
+            },
             resolved=ResolvedValues.from_json(read("resolved", dict), path),
             data_fingerprint=read("data_fingerprint", str),
             environment=read.mapping("environment", _ENVIRONMENT),

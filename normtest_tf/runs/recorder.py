@@ -16,7 +16,7 @@ from normtest_tf.runs.record import ConfigRecord, FailureRecord, ResultRecord
 from normtest_tf.runs.state import KeptWeights, RunState, Spent
 from normtest_tf.system import files, signals
 from normtest_tf.text import Notify
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import EpochRow
 from normtest_tf.training.loop import Evaluation
 
 

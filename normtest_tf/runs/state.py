@@ -12,7 +12,7 @@ import numpy as np
 from normtest_tf.runs.checkpoints import Checkpoint
 from normtest_tf.runs.history import Rule
 from normtest_tf.system import memory
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import EpochRow
 from normtest_tf.training.loop import TrainingState
 
 # Among a checkpoint's tensors.

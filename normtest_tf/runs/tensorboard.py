@@ -8,7 +8,7 @@ import shutil
 
 import tensorflow as tf
 
-from normtest_tf.training.epochs import EpochRow
+from normtest_tf.training import EpochRow
 
 
 class Writer:

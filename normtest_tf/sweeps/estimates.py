@@ -11,7 +11,7 @@ from normtest_tf import backbones, datasets
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import Cell, ResultRecord, RunConfig, RunName, folder
 from normtest_tf.sweeps import grid
-from normtest_tf.system import files, keras_settings
+from normtest_tf.system import files, keras_setup
 from normtest_tf.text import duration, ignore
 
 # A forward pass takes about a third of a training step.
@@ -157,7 +157,7 @@ def probe_seconds(config: RunConfig) -> float:
     """
     started = time.perf_counter()
     size, train_examples, test_examples = _dimensions(config)
-    with keras_settings.pinned():
+    with keras_setup.checked():
         second_epoch = _train_two_epochs(config, size)
     preparation = time.perf_counter() - started - 2 * second_epoch["seconds"]
     evaluated = (test_examples + config.validation_examples) / EVALUATION_SPEED
@@ -171,13 +171,13 @@ def _train_two_epochs(config: RunConfig, size: int) -> Mapping[str, Any]:
     import numpy as np
 
     from normtest_tf.training import (
+        choices,
         classifier,
         environment,
         loop,
         regimes,
         training_copy,
     )
-    from normtest_tf.training.data import names
     from normtest_tf.training.recipe import Recipe
 
     batch_size = min(config.batch_size, BATCH_SIZE)
@@ -200,7 +200,10 @@ def _train_two_epochs(config: RunConfig, size: int) -> Mapping[str, Any]:
         regimes.freeze(training_copy.make(model), config.train),
         Recipe(epochs=2, batch_size=batch_size),
         loop.TrainingData(
-            split, {}, seed=0, augmentation=names.resolve(config.augmentation, size)
+            split,
+            {},
+            seed=0,
+            augmentation=choices.resolve_augmentation(config.augmentation, size),
         ),
         rows.append,
     )

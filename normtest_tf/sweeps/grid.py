@@ -10,7 +10,7 @@ from normtest_tf import backbones, datasets, errors
 from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig, RunName, identity
 from normtest_tf.system import files
-from normtest_tf.training import regimes
+from normtest_tf.training import choices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Axes:
     normalizations: Sequence[str]
     seeds: Sequence[int]
     shift: Sequence[str] = (shifts.NONE,)
-    train: Sequence[str] = (regimes.ALL,)
+    train: Sequence[str] = (choices.ALL,)
 
     def __post_init__(self) -> None:
         for name, values in dataclasses.asdict(self).items():

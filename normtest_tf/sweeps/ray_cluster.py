@@ -19,7 +19,7 @@ from normtest_tf import errors
 from normtest_tf.runs import ResultRecord, RunConfig
 from normtest_tf.sweeps import gathering, ray_connection, ray_slot
 from normtest_tf.sweeps.executor import Ended, Executor, Options, Outcome
-from normtest_tf.system import files, locks, signals
+from normtest_tf.system import files, signals
 from normtest_tf.text import Notify
 
 STOP_SECONDS = 120.0  # A step may take long, but a node may never answer.
@@ -188,7 +188,7 @@ class RayExecutor(Executor):
         folder = config.folder
         if not shares_results:
             try:
-                run.locked.enter_context(locks.only_writer(folder.path))
+                run.locked.enter_context(files.only_writer(folder.path))
                 contents = {} if config.overwrite else gathering.pack(folder)
             except errors.Locked as error:
                 self._hand_on(run.actor)

@@ -13,7 +13,7 @@ from typing import Any
 
 from normtest_tf import errors
 from normtest_tf.sweeps.executor import Options
-from normtest_tf.system import quiet, signals
+from normtest_tf.system import keras_setup, signals
 
 CONNECT_SECONDS = 8.0
 # Ray reads these when it is imported: no reports to its makers, no advice, and no pages
@@ -50,7 +50,7 @@ def connect(address: str | None) -> Any:  # noqa: ANN401  (a module without type
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        with signals.kept(), quiet.silent_stderr():
+        with signals.kept(), keras_setup.silent_stderr():
             import ray
 
             ray.init(

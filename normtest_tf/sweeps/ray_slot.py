@@ -24,7 +24,7 @@ from normtest_tf import errors
 from normtest_tf.runs import ResultRecord, RunConfig
 from normtest_tf.sweeps import executor, gathering, local
 from normtest_tf.sweeps.executor import RUNS_PER_WORKER, Outcome
-from normtest_tf.system import keras_settings, workers
+from normtest_tf.system import keras_setup, workers
 
 POLL_SECONDS = 0.25
 # Variables of these libraries, which a run on another node should have, too.
@@ -84,7 +84,7 @@ def environment() -> dict[str, str]:
         if name.startswith(_PREFIXES) or name == _THREADS
     }
     # Nodes may have been started with another default.
-    return found | {"KERAS_BACKEND": keras_settings.backend()}
+    return found | {"KERAS_BACKEND": keras_setup.backend()}
 
 
 class Slot:

@@ -1,4 +1,4 @@
-"""Reading and writing files that are either complete or absent."""
+"""Files that are either complete or absent, JSON, and folders with one writer."""
 
 from __future__ import annotations
 
@@ -7,36 +7,38 @@ import hashlib
 import json
 import os
 import pathlib
-import re
 import shutil
-import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+import filelock
+import msgspec
+
 from normtest_tf import errors
-from normtest_tf.system import contents, json_values
 
 TEMPORARY = ".writing-"  # Prefix of the folders that hold unfinished files.
+LOCK = ".lock"
 MAX_TEXT_BYTES = 10_000_000  # No JSON or CSV file of ours comes near this size.
 RESTORE = "restore the file from a copy"
+HEAD_BYTES = 512  # Enough for `unusable_kind`.
+_LFS = b"version https://git-lfs.github.com/spec/"
+_HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
+# Our own limit, because a name look-up can hang beyond every socket timeout.
+TIMEOUT_SECONDS = 8.0
+# A proxy answers with one of these when it can't reach the server itself.
+_PROXY_ERRORS = frozenset({407, 502, 503, 504})
 
 
 @contextlib.contextmanager
 def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary path that replaces `path` if the block succeeds.
 
-    A file or a folder may be written there. The temporary path has the same name in
-    a new folder next to `path`, so writers that look at the suffix work unchanged.
-    Content is flushed to disk before the rename and the rename itself afterwards, so
-    files written one after another survive a power cut in that order. If the block
-    raises, the temporary path is removed and `path` is left as it was.
-
-    Args:
-        path: The file or folder to write. Its parent is created if necessary.
-
-    Yields:
-        The path to write to.
+    A file or a folder may be written there, under the same name in a new folder, so
+    that writers may look at the suffix. Content is flushed to disk before the rename
+    and the rename itself afterwards: files written one after another survive a power
+    cut in that order. If the block raises, `path` is left as it was.
 
     Example:
     ```python
@@ -49,9 +51,11 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary = folder / path.name
     try:
         yield temporary
-        for file in _files(temporary):
-            with open(file, "rb") as opened:
-                os.fsync(opened.fileno())
+        inner = temporary.rglob("*") if temporary.is_dir() else [temporary]
+        for file in inner:
+            if file.is_file():
+                with open(file, "rb") as opened:
+                    os.fsync(opened.fileno())
         if temporary.is_dir() and path.is_dir():
             _replace_folder(temporary, path)
         else:
@@ -59,13 +63,6 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
         _sync_folder(path.parent)
     finally:
         shutil.rmtree(folder)
-
-
-def _files(path: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the file itself, or all files in a folder."""
-    if path.is_dir():
-        return [inner for inner in path.rglob("*") if inner.is_file()]
-    return [path]
 
 
 def _replace_folder(new: pathlib.Path, path: pathlib.Path) -> None:
@@ -93,123 +90,86 @@ def _sync_folder(folder: pathlib.Path) -> None:
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-    """Removes the unfinished files that killed processes left in a folder.
-
-    Args:
-        folder: Searched without its subfolders. No other process may be writing to
-            it meanwhile.
-    """
+    """Removes the unfinished files that killed processes left in a folder."""
     for path in folder.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes `text` to `path` as UTF-8, atomically; bytes in names are escaped."""
+    """Writes a text as UTF-8, atomically; bytes in names are escaped."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: pathlib.Path, value: object) -> None:
-    """Writes `value` to `path` as indented JSON, atomically.
-
-    Raises:
-        ValueError: If `value` contains NaN or infinity, which JSON lacks.
-    """
+    """Writes a value as indented JSON, atomically; `ValueError` for NaN."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: pathlib.Path, advice: str = RESTORE) -> dict[str, Any]:
-    """Reads a file that holds a JSON object.
-
-    Args:
-        path: A text file, as for `read_text`.
-        advice: What to do about an unusable file, without a trailing full stop.
-
-    Returns:
-        The object, as a dict.
-
-    Raises:
-        UsageError: If the file can't be read, or is not a JSON object: NaN,
-            infinity and repeated names are refused.
-    """
+def read_json(
+    path: pathlib.Path,
+    advice: str = RESTORE,
+    kind: Any = dict[str, Any],  # noqa: ANN401  (any type)
+) -> Any:  # noqa: ANN401  (of that type)
+    """Reads a value of a type, by default an object, or raises `UsageError`."""
     text = read_text(path, advice)
     try:
-        value = json_values.parse(text)
-    except ValueError as error:
+        return msgspec.json.decode(text, type=kind)
+    except Exception as error:
         raise errors.unreadable(path, error, advice) from error
-    if not isinstance(value, dict):
-        raise errors.UsageError(f"{path} does not hold a JSON object; {advice}")
-    return value
 
 
 def read_text(path: pathlib.Path, advice: str = RESTORE) -> str:
-    """Reads a text file that editors or tools may have changed.
-
-    Args:
-        path: A UTF-8 file of at most `MAX_TEXT_BYTES`; it may begin with a byte order
-            mark.
-        advice: What to do about an unusable file, without a trailing full stop.
-
-    Returns:
-        The text, without a byte order mark.
-
-    Raises:
-        UsageError: If the file is missing, too large, not UTF-8 text, or what some
-            tool left in its place.
-    """
+    """Reads a small UTF-8 file, without a byte order mark, or raises `UsageError`."""
     try:
-        data = _small_file(path)
+        if path.exists() and not path.is_file():
+            raise OSError("it is not a file")  # Opening a pipe would block for ever.
+        with path.open("rb") as file:
+            data = file.read(MAX_TEXT_BYTES + 1)
+        if len(data) > MAX_TEXT_BYTES:
+            raise ValueError(f"it is larger than {MAX_TEXT_BYTES:,} bytes")
+        if kind := unusable_kind(data[:HEAD_BYTES]):
+            raise ValueError(f"it is {kind}")
+        return data.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise errors.unreadable(path, error, advice) from error
-    if problem := _not_text(data, advice):
-        raise errors.UsageError(f"can't read {path}: {problem}")
-    return data.decode("utf-8-sig")
 
 
-def _small_file(path: pathlib.Path) -> bytes:
-    """Reads a file, but no pipe and nothing huge."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        kind = "folder" if stat.S_ISDIR(status.st_mode) else "pipe or a device"
-        raise ValueError(f"it is a {kind}, not a file")
-    if status.st_size > MAX_TEXT_BYTES:
-        raise ValueError(f"it is larger than {MAX_TEXT_BYTES:,} bytes")
-    return path.read_bytes()
+def read_head(path: pathlib.Path) -> bytes:
+    """Returns a file's first `HEAD_BYTES` bytes, or all of them."""
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
-def _not_text(data: bytes, advice: str) -> str | None:
-    """Says why data are not UTF-8 text, and what to do, or returns None if they are."""
-    if kind := contents.unusable_kind(data[: contents.HEAD_BYTES], advice):
-        return f"it is {kind}"
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:2]:
-        return "it is UTF-16 text, not UTF-8: save it as UTF-8"
-    if b"\0" in data:
-        return f"it holds zero bytes (was the copy cut off?); {advice}"
-    if re.search(rb"^<<<<<<< ", data, re.MULTILINE):
-        return "it holds the marks of a merge conflict in Git: resolve it"
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return f"it is not UTF-8 text (byte {error.start + 1}); {advice}"
+def unusable_kind(head: bytes, advice: str = "") -> str | None:
+    """Recognises files that are not what their name says.
+
+    Args:
+        head: The file's first `HEAD_BYTES` bytes, or all of them.
+        advice: What to do about an empty file, without a trailing full stop.
+
+    Returns:
+        A phrase that completes "it is ...", and advice; None for anything else.
+    """
+    if not head:
+        return "empty" + (advice and f": {advice}")
+    if head.startswith(_LFS):
+        return "a Git LFS pointer, not the file itself: run `git lfs pull`"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_HTML):
+        return "a web page, not the file itself: download it again"
+    if not any(head):
+        return "nothing but zero bytes: copy or download it again"
     return None
 
 
 def sha256(path: pathlib.Path) -> str:
     """Returns the SHA-256 digest of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def expand(name: str) -> pathlib.Path:
-    """Returns the path for a name typed by the user, with `~` expanded.
-
-    Raises:
-        UsageError: If the name is empty, or starts with `~user` and there is no such
-            user.
-    """
+    """Returns the path for a name typed by the user, with `~` expanded."""
     if not name.strip():
         raise errors.UsageError(
             "a path is empty; write . for the current folder, or omit the flag"
@@ -224,29 +184,76 @@ def expand(name: str) -> pathlib.Path:
 
 
 def check_writable(folder: pathlib.Path) -> None:
-    """Checks that a folder can be created and written to, leaving no trace.
-
-    Args:
-        folder: It need not exist.
-
-    Raises:
-        UsageError: If it can't be created or written to.
-    """
+    """Checks that a folder can be created and written to, leaving no trace."""
     existing = next(
-        path for path in (folder, *folder.absolute().parents) if _exists(path)
+        path for path in (folder, *folder.absolute().parents) if os.path.exists(path)
     )
     try:
-        if not existing.is_dir():
-            raise NotADirectoryError(f"{existing} is not a folder")
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise errors.unwritable(folder, error) from error
 
 
-def _exists(path: pathlib.Path) -> bool:
-    """Tells whether a path exists; one that can't be accessed counts as missing."""
+@contextlib.contextmanager
+def only_writer(folder: pathlib.Path, *, wait: bool = False) -> Iterator[None]:
+    """Locks a folder against other processes while the block runs.
+
+    The operating system holds the lock, so it is released however the process ends.
+    The empty lock file stays, because another process may be about to lock it; but
+    folders that were created for nothing else are removed again.
+
+    Args:
+        folder: Created if it does not exist.
+        wait: Whether to wait for another process to release the lock.
+
+    Raises:
+        Locked: If another process holds the lock and `wait` is false.
+        UsageError: If the folder can't be written to.
+    """
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        return path.exists()
-    except OSError:
-        return False
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / LOCK, timeout=-1 if wait else 0)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise errors.Locked(
+            f"another process is writing to {folder}; wait until it has finished, "
+            "or choose another --results_dir or --seed"
+        ) from error
+    except OSError as error:
+        raise errors.unwritable(folder, error) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if created and os.listdir(folder) == [LOCK]:
+                (folder / LOCK).unlink()
+                for path in created:
+                    path.rmdir()
+        lock.release()
+
+
+def host_problem(url: str) -> str | None:
+    """Says why a host does not answer, in at most `TIMEOUT_SECONDS`; None if it does.
+
+    Clients of the Hub and of TensorFlow Datasets would retry for minutes.
+    """
+    problem: list[str | None] = [f"no answer within {TIMEOUT_SECONDS:g} s"]
+
+    def ask() -> None:
+        # requests honours the proxies and certificates of the environment.
+        import requests
+
+        try:
+            with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
+                refused = response.status_code in _PROXY_ERRORS
+                answer = f"a proxy answered {response.status_code}"
+            problem[0] = answer if refused else None
+        except (requests.RequestException, OSError) as error:
+            problem[0] = errors.first_cause(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_SECONDS)
+    return problem[0]

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, ParamSpec, TypeVar
 
 from normtest_tf import errors
-from normtest_tf.system import quiet, signals, streams
+from normtest_tf.system import keras_setup, signals, streams
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -195,7 +195,7 @@ def _initialise(environment: Mapping[str, str]) -> None:
 @functools.cache
 def _import_tensorflow() -> None:
     """Imports TensorFlow in the new process, once."""
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     import tensorflow as tf
 
     # Silences warnings about leaked graphs: the worker exists to free them.

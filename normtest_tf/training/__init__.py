@@ -1,21 +1,25 @@
 """One fine-tuning in memory: the model, the images, the recipe and the loop.
 
-    classifier          normalization + backbone + head, on raw pixels
-    data                batches of images: augmentation, the tf.data pipeline
-    recipe              optimizer, the cosine stepped once per epoch, cross-entropy
-    loop                epochs, evaluations, state to resume from
-    progress            a bar with the time left, and a line per epoch
-    training_copy       the copy of a model that is trained
-    regimes             which of its layers are trained
-    recalibration       batch normalization's statistics, estimated again
-    layers              the copy's layers that are not stock Keras layers
-    adam                Adam as PyTorch computes it
-    dispatch            several devices that share each batch, several steps in a call
-    environment         device, precision, versions, determinism
-    pretraining         a network of our own from scratch
-    epochs              one epoch's row of a history
-    seeds               one seed, split once into data and model seeds
+    choices          what flags choose: regimes, optimizers, augmentations, seeds
+    classifier       normalization + backbone + head, on raw pixels
+    pipeline         batches of images, with tf.data
+    augmentation     random crops and flips of a batch
+    recipe           optimizer, the cosine stepped once per epoch, cross-entropy
+    loop             epochs, evaluations, state to resume from
+    progress         a bar with the time left, and a line per epoch
+    training_copy    the copy of a model that is trained, and its layers
+    regimes          which of its layers are trained, and on which batches they can be
+    recalibration    batch normalization's statistics, estimated again
+    devices          the devices that share each batch
+    environment      device, precision, versions, determinism
 
-Nothing here knows about run folders. All modules but `epochs`, `seeds`,
-`regimes`, `data.names`, `dispatch.strategies` and `dispatch.shares` import TensorFlow.
+Nothing here knows about run folders. `choices` imports neither Keras nor TensorFlow.
 """
+
+from typing import TypeAlias
+
+# One epoch's row of a history, by column: `epoch` (from 1), `learning_rate`,
+# `train_loss`, `train_accuracy`, loss and accuracy of each evaluation (`test_loss`,
+# ...), `seconds` and `images_per_second` of training without evaluation. Losses are
+# mean cross-entropies in nats, accuracies from 0 to 1.
+EpochRow: TypeAlias = dict[str, float]

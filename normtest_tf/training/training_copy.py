@@ -13,10 +13,214 @@ model.set_weights(trained.get_weights())
 
 from __future__ import annotations
 
-import keras
+from typing import NamedTuple
 
-from normtest_tf.training.layers.batch_norm import BatchNormalization
-from normtest_tf.training.layers.convolution import NO_BORDER, Border, Convolution
+import keras
+import numpy as np
+from keras import ops
+
+
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalization that trains as `torch.nn.BatchNorm2d` does.
+
+    The running variance uses the unbiased batch variance, n/(n-1) times the biased one
+    Keras uses (n: values per channel in the batch). On TensorFlow the fused kernel
+    does the work: forward and backward take about half the time of Keras's separate
+    operations.
+    """
+
+    def call(
+        self,
+        inputs: keras.KerasTensor,
+        training: bool | None = None,
+        mask: keras.KerasTensor | None = None,
+    ) -> keras.KerasTensor:
+        """Normalises `inputs` and, in training, updates the running statistics."""
+        if not (training and self.trainable):
+            if _can_fuse(self, inputs):
+                return _fused_batch_norm(self, inputs, is_training=False)[0]
+            return super().call(inputs, training=training, mask=mask)
+        if _can_fuse(self, inputs):
+            outputs, mean, unbiased = _fused_batch_norm(self, inputs, is_training=True)
+        else:
+            outputs, mean, unbiased = _batch_norm(self, inputs)
+        for running, batch in (
+            (self.moving_mean, mean),
+            (self.moving_variance, unbiased),
+        ):
+            batch = ops.cast(batch, running.dtype)
+            running.assign(running * self.momentum + batch * (1.0 - self.momentum))
+        return ops.cast(outputs, self.compute_dtype)
+
+
+def _can_fuse(layer: BatchNormalization, inputs: keras.KerasTensor) -> bool:
+    """Tells whether TensorFlow's fused kernel computes this layer."""
+    return (
+        keras.backend.backend() == "tensorflow"
+        and len(inputs.shape) == 4
+        and layer.axis in (-1, 3)
+        and keras.backend.standardize_dtype(inputs.dtype) != "float64"
+    )
+
+
+_Tensors = tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]
+
+
+def _fused_batch_norm(
+    layer: BatchNormalization, inputs: keras.KerasTensor, *, is_training: bool
+) -> _Tensors:
+    """Returns outputs, batch mean and unbiased batch variance, by one kernel."""
+    import tensorflow as tf
+
+    channels = inputs.shape[-1]
+    return tf.compat.v1.nn.fused_batch_norm(
+        inputs,
+        scale=layer.gamma if layer.scale else tf.ones([channels]),
+        offset=layer.beta if layer.center else tf.zeros([channels]),
+        mean=None if is_training else layer.moving_mean,
+        variance=None if is_training else layer.moving_variance,
+        epsilon=layer.epsilon,
+        is_training=is_training,
+    )
+
+
+def _batch_norm(layer: BatchNormalization, inputs: keras.KerasTensor) -> _Tensors:
+    """Does the work of `_fused_batch_norm` on any backend and dtype."""
+    dtype = keras.backend.result_type(inputs.dtype, "float32")
+    inputs = ops.cast(inputs, dtype)
+    mean, variance = moments(inputs, layer.axis)
+    outputs = ops.batch_normalization(
+        inputs,
+        mean=mean,
+        variance=variance,
+        axis=layer.axis,
+        offset=ops.cast(layer.beta, dtype) if layer.center else None,
+        scale=ops.cast(layer.gamma, dtype) if layer.scale else None,
+        epsilon=layer.epsilon,
+    )
+    count = ops.cast(ops.size(inputs) / inputs.shape[layer.axis], dtype)
+    return outputs, mean, variance * (count / ops.maximum(count - 1, 1))
+
+
+def moments(
+    inputs: keras.KerasTensor, axis: int
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Returns mean and biased variance over all axes except the channels'."""
+    rank = len(inputs.shape)
+    axes = [other for other in range(rank) if other != axis % rank]
+    return ops.moments(inputs, axes=axes)
+
+
+# Convolutions of small maps, computed as the matrix products that they are.
+#
+# Libraries make convolutions fast for maps of many pixels. At 32x32, the last stages of
+# networks for ImageNet have maps of 2x2 and 1x1 pixels, where a padded 3x3 kernel
+# touches four of its nine taps or a single one, and the others cost time to multiply
+# zeros. The same function is one product of the flattened map with a matrix of taps:
+#
+# - a kernel of 1x1 and stride 1, at any size of the map: each pixel is multiplied with
+#   the kernel;
+# - a map so small that every output sees every input: as many multiplications as taps
+#   touch pixels, and none of a zero.
+#
+# On larger maps such a matrix would be mostly zeros; they are left to the library.
+Border = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
+NO_BORDER: Border = ((0, 0), (0, 0))
+
+
+class Joints(NamedTuple):
+    """How a kernel joins each input along one axis to each output."""
+
+    seen: slice  # The inputs that are seen.
+    taps: np.ndarray  # int [inputs seen, outputs], the tap that joins them.
+
+
+class Convolution(keras.layers.Conv2D):
+    """A 2-D convolution that is a matrix product where that is faster.
+
+    Arguments, variables and outputs are those of `keras.layers.Conv2D`, up to rounding.
+    The gradient of taps that only ever see padding is exactly zero.
+    """
+
+    # The rows and columns at the inputs' edges that are known to be zero.
+    border: Border | None = None
+
+    def add_border(self, border: Border) -> None:
+        """Says which edges of the inputs are zero, for each use of a shared layer."""
+        self.border = border if self.border in (None, border) else NO_BORDER
+
+    def convolution_op(
+        self, inputs: keras.KerasTensor, kernel: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """Applies the kernel, without bias and activation."""
+        if not self._is_plain() or None in inputs.shape[1:]:
+            return super().convolution_op(inputs, kernel)
+        shape = self.compute_output_shape(inputs.shape)[1:]
+        if self.kernel_size == self.strides == (1, 1):
+            return _product(inputs, ops.reshape(kernel, kernel.shape[2:]), shape)
+        rows, columns = (self._joints(i, inputs.shape[i + 1], shape[i]) for i in (0, 1))
+        if rows is None or columns is None:
+            return super().convolution_op(inputs, kernel)
+        seen = inputs[:, rows.seen, columns.seen]
+        return _product(seen, _matrix(kernel, rows.taps, columns.taps), shape)
+
+    def _is_plain(self) -> bool:
+        """Tells whether this layer has no option that is left to Keras."""
+        return (
+            self.data_format == "channels_last"
+            and self.groups == 1
+            and tuple(self.dilation_rate) == (1, 1)
+            and self.padding in ("same", "valid")
+        )
+
+    def taps(self, axis: int, inputs: int, outputs: int) -> np.ndarray:
+        """Returns which tap joins each input inside the border to each output.
+
+        They are not joined where it is negative, or not below the kernel's size.
+        """
+        size, stride = self.kernel_size[axis], self.strides[axis]
+        before, after = (self.border or NO_BORDER)[axis]
+        padding = 0
+        if self.padding == "same":
+            padding = max((outputs - 1) * stride + size - inputs, 0) // 2
+        inside = np.arange(before, inputs - after)[:, np.newaxis]
+        return inside + padding - stride * np.arange(outputs)
+
+    def _joints(self, axis: int, inputs: int, outputs: int) -> Joints | None:
+        """Returns the joints; None if an input is seen by some outputs only."""
+        taps = self.taps(axis, inputs, outputs)
+        are_joined = (taps >= 0) & (taps < self.kernel_size[axis])
+        seen = np.flatnonzero(are_joined.any(axis=1))
+        if not seen.size or not are_joined[seen].all():
+            return None
+        before = (self.border or NO_BORDER)[axis][0]
+        return Joints(slice(before + seen[0], before + seen[-1] + 1), taps[seen])
+
+
+def _product(
+    maps: keras.KerasTensor, matrix: keras.KerasTensor, shape: tuple[int, int, int]
+) -> keras.KerasTensor:
+    """Multiplies flattened maps, or each of their pixels, with a matrix."""
+    products = ops.matmul(ops.reshape(maps, [-1, matrix.shape[0]]), matrix)
+    return ops.reshape(products, [-1, *shape])
+
+
+def _matrix(
+    kernel: keras.KerasTensor, rows: np.ndarray, columns: np.ndarray
+) -> keras.KerasTensor:
+    """Arranges a kernel's taps so that a flattened map can be multiplied with them.
+
+    Returns:
+        `[input rows * columns * channels, output rows * columns * filters]`.
+    """
+    height, width, channels, filters = kernel.shape
+    # Taken apart and joined, not gathered: that has a fast and exact gradient.
+    taps = ops.unstack(ops.reshape(kernel, [height * width, channels, filters]))
+    index = rows[:, np.newaxis, :, np.newaxis] * width + columns[:, np.newaxis]
+    index = index.reshape(len(rows) * len(columns), -1)
+    lines = [ops.concatenate([taps[i] for i in line], axis=1) for line in index]
+    return ops.concatenate(lines, axis=0)
+
 
 # A subclass may compute something else.
 _REPLACED: dict[type, type[keras.layers.Layer]] = {
@@ -59,7 +263,5 @@ def make(model: keras.Model) -> keras.Model:
 
 def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Makes a layer of the copy."""
-    replacement = _REPLACED.get(type(layer))
-    if replacement is None:
-        replacement = type(layer)
-    return replacement.from_config(layer.get_config())
+    kind = _REPLACED.get(type(layer), type(layer))
+    return kind.from_config(layer.get_config())

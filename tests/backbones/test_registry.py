@@ -71,6 +71,6 @@ def test_constants_of_unknown_origin_are_refused():
 
 @pytest.mark.torch
 def test_the_registry_has_exactly_what_timm_publishes():
-    from experiments.support import timm_tags
+    from experiments import networks
 
-    assert registry.TIMM_TAGS.read_text(encoding="utf-8") == timm_tags.csv_text()
+    assert registry.TIMM_TAGS.read_text(encoding="utf-8") == networks.timm_tags()

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.support import flags
-from normtest_tf import backbones, errors, published, runs
-from normtest_tf.analysis import results
+from normtest_tf import backbones, errors, runs
+from normtest_tf.analysis import published, results
 from normtest_tf.backbones import weights
-from normtest_tf.datasets import decoding
+from normtest_tf.datasets import images
 from normtest_tf.export import prediction
 from normtest_tf.runs import history, plan
 from normtest_tf.runs.folder import PLAN
@@ -147,7 +147,7 @@ def test_a_plan_is_read_or_refused(tmp_path, value):
 @few
 @given(JSON | st.fixed_dictionaries({"best_acc": JSON}))
 def test_a_folder_of_the_pytorch_study_is_read_or_refused(tmp_path, value):
-    folder = tmp_path / "saved_model" / "resnet18_cifar10_finetune"
+    folder = tmp_path / "saved_model" / "CIFAR10" / "resnet18-finetune"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "best_results.json").write_text(json.dumps(value))
     with refused_in_one_line():
@@ -183,7 +183,7 @@ IMAGES = {
 def test_a_corrupt_image_is_decoded_or_refused(kind, corrupt):
     with refused_in_one_line(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, on odd but readable files.
-        image = decoding.decode(corrupt(IMAGES[kind]), "a.png", image_size=None)
+        image = images.decode(corrupt(IMAGES[kind]), "a.png", image_size=None)
         assert image.dtype == np.uint8
         assert image.ndim == 3
         assert image.shape[-1] == 3
@@ -196,7 +196,7 @@ def test_a_corrupt_image_is_decoded_or_refused(kind, corrupt):
 )
 def test_an_unsupported_image_is_refused(kind, reason):
     with pytest.raises(errors.UsageError, match=reason):
-        decoding.decode(IMAGES[kind], "a.png", image_size=None)
+        images.decode(IMAGES[kind], "a.png", image_size=None)
 
 
 NAMES = st.text(

@@ -19,8 +19,7 @@ import keras
 from normtest_tf import backbones, datasets, diagnosis, errors
 from normtest_tf.export import describe_run, prediction, verification
 from normtest_tf.runs import RunFolder, finetuning, history
-from normtest_tf.training import classifier
-from normtest_tf.training.data import pipeline
+from normtest_tf.training import classifier, pipeline
 from normtest_tf.training.recipe import EpochCosine
 from tests.helpers import faults
 from tests.helpers.tiny_runs import EPOCHS, new_config, outcome

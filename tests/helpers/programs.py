@@ -1,9 +1,11 @@
 """Runs programs as a user does: each in its own process, from any folder."""
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -18,6 +20,44 @@ needs_dev_full = pytest.mark.skipif(
 def run(program, *flags, **options):
     """Runs `python -m experiments.PROGRAM`; returns its output and status."""
     return run_python("-m", f"experiments.{program}", *flags, **options)
+
+
+FORKING = """
+import json, os, runpy, sys, tempfile
+from experiments.support import program  # What all programs import, only once.
+
+HEAVY = {"tensorflow", "keras", "tensorflow_datasets", "matplotlib"}
+found = []
+for name, *flags in json.loads(sys.argv[1]):
+    out, err, heavy = (tempfile.TemporaryFile("w+") for _ in range(3))
+    if (child := os.fork()) == 0:
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        sys.argv[1:] = flags
+        try:
+            runpy.run_module(f"experiments.{name}", {}, "__main__", True)
+        finally:
+            print(*HEAVY & sys.modules.keys(), file=heavy)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    for file in (out, err, heavy):
+        file.seek(0)
+    found.append((status, out.read(), err.read(), heavy.read().split()))
+print(json.dumps(found))
+"""
+
+
+def run_all(commands, **options):
+    """Runs commands, each [PROGRAM, *FLAGS], in forks of one process.
+
+    Returns a namespace for each, with `returncode`, `stdout`, `stderr`, and `heavy`,
+    the slow packages that it imported.
+    """
+    done = run_code(FORKING, json.dumps(commands), **options)
+    names = ("returncode", "stdout", "stderr", "heavy")
+    found = json.loads(done.stdout)
+    return [
+        types.SimpleNamespace(**dict(zip(names, one, strict=True))) for one in found
+    ]
 
 
 def run_code(code, *arguments, **options):

@@ -5,8 +5,8 @@ import pytest
 from matplotlib import pyplot as plt
 
 from normtest_tf.diagnosis import Explanation
-from normtest_tf.diagnosis.mismatch import Distance
-from normtest_tf.diagnosis.result import SettingFindings
+from normtest_tf.diagnosis.distances import Distance
+from normtest_tf.diagnosis.findings import SettingFindings
 from plots import diagnosis
 
 

@@ -15,7 +15,7 @@ from experiments.support import fault_campaign
 from normtest_tf import backbones, datasets, errors, runs
 from normtest_tf.runs import finetuning, folder, history, identity
 from normtest_tf.runs.predictions import Predictions
-from normtest_tf.system import locks
+from normtest_tf.system import files
 from normtest_tf.training import loop
 from normtest_tf.training.recipe import EpochCosine
 from tests.helpers import faults, programs
@@ -218,8 +218,8 @@ def test_each_epoch_is_passed_on_as_a_line_and_nothing_is_printed(
 
 HOLD_LOCK = """
 import pathlib, sys, time
-from normtest_tf.system import locks
-with locks.only_writer(pathlib.Path(sys.argv[1])):
+from normtest_tf.system import files
+with files.only_writer(pathlib.Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(float(sys.argv[2]))
 """
@@ -244,7 +244,7 @@ def test_a_folder_has_one_writer(config, digits):
         finetuning.run(config, digits)
     finetuning.run(dataclasses.replace(config, epochs=1), digits)
     path = config.folder.path
-    with locked(path, 1), locks.only_writer(path, wait=True):
+    with locked(path, 1), files.only_writer(path, wait=True):
         pass
 
 

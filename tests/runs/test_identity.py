@@ -347,3 +347,13 @@ def test_a_checkpoint_of_other_batch_statistics_is_another_runs():
         "resolved own_statistics=2 there, resolved own_statistics=3 now"
     ]
     assert len(identity.differences(two, none)) == 1
+
+
+def test_flags_that_are_gone_matter_only_where_they_were_used():
+    then = {"seed": 1, "steps_per_execution": 1, "sync_batch_norm": False}
+    of_checkpoint = {f"requested {name}": value for name, value in then.items()}
+    assert identity.differences(then, {"seed": 1}) == []
+    assert identity.differences(of_checkpoint, {"requested seed": 1}) == []
+    assert identity.differences(then | {"steps_per_execution": 8}, {"seed": 1}) == [
+        "steps_per_execution=8 there, steps_per_execution=None now"
+    ]

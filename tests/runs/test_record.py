@@ -181,8 +181,7 @@ OPTIONAL = {
     *("format", "peak_memory_mib", "resumed_epochs", "selected_epoch"),
     *("augmentation", "padding"),
     *("shift", "examples_per_class", "warmup_epochs"),
-    *("optimizer", "train", "recalibrate", "steps_per_execution"),
-    *("strategy", "sync_batch_norm"),
+    *("optimizer", "train", "recalibrate", "strategy"),
 }
 
 

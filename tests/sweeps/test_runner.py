@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from normtest_tf import backbones, errors, text
 from normtest_tf.runs import FailureRecord, ResultRecord, finetuning
 from normtest_tf.sweeps import grid, runner
-from normtest_tf.system import locks
+from normtest_tf.system import files
 from tests.sweeps.helpers import configurations
 
 
@@ -83,7 +83,7 @@ def test_a_run_that_diverges_keeps_the_record_of_its_failure(tmp_path):
 
 def test_a_run_of_another_process_is_skipped(tmp_path, capfd):
     configs = configurations(tmp_path)[:2]
-    with locks.only_writer(configs[0].folder.path):
+    with files.only_writer(configs[0].folder.path):
         tally = runner.run_all(configs, print)
     assert (tally.done, tally.failed, tally.elsewhere) == (1, 0, 1)
     assert not configs[0].folder.failure.exists()

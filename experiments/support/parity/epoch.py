@@ -19,14 +19,9 @@ SHOWN_STEPS = (1, 10, 20, 50, 100, 150, 196)
 
 
 def write_batches(data_dir: str, path: pathlib.Path) -> None:
-    """Writes an epoch of our pipeline for both sides to read.
-
-    Args:
-        data_dir: The folder with prepared TFDS data.
-        path: A file that ends in .npz, for uint8 images and labels in their order.
-    """
+    """Writes an epoch of our pipeline for both sides to read."""
     from normtest_tf import datasets
-    from normtest_tf.training.data import names, pipeline
+    from normtest_tf.training import choices, pipeline
 
     dataset = datasets.load("cifar10", datasets.ReadingOptions(data_dir))
     batches = pipeline.training_batches(
@@ -35,7 +30,7 @@ def write_batches(data_dir: str, path: pathlib.Path) -> None:
         batch_size=BATCH_SIZE,
         seed=0,
         epochs=range(1),
-        augmentation=names.PAD_CROP_FLIP,
+        augmentation=choices.PAD_CROP_FLIP,
     )
     images, labels = zip(*batches.as_numpy_iterator(), strict=True)
     np.savez(path, images=np.concatenate(images), labels=np.concatenate(labels))
@@ -53,11 +48,7 @@ def _normalised(images: np.ndarray) -> np.ndarray:
 
 
 def ours(path: pathlib.Path) -> list[float]:
-    """Returns the loss of every step on our side.
-
-    Args:
-        path: What `write_batches` wrote.
-    """
+    """Returns the loss of every step on our side."""
     from experiments.support.parity import ours as side
     from normtest_tf.training import recipe, training_copy
 
@@ -76,12 +67,7 @@ def ours(path: pathlib.Path) -> list[float]:
 
 
 def theirs(path: pathlib.Path, perturbation: float = 0.0) -> list[float]:
-    """Returns the loss of every step on PyTorch's side.
-
-    Args:
-        path: What `write_batches` wrote.
-        perturbation: By how much, relatively, each weight is changed at random first.
-    """
+    """Returns the loss of every step on PyTorch's side."""
     import torch
 
     from experiments.support.parity import theirs as side
@@ -109,13 +95,7 @@ def theirs(path: pathlib.Path, perturbation: float = 0.0) -> list[float]:
 def section(
     mine: Sequence[float], theirs: Sequence[float], perturbed: Sequence[float]
 ) -> str:
-    """Returns the section of docs/parity.md.
-
-    Args:
-        mine: Our loss at every step.
-        theirs: PyTorch's.
-        perturbed: PyTorch's, from perturbed weights.
-    """
+    """Returns the section of docs/parity.md."""
     reference = np.array(theirs)
     error = abs(np.array(mine) - reference) / abs(reference)
     chaos = abs(np.array(perturbed) - reference) / abs(reference)

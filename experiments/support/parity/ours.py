@@ -16,8 +16,7 @@ from experiments.support.parity import cases, exports, float64, gradients
 from normtest_tf import backbones
 from normtest_tf.backbones import timm_layout, weights
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import classifier, recipe, training_copy
-from normtest_tf.training.data import augmentation
+from normtest_tf.training import augmentation, classifier, recipe, training_copy
 
 Arrays = dict[str, np.ndarray]
 

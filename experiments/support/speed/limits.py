@@ -20,26 +20,18 @@ PACKAGES = ("tensorflow", "keras", "torch", "timm")
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a training can't exceed.
-
-    Attributes:
-        gflops: The floating-point operations per second, in 10**9, of a product of
-            large square matrices here, by dtype.
-        training_gflop: 10**9 operations that the network needs to be trained on one
-            image, without taps of kernels that only see padding.
-        training_gflop_with_padding: The same with those taps.
-    """
+    """What a training can't exceed; gigaflops of a large matrix product, by dtype."""
 
     gflops: dict[str, float]
-    training_gflop: float
+    training_gflop: float  # For one image, without taps that only see padding.
     training_gflop_with_padding: float
 
 
 def measure(work: Work) -> Limits:
     """Measures the machine and counts the network's operations."""
-    from normtest_tf.system import quiet
+    from normtest_tf.system import keras_setup
 
-    quiet.import_tensorflow()
+    keras_setup.import_tensorflow()
     from normtest_tf import backbones
     from normtest_tf.training import training_copy
 
@@ -57,16 +49,11 @@ def measure(work: Work) -> Limits:
 
 
 def environment(backends: Sequence[str]) -> dict[str, str]:
-    """Returns the machine and the versions of packages, by name.
+    """Returns the machine, as the first backend sees it, and versions of packages."""
+    from normtest_tf.system import keras_setup
 
-    Args:
-        backends: The backends of Keras that were measured. The first one names the
-            device: others may not see a GPU.
-    """
-    from normtest_tf.system import keras_settings, quiet
-
-    keras_settings.choose_backend(backends[0])
-    quiet.import_tensorflow()
+    keras_setup.choose_backend(backends[0])
+    keras_setup.import_tensorflow()
     from normtest_tf.training import environment as training_environment
 
     found = training_environment.describe()
@@ -77,18 +64,14 @@ def environment(backends: Sequence[str]) -> dict[str, str]:
 
 
 def operations(model: keras.Model) -> list[tuple[int, int]]:
-    """Counts the floating-point operations of each layer's forward pass on one image.
+    """Counts the operations of each layer's forward pass on one image.
 
-    Args:
-        model: Made by `training_copy.make`; of images of a known size.
-
-    Returns:
-        For each convolution and linear layer, in the model's order, two operations for
-        each multiplication: without taps that only see padding, and with them.
+    Returns a pair for each convolution and linear layer of a training copy, two for a
+    multiplication: without taps that only see padding, and with them.
     """
     from keras import layers
 
-    from normtest_tf.training.layers.convolution import Convolution
+    from normtest_tf.training.training_copy import Convolution
 
     found: list[tuple[int, int]] = []
     for layer in model.layers:

@@ -11,12 +11,7 @@ DEFAULT_BACKEND = "tensorflow"
 
 
 class Way(NamedTuple):
-    """One way to run a network.
-
-    Attributes:
-        backend: Keras's backend.
-        precision: A dtype policy, or `auto`.
-    """
+    """One way to run a network."""
 
     backend: str
     precision: str
@@ -29,26 +24,23 @@ class Way(NamedTuple):
 
 
 def measure(work: Work, way: Way, started: float) -> Measurement:
-    """Trains and evaluates; to be called before Keras is imported.
+    """Trains and evaluates; to be called before Keras is imported."""
+    from normtest_tf.system import keras_setup
 
-    Args:
-        work: What to do.
-        way: How to do it.
-        started: When the process was started, in seconds since the epoch.
-
-    Returns:
-        What was achieved.
-    """
-    from normtest_tf.system import keras_settings, quiet
-
-    keras_settings.choose_backend(way.backend)
-    quiet.import_tensorflow()
+    keras_setup.choose_backend(way.backend)
+    keras_setup.import_tensorflow()
     import keras
 
     from normtest_tf import backbones, normalization
     from normtest_tf.system import memory
-    from normtest_tf.training import classifier, environment, loop, training_copy
-    from normtest_tf.training.data import names, pipeline
+    from normtest_tf.training import (
+        choices,
+        classifier,
+        environment,
+        loop,
+        pipeline,
+        training_copy,
+    )
     from normtest_tf.training.recipe import Recipe
 
     class FirstStep(keras.callbacks.Callback):
@@ -71,7 +63,7 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
     rows: list[dict[str, float]] = []
     first = FirstStep()
     data = loop.TrainingData(
-        loop.Split(images, labels), {}, seed=0, augmentation=names.PAD_CROP_FLIP
+        loop.Split(images, labels), {}, seed=0, augmentation=choices.PAD_CROP_FLIP
     )
     loop.fit(
         model,

@@ -1,0 +1,190 @@
+"""Keras and TensorFlow, imported silently and set to what runs need.
+
+Keras reads defaults from keras.json and the environment: layout of images, float type
+and so on. Programs overrule them once, in `import_tensorflow`. A library call in a
+process with other settings raises an error, for its result would be another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from normtest_tf import errors
+
+TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
+# Named like the package that each of them needs.
+_BACKENDS = (*TRAINING_BACKENDS, "numpy", "openvino")
+_DEFAULT_BACKEND = "tensorflow"
+_PREFIX = "KERAS_"  # Of the variables that Keras reads.
+_BACKEND_VARIABLE = f"{_PREFIX}BACKEND"
+_UNSET = f"Unset {_BACKEND_VARIABLE} to use {_DEFAULT_BACKEND}"
+
+# Names of `keras.config`; older versions of Keras lack some of them.
+_LAYOUT = {"image_data_format": "channels_last", "epsilon": 1e-7}
+_DTYPES = {"floatx": "float32", "dtype_policy": "float32"}
+_LIMITS = {"max_epochs": None, "max_steps_per_epoch": None}
+
+
+def backend() -> str:
+    """Returns the backend that the environment asks for, without importing Keras.
+
+    Returns:
+        The value of KERAS_BACKEND, or `tensorflow`; keras.json has no say in it.
+
+    Raises:
+        UsageError: If KERAS_BACKEND names none, or one that is not installed.
+    """
+    name = os.environ.get(_BACKEND_VARIABLE) or _DEFAULT_BACKEND
+    if name not in _BACKENDS:
+        names = list(TRAINING_BACKENDS)
+        allowed = f"Allowed: {', '.join(names)}. {_UNSET}"
+        raise errors.unknown_name(_BACKEND_VARIABLE, name, names, allowed)
+    if name not in sys.modules and importlib.util.find_spec(name) is None:
+        raise errors.UsageError(
+            f"{_BACKEND_VARIABLE}={name} asks for a backend of Keras that is not "
+            f"installed. {_UNSET}, or install {name}"
+        )
+    return name
+
+
+def choose_backend(name: str) -> None:
+    """Makes this process and its children use a backend; before Keras is imported."""
+    check_installed(name)
+    keras = sys.modules.get("keras")
+    if keras is not None and keras.backend.backend() != name:
+        raise errors.UsageError(
+            f"--backend={name} comes too late: this process has imported Keras with "
+            f"the backend {keras.backend.backend()}; start another process"
+        )
+    os.environ[_BACKEND_VARIABLE] = name
+
+
+def check_installed(name: str) -> None:
+    """Checks that a backend is installed, without importing it."""
+    if importlib.util.find_spec(name) is None:
+        raise errors.UsageError(
+            f"--backend={name} needs {name}, which is not installed; pip install {name}"
+        )
+
+
+def check_can_train(name: str | None = None) -> None:
+    """Checks that a backend, by default the environment's, can train."""
+    name = name or backend()
+    if name not in TRAINING_BACKENDS:
+        raise errors.UsageError(
+            f"{_BACKEND_VARIABLE}={name} can't train a network. Allowed: "
+            f"{', '.join(TRAINING_BACKENDS)}. {_UNSET}"
+        )
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow, and Keras with the settings that runs need, silently.
+
+    Programs call this after the cheap checks of their flags, and only then import
+    modules that need TensorFlow. Its log goes straight to the process's stderr,
+    regardless of TF_CPP_MIN_LOG_LEVEL, and would bury an error message.
+
+    Raises:
+        UsageError: If KERAS_BACKEND names a backend that can't be used, or Keras
+            refuses its settings.
+    """
+    with silent_stderr():
+        import_keras()  # TensorFlow reads keras.json, but hides what is wrong with it.
+        import tensorflow as tf
+
+        if backend() == "tensorflow":
+            tf.config.list_physical_devices()  # Logs while looking for a GPU.
+        else:
+            # It reads the data; the GPU's memory is for what trains.
+            tf.config.set_visible_devices([], "GPU")
+
+
+def import_keras() -> None:
+    """Imports Keras, and sets what runs need, whatever keras.json says."""
+    name = backend()
+    os.environ[_BACKEND_VARIABLE] = name  # Otherwise keras.json would decide.
+    try:
+        import keras
+    except Exception as error:  # Backends fail in their own ways.
+        variables = "".join(
+            f", {variable}={value}"
+            for variable, value in sorted(os.environ.items())
+            if variable.startswith(_PREFIX) and value
+        )
+        raise errors.UsageError(
+            f"can't import Keras with the backend {name}: {errors.first_cause(error)}; "
+            f"check what it reads (keras.json in KERAS_HOME or ~/.keras{variables}), "
+            "or repair the installation"
+        ) from error
+    for setting, value in (_LAYOUT | _DTYPES | _LIMITS).items():
+        if setter := getattr(keras.config, f"set_{setting}", None):
+            setter(value)
+
+
+@contextlib.contextmanager
+def checked(*, dtypes: bool = True) -> Iterator[None]:
+    """Raises `UsageError` unless Keras is set to what a function or block needs.
+
+    Args:
+        dtypes: Whether float type and dtype policy matter; a network on its own is
+            built in its caller's.
+
+    Example:
+    ```python
+    @keras_setup.checked()
+    def build() -> keras.Model: ...
+    ```
+    """
+    import keras
+
+    for name, wanted in (_LAYOUT | _LIMITS | (_DTYPES if dtypes else {})).items():
+        found = getattr(keras.config, name, lambda wanted=wanted: wanted)()
+        found = getattr(found, "name", found)  # Of a dtype policy.
+        if found != wanted:
+            raise errors.UsageError(
+                f"Keras is set to {name}={found}, which would change results; call "
+                f"keras.config.set_{name}({wanted!r}) first, or "
+                "normtest_tf.system.keras_setup.import_keras()"
+            )
+    yield
+
+
+def describe() -> dict[str, Any]:
+    """Returns the settings in force that decide what is computed, ready for JSON."""
+    import keras
+
+    return {
+        "floatx": keras.config.floatx(),
+        "image_data_format": keras.config.image_data_format(),
+        "keras_epsilon": float(keras.config.epsilon()),
+    }
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Discards stderr, including compiled code's; exceptions still propagate."""
+    _flush()
+    try:
+        stderr = os.dup(2)
+    except OSError:  # It is closed, hence silent.
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        _flush()
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
+
+
+def _flush() -> None:
+    if sys.stderr is not None:  # It was closed before the process started.
+        sys.stderr.flush()

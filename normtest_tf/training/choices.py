@@ -1,0 +1,105 @@
+"""What a run chooses of its training: names with their help, and its seeds.
+
+Imports neither Keras nor TensorFlow, so that flags are defined at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from normtest_tf import errors
+from normtest_tf.system import keras_setup
+from normtest_tf.text import Notify, ignore
+
+NONE = "none"  # An augmentation, and a strategy.
+
+ALL, HEAD, FROZEN_BN = "all", "head", "frozen_bn"
+REGIMES = {
+    ALL: "all layers",
+    HEAD: "the new head on a frozen backbone in evaluation mode",
+    FROZEN_BN: "all layers but batch normalization, which stays in evaluation mode",
+}
+
+ADAM, SGD = "adam", "sgd"
+OPTIMIZERS = {
+    ADAM: "as in the PyTorch study",
+    SGD: "with momentum 0.9 and no weight decay",
+}
+
+PAD_CROP_FLIP = "pad_crop_flip"
+RANDOM_RESIZED_CROP_FLIP = "random_resized_crop_flip"
+FLIP = "flip"
+AUGMENTATIONS = {
+    PAD_CROP_FLIP: "pad with black by an eighth of the size, crop back to the size at "
+    "random, and flip half of the images, as in the PyTorch study",
+    RANDOM_RESIZED_CROP_FLIP: "crop 8% to 100% of the area at random, resize the crop "
+    "to the size of the image, and flip half of the images",
+    FLIP: "flip half of the images",
+    NONE: "leave the images as they are",
+}
+MAX_PADDED_SIZE = 64  # Networks for larger images are trained on resized crops.
+
+DATA_PARALLEL = "data_parallel"
+STRATEGIES = {
+    NONE: "one device",
+    DATA_PARALLEL: "all devices of this machine share each batch (JAX)",
+}
+
+
+def resolve_augmentation(name: str | None, size: int, notify: Notify = ignore) -> str:
+    """Returns the augmentation of images of a size; None stands for the default."""
+    if name is not None:
+        return name
+    if size <= MAX_PADDED_SIZE:
+        return PAD_CROP_FLIP
+    notify(
+        f"--augmentation={RANDOM_RESIZED_CROP_FLIP}, the default for images of more "
+        f"than {MAX_PADDED_SIZE} pixels a side (these have {size}); the PyTorch "
+        f"study's is {PAD_CROP_FLIP}"
+    )
+    return RANDOM_RESIZED_CROP_FLIP
+
+
+def padding(name: str, size: int) -> int:
+    """Returns by how many pixels an augmentation pads each side: an eighth, or 0."""
+    return max(1, size // 8) if name == PAD_CROP_FLIP else 0
+
+
+def check_warmup(warmup_epochs: int, epochs: int) -> None:
+    """Raises `UsageError` unless the warm-up is a part of the training."""
+    if not 0 <= warmup_epochs <= epochs:
+        raise errors.UsageError(
+            f"--warmup_epochs must be from 0 to --epochs={epochs}. "
+            f"Received: {warmup_epochs}"
+        )
+
+
+def check_strategy(strategy: str) -> None:
+    """Raises `UsageError` if the backend can't train with a strategy."""
+    backend = keras_setup.backend()
+    if strategy != NONE and backend != "jax":
+        raise errors.UsageError(
+            f"--strategy={strategy} needs --backend=jax, where Keras itself divides "
+            f"batches between devices. Received: the backend {backend}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Seeds:
+    """The seeds of one run, both below 2**31.
+
+    Attributes:
+        data: Determines the order of examples and their augmentation.
+        model: Determines initial weights.
+    """
+
+    data: int
+    model: int
+
+    @classmethod
+    def split(cls, seed: int) -> Seeds:
+        """Derives both from one seed, a non-negative integer."""
+        data, model = np.random.SeedSequence(seed).generate_state(2)
+        return cls(int(data >> 1), int(model >> 1))

@@ -1,0 +1,91 @@
+"""What programs refuse: a table per program of flags and words on stderr."""
+
+import pytest
+
+from tests.helpers import programs
+
+TINY = ["--model=cifar_resnet8", "--dataset=digits"]
+REFUSED = {
+    "train": [
+        (["--dataset=cifar11"], "Did you mean 'cifar10'"),
+        (["--dataset=folder:"], "has no path"),
+        (["--dataset=folder:missing"], "does not exist"),
+        (["--model=resnet19"], "Did you mean 'resnet18'"),
+        (["--model=resnet19"], "or name a file: PATH.keras"),
+        (["--model=missing.keras"], "missing.keras is no file"),
+        (["--normalization=fintune"], "one of <finetune|"),
+        (["--weights=tv_in2k"], "tv_in1k"),
+        (["--weights=missing.safetensors"], "neither a file nor a tag"),
+        (["--precision=float8"], "mixed_bfloat16"),
+        (["--learning_rate=nan"], "--learning_rate"),
+        (["--batch_size=-3"], "--batch_size=-3"),
+        (["--epochs=many"], "--epochs=many"),
+        (["--seed=4294967296"], "--seed=4294967296"),
+        (["--epoch=3"], "Did you mean: epochs"),
+        (["--flagfile=missing.flags"], "'missing.flags'"),
+        (["--backend=jaxx"], "tensorflow|jax|torch"),
+        (["50"], "unexpected argument '50'"),
+    ],
+    "sweep": [
+        (["--datasets=cifar11"], "Did you mean 'cifar10'"),
+        (["--models=resnet19"], "Did you mean 'resnet18'"),
+        (["--normalizations=fintune"], "Did you mean 'finetune'"),
+        (["--seeds=1,one"], "--seeds takes whole numbers"),
+        (["--seeds=1,1"], "distinct numbers"),
+        (["--weights=resnet50=none,resnet18=none"], "Received: 'resnet50=none'"),
+        (["--weights=none,none"], "MODEL=WEIGHTS at most once"),
+        (["--datasets=digits,folder:missing"], "does not exist"),
+        (["--shift=cast:1,0.6,0.3"], "in a list, put it in double quotes"),
+        (["--shift=contrast:0.5,contrast:0.50"], "without duplicates"),
+        (["--train=all,heads"], "Did you mean 'head'"),
+        (
+            ["--train=head", "--recalibrate", "--warmup_epochs=99"],
+            "--warmup_epochs must",
+        ),
+    ],
+    "quickstart": [
+        (["--seeds="], "--seeds takes"),
+        (["--seeds=1,1"], "--seeds takes"),
+        (["--seeds=-1"], "--seeds takes"),
+    ],
+    "pretrain": [
+        ([], "--output must have a value"),
+        (["--output=x.h5"], "must end in .safetensors"),
+        (["--output=x.safetensors", "--model=keras_resnet50"], "our own networks"),
+        (["--output=/proc/x/y.safetensors", *TINY], "can't write"),
+        (["--output=folder.safetensors", "--overwrite"], "is a folder"),
+    ],
+    "explain": [(["--model=resnet19"], "Did you mean 'resnet18'")],
+    "export": [
+        ([], "--run_dir must have a value"),
+        (["--run_dir=missing"], "missing"),
+        (["--run_dir=.", "--probabilities", "--features"], "At most one of"),
+    ],
+    "predict": [(["--model=missing"], "name one or more image files")],
+    "benchmark": [
+        (["--models=keras_resnet50"], "Allowed: resnet18, resnet34"),
+        (["--models=resnet18,resnet19"], "Did you mean 'resnet18'"),
+        (["--models="], "--models is empty"),
+        (["--opponents=egaer"], "Did you mean 'eager'"),
+        (["--backends=jaxx"], "Did you mean 'jax'"),
+        (["--precisions=float64"], "unknown precision 'float64'"),
+        (["--page=/proc/self/status"], "has no section between"),
+        (["--page=missing.md"], "missing.md"),
+    ],
+    "parity": [
+        (["--models=resnet34"], "Allowed: resnet18, resnet50"),
+        (["--output=/proc/x/y.md"], "can't write"),
+    ],
+}
+
+
+@pytest.mark.parametrize("program", REFUSED)
+def test_unusable_flags_are_refused_at_once_in_one_line(program, tmp_path):
+    (tmp_path / "folder.safetensors").mkdir()
+    before = set(tmp_path.iterdir())
+    commands = [[program, *flags] for flags, _ in REFUSED[program]]
+    found = programs.run_all(commands, cwd=tmp_path)
+    for done, (_, words) in zip(found, REFUSED[program], strict=True):
+        programs.assert_refused(done, words)
+        assert (done.stdout, done.heavy) == ("", [])
+    assert set(tmp_path.iterdir()) == before
