@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -293,7 +292,6 @@ def fit(
 
     Raises:
         TrainingFailed: If a loss is not finite.
-        UsageError: If an image that is not in memory can't be read any more.
         ValueError: If the state is another model's.
     """
     with devices.scope_of(model):
@@ -315,31 +313,18 @@ def fit(
         epochs=range(first_epoch, recipe.epochs),
         augmentation=data.augmentation,
     )
-    with _reading_errors(data):
-        model.fit(
-            batches,
-            initial_epoch=first_epoch,
+    model.fit(
+        batches,
+        initial_epoch=first_epoch,
+        epochs=recipe.epochs,
+        steps_per_epoch=schedule.steps_per_epoch,
+        shuffle=False,  # The pipeline has shuffled already.
+        callbacks=_Callbacks(
+            [guard, *callbacks, evaluator],
+            add_history=True,
+            model=model,
             epochs=recipe.epochs,
-            steps_per_epoch=schedule.steps_per_epoch,
-            shuffle=False,  # The pipeline has shuffled already.
-            callbacks=_Callbacks(
-                [guard, *callbacks, evaluator],
-                add_history=True,
-                model=model,
-                epochs=recipe.epochs,
-                steps=schedule.steps_per_epoch,
-            ),
-            verbose=0,
-        )
-
-
-@contextlib.contextmanager
-def _reading_errors(data: TrainingData) -> Iterator[None]:
-    """Raises what stopped an image from being read, in place of TensorFlow's error."""
-    try:
-        yield
-    except tf.errors.OpError:
-        for split in (data.train, *data.evaluations.values()):
-            if failure := getattr(split.images, "failure", None):
-                raise failure from None
-        raise
+            steps=schedule.steps_per_epoch,
+        ),
+        verbose=0,
+    )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL.Image
 
-from normtest_tf.datasets import descriptions
-from normtest_tf.datasets.image_dataset import ImageDataset
+from normtest_tf.datasets.catalogue import DATASETS
+from normtest_tf.datasets.dataset import ImageDataset
 
 TEST_EXAMPLES = 500
 SPLIT_SEED = 0
@@ -14,21 +15,14 @@ _MAX_VALUE = 16
 
 
 def load() -> ImageDataset:
-    """Loads the digits as 32x32 RGB images, 1297 for training and 500 for testing.
-
-    The split is scikit-learn's stratified split with a fixed random state.
-
-    Returns:
-        The data set, with classes "0" to "9".
-    """
+    """Loads the digits as 32x32 RGB images, in scikit-learn's stratified split."""
     import sklearn.datasets
     import sklearn.model_selection
 
     digits = sklearn.datasets.load_digits()
-    size = descriptions.DATASETS["digits"].image_size
     train_images, test_images, train_labels, test_labels = (
         sklearn.model_selection.train_test_split(
-            _to_rgb(digits.images, size),
+            _to_rgb(digits.images, DATASETS["digits"].image_size),
             digits.target.astype(np.int32),
             test_size=TEST_EXAMPLES,
             random_state=SPLIT_SEED,
@@ -36,30 +30,21 @@ def load() -> ImageDataset:
         )
     )
     return ImageDataset(
-        name="digits",
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        class_names=descriptions.DATASETS["digits"].class_names,
+        "digits",
+        train_images,
+        train_labels,
+        test_images,
+        test_labels,
+        DATASETS["digits"].class_names,
     )
 
 
 def _to_rgb(images: np.ndarray, size: int) -> np.ndarray:
-    """Scales grey images to 0..255 and enlarges them.
+    """Turns values from 0 to 16, `[n, 8, 8]`, into uint8 `[n, size, size, 3]`.
 
     The interpolation is bilinear: nearest neighbour would produce 4x4 blocks, whose
     edges no photograph has and no pre-trained filter expects.
-
-    Args:
-        images: float `[n, 8, 8]`, values from 0 to 16.
-        size: Height and width of the result, in pixels.
-
-    Returns:
-        uint8 `[n, size, size, 3]`, values from 0 to 255.
     """
-    import PIL.Image
-
     grey = np.rint(images * (255 / _MAX_VALUE)).astype(np.uint8)
     bilinear = PIL.Image.Resampling.BILINEAR
     enlarged = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from normtest_tf import datasets
-from normtest_tf.datasets import division
+from normtest_tf.datasets import splits
 from tests.datasets import helpers
 
 
@@ -53,9 +53,9 @@ def test_a_validation_split_that_leaves_either_part_empty_is_refused(examples):
 
 def test_the_mixed_order_depends_on_the_names_alone():
     names = [f"{label}/{index:02}.png" for label in "ab" for index in range(50)]
-    order = [names[index] for index in division.mixed_order(names)]
+    order = [names[index] for index in splits.mixed_order(names)]
     backwards = names[::-1]
-    again = [backwards[index] for index in division.mixed_order(backwards)]
+    again = [backwards[index] for index in splits.mixed_order(backwards)]
     assert order == again
     assert sorted(order) == names
     assert {name[0] for name in order[:10]} == {"a", "b"}
@@ -64,10 +64,10 @@ def test_the_mixed_order_depends_on_the_names_alone():
 @pytest.mark.parametrize(("fraction", "expected"), [(0.2, [6, 12]), (0.5, [15, 30])])
 def test_test_images_are_a_share_of_each_class(fraction, expected):
     labels = np.array([0] * 30 + [1] * 60)
-    chosen = division.choose_test(labels, ("cat", "dog"), fraction, seed=3)
+    chosen = splits.choose_test(labels, ("cat", "dog"), fraction, seed=3)
     assert np.bincount(labels[chosen]).tolist() == expected
-    again = division.choose_test(labels, ("cat", "dog"), fraction, seed=3)
-    other = division.choose_test(labels, ("cat", "dog"), fraction, seed=4)
+    again = splits.choose_test(labels, ("cat", "dog"), fraction, seed=3)
+    other = splits.choose_test(labels, ("cat", "dog"), fraction, seed=4)
     np.testing.assert_array_equal(chosen, again)
     assert (chosen != other).any()
 
@@ -75,7 +75,7 @@ def test_test_images_are_a_share_of_each_class(fraction, expected):
 @pytest.mark.parametrize("fraction", [0.001, 0.999])
 def test_every_class_is_trained_on_and_tested(fraction):
     labels = np.array([0] * 2 + [1] * 97)
-    chosen = division.choose_test(labels, ("cat", "dog"), fraction, seed=0)
+    chosen = splits.choose_test(labels, ("cat", "dog"), fraction, seed=0)
     for part in (labels[chosen], labels[~chosen]):
         assert set(part) == {0, 1}
 
@@ -83,6 +83,6 @@ def test_every_class_is_trained_on_and_tested(fraction):
 def test_a_class_of_one_example_is_named_and_one_of_none_is_possible():
     labels = np.array([0] * 5 + [1])
     with helpers.usage_error("'dog' has one image", "no test split"):
-        division.choose_test(labels, ("cat", "dog"), 0.2, seed=0)
-    chosen = division.choose_test(labels[:5], ("cat", "dog"), 0.2, seed=0)
+        splits.choose_test(labels, ("cat", "dog"), 0.2, seed=0)
+    chosen = splits.choose_test(labels[:5], ("cat", "dog"), 0.2, seed=0)
     assert chosen.sum() == 1

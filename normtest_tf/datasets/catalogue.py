@@ -1,24 +1,17 @@
-"""What is known about every data set before any file is read."""
+"""What `--dataset` means: a described set, or a kind and a location."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 
-from normtest_tf import normalization
+from normtest_tf import errors, normalization
+from normtest_tf.system import files
 
 DIGIT_NAMES = tuple("0123456789")
-CIFAR10_NAMES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
+_CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
+CIFAR10_NAMES = tuple(_CIFAR10.split())
 _CIFAR100 = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy
     bridge bus butterfly camel can castle caterpillar cattle chair chimpanzee
@@ -144,3 +137,71 @@ _ALL = (
     ),
 )
 DATASETS: dict[str, DatasetDescription] = {entry.name: entry for entry in _ALL}
+
+FOLDER, CSV, TFDS = "folder", "csv", "tfds"
+PATTERNS = [f"{FOLDER}:PATH", f"{CSV}:PATH", f"{TFDS}:NAME"]
+_ADVICE = {
+    FOLDER: "Write folder:PATH, where PATH contains train/CLASS/ and test/CLASS/, or "
+    "CLASS/ alone",
+    CSV: "Write csv:PATH, where PATH is a file of lines file,label or file,label,split",
+    TFDS: "Write tfds:NAME or tfds:NAME/CONFIG, a data set of TensorFlow Datasets",
+}
+# NAME, NAME/CONFIG, and perhaps :VERSION.
+_TFDS_NAME = re.compile(r"[A-Za-z_]\w*(/[\w.+-]+)?(:\d+\.\d+\.\d+)?")
+
+
+def parse(name: str) -> tuple[str, str]:
+    """Splits a data set's name, such as `folder:PATH`, into its kind and its location.
+
+    The kind of a key of `DATASETS` is "", and its location the name itself.
+    """
+    kind, colon, location = name.partition(":")
+    if not colon or kind not in _ADVICE:
+        if name not in DATASETS:
+            raise errors.unknown_name("data set", name, [*DATASETS, *PATTERNS])
+        return "", name
+    if not location.strip():
+        what = "name" if kind == TFDS else "path"
+        raise errors.UsageError(f"data set {name!r} has no {what}. {_ADVICE[kind]}")
+    if kind == TFDS and not _TFDS_NAME.fullmatch(location):
+        raise errors.UsageError(
+            f"data set {name!r} is no name of TensorFlow Datasets. {_ADVICE[kind]}"
+        )
+    return kind, location
+
+
+def slug(name: str) -> str:
+    """Returns a data set's name as it appears in result paths.
+
+    Args:
+        name: A key of `DATASETS`, which is returned unchanged; `folder:PATH` or
+            `csv:PATH`, which become the kind and the last component of the path; or
+            `tfds:NAME/CONFIG`, which becomes `tfds-NAME-CONFIG`.
+
+    Returns:
+        A name without path separators or white space.
+
+    Raises:
+        UsageError: If the name is unknown.
+
+    Example:
+    ```python
+    assert datasets.slug("folder:/data/my flowers") == "folder-my_flowers"
+    assert datasets.slug("tfds:eurosat/rgb") == "tfds-eurosat-rgb"
+    ```
+    """
+    kind, location = parse(name)
+    if not kind:
+        return name
+    if kind == TFDS:
+        return f"{kind}-" + re.sub(r"[^\w.-]+", "-", location)
+    # `Path.resolve` would raise for a link that leads to itself.
+    last = os.path.basename(os.path.realpath(files.expand(location))) or "root"
+    if kind == CSV:
+        last = last.removesuffix(".csv")
+    return f"{kind}-" + re.sub(r"[^\w.-]+", "_", last)
+
+
+def check(name: str) -> None:
+    """Raises `UsageError` if a name is none of a data set; reads no file."""
+    parse(name)

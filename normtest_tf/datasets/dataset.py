@@ -6,46 +6,66 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.text import counted, shown
 
-if TYPE_CHECKING:
-    from normtest_tf.datasets.streamed import StreamedImages
-
-# uint8 `[n, height, width, 3]`, in memory or decoded when needed.
-Images: TypeAlias = "np.ndarray | StreamedImages"
+BLOCK = 256  # Images read at a time.
 
 
-class Digest:
-    """The SHA-256 of images, labels and class names, image by image.
+@dataclasses.dataclass(frozen=True, eq=False)
+class MappedImages:
+    """Images in a file, used like an array, uint8 `[n, height, width, 3]`.
 
-    Args:
-        class_names: One name per class.
+    Subsets copy no images: they are read when they are needed.
+
+    Attributes:
+        pixels: All images of the file, a memory map.
+        indices: int64 `[n]`, which of them these are, in order.
+        changes: Functions applied to images, one after another, when they are read.
     """
 
-    def __init__(self, class_names: Sequence[str]) -> None:
-        self._sha256 = hashlib.sha256(json.dumps(list(class_names)).encode())
+    pixels: np.ndarray
+    indices: np.ndarray
+    changes: tuple[Callable[[np.ndarray], np.ndarray], ...] = ()
 
-    def begin_split(self, shape: tuple[int, ...]) -> None:
-        """Adds the shape of a split's images, `(n, height, width, 3)`."""
-        self._sha256.update(json.dumps(shape).encode())
+    @property
+    def dtype(self) -> np.dtype:
+        """Always uint8."""
+        return self.pixels.dtype
 
-    def add(self, images: np.ndarray) -> None:
-        """Adds one or more images, uint8."""
-        self._sha256.update(np.ascontiguousarray(images).data)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of images, height, width and 3."""
+        return (len(self.indices), *self.pixels.shape[1:])
 
-    def end_split(self, labels: np.ndarray) -> None:
-        """Adds a split's labels, int `[n]`."""
-        self._sha256.update(np.ascontiguousarray(labels, dtype="<i4").data)
+    def __len__(self) -> int:
+        return len(self.indices)
 
-    def hexdigest(self) -> str:
-        """Returns the digest in hexadecimal."""
-        return self._sha256.hexdigest()
+    def __getitem__(self, chosen: slice | np.ndarray) -> MappedImages:
+        """Returns some of the images, as a slice or an index of an array does."""
+        return dataclasses.replace(self, indices=self.indices[chosen])
+
+    def __array__(
+        self, dtype: np.dtype | None = None, copy: bool | None = None
+    ) -> np.ndarray:
+        """Reads all images."""
+        return self.read(np.arange(len(self))).astype(dtype or self.dtype, copy=False)
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """Reads a batch: the images at positions, int `[b]`, from 0 to n - 1."""
+        batch = self.pixels[self.indices[positions]]
+        for change in self.changes:
+            batch = change(batch)
+        return batch
+
+
+# uint8 `[n, height, width, 3]`, in memory or in a file.
+Images: TypeAlias = np.ndarray | MappedImages
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,14 +74,13 @@ class ImageDataset:
 
     Attributes:
         name: A name that can be used for a folder: `cifar10`, `folder-flowers`.
-        train_images: uint8 `[n, height, width, 3]`: an array, or `StreamedImages` if
-            they don't stay in memory.
+        train_images: uint8 `[n, height, width, 3]`: an array, or `MappedImages` if
+            they don't fit into memory.
         train_labels: int32 `[n]`, indices into `class_names`.
         test_images: uint8 `[m, height, width, 3]`, likewise.
         test_labels: int32 `[m]`.
         class_names: One name per class.
         division: How the splits were made, if the data came without; else None.
-        digest: The fingerprint, if it is known already.
 
     Raises:
         ValueError: If dtypes, shapes or labels are inconsistent.
@@ -74,7 +93,6 @@ class ImageDataset:
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     division: str | None = None
-    digest: str | None = dataclasses.field(default=None, repr=False)
     # From `take`, so that each is digested only once.
     _subsets: dict[tuple[int, int, int | None], ImageDataset] = dataclasses.field(
         default_factory=dict, init=False, repr=False
@@ -115,20 +133,18 @@ class ImageDataset:
         It depends on the data and their order only, not on the data set's name, the
         machine or the files the data were read from. It is computed once.
         """
-        return self.digest or self._fingerprint
+        return self._fingerprint
 
     @functools.cached_property
     def _fingerprint(self) -> str:
-        digest = Digest(self.class_names)
+        sha256 = hashlib.sha256(json.dumps(list(self.class_names)).encode())
         for images, labels in self._splits():
-            digest.begin_split(images.shape)
-            if isinstance(images, np.ndarray):
-                digest.add(images)
-            else:
-                for block in images.blocks():
-                    digest.add(block)
-            digest.end_split(labels)
-        return digest.hexdigest()
+            sha256.update(json.dumps(images.shape).encode())
+            for start in range(0, len(images), BLOCK):
+                block = np.asarray(images[start : start + BLOCK])
+                sha256.update(np.ascontiguousarray(block).data)
+            sha256.update(np.ascontiguousarray(labels, dtype="<i4").data)
+        return sha256.hexdigest()
 
     def take(
         self,
@@ -153,9 +169,8 @@ class ImageDataset:
         """
         train = _checked_count("train_examples", train_examples, self.train_labels)
         test = _checked_count("test_examples", test_examples, self.test_labels)
-        whole = (len(self.train_labels), len(self.test_labels), None)
         key = (train, test, examples_per_class)
-        if key == whole:
+        if key == (len(self.train_labels), len(self.test_labels), None):
             return self
         if key not in self._subsets:
             chosen: slice | np.ndarray = slice(train)
@@ -167,7 +182,6 @@ class ImageDataset:
                 train_labels=self.train_labels[chosen],
                 test_images=self.test_images[:test],
                 test_labels=self.test_labels[:test],
-                digest=None,
             )
         return self._subsets[key]
 

@@ -1,34 +1,61 @@
-"""Orders and divisions that depend on the data and a seed alone."""
+"""Which examples are trained and tested on: decided by names and seeds alone."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.datasets.image_dataset import ImageDataset, Images
+from normtest_tf.datasets.dataset import ImageDataset, Images
 from normtest_tf.text import shown
 
+TRAIN = "train"
+TESTS = ("test", "val", "valid", "validation")  # In the order of preference.
 # NumPy guarantees the legacy generator's stream for ever. "The first N images" and
 # divisions in published results depend on that.
 _Random = np.random.RandomState
 
 
+def choose(
+    train: str | None, test: str | None, there: Collection[str], place: str
+) -> tuple[str, str]:
+    """Returns the names of the splits to train and to test on.
+
+    Args:
+        train: What the user has named; None for `TRAIN`.
+        test: Likewise; None for the first of `TESTS` that is there.
+        there: The splits' names.
+        place: Where they are, for messages.
+    """
+    found = (
+        train or TRAIN,
+        test or next((name for name in TESTS if name in there), TESTS[0]),
+    )
+    missing = [name for name in found if name not in there]
+    if missing:
+        known = ", ".join(sorted(name or "''" for name in there)) or "none"
+        raise errors.UsageError(
+            f"{shown(place)} has no {shown(' and no '.join(missing))} split, only "
+            f"{shown(known)[:200]}. Name two with --train_split and --test_split; "
+            "without any, images are divided"
+        )
+    if found[0] == found[1]:
+        raise errors.UsageError(
+            f"--train_split and --test_split are both {shown(found[0])!r}: tests on "
+            "training images show nothing. Choose two"
+        )
+    return found
+
+
 def mixed_order(names: Sequence[str]) -> np.ndarray:
-    """Returns a fixed order in which the classes are mixed.
+    """Returns a fixed order in which the classes are mixed, indices, int64 `[n]`.
 
     Files sorted by name are sorted by class as well, so that the first N would all
     belong to one class. They are therefore sorted, then shuffled with a constant
     seed: the order depends on the set of names only, not on the file system, the
     machine or the seed of a run.
-
-    Args:
-        names: The examples' relative file names, without duplicates.
-
-    Returns:
-        int64 `[n]`, indices into `names`.
     """
     ordered = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
     return ordered[_Random(0).permutation(len(names))]
@@ -37,22 +64,10 @@ def mixed_order(names: Sequence[str]) -> np.ndarray:
 def choose_test(
     labels: np.ndarray, class_names: Sequence[str], fraction: float, seed: int
 ) -> np.ndarray:
-    """Chooses the examples to test on, of data that have no test split.
+    """Chooses the examples to test on, of data that have no test split; bool `[n]`.
 
     Every class gives its share, at least one example, and keeps one for training;
     classes without examples are possible.
-
-    Args:
-        labels: int `[n]`, indices into `class_names`.
-        class_names: One name per class.
-        fraction: The share to choose, above 0 and below 1.
-        seed: Determines the draw, from 0 to 2**32 - 1.
-
-    Returns:
-        bool `[n]`, true for the chosen examples.
-
-    Raises:
-        UsageError: If a class has a single example.
     """
     counts = np.bincount(labels, minlength=len(class_names))
     if (single := np.flatnonzero(counts == 1)).size:
@@ -100,7 +115,6 @@ def split_validation(
         dataset,
         train_images=dataset.train_images[~chosen],
         train_labels=labels[~chosen],
-        digest=None,
     )
     return remaining, dataset.train_images[chosen], labels[chosen]
 
