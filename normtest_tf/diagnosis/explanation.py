@@ -115,7 +115,8 @@ def explain(
             notes += inputs.notes_on_control(*runs[name].inputs)
     probed = _linear_probes(runs, labels, notes)
     findings = {name: _findings(name, constants[name], runs, probed) for name in names}
-    treatment = _treatment(names)
+    # The control comes first.
+    treatment = TREATMENT if TREATMENT in names else next(iter(names[1:]), None)
     parts: dict[str, Parts] = {}
     predictions: tuple[rule.Prediction, ...] = ()
     if treatment is not None:
@@ -155,12 +156,6 @@ def _measured(images: np.ndarray, training_images: Images | None) -> Images:
     if isinstance(training_images, MappedImages):
         return training_images
     return inputs.pixels(training_images, "training_images")
-
-
-def _treatment(names: Sequence[str]) -> str | None:
-    """Returns the setting that predictions are about; None if there is none."""
-    others = [name for name in names if name != CONTROL]
-    return TREATMENT if TREATMENT in others else next(iter(others), None)
 
 
 def _batches(
