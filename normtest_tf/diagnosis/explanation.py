@@ -14,7 +14,7 @@ from normtest_tf import errors
 from normtest_tf.backbones import surgery
 from normtest_tf.datasets import MappedImages
 from normtest_tf.diagnosis import distances, inputs, linear_probe, rule
-from normtest_tf.diagnosis.distances import BATCH, STORED
+from normtest_tf.diagnosis.distances import BATCH, STORED, Distance
 from normtest_tf.diagnosis.findings import Explanation, SettingFindings
 from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
@@ -36,8 +36,8 @@ class _Passes:
 
     inputs: tuple[np.ndarray, np.ndarray]  # Mean and std of the normalised images.
     features: dict[str, np.ndarray]
-    distances: tuple[distances.Distance, ...]
-    reestimated: tuple[distances.Distance, ...]
+    distances: tuple[Distance, ...]
+    reestimated: tuple[Distance, ...]
 
 
 @keras_setup.checked()
