@@ -29,7 +29,6 @@ from normtest_tf.backbones import ARCHITECTURES
 from normtest_tf.runs import Cell
 from normtest_tf.runs.folder import LAYOUT
 from normtest_tf.system import files
-from normtest_tf.system.json_values import is_accuracy, not_an_accuracy
 
 
 class Condition(NamedTuple):
@@ -205,10 +204,12 @@ def _accuracy(path: pathlib.Path) -> float:
     if "best_acc" not in values:
         raise errors.UsageError(f"{path} lacks 'best_acc'; {hint}")
     accuracy = values["best_acc"]
-    if is_accuracy(accuracy):
+    if isinstance(accuracy, int | float) and 0 <= accuracy <= 1:
         return float(accuracy)
-    what = not_an_accuracy(accuracy)
-    raise errors.UsageError(f"{path}: 'best_acc' is {what}; {hint}")
+    raise errors.UsageError(
+        f"{path}: 'best_acc' is {str(accuracy)[:80]!r}, not a number from 0 to 1; "
+        f"{hint}"
+    )
 
 
 DATA = pathlib.Path(__file__).parent

@@ -28,7 +28,6 @@ from normtest_tf.runs import (
     RunName,
     folder,
     history,
-    plan,
 )
 from normtest_tf.runs.folder import REPAIR
 from normtest_tf.training import EpochRow
@@ -178,7 +177,7 @@ def read(
     runs = sorted(by_folder.values(), key=_order)
     _check_comparable(runs)
     if names is None:
-        expected = {*plan.read(results_dir), *_whole_grid(runs)}
+        expected = {*folder.read_plan(results_dir), *_whole_grid(runs)}
     else:
         expected = set(map(str, names))
     return Results(runs, _missing(results_dir, folders, expected))

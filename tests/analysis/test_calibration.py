@@ -71,9 +71,7 @@ def test_two_cells_have_no_rank_correlation():
 def test_predictions_meet_the_runs_of_their_way_of_training(tmp_path):
     def write(model, **values):
         for setting, final in (("pretrain", 0.5), ("finetune", 0.53)):
-            write_run(
-                tmp_path, "cifar10", model, setting, final=final, former=False, **values
-            )
+            write_run(tmp_path, "cifar10", model, setting, final=final, **values)
 
     write("resnet18")
     write("resnet18+head", train="head")
@@ -102,7 +100,6 @@ def test_nothing_is_predicted_for_frozen_batch_norm_with_new_statistics(tmp_path
             "resnet18+frozen_bn+recalibrated",
             setting,
             final=final,
-            former=False,
             train="frozen_bn",
             recalibrate=True,
         )

@@ -21,7 +21,6 @@ def folders(tmp_path):
             final=0.7,
             best=0.9,
             best_validation=0.8,
-            former=seed == 1,
         )
         for setting in ("finetune", "pretrain")
         for seed in (1, 2)

@@ -102,19 +102,12 @@ def test_folders_without_readable_results_are_refused(tmp_path):
         results.read(tmp_path)
 
 
-@pytest.mark.parametrize("former", [True, False])
-def test_each_rule_finds_its_accuracy_in_old_and_new_results(tmp_path, former):
-    write_run(tmp_path, final=0.7, best=0.9, best_validation=0.8, former=former)
+def test_each_rule_finds_its_accuracy(tmp_path):
+    write_run(tmp_path, final=0.7, best=0.9, best_validation=0.8)
     (run,) = results.read(tmp_path).runs
     found = {name: run.result.test_accuracy(rule) for name, rule in RULES.items()}
     assert found == {"final": 0.7, "best_test": 0.9, "best_validation": 0.8}
     assert run.setting is SETTINGS["finetune"]
-
-
-def test_old_and_new_runs_of_one_recipe_are_compared(tmp_path):
-    write_run(tmp_path, normalization="finetune", former=True)
-    write_run(tmp_path, normalization="pretrain", former=False)
-    assert len(results.read(tmp_path).runs) == 2
 
 
 def test_a_rule_needs_runs_with_its_accuracy(tmp_path):

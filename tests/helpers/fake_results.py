@@ -19,12 +19,6 @@ MEAN_AND_STD = {
     "pretrain": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     "minmax": ([0.0] * 3, [1.0] * 3),
 }
-# What version 0.1.0 called the values in `result.json`.
-FORMER_KEYS = {
-    "best_validation_epoch": "selected_epoch",
-    "best_validation_accuracy": "selected_validation_accuracy",
-    "best_validation_test_accuracy": "selected_test_accuracy",
-}
 
 
 def statistics(setting):
@@ -44,7 +38,6 @@ def write_run(
     final=0.8,
     best=None,
     best_validation=None,
-    former=True,
     **requested,
 ):
     """Writes one finished run; returns its folder.
@@ -59,7 +52,6 @@ def write_run(
         best: The best test accuracy, at least `final`. Default: 0.01 more.
         best_validation: The test accuracy of the best validation epoch, at most
             `best`; None for a run without validation images.
-        former: Whether version 0.1.0 wrote the run.
         **requested: Further configuration values.
     """
     folder = results_dir / dataset / f"{model}-{normalization}" / f"seed-{seed}"
@@ -73,7 +65,7 @@ def write_run(
     }
     if best_validation is not None:
         asked = {"validation_examples": 500, **asked}
-    configuration = config(asked, former)
+    configuration = config(asked)
     accuracies = [
         final / 2 if best_validation is None else best_validation,
         final + 0.01 if best is None else best,
@@ -84,7 +76,7 @@ def write_run(
     rows = history_rows(accuracies, loss, is_validated=best_validation is not None)
     write_json(folder / "config.json", configuration)
     rule = RULES[configuration["requested"]["keep"]]
-    write_json(folder / "result.json", result_of(rows, rule, former))
+    write_json(folder / "result.json", result_of(rows, rule))
     history.write(folder / "history.csv", rows)
     return folder
 
@@ -106,6 +98,7 @@ REQUESTED = {
     "learning_rate": 0.001,
     "precision": "auto",
     "keep": "final",
+    "deterministic": False,
 }
 RESOLVED = {
     "weights": "tv_in1k",
@@ -120,6 +113,8 @@ RESOLVED = {
         "input_size": 224,
     },
     "precision": "float32",
+    "augmentation": "pad_crop_flip",
+    "padding": 4,
     "data_seed": 1,
     "model_seed": 2,
     "train_examples": 50_000,
@@ -132,12 +127,11 @@ RESOLVED = {
 }
 
 
-def config(asked, former):
-    """Returns a complete `config.json`; the earliest runs lacked a flag."""
-    flag = {} if former else {"deterministic": False}
+def config(asked):
+    """Returns a complete `config.json`."""
     return {
         "format": 1,
-        "requested": REQUESTED | flag | asked,
+        "requested": REQUESTED | asked,
         "resolved": RESOLVED | {"statistics": statistics(asked["normalization"])},
         "data_fingerprint": "abc",
         "environment": ENVIRONMENT,
@@ -169,9 +163,9 @@ def history_rows(test_accuracies, loss, *, is_validated):
     ]
 
 
-def result_of(rows, rule, former):
-    """Returns a history's complete `result.json`, with the keys of 0.1.0 or today's."""
-    result = {
+def result_of(rows, rule):
+    """Returns a history's complete `result.json`."""
+    return {
         "format": 1,
         **history.summarise(rows),
         "kept_epoch": rule.choose(rows)["epoch"],
@@ -179,8 +173,6 @@ def result_of(rows, rule, former):
         "total_seconds": 60.0,
         "peak_memory_mib": 1000.0,
     }
-    former_keys = FORMER_KEYS if former else {}
-    return {former_keys.get(name, name): value for name, value in result.items()}
 
 
 def write_study(results_dir, cells, seeds=5, effect=0.0, spread=0.003):

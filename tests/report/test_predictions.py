@@ -64,7 +64,6 @@ def gathered(tmp_path, explanations):
                     setting,
                     seed,
                     final,
-                    former=False,
                     shift="contrast:0.2",
                     train=train,
                 )

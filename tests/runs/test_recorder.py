@@ -167,7 +167,7 @@ def test_sigterm_leaves_a_checkpoint_of_the_last_epoch(
     assert caught.value.status == 143
     assert signal.getsignal(signal.SIGTERM) is before
     stored = sorted(path.name for path in config.folder.checkpoints.iterdir())
-    assert stored == [faults.checkpoint_name(epoch) for epoch in kept]
+    assert stored == [checkpoints.file_name(epoch) for epoch in kept]
     assert finetuning.run(config, digits).resumed_epochs == (2,)
     assert outcome(config) == expected
 
