@@ -89,13 +89,7 @@ def _explain(config: RunConfig) -> Explanation:
 
 
 def write(found: Explanation, out_dir: pathlib.Path, shift: str) -> None:
-    """Writes a diagnosis' page, its numbers and its figure.
-
-    Args:
-        found: The diagnosis.
-        out_dir: The folder to write to.
-        shift: What was done to the images, as the flag takes it.
-    """
+    """Writes a diagnosis' page, its numbers and its figure."""
     from normtest_tf.diagnosis import findings
     from normtest_tf.report import document
     from plots import diagnosis, style

@@ -20,21 +20,16 @@ import os
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf import datasets
 from normtest_tf.export import (
     FORMATS,
     ExportError,
-    archives,
     describe_run,
     formats,
-    images,
     timm_folders,
 )
 from normtest_tf.runs import RunFolder
@@ -77,25 +72,9 @@ flags.DEFINE_bool("overwrite", False, "Replace an earlier export.")
 flags.DEFINE_integer(
     "check_images",
     32,
-    "Compare the export with the run's model on N images.",
+    "Compare the export with the run's model on N images of random pixels.",
     lower_bound=1,
     upper_bound=10_000,
-)
-flags.DEFINE_enum(
-    "check_on",
-    "random",
-    ["random", "test"],
-    "Compare on random pixels, which need no data, or on the first test images of "
-    "the run's data set.",
-)
-flags.DEFINE_string(
-    "dataset",
-    None,
-    "The data set for --check_on=test. Default: the run's; if it was folder:PATH, "
-    "csv:PATH or tfds:NAME, pass that again. Its content must be what it was.",
-)
-flags.DEFINE_string(
-    "data_dir", None, "Where --check_on=test finds the data set, as in training."
 )
 flags.mark_bool_flags_as_mutual_exclusive(["probabilities", "features"])
 
@@ -108,22 +87,19 @@ def main(argv: Sequence[str]) -> None:
     entry = FORMATS[FLAGS.format]
     entry.check_run(description)
     path = _checked_path(folder)
-    archives.check(folder.model)
-    if FLAGS.check_on == "test":
-        name = images.dataset_name(description["run"]["dataset"], FLAGS.dataset)
-        datasets.check_available(name)
     # A GPU computes with fewer digits than the runtimes that it is compared with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["JAX_PLATFORMS"] = "cpu"
     keras_setup.import_tensorflow()
     from normtest_tf.export import prediction, verification
 
-    compared_on = _images(folder, description)
+    shape = description["image"]["shape"]
+    images = verification.random_images(shape, FLAGS.check_images)
     model = prediction.load_model(folder.model)
     try:
         with keras_setup.silent_stderr():
             deviation = verification.export(
-                model, path, FLAGS.format, description, compared_on
+                model, path, FLAGS.format, description, images
             )
     except ExportError as error:
         sys.exit(f"error: {error}")
@@ -149,20 +125,6 @@ def _checked_path(folder: RunFolder) -> pathlib.Path:
     entry.check_path(path, overwrite=FLAGS.overwrite)
     entry.check_installed()
     return path
-
-
-def _images(folder: RunFolder, description: dict[str, Any]) -> np.ndarray:
-    """Returns the images to compare on."""
-    count = FLAGS.check_images
-    if FLAGS.check_on == "random":
-        return images.random_images(description["image"]["shape"], count)
-    return images.first_test_images(
-        folder,
-        count,
-        dataset=FLAGS.dataset,
-        data_dir=FLAGS.data_dir,
-        notify=program.note,
-    )
 
 
 if __name__ == "__main__":

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf import backbones, datasets, errors
+from normtest_tf import backbones, datasets, errors, normalization
 from normtest_tf.system import files, keras_setup
-from normtest_tf.training.choices import Seeds
+from normtest_tf.training import choices
+
+if TYPE_CHECKING:
+    import keras
+
+    from normtest_tf.training import EpochRow
 
 FLAGS = flags.FLAGS
 
@@ -64,22 +70,73 @@ def main(argv: Sequence[str]) -> None:
     keras_setup.check_can_train()
     keras_setup.import_tensorflow()
     from normtest_tf.backbones.weights import safetensors_files
-    from normtest_tf.training import pretraining
-    from normtest_tf.training.recipe import Recipe
 
     dataset = datasets.load(FLAGS.dataset, shared.reading_options(), program.note)
-    model, rows = pretraining.pretrain(
-        architecture,
-        dataset.take(FLAGS.train_examples, FLAGS.test_examples),
-        Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate),
-        Seeds.split(FLAGS.seed),
-        program.show,
-        FLAGS.augmentation,
-    )
+    dataset = dataset.take(FLAGS.train_examples, FLAGS.test_examples)
+    model, rows = train(architecture, dataset)
     with files.atomic_path(output) as path:
         safetensors_files.save(model, path, FLAGS.output_dtype)
     print(f"test accuracy of the final epoch: {rows[-1]['test_accuracy']:.2%}")
     print(f"weights: {output} ({output.stat().st_size:,} bytes)")
+
+
+def train(
+    architecture: backbones.Architecture, dataset: datasets.ImageDataset
+) -> tuple[keras.Model, list[EpochRow]]:
+    """Trains a network as the flags say, on inputs normalised by their statistics.
+
+    Returns the network, from normalised images to logits, and a row per epoch.
+    """
+    import keras
+
+    from normtest_tf.training import (
+        loop,
+        progress,
+        recipe,
+        regimes,
+        stacks,
+        training_copy,
+    )
+
+    seeds = choices.Seeds.split(FLAGS.seed)
+    statistics = normalization.channel_statistics(
+        dataset.train_images, f"all training images of {dataset.name}", program.show
+    )
+    program.show(f"channel mean {statistics.mean}\nchannel std  {statistics.std}")
+    keras.utils.set_random_seed(seeds.model)
+    network = architecture.build(
+        weights=None,
+        input_shape=dataset.image_shape,
+        classes=dataset.num_classes,
+        classifier_activation=None,
+    )
+    inputs = keras.Input(dataset.image_shape, dtype="uint8")
+    normalized = normalization.normalization_layer(statistics, dataset.image_shape)
+    model = keras.Model(inputs, network(normalized(inputs)))
+    regimes.check_batches(model, len(dataset.train_images), FLAGS.batch_size)
+    trained = training_copy.make(model)
+    data = loop.TrainingData(
+        loop.Split(dataset.train_images, dataset.train_labels),
+        {"test": loop.Split(dataset.test_images, dataset.test_labels)},
+        seeds.data,
+        choices.resolve_augmentation(
+            FLAGS.augmentation, dataset.image_shape[0], program.show
+        ),
+    )
+    calls = stacks.shapes(len(data.train), FLAGS.batch_size)
+    bar = progress.Progress(
+        architecture.name, [steps * n for steps, n in calls], FLAGS.epochs
+    )
+    rows: list[EpochRow] = []
+
+    def on_row(row: EpochRow) -> None:
+        rows.append(row)
+        bar.show(row, program.show)
+
+    adam = recipe.Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate)
+    loop.fit(trained, adam, data, on_row, callbacks=[bar])
+    model.set_weights(trained.get_weights())
+    return network, rows
 
 
 if __name__ == "__main__":

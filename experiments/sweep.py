@@ -157,11 +157,7 @@ def weights_by_model(
 
 
 def gpus_per_run() -> float | None:
-    """Returns the GPUs of a run: with a strategy, all those of this machine.
-
-    Raises:
-        UsageError: If they are another machine's, and no flag says how many.
-    """
+    """Returns the GPUs of a run: with a strategy, all those of this machine."""
     if FLAGS.gpus_per_run is not None or FLAGS.strategy == choices.NONE:
         return FLAGS.gpus_per_run
     if FLAGS.executor != "local":

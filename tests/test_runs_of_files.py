@@ -10,13 +10,7 @@ import pytest
 
 from normtest_tf import errors, runs
 from normtest_tf.analysis import results
-from normtest_tf.export import (
-    describe_run,
-    images,
-    prediction,
-    verification,
-    writers,
-)
+from normtest_tf.export import describe_run, prediction, verification, writers
 from normtest_tf.runs import finetuning
 from normtest_tf.sweeps import estimates
 from tests.helpers import faults
@@ -118,7 +112,7 @@ def test_its_model_is_stock_and_exported(tmp_path, finished, digits):
     assert type(model.get_layer("file-my_net").get_layer("conv")) is L.Conv2D
     description = describe_run(finished.folder, "logits")
     assert description["run"]["model"] == "file-my_net"
-    compared = images.random_images(SHAPE, 3)
+    compared = verification.random_images(SHAPE, 3)
     path = tmp_path / "model.keras"
     assert verification.export(model, path, "keras", description, compared).is_tolerable
     classifier = prediction.load(finished.folder.path)

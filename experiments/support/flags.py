@@ -50,12 +50,7 @@ OUTPUT = ("results_dir", "overwrite")
 
 
 def define(*names: str, **defaults: object) -> None:
-    """Defines the flags of some fields of `RunConfig`.
-
-    Args:
-        *names: Fields with the defaults of `RunConfig`.
-        **defaults: Further fields, with the program's own defaults.
-    """
+    """Defines the flags of some fields of `RunConfig`."""
     for name in names:
         _define(name, config.FIELDS[name].default)
     for name, default in defaults.items():
@@ -93,11 +88,7 @@ def _is_allowed(name: str, value: object) -> bool:
 
 
 def run_config(**values: object) -> RunConfig:
-    """Builds the configuration from the program's flags.
-
-    Args:
-        **values: Values of `RunConfig` that take precedence over flags.
-    """
+    """Builds the configuration from the program's flags."""
     given = {name: FLAGS[name].value for name in config.FIELDS if name in FLAGS}
     return RunConfig(**(given | values))
 
@@ -130,21 +121,13 @@ def define_backend() -> None:
 
 
 def choose_backend() -> None:
-    """Makes `--backend`, if it is given, the backend of this process and its workers.
-
-    Raises:
-        UsageError: If it is not installed.
-    """
+    """Makes `--backend`, if given, the backend of this process and its workers."""
     if "backend" in FLAGS and FLAGS.backend is not None:
         keras_setup.choose_backend(FLAGS.backend)
 
 
 def parse_seeds(values: Sequence[str]) -> list[int]:
-    """Returns the seeds in the values of a list flag.
-
-    Raises:
-        UsageError: If a value is not a seed or is repeated.
-    """
+    """Returns the seeds in the values of a list flag."""
     received = ",".join(values)
     try:
         seeds = [int(value) for value in values]

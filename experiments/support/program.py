@@ -31,16 +31,11 @@ def show(text: str) -> None:
 
 
 def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> None:
-    """Runs a program: parses its flags and turns errors into one line.
+    """Runs a program and exits: flags are parsed, and errors are one line on stderr.
 
-    Args:
-        main: The program, called with the rest of the command line.
-        arguments: Whether the command line may have more than flags.
-
-    Raises:
-        SystemExit: Always. Its status is 0 when done, 1 if a comparison or an
-            export failed, 2 for flags or input that can't be used, 130 after Ctrl-C,
-            141 if nothing reads the output any more, 143 after SIGTERM.
+    The status is 0 when done, 1 if a comparison or an export failed, 2 for flags or
+    input that can't be used, 130 after Ctrl-C, 141 if nothing reads the output any
+    more, and 143 after SIGTERM. `arguments`: flags may be followed by others.
     """
     streams.prepare()
     signals.report_sigterm()

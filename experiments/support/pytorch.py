@@ -16,28 +16,14 @@ OPERATORS = "torchvision._meta_registrations"
 
 
 def check_installed() -> None:
-    """Checks that all packages are installed, without the slow imports.
-
-    Raises:
-        UsageError: If one is not installed.
-    """
+    """Checks that all packages are installed, without the slow imports."""
     for name in PACKAGES:
         if importlib.util.find_spec(name) is None:
             raise _not_installed(f"No module named {name!r}")
 
 
 def import_module(name: str) -> types.ModuleType:
-    """Imports `timm`, `torchvision` or one of their modules.
-
-    Args:
-        name: The full name of the module.
-
-    Returns:
-        The module.
-
-    Raises:
-        UsageError: If it is not installed.
-    """
+    """Imports `timm`, `torchvision` or one of their modules."""
     try:
         import torch  # noqa: F401  (fails here if missing)
         import torchvision  # noqa: F401  (likewise)

@@ -2,13 +2,9 @@
 
     formats        the file formats, and where an export may be written
     writers        the model that is exported, and how each format is written
-    conversion     writes an export with TensorFlow where Keras has another backend
-    fresh_process  runs one of this package's programs on its own
     timm_folders   the folder that timm loads, its limits and its `config.json`
     runtimes       loads an export with its own runtime; run in a fresh process
     verification   writes an export and keeps it only if it matches the run's model
-    images         images for the comparison
-    archives       whether a .keras file is whole
     metadata       what an export says about itself: classes, statistics, origin
     prediction     loads a model, and classifies image files
 

@@ -42,8 +42,8 @@ class Format:
             Keras, a process of its own does.
         outputs: What its exports can compute, of `OUTPUTS`.
         check: Raises `UsageError` for a run's metadata that it can't express.
-        runtime: The modules of a runtime that can do without: where one is missing,
-            exports are verified otherwise. By the names of their packages on PyPI.
+        runtime: The modules of an optional runtime, likewise. Without it, exports are
+            read back into Keras.
     """
 
     name: str
@@ -72,13 +72,10 @@ class Format:
         return f", run by {' and '.join(self.runtime)},"
 
     def check_run(self, description: dict[str, Any]) -> None:
-        """Checks that this format can express a run's model.
+        """Raises `UsageError` if this format can't express a run's model.
 
         Args:
-            description: The run's metadata, from `metadata.describe_run`.
-
-        Raises:
-            UsageError: If it can't.
+            description: The run's metadata, from `describe_run`.
         """
         if (output := description["output"]) not in self.outputs:
             raise errors.UsageError(
@@ -89,11 +86,7 @@ class Format:
             self.check(description)
 
     def check_installed(self) -> None:
-        """Checks that everything this format needs is installed.
-
-        Raises:
-            UsageError: If not; the message has the pip command.
-        """
+        """Raises `UsageError`, with the pip command, if a package is missing."""
         if missing := self.missing():
             raise errors.UsageError(
                 f"--format={self.name} needs {' and '.join(missing)}: pip install "
@@ -101,31 +94,14 @@ class Format:
             )
 
     def default_path(self, folder: RunFolder, output: str) -> pathlib.Path:
-        """Returns where an export goes by default.
-
-        Args:
-            folder: The run's folder.
-            output: One of `OUTPUTS`.
-
-        Returns:
-            For example `<folder>/export/model-features.onnx`.
-        """
+        """Returns where an export of one of `OUTPUTS` goes by default."""
         stem = "model" if self.suffix else self.name
         if output != LOGITS:
             stem += f"-{output}"
         return folder.exports / f"{stem}{self.suffix}"
 
     def check_path(self, path: pathlib.Path, *, overwrite: bool) -> None:
-        """Checks that an export may be written to a path, without writing anything.
-
-        Args:
-            path: A file, or a folder if the format is one.
-            overwrite: Whether an earlier export may be replaced.
-
-        Raises:
-            UsageError: If it has the wrong suffix, can't be written to, or holds
-                something that must not be replaced.
-        """
+        """Raises `UsageError` if an export must not or can't be written to a path."""
         run = RunFolder(path.parent)
         if path == run.model and run.is_started():
             raise errors.UsageError(
@@ -138,7 +114,7 @@ class Format:
                 f"Received: {path}"
             )
         if os.path.exists(path):  # `Path.exists` would raise.
-            if not self._is_export(path):
+            if not os.path.isfile(path / self.marker if self.marker else path):
                 raise errors.UsageError(
                     f"{path} exists and is not an export with --format={self.name}; "
                     "choose another --output"
@@ -149,24 +125,20 @@ class Format:
                 )
         files.check_writable(path.parent)
 
-    def _is_export(self, path: pathlib.Path) -> bool:
-        """Tells whether only an export would be lost by replacing `path`."""
-        return os.path.isfile(path / self.marker if self.marker else path)
-
 
 def _not_installed(modules: dict[str, str]) -> list[str]:
-    """Returns the packages whose modules can't be imported."""
+    """Returns the packages whose modules can't be found, without importing any."""
     return [name for name, module in modules.items() if not _is_installed(module)]
 
 
 def _is_installed(module: str) -> bool:
-    """Tells whether a module can be imported, without importing it."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
         return False
 
 
+_ONNX = ("tf2onnx", "onnx", "onnxruntime")
 FORMATS: dict[str, Format] = {
     entry.name: entry
     for entry in (
@@ -176,11 +148,7 @@ FORMATS: dict[str, Format] = {
             "onnx",
             suffix=".onnx",
             by_tensorflow=True,
-            modules={
-                "tf2onnx": "tf2onnx",
-                "onnx": "onnx",
-                "onnxruntime": "onnxruntime",
-            },
+            modules={name: name for name in _ONNX},
         ),
         Format(
             "litert",

@@ -21,13 +21,13 @@ from typing import Any
 
 from normtest_tf import __version__, datasets, errors
 from normtest_tf.datasets import shifts
-from normtest_tf.export import archives
 from normtest_tf.export.formats import LOGITS
 from normtest_tf.runs import ConfigRecord, ResultRecord, RunFolder
 from normtest_tf.runs.folder import LAYOUT
 
 METADATA_FORMAT = 1
 FILE_NAME = "normtest_tf.json"
+REMEDY = "copy it again, or train or export again with --overwrite"
 
 
 def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
@@ -74,37 +74,6 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
     }
 
 
-def find(path: pathlib.Path) -> dict[str, Any]:
-    """Finds the metadata of a model, without loading the model.
-
-    Args:
-        path: A finished run's folder, its `model.keras`, or a `.keras` export.
-
-    Returns:
-        As from `describe_run`; empty if there is none.
-
-    Raises:
-        UsageError: If the path or the metadata can't be read, or the model is missing
-            or cut off.
-    """
-    if os.path.isdir(path):  # `Path.is_dir` would raise.
-        folder = RunFolder(path)
-        description = describe_run(folder, LOGITS)
-        archives.check(folder.model)
-        return description
-    if not os.path.isfile(path):
-        raise errors.UsageError(f"--model={path} does not exist")
-    if path.suffix != ".keras":
-        raise errors.UsageError(
-            f"--model takes a .keras file or a run's folder. Received: {path}"
-        )
-    archives.check(path)
-    inside = read_from_archive(path)
-    if inside is None and RunFolder(path.parent).is_finished():
-        return describe_run(RunFolder(path.parent), LOGITS)
-    return inside or {}
-
-
 def _check_is_finished(folder: RunFolder) -> None:
     if not os.path.isdir(folder.path):
         raise errors.UsageError(
@@ -117,6 +86,20 @@ def _check_is_finished(folder: RunFolder) -> None:
         )
 
 
+def find(path: pathlib.Path) -> dict[str, Any]:
+    """Finds the metadata of a run's folder or a `.keras` file; empty if it has none."""
+    if os.path.isdir(path):  # `Path.is_dir` would raise.
+        return describe_run(RunFolder(path), LOGITS)
+    if path.suffix != ".keras":
+        raise errors.UsageError(
+            f"--model takes a .keras file or a run's folder. Received: {path}"
+        )
+    inside = read_from_archive(path)
+    if inside is None and RunFolder(path.parent).is_finished():
+        return describe_run(RunFolder(path.parent), LOGITS)
+    return inside or {}
+
+
 def append_to_archive(path: pathlib.Path, metadata: dict[str, Any]) -> None:
     """Adds the metadata to a zip archive, or appends an archive to another file."""
     with zipfile.ZipFile(path, "a") as archive:
@@ -124,23 +107,16 @@ def append_to_archive(path: pathlib.Path, metadata: dict[str, Any]) -> None:
 
 
 def read_from_archive(path: pathlib.Path) -> dict[str, Any] | None:
-    """Returns the metadata inside a `.keras` or `.tflite` file, None if it has none.
-
-    Raises:
-        UsageError: If the file is not an archive, or its metadata is corrupt.
-    """
+    """Returns the metadata inside a `.keras` or `.tflite` file, None if it has none."""
     try:
         with zipfile.ZipFile(path) as archive:
             if FILE_NAME not in archive.namelist():
                 return None
-            metadata = json.loads(archive.read(FILE_NAME))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise errors.unreadable(path, error, "export or train it again") from error
-    if not isinstance(metadata, dict) or metadata.get("format") != METADATA_FORMAT:
-        raise errors.UsageError(
-            f"{FILE_NAME} in {path} is not metadata of format {METADATA_FORMAT}, the "
-            "only one that this version reads"
-        )
+            metadata = dict(json.loads(archive.read(FILE_NAME)))
+        if metadata.get("format") != METADATA_FORMAT:
+            raise ValueError(f"its {FILE_NAME} is not of format {METADATA_FORMAT}")
+    except Exception as error:  # Whatever is wrong with the archive or the JSON.
+        raise errors.unreadable(path, error, REMEDY) from error
     return metadata
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import zipfile
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import numpy as np
 
 from normtest_tf import datasets, errors
 from normtest_tf.datasets import decoding, shifts
-from normtest_tf.export import archives, metadata
+from normtest_tf.export import metadata
 from normtest_tf.export.formats import FEATURES, PROBABILITIES
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import keras_setup
@@ -47,15 +48,9 @@ class Classifier:
     def read(self, path: pathlib.Path) -> tuple[np.ndarray, str]:
         """Reads an image file at the size that the model takes.
 
-        Args:
-            path: A file of any format that `decoding.decode` takes.
-
         Returns:
             uint8 `[height, width, 3]`, the right way up and shifted; and a note if the
             image was resized, else "".
-
-        Raises:
-            UsageError: If the file can't be read or decoded; the message names it.
         """
         pixels = decoding.decode_file(path)
         height, width, _ = pixels.shape
@@ -68,17 +63,7 @@ class Classifier:
 
     @keras_setup.checked()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Computes the probability of every class.
-
-        Args:
-            images: uint8 `[n, height, width, 3]`.
-
-        Returns:
-            float `[n, classes]`; rows sum to 1.
-
-        Raises:
-            UsageError: If the model computes something that is not finite.
-        """
+        """Returns `[n, classes]` for uint8 images `[n, height, width, 3]`."""
         outputs = self.model.predict(images, batch_size=BATCH_SIZE, verbose=0)
         if not np.isfinite(outputs).all():
             raise errors.UsageError(
@@ -90,12 +75,7 @@ class Classifier:
         return softmax(outputs.astype("float64"))
 
     def top(self, probabilities: np.ndarray, count: int) -> str:
-        """Formats the most likely classes of an image, as `cat 93.1%, dog 4.0%`.
-
-        Args:
-            probabilities: The image's row of `probabilities`, `[classes]`.
-            count: The number of classes to name.
-        """
+        """Formats an image's most likely classes, as `cat 93.1%, dog 4.0%`."""
         order = np.argsort(-probabilities, kind="stable")[:count]
         return ", ".join(f"{self.class_names[i]} {probabilities[i]:.1%}" for i in order)
 
@@ -137,50 +117,34 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
         )
     model = load_model(file)
     _check_classifies_images(model, file)
-    classes = model.output_shape[1]
-    names = description.get("class_names") or list(map(str, range(classes)))
-    if len(names) != classes:
-        raise errors.UsageError(
-            f"{file} has {classes} outputs, but its metadata names {len(names)} classes"
-        )
-    image = description.get("image")
-    image = image if isinstance(image, dict) else {}
-    resize, shift = image.get("resize"), image.get("shift")
+    numbers = map(str, range(model.output_shape[1]))
+    image = description.get("image", {})
     return Classifier(
         model,
-        names,
+        description.get("class_names") or list(numbers),
         output == PROBABILITIES,
-        resize or datasets.RESIZES[0],
-        str(shift or shifts.NONE),
+        image.get("resize", datasets.RESIZES[0]),
+        image.get("shift", shifts.NONE),
     )
 
 
 @keras_setup.checked()
 def load_model(path: pathlib.Path) -> keras.Model:
-    """Loads a `.keras` file.
-
-    Raises:
-        UsageError: If it is missing, cut off, or can't be loaded.
-    """
-    archives.check(path)
+    """Loads a `.keras` file."""
     try:
-        return keras.models.load_model(path, compile=False)
+        with zipfile.ZipFile(path):  # Keras would not find one that was cut off.
+            return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, h5py and zipfile raise a dozen types.
         raise errors.UsageError(
-            f"can't load {path}: {errors.first_cause(error)}; {archives.REMEDY}"
+            f"can't load {path}: {errors.first_cause(error)}; {metadata.REMEDY}"
         ) from error
 
 
 def _check_classifies_images(model: keras.Model, file: pathlib.Path) -> None:
-    inputs, outputs = model.input_shape, model.output_shape
-    if _has_fixed_shape(inputs, 4) and _has_fixed_shape(outputs, 2) and inputs[3] == 3:
-        return
+    match model.input_shape, model.output_shape:
+        case (_, int(), int(), 3), (_, int()):
+            return
     raise errors.UsageError(
         f"{file} is not a classifier of RGB images of a fixed size. Received: a model "
-        f"from {inputs} to {outputs}"
+        f"from {model.input_shape} to {model.output_shape}"
     )
-
-
-def _has_fixed_shape(shape: object, rank: int) -> bool:
-    """Tells whether a shape has this rank and only the batch size varies."""
-    return isinstance(shape, tuple) and len(shape) == rank and None not in shape[1:]

@@ -26,15 +26,7 @@ _CROP_MODES = {"squash": "squash", "crop": "center", "pad": "border"}
 
 
 def check(description: dict[str, Any]) -> None:
-    """Checks that timm's layout can express a run's model.
-
-    Args:
-        description: The run's metadata, from `metadata.describe_run`.
-
-    Raises:
-        UsageError: If the network is not one of timm's, or the normalization does not
-            consist of constants.
-    """
+    """Raises `UsageError` if timm's layout can't express a run's model."""
     name = description["run"]["model"]
     names = [key for key, own in backbones.ARCHITECTURES.items() if own.is_timms]
     if name not in names:
@@ -51,15 +43,7 @@ def check(description: dict[str, Any]) -> None:
 
 
 def config(description: dict[str, Any], first_convolution: str) -> dict[str, Any]:
-    """Returns what `config.json` holds.
-
-    Args:
-        description: The run's metadata, which `check` accepts.
-        first_convolution: timm's name of the network's first convolution.
-
-    Returns:
-        Values that can be written as JSON, by timm's keys.
-    """
+    """Returns what `config.json` holds, by timm's keys."""
     name, classes = description["run"]["model"], description["class_names"]
     height, width, channels = description["image"]["shape"]
     return {
@@ -84,11 +68,7 @@ def config(description: dict[str, Any], first_convolution: str) -> dict[str, Any
 
 
 def remark(description: dict[str, Any]) -> str | None:
-    """Says what a user of the folder has to mind, if anything.
-
-    Args:
-        description: The run's metadata.
-    """
+    """Says what a user of the folder has to mind, if anything."""
     if description["image"]["resize"] != "pad":
         return None
     return (
@@ -101,16 +81,6 @@ def outputs(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """Computes logits from the files alone, without PyTorch.
 
     A new network is built in Keras, and loads the weights as it would load timm's own.
-
-    Args:
-        path: The folder.
-        images: uint8 `[n, height, width, 3]`, RGB.
-
-    Returns:
-        float32 `[n, classes]`.
-
-    Raises:
-        UsageError: If a file can't be read, or does not hold the network's weights.
     """
     values = files.read_json(path / CONFIG)
     model = backbones.get(values["architecture"]).build(
@@ -125,14 +95,6 @@ def outputs(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
 
 
 def normalise(images: np.ndarray, constants: dict[str, Any]) -> np.ndarray:
-    """Normalises images as timm does.
-
-    Args:
-        images: uint8 `[n, height, width, 3]`, RGB.
-        constants: `mean` and `std`, three numbers each, for pixels from 0 to 1.
-
-    Returns:
-        float32 of the same shape.
-    """
+    """Normalises uint8 images as timm does, in float32."""
     pixels = (images / 255 - constants["mean"]) / constants["std"]
     return pixels.astype(np.float32)

@@ -13,20 +13,15 @@ import keras
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.export import (
-    conversion,
-    fresh_process,
-    prediction,
-    runtimes,
-    timm_folders,
-    writers,
-)
+from normtest_tf.export import prediction, runtimes, timm_folders, writers
 from normtest_tf.export.formats import FEATURES, FORMATS, PROBABILITIES, ExportError
 from normtest_tf.system import files, keras_setup
 
 # Relative to the largest output. Runtimes sum a convolution's products in different
 # orders.
 TOLERANCE = 1e-4
+
+SEED = 223
 
 # What computes the outputs of an export where its runtime is not installed.
 READERS: dict[str, Callable[[pathlib.Path, np.ndarray], np.ndarray]] = {
@@ -66,6 +61,20 @@ class Deviation:
             f"largest output, {self.largest:.3g}) on {self.images:,} images; "
             f"{self.disagreements} of them with a different top output"
         )
+
+
+def random_images(image_shape: tuple[int, int, int], count: int) -> np.ndarray:
+    """Returns images of random pixels, the same ones in every call.
+
+    Args:
+        image_shape: Height, width and 3.
+        count: The number of images.
+
+    Returns:
+        uint8 `[count, height, width, 3]`, with values from 0 to 255.
+    """
+    generator = np.random.default_rng(SEED)
+    return generator.integers(0, 256, (count, *image_shape), dtype=np.uint8)
 
 
 @keras_setup.checked()
@@ -117,9 +126,7 @@ def export(
     target = expected(model, output, precision, images)
     with files.atomic_path(path) as temporary:
         exported = writers.build(model, output)
-        elsewhere = entry.by_tensorflow and keras.backend.backend() != "tensorflow"
-        write = conversion.write if elsewhere else writers.write
-        write(exported, temporary, format_name, description)
+        writers.write(exported, temporary, format_name, description)
         outputs = read_back if entry.missing_runtime() else reload
         deviation = compare(outputs(format_name, temporary, images), target)
         if not deviation.is_tolerable:
@@ -135,17 +142,9 @@ def export(
 def expected(
     model: keras.Model, output: str, precision: str, images: np.ndarray
 ) -> np.ndarray:
-    """Returns what an export should compute, according to the run's model.
+    """Returns what an export should compute, float64 `[n, outputs]`.
 
-    Args:
-        model: The run's model.
-        output: One of `formats.OUTPUTS`.
-        precision: The Keras dtype policy that the run trained in. Unless it is
-            float32, the outputs are those of the same weights in float32.
-        images: uint8 `[n, height, width, 3]`.
-
-    Returns:
-        float64 `[n, outputs]`.
+    That is what the run's model computes; after mixed precision, in float32.
     """
     if precision != "float32":
         model = writers.in_float32(model)
@@ -156,47 +155,22 @@ def expected(
 
 
 def reload(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """Returns the outputs of an export, run by its own runtime in a fresh process.
-
-    Args:
-        format_name: A key of `formats.FORMATS`.
-        path: The export.
-        images: uint8 `[n, height, width, 3]`.
-
-    Returns:
-        `[n, outputs]`, in the export's dtype.
-
-    Raises:
-        ExportError: If it can't be loaded or run.
-    """
+    """Returns the outputs of an export, run by its own runtime in a fresh process."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         pixels, outputs = folder / "images.npy", folder / "outputs.npy"
         np.save(pixels, images)
         paths = (str(file) for file in (path.absolute(), pixels, outputs))
-        fresh_process.run(
+        writers.run_python(
             [runtimes.__file__, format_name, *paths],
-            # Without the user's keras.json.
-            {**os.environ, "KERAS_HOME": os.devnull},
+            {"KERAS_HOME": os.devnull},  # Without the user's keras.json.
             f"the {format_name} export was not kept, because it can't be run",
         )
         return np.load(outputs)
 
 
 def read_back(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """Returns the outputs of an export, computed without its runtime.
-
-    Args:
-        format_name: A key of `READERS`.
-        path: The export.
-        images: uint8 `[n, height, width, 3]`.
-
-    Returns:
-        `[n, outputs]`, in the export's dtype.
-
-    Raises:
-        ExportError: If it can't be read.
-    """
+    """Returns the outputs of an export, computed without its runtime."""
     try:
         return READERS[format_name](path, images)
     except errors.UsageError as error:
@@ -206,15 +180,7 @@ def read_back(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.nd
 
 
 def compare(received: np.ndarray, target: np.ndarray) -> Deviation:
-    """Compares the outputs of an export with what they should be.
-
-    Args:
-        received: From `reload` or `read_back`.
-        target: From `expected`.
-
-    Raises:
-        ExportError: If they are not float32 or have another shape.
-    """
+    """Compares the outputs of an export with those from `expected`."""
     if received.shape != target.shape or received.dtype != np.float32:
         raise ExportError(
             f"the export's outputs must be float32 of shape {target.shape}. Received: "

@@ -8,10 +8,13 @@ trained in. Only timm's networks take normalised images.
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import subprocess
+import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -19,8 +22,8 @@ import numpy as np
 
 from normtest_tf import backbones, errors
 from normtest_tf.backbones.weights import safetensors_files
-from normtest_tf.export import metadata, timm_folders
-from normtest_tf.export.formats import LOGITS, PROBABILITIES, ExportError
+from normtest_tf.export import metadata, prediction, timm_folders
+from normtest_tf.export.formats import FORMATS, LOGITS, PROBABILITIES, ExportError
 from normtest_tf.system import files, keras_setup
 
 if TYPE_CHECKING:
@@ -33,16 +36,7 @@ Writer = Callable[[keras.Model, pathlib.Path, dict[str, Any]], None]
 
 @keras_setup.checked()
 def build(model: keras.Model, output: str) -> keras.Model:
-    """Returns the model to export: the same weights, float32 throughout.
-
-    Args:
-        model: A run's model, from raw images to logits, whose last layer is the
-            head.
-        output: One of `formats.OUTPUTS`; features are the head's inputs.
-
-    Returns:
-        A model of stock Keras layers from `image` to that output.
-    """
+    """Returns a run's model up to an output: the same weights, float32 throughout."""
     model = in_float32(model)
     if output == LOGITS:
         return model
@@ -83,18 +77,51 @@ def write(
     format_name: str,
     description: dict[str, Any],
 ) -> None:
-    """Writes an export without verifying it; see `verification.export`.
+    """Writes an export of a model from `build`, without verifying it."""
+    if FORMATS[format_name].by_tensorflow and keras.backend.backend() != "tensorflow":
+        write_by_tensorflow(model, path, format_name, description)
+    else:
+        WRITERS[format_name](model, path, description)
 
-    Args:
-        model: A model from `build`.
-        path: The file to write, or the folder of a SavedModel.
-        format_name: A key of `formats.FORMATS`.
-        description: The metadata, from `metadata.describe_run`.
 
-    Raises:
-        ExportError: If the model can't be written in this format.
-    """
-    WRITERS[format_name](model, path, description)
+def write_by_tensorflow(
+    model: keras.Model,
+    path: pathlib.Path,
+    format_name: str,
+    description: dict[str, Any],
+) -> None:
+    """Writes an export in another process, which runs `main`."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "model.keras")
+        model.save(file)
+        program = ("-m", "normtest_tf.export.writers")
+        run_python(
+            [*program, file, str(path.absolute()), format_name],
+            {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(sys.path)},
+            f"the {format_name} export can't be written by TensorFlow",
+            json.dumps(description),
+        )
+
+
+def run_python(
+    arguments: Sequence[str],
+    variables: Mapping[str, str],
+    failure: str,
+    text: str | None = None,
+) -> None:
+    """Runs Python with `text` as its stdin; `ExportError` has its last line."""
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env={**os.environ, **variables},
+        check=False,
+    )
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or ["no error message"]
+        raise ExportError(f"{failure} (exit status {process.returncode}): {lines[-1]}")
 
 
 def _write_keras(
@@ -204,12 +231,6 @@ def as_rescaling(layer: keras.layers.Normalization) -> keras.layers.Rescaling:
 
     The constants of a `Normalization` are tensors, which tf2onnx turns into further
     inputs of the graph. Those of a `Rescaling` are numbers, which stay inside.
-
-    Args:
-        layer: A built layer with one mean and one variance per channel.
-
-    Returns:
-        A float32 layer of the same name.
     """
     mean = np.array(layer.input_mean, "float64").ravel()
     std = np.sqrt(np.array(layer.input_variance, "float64").ravel())
@@ -266,3 +287,17 @@ WRITERS: dict[str, Writer] = {
     "litert": _write_litert,
     "timm": _write_timm,
 }
+
+
+def main(model: str, path: str, format_name: str) -> None:
+    """Writes an export of a `.keras` file; the metadata come by stdin."""
+    keras_setup.import_keras()
+    loaded = prediction.load_model(pathlib.Path(model))
+    try:
+        write(loaded, pathlib.Path(path), format_name, json.load(sys.stdin))
+    except Exception as error:  # Converters raise what they like.
+        sys.exit(errors.first_cause(error))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

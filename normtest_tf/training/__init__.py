@@ -12,7 +12,6 @@
     recalibration    batch normalization's statistics, estimated again
     devices          the devices that share each batch
     environment      device, precision, versions, determinism
-    pretraining      a network of our own from scratch
     seeds            what TensorFlow draws from a seed
     several_steps    a model that takes several steps in one call of the device
     stacks           which batches are trained on in one call of the device

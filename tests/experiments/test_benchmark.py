@@ -6,23 +6,6 @@ import pytest
 from tests.helpers import programs
 
 
-@pytest.mark.parametrize(
-    ("flag", "words"),
-    [
-        ("--models=keras_resnet50", "Allowed: resnet18, resnet34"),
-        ("--models=resnet18,resnet19", "Did you mean 'resnet18'"),
-        ("--models=", "--models is empty"),
-        ("--opponents=egaer", "Did you mean 'eager'"),
-        ("--backends=jaxx", "Did you mean 'jax'"),
-        ("--precisions=float64", "unknown precision 'float64'"),
-        ("--page=README.md", "README.md has no section between"),
-        ("--page=missing.md", "missing.md"),
-    ],
-)
-def test_what_can_not_be_measured_is_refused(flag, words):
-    programs.assert_refused(programs.run("benchmark", flag), words)
-
-
 @pytest.mark.skipif(
     importlib.util.find_spec("torch") is not None, reason="PyTorch is installed"
 )

@@ -103,8 +103,8 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path):
     ("text", "words"),
     [
         ("{", "can't read"),
-        ("[]", "not metadata of format 1"),
-        ('{"format": 2}', "not metadata of format 1"),
+        ("[]", "not of format 1"),
+        ('{"format": 2}', "not of format 1"),
     ],
 )
 def test_corrupt_metadata_is_refused(text, words, tmp_path):

@@ -18,7 +18,6 @@ from normtest_tf.backbones.architecture import CAFFE
 from normtest_tf.export import (
     FORMATS,
     ExportError,
-    images,
     metadata,
     timm_folders,
     verification,
@@ -39,7 +38,7 @@ from tests.parity import golden
 
 NAMES = [*"abcdefghi", "dög"]
 STATISTICS = exports.STATISTICS
-PIXELS = images.random_images(exports.SHAPE, 3)
+PIXELS = verification.random_images(exports.SHAPE, 3)
 FILES = {"model.safetensors", "config.json", "normtest_tf.json"}
 
 

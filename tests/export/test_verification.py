@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf.export import ExportError, images, prediction, verification, writers
+from normtest_tf.export import ExportError, prediction, verification, writers
 from tests.export.helpers import (
     FORMAT_NAMES,
     IMAGES,
@@ -21,7 +21,7 @@ from tests.export.helpers import (
 def test_probabilities_of_a_mixed_precision_run_are_exported(format_name, tmp_path):
     path = export_path(tmp_path, "mine", format_name)
     # More than one batch of `runtimes`.
-    compared_on = images.random_images(SHAPE, 33)
+    compared_on = verification.random_images(SHAPE, 33)
     deviation = verification.export(
         small_model("mixed_bfloat16"),
         path,
@@ -94,3 +94,12 @@ def test_a_deviation_counts_and_measures():
 def test_nan_is_not_tolerable():
     received = np.full([2, 3], np.nan, "float32")
     assert not verification.compare(received, np.ones([2, 3])).is_tolerable
+
+
+def test_random_images_are_the_same_in_every_call_and_have_all_pixel_values():
+    pixels = verification.random_images((16, 24, 3), 8)
+    assert pixels.shape == (8, 16, 24, 3)
+    assert pixels.dtype == np.uint8
+    assert len(np.unique(pixels)) == 256
+    again = verification.random_images((16, 24, 3), 8)
+    np.testing.assert_array_equal(pixels, again)

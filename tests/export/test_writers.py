@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from normtest_tf.backbones.architecture import CAFFE
-from normtest_tf.export import metadata, writers
+from normtest_tf.export import ExportError, metadata, writers
 from normtest_tf.normalization import (
     CONTROL_AGAIN,
     IMAGENET,
@@ -260,3 +260,10 @@ def all_layers(model):
     """Returns the layers of a model and of the models in it."""
     nested = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     return [*model.layers, *(inner for model in nested for inner in all_layers(model))]
+
+
+def test_what_tensorflow_can_not_write_is_reported_in_one_line(tmp_path):
+    words = r"^the svg export can't be written by TensorFlow \(exit status 1\): .*'svg'"
+    with pytest.raises(ExportError, match=words):
+        writers.write_by_tensorflow(small_model(), tmp_path / "export", "svg", {})
+    assert not list(tmp_path.iterdir())

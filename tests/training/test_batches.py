@@ -5,11 +5,9 @@ import re
 import keras
 import pytest
 
-from normtest_tf import backbones, datasets, errors, text
+from normtest_tf import backbones, errors
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import classifier, pretraining, regimes
-from normtest_tf.training.choices import Seeds
-from normtest_tf.training.recipe import Recipe
+from normtest_tf.training import classifier, regimes
 from tests.training.helpers import small_classifier
 
 
@@ -109,10 +107,3 @@ def test_layers_that_do_not_train_do_not_matter():
         regimes.check_batches(model, 17, 16)
     model.layers[-2].trainable = False
     regimes.check_batches(model, 17, 16)
-
-
-def test_pretraining_is_checked():
-    digits = datasets.load("digits").take(17, 10)
-    architecture, recipe = backbones.get("resnet18"), Recipe(1, 16, 1e-3)
-    with pytest.raises(errors.UsageError, match="PyTorch refuses"):
-        pretraining.pretrain(architecture, digits, recipe, Seeds(1, 2), text.ignore)

@@ -17,14 +17,7 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclasses.dataclass(frozen=True)
 class TwentySteps:
-    """Twenty training steps: four epochs, each with a smaller last batch.
-
-    Attributes:
-        examples: Images in an epoch.
-        batch_size: Images in all batches but the last of an epoch.
-        epochs: Epochs of the cosine, all of which are trained.
-        learning_rate: The first epoch's.
-    """
+    """Twenty training steps: four epochs, each with a smaller last batch."""
 
     examples: int = 38
     batch_size: int = 8
@@ -61,17 +54,9 @@ def tensors(
 ) -> dict[str, np.ndarray]:
     """Returns weights in PyTorch's layout, each seeded by its tensor's name.
 
-    No tensor has its initial value, so a forgotten scale is noticed.
-
-    Args:
-        shapes: The shapes of all tensors by timm's names.
-        damped: Whether to scale the residual branches of bottlenecks by 1/4; trained
-            networks have small ones. At full strength, training is chaotic: changing
-            resnet50's weights by 1e-13 changed PyTorch's own loss by 60% after 12
-            steps.
-
-    Returns:
-        float64 arrays that are exact in float32, by timm's names.
+    No tensor has its initial value, so a forgotten scale is noticed. All are float64
+    and exact in float32. `damped` divides the residual branches of bottlenecks by 4, as
+    trained networks have small ones: at full strength, training is chaotic.
     """
     found = {name: _tensor(name, shape) for name, shape in shapes.items()}
     if damped:

@@ -16,23 +16,14 @@ SMALL = 64  # Golden files store arrays of up to this many values whole.
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One comparison.
-
-    Attributes:
-        title: What is compared, for the table.
-        function: Its name in `ours` and `theirs`.
-        network: The function's first argument, or None.
-        options: The function's other arguments.
-        tolerances: The largest error allowed, by the first part of an array's name.
-        in_golden: Whether it is quick enough to run with every test run.
-    """
+    """One comparison: a function of `ours` and `theirs` with its arguments."""
 
     title: str
     function: str
     network: str | None
     options: dict[str, object]
-    tolerances: dict[str, float]
-    in_golden: bool = True
+    tolerances: dict[str, float]  # By the first part of an array's name.
+    in_golden: bool = True  # Quick enough to run with every test run.
 
     @property
     def name(self) -> str:
@@ -102,13 +93,6 @@ def errors(ours: Arrays, theirs: Arrays) -> dict[str, float]:
     """Returns the largest error of each group of arrays.
 
     An error is relative to the largest absolute value of PyTorch's array.
-
-    Args:
-        ours: Arrays by name; the group is the part before the first slash.
-        theirs: PyTorch's arrays, by the same names.
-
-    Raises:
-        ValueError: If names or shapes differ.
     """
     if ours.keys() != theirs.keys():
         raise ValueError(f"names differ: {sorted(ours.keys() ^ theirs.keys())[:4]}")

@@ -19,12 +19,7 @@ SHOWN_STEPS = (1, 10, 20, 50, 100, 150, 196)
 
 
 def write_batches(data_dir: str, path: pathlib.Path) -> None:
-    """Writes an epoch of our pipeline for both sides to read.
-
-    Args:
-        data_dir: The folder with prepared TFDS data.
-        path: A file that ends in .npz, for uint8 images and labels in their order.
-    """
+    """Writes an epoch of our pipeline for both sides to read."""
     from normtest_tf import datasets
     from normtest_tf.training import choices, pipeline
 
@@ -53,11 +48,7 @@ def _normalised(images: np.ndarray) -> np.ndarray:
 
 
 def ours(path: pathlib.Path) -> list[float]:
-    """Returns the loss of every step on our side.
-
-    Args:
-        path: What `write_batches` wrote.
-    """
+    """Returns the loss of every step on our side."""
     from experiments.support.parity import ours as side
     from normtest_tf.training import recipe, training_copy
 
@@ -76,12 +67,7 @@ def ours(path: pathlib.Path) -> list[float]:
 
 
 def theirs(path: pathlib.Path, perturbation: float = 0.0) -> list[float]:
-    """Returns the loss of every step on PyTorch's side.
-
-    Args:
-        path: What `write_batches` wrote.
-        perturbation: By how much, relatively, each weight is changed at random first.
-    """
+    """Returns the loss of every step on PyTorch's side."""
     import torch
 
     from experiments.support.parity import theirs as side
@@ -109,13 +95,7 @@ def theirs(path: pathlib.Path, perturbation: float = 0.0) -> list[float]:
 def section(
     mine: Sequence[float], theirs: Sequence[float], perturbed: Sequence[float]
 ) -> str:
-    """Returns the section of docs/parity.md.
-
-    Args:
-        mine: Our loss at every step.
-        theirs: PyTorch's.
-        perturbed: PyTorch's, from perturbed weights.
-    """
+    """Returns the section of docs/parity.md."""
     reference = np.array(theirs)
     error = abs(np.array(mine) - reference) / abs(reference)
     chaos = abs(np.array(perturbed) - reference) / abs(reference)

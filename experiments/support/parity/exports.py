@@ -30,14 +30,7 @@ def images() -> np.ndarray:
 
 
 def build(name: str) -> keras.Model:
-    """Builds the classifier of a network.
-
-    Args:
-        name: One of `cases.NETWORKS`.
-
-    Returns:
-        A model from raw images to logits, with the seeded weights in float32.
-    """
+    """Builds the classifier of a network."""
     model = classifier.build_classifier(
         backbones.resolve(name, "none"),
         normalization_layer(STATISTICS, SHAPE),
@@ -74,12 +67,7 @@ def _rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def write(name: str, folder: pathlib.Path) -> None:
-    """Writes the classifier of a network as a folder for timm.
-
-    Args:
-        name: One of `cases.NETWORKS`.
-        folder: The folder to create.
-    """
+    """Writes the classifier of a network as a folder for timm."""
     description = {
         "output": "logits",
         "class_names": list(map(str, range(cases.CLASSES))),

@@ -10,27 +10,15 @@ from keras import ops
 
 
 class Step(NamedTuple):
-    """What a training step computes; the model's running statistics are updated.
-
-    Attributes:
-        logits: `[n, classes]`.
-        loss: The mean cross-entropy over the batch.
-        gradients: In the order of `model.trainable_variables`.
-    """
+    """What a training step computes; the model's running statistics are updated."""
 
     logits: np.ndarray
     loss: np.ndarray
-    gradients: list[np.ndarray]
+    gradients: list[np.ndarray]  # In the order of `model.trainable_variables`.
 
 
 def of_step(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> Step:
-    """Computes a training step's gradients with the current backend.
-
-    Args:
-        model: From images to logits.
-        images: `[n, height, width, 3]`, in the model's dtype.
-        labels: int `[n]`.
-    """
+    """Computes a training step's gradients with the current backend."""
     with_backend = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
     outputs, loss, found = with_backend[keras.backend.backend()](model, images, labels)
     gradients = [ops.convert_to_numpy(gradient) for gradient in found]

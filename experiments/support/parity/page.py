@@ -19,24 +19,14 @@ branches of resnet50 are scaled by 1/4: at full strength, training from these we
 chaotic, and changing PyTorch's own weights by 1e-13 changes its loss by 60% after 12
 steps. "Exported to timm": the logits of raw images, from a classifier and from what
 timm loads after [`experiments.export --format=timm`](export.md#pytorch) has written it.
-"""
-FLOAT64 = """\
-The comparison lets Keras compute in float64 throughout: by itself, it takes means and
-variances of float64 in float32 with any backend but TensorFlow. (Runs are in float32.)
+Keras computes in float64 throughout, which it does by itself on TensorFlow alone: with
+other backends it takes means and variances of float64 in float32.
 """
 NAMES = {"jax": "JAX", "torch": "PyTorch"}
 
 
 class Row(NamedTuple):
-    """One kind of arrays in one comparison.
-
-    Attributes:
-        network: The network, or what else is compared.
-        title: The check's title.
-        group: The kind of arrays.
-        error: The largest error.
-        allowed: The largest error allowed.
-    """
+    """One kind of arrays in one comparison; `network` may be what else is compared."""
 
     network: str
     title: str
@@ -44,69 +34,49 @@ class Row(NamedTuple):
     error: float
     allowed: float
 
-    def numbers(self) -> tuple[str, str]:
-        """Returns the two cells with numbers."""
-        mark = "" if self.error <= self.allowed else " **too large**"
-        return f"{self.error:.1e}{mark}", f"{self.allowed:.0e}"
-
 
 def page(rows: Sequence[Row], versions: str, old: str, new_epoch: str = "") -> str:
-    """Returns the page after a comparison with the TensorFlow backend.
-
-    Args:
-        rows: All rows of the comparison.
-        versions: The packages compared.
-        old: The page as it was; "" if there is none.
-        new_epoch: The section about an epoch. Default: the old one.
-    """
-    table = [("network", "check", "of", "largest error", "allowed")]
-    for row in rows:
-        table.append((row.network, row.title, row.group, *row.numbers()))
-    head = f"{HEAD}\nVersions: {versions}.\n\n{text.markdown_table(table)}"
+    """Returns the page after a comparison with TensorFlow; sections are kept."""
     _, sections = _split(old)
     if new_epoch:
         others = {k: v for k, v in sections.items() if k != epoch.TITLE}
         sections = {epoch.TITLE: new_epoch.removeprefix(epoch.TITLE), **others}
-    return _joined(head, sections)
+    return _joined(f"{HEAD}\nVersions: {versions}.\n\n{table(rows)}", sections)
 
 
 def with_backend(backend: str, rows: Sequence[Row], versions: str, old: str) -> str:
-    """Returns the page after a comparison with another backend.
-
-    Args:
-        backend: `jax` or `torch`.
-        rows: All rows of the comparison.
-        versions: The packages compared.
-        old: The page as it was, which is kept but for the backend's own section.
-
-    Example:
-        ```python
-        new = with_backend("jax", rows, "jax 0.10.2, torch 2.13.0", old)
-        ```
-    """
-    worst: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        kind = row.title, row.group
-        if kind not in worst or row.error > worst[kind].error:
-            worst[kind] = row
-    table = [("check", "of", "largest error", "in", "allowed")]
-    for row in worst.values():
-        error, allowed = row.numbers()
-        table.append((row.title, row.group, error, row.network, allowed))
+    """Returns the page after a comparison with JAX or PyTorch, in its own section."""
     head, sections = _split(old)
+    names = dict.fromkeys(row.network for row in rows if row.network in cases.NETWORKS)
+    models = "" if len(names) == len(cases.NETWORKS) else f" --models={','.join(names)}"
     sections[f"## With Keras on {NAMES[backend]}"] = (
-        f"\n\nThe same comparison, the worst of its networks:\n\n"
-        f"    {_command(backend, rows)}\n\n{FLOAT64}\n"
-        f"Versions: {versions}.\n\n{text.markdown_table(table)}"
+        f"\n\n    python -m experiments.parity --backend={backend}{models}\n\n"
+        f"Versions: {versions}.\n\n{table(rows)}"
     )
     return _joined(head, sections)
 
 
-def _command(backend: str, rows: Sequence[Row]) -> str:
-    """Returns the command that made rows."""
-    names = dict.fromkeys(row.network for row in rows if row.network in cases.NETWORKS)
-    models = "" if len(names) == len(cases.NETWORKS) else f" --models={','.join(names)}"
-    return f"python -m experiments.parity --backend={backend}{models}"
+def table(rows: Sequence[Row]) -> str:
+    """Returns a row for each kind of arrays, with a column for each network."""
+    networks = list(dict.fromkeys(row.network for row in rows))
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows:
+        mark = "" if row.error <= row.allowed else " **too large**"
+        kind = (row.title, row.group, f"{row.allowed:.0e}")
+        found.setdefault(kind, {})[row.network] = f"{row.error:.1e}{mark}"
+    # What is compared beside networks has lines of its own.
+    lines = [
+        f"{network}, {title}: {error}, allowed {allowed}.\n"
+        for (title, _, allowed), errors in found.items()
+        for network, error in errors.items()
+        if network not in cases.NETWORKS
+    ]
+    networks = [network for network in networks if network in cases.NETWORKS]
+    cells = [("check", "of", "allowed", *networks)]
+    for kind, errors in found.items():
+        if not errors.keys().isdisjoint(networks):
+            cells.append((*kind, *(errors.get(network, "") for network in networks)))
+    return "\n".join([*lines, text.markdown_table(cells)])
 
 
 def _split(page: str) -> tuple[str, dict[str, str]]:

@@ -20,18 +20,10 @@ PACKAGES = ("tensorflow", "keras", "torch", "timm")
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a training can't exceed.
-
-    Attributes:
-        gflops: The floating-point operations per second, in 10**9, of a product of
-            large square matrices here, by dtype.
-        training_gflop: 10**9 operations that the network needs to be trained on one
-            image, without taps of kernels that only see padding.
-        training_gflop_with_padding: The same with those taps.
-    """
+    """What a training can't exceed; gigaflops of a large matrix product, by dtype."""
 
     gflops: dict[str, float]
-    training_gflop: float
+    training_gflop: float  # For one image, without taps that only see padding.
     training_gflop_with_padding: float
 
 
@@ -57,12 +49,7 @@ def measure(work: Work) -> Limits:
 
 
 def environment(backends: Sequence[str]) -> dict[str, str]:
-    """Returns the machine and the versions of packages, by name.
-
-    Args:
-        backends: The backends of Keras that were measured. The first one names the
-            device: others may not see a GPU.
-    """
+    """Returns the machine, as the first backend sees it, and versions of packages."""
     from normtest_tf.system import keras_setup
 
     keras_setup.choose_backend(backends[0])
@@ -77,14 +64,10 @@ def environment(backends: Sequence[str]) -> dict[str, str]:
 
 
 def operations(model: keras.Model) -> list[tuple[int, int]]:
-    """Counts the floating-point operations of each layer's forward pass on one image.
+    """Counts the operations of each layer's forward pass on one image.
 
-    Args:
-        model: Made by `training_copy.make`; of images of a known size.
-
-    Returns:
-        For each convolution and linear layer, in the model's order, two operations for
-        each multiplication: without taps that only see padding, and with them.
+    Returns a pair for each convolution and linear layer of a training copy, two for a
+    multiplication: without taps that only see padding, and with them.
     """
     from keras import layers
 

@@ -11,12 +11,7 @@ DEFAULT_BACKEND = "tensorflow"
 
 
 class Way(NamedTuple):
-    """One way to run a network.
-
-    Attributes:
-        backend: Keras's backend.
-        precision: A dtype policy, or `auto`.
-    """
+    """One way to run a network."""
 
     backend: str
     precision: str
@@ -29,16 +24,7 @@ class Way(NamedTuple):
 
 
 def measure(work: Work, way: Way, started: float) -> Measurement:
-    """Trains and evaluates; to be called before Keras is imported.
-
-    Args:
-        work: What to do.
-        way: How to do it.
-        started: When the process was started, in seconds since the epoch.
-
-    Returns:
-        What was achieved.
-    """
+    """Trains and evaluates; to be called before Keras is imported."""
     from normtest_tf.system import keras_setup
 
     keras_setup.choose_backend(way.backend)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.support.speed.limits import Limits
@@ -20,30 +20,21 @@ _RATIOS = {
     "pipeline": "pipeline",
     "peak_memory": "memory",
 }
+_HEAD = ("training", "evaluation", "pipeline", "first step", "peak memory")
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was measured of one network.
-
-    Attributes:
-        model: The network's name.
-        images: The number of images in an epoch.
-        batch_size: Images in a batch.
-        measurements: By side, one per round.
-        tried: Images/s of each way that the tuned side chose from.
-        limits: What a training can't exceed.
-        environment: Machine and versions, by name.
-    """
+    """What was measured of one network."""
 
     model: str
-    images: int
+    images: int  # In an epoch.
     batch_size: int
-    measurements: dict[str, list[Measurement]]
-    tried: dict[str, float]
+    measurements: dict[str, list[Measurement]]  # By side, one per round.
+    tried: dict[str, float]  # Images/s of each way that the tuned side chose from.
     limits: Limits
-    environment: dict[str, str]
+    environment: dict[str, str]  # Machine and versions, by name.
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Result:
@@ -78,12 +69,8 @@ class Result:
 
 def terminal(result: Result) -> str:
     """Returns tables of one network's medians, ratios and limits."""
-    rows = [["", "training", "evaluation", "pipeline", "first step", "peak memory"]]
-    for side in result.measurements:
-        rates = [_spread(result, side, q) for q in ("training", "evaluation")]
-        pipeline = f"{result.median(side, 'pipeline'):,.0f}"
-        first = f"{result.median(side, 'first_step'):.1f} s"
-        rows.append([side, *rates, pipeline, first, _memory(result, side)])
+    rows = [["", *_HEAD]]
+    rows += [[side, *_cells(result, side)] for side in result.measurements]
     lines = [f"{result.model}, images/s", text.text_table(rows)]
     for mine, theirs in _pairs(result):
         found = ", ".join(
@@ -101,35 +88,14 @@ def terminal(result: Result) -> str:
 
 def markdown(results: Sequence[Result]) -> str:
     """Returns the section of the documentation about several networks."""
-    sections = [_introduction(results)]
-    for title, quantity in (("Training", "training"), ("Evaluation", "evaluation")):
-        sections.append(f"{title}, images/s, medians (least to most):")
-        sections.append(_table(results, lambda r, s, q=quantity: _spread(r, s, q)))
-    sections.append("The training pipeline alone, images/s, medians:")
-    sections.append(_table(results, lambda r, s: f"{r.median(s, 'pipeline'):,.0f}"))
-    sections.append(
-        "From the start of the process to the end of its first training step, medians:"
-    )
-    sections.append(_table(results, lambda r, s: f"{r.median(s, 'first_step'):.1f} s"))
-    sections.append("Peak memory of the training, medians:")
-    sections.append(_table(results, _memory))
-    sections.append("Ratios of the medians, ours divided by the other's:")
-    sections.append(_ratios(results))
-    sections.append(_limits(results))
-    return "\n\n".join(sections)
+    medians = "Medians; training, evaluation and pipeline in images/s (least to most):"
+    ratios = "Ratios of the medians, ours divided by the other's:"
+    parts = [_introduction(results), medians, _medians(results), ratios]
+    return "\n\n".join([*parts, _ratios(results), _limits(results)])
 
 
 def replace_section(page: str, section: str, name: str) -> str:
-    """Puts a section between the marks of a page.
-
-    Args:
-        page: The page's text.
-        section: What to put there.
-        name: The page's name, for the error.
-
-    Raises:
-        UsageError: If the page has no marks.
-    """
+    """Puts a section between the marks of a page."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -154,14 +120,27 @@ def _introduction(results: Sequence[Result]) -> str:
     )
 
 
-def _table(results: Sequence[Result], cell: Callable[[Result, str], str]) -> str:
-    """Returns a table with a row per network and a column per side."""
-    sides = list(dict.fromkeys(s for result in results for s in result.measurements))
-    rows = [["network", *sides]]
-    for result in results:
-        cells = [cell(result, s) if s in result.measurements else "" for s in sides]
-        rows.append([f"`{result.model}`", *cells])
+def _medians(results: Sequence[Result]) -> str:
+    """Returns a table with a row per network and side."""
+    rows = [["network", "side", *_HEAD]]
+    rows += [
+        [f"`{result.model}`", side, *_cells(result, side)]
+        for result in results
+        for side in result.measurements
+    ]
     return text.markdown_table(rows)
+
+
+def _cells(result: Result, side: str) -> list[str]:
+    """Returns a side's medians."""
+    peak = result.median(side, "peak_memory")
+    return [
+        _spread(result, side, "training"),
+        _spread(result, side, "evaluation"),
+        f"{result.median(side, 'pipeline'):,.0f}",
+        f"{result.median(side, 'first_step'):.1f} s",
+        "unknown" if peak is None else f"{peak:,.0f} MiB",
+    ]
 
 
 def _ratios(results: Sequence[Result]) -> str:
@@ -226,8 +205,3 @@ def _spread(result: Result, side: str, quantity: str) -> str:
     values = [getattr(one, quantity) for one in result.measurements[side]]
     middle = statistics.median(values)
     return f"{middle:,.0f} ({min(values):,.0f} to {max(values):,.0f})"
-
-
-def _memory(result: Result, side: str) -> str:
-    peak = result.median(side, "peak_memory")
-    return "unknown" if peak is None else f"{peak:,.0f} MiB"

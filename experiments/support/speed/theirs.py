@@ -29,17 +29,11 @@ Batches = Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """One way to run a network.
+    """One way to run a network."""
 
-    Attributes:
-        bfloat16: Whether it runs under autocast to bfloat16.
-        compile_mode: The mode of `torch.compile`; None to run eagerly.
-        is_tuned: Whether it has channels last and the fused Adam.
-    """
-
-    bfloat16: bool = False
-    compile_mode: str | None = None
-    is_tuned: bool = True
+    bfloat16: bool = False  # By autocast.
+    compile_mode: str | None = None  # Of `torch.compile`; None runs eagerly.
+    is_tuned: bool = True  # With channels last and the fused Adam.
 
     def __str__(self) -> str:
         """Describes it for the report."""
@@ -58,12 +52,7 @@ def candidates() -> list[Candidate]:
 
 
 class Trainer:
-    """A network in training.
-
-    Args:
-        work: What to do.
-        candidate: How.
-    """
+    """A network in training."""
 
     def __init__(self, work: Work, candidate: Candidate) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -105,13 +94,7 @@ class Trainer:
 
 
 def eager(work: Work, workers: int, started: float) -> Measurement:
-    """Trains and evaluates as the PyTorch study does.
-
-    Args:
-        work: What to do.
-        workers: Worker processes of the DataLoader.
-        started: When the process was started, in seconds since the epoch.
-    """
+    """Trains and evaluates as the PyTorch study does."""
     loader = functools.partial(_study_loader, work, workers)
     training, evaluation = loader(augment=True), loader(augment=False)
     trainer = Trainer(work, Candidate(is_tuned=False))

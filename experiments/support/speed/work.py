@@ -22,39 +22,21 @@ Result = TypeVar("Result")
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What one side achieved.
+    """What one side achieved: rates in images/s, with the input pipeline."""
 
-    Attributes:
-        training: Images/s of training with the input pipeline, in the last epoch. Of
-            PyTorch's, without its first step, for which workers are started.
-        evaluation: Images/s of an evaluation after training, with its pipeline.
-        pipeline: Images/s of the training pipeline alone, augmentation included, from
-            the first batch to the last.
-        first_step: Seconds from the start of the process to the end of its first
-            training step.
-        peak_memory: The peak memory of the process in MiB; None if unknown.
-    """
-
-    training: float
+    training: float  # In the last epoch; PyTorch's without the first step.
     evaluation: float
-    pipeline: float
-    first_step: float
-    peak_memory: float | None
+    pipeline: float  # Alone, augmentation included, from the first batch to the last.
+    first_step: float  # Seconds from the start of the process to its end.
+    peak_memory: float | None  # In MiB; None if unknown.
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """The task of all sides.
+    """The task of all sides."""
 
-    Attributes:
-        folder: The folder with the images.
-        model: The network's name, here and in timm.
-        classes: The number of classes.
-        batch_size: Images in a batch.
-    """
-
-    folder: pathlib.Path
-    model: str
+    folder: pathlib.Path  # With the images.
+    model: str  # Here and in timm.
     classes: int
     batch_size: int
 
@@ -69,15 +51,7 @@ class Work:
 
 
 def in_new_process(function: Callable[..., Result], *args: object) -> Result:
-    """Calls a function in a process of its own, so that peak memory is its own.
-
-    Args:
-        function: Defined in a module.
-        args: Its arguments.
-
-    Returns:
-        What it returns.
-    """
+    """Calls a function in a process of its own, so that peak memory is its own."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(function, *args).result()
@@ -88,9 +62,6 @@ def rate(batches: Iterable[tuple[object, Sized]]) -> float:
 
     Starting worker processes and tracing graphs is left out: it takes the same time
     however long an epoch is.
-
-    Args:
-        batches: Pairs of images and labels.
     """
     images, started = 0, None
     for _, labels in batches:
