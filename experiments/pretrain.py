@@ -94,7 +94,6 @@ def train(
         progress,
         recipe,
         regimes,
-        stacks,
         training_copy,
     )
 
@@ -123,17 +122,14 @@ def train(
             FLAGS.augmentation, dataset.image_shape[0], program.show
         ),
     )
-    calls = stacks.shapes(len(data.train), FLAGS.batch_size)
-    bar = progress.Progress(
-        architecture.name, [steps * n for steps, n in calls], FLAGS.epochs
-    )
+    adam = recipe.Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate)
+    bar = progress.Progress(architecture.name, adam, len(data.train))
     rows: list[EpochRow] = []
 
     def on_row(row: EpochRow) -> None:
         rows.append(row)
         bar.show(row, program.show)
 
-    adam = recipe.Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate)
     loop.fit(trained, adam, data, on_row, callbacks=[bar])
     model.set_weights(trained.get_weights())
     return network, rows

@@ -25,7 +25,7 @@ FLAGS = flags.FLAGS
 TREATMENT = "finetune"
 
 shared.define_seeds([1, 2, 3])
-shared.define("strategy", "sync_batch_norm", "overwrite")
+shared.define("strategy", "overwrite")
 shared.define(epochs=8, batch_size=64, results_dir="quickstart_results")
 shared.define_backend()
 

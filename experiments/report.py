@@ -2,9 +2,12 @@ r"""Reports how large the differences in a results folder are, and how certain.
 
     python -m experiments.report --results_dir=results --out_dir=report
 
-This writes tables (table1.md, table1.csv, effects.csv, data_sets.csv), figures
-(figure1.png, effects.png, and as .svg) and a report (report.md, and report.html, which
-is self-contained). Published accuracies are shown next to ours.
+This writes tables (table1.md, table1.csv, effects.csv, data_sets.csv, and runs.csv with
+a row for each run), figures (figure1.png, effects.png, and as .svg) and a report
+(report.md, and report.html, which is self-contained). Published accuracies are shown
+next to ours. A results folder is packed into one file, which is read in its place, with
+
+    python -m experiments.report --results_dir=results --pack=runs.zip
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from experiments.support import program
 from normtest_tf import errors, text
 from normtest_tf.analysis import published, results
 from normtest_tf.runs import RULES, RunFolder
-from normtest_tf.runs.history import FORMER_NAMES
 from normtest_tf.system import files
 
 if TYPE_CHECKING:
@@ -29,15 +31,9 @@ if TYPE_CHECKING:
 FLAGS = flags.FLAGS
 
 
-class _RuleFlag(flags.EnumFlag):
-    """Accepts the names of rules, including those of version 0.1.0."""
-
-    def parse(self, argument: str) -> None:
-        """Sets the flag."""
-        super().parse(FORMER_NAMES.get(argument, argument))
-
-
-flags.DEFINE_string("results_dir", "results", "Folder with the runs' results.")
+flags.DEFINE_string(
+    "results_dir", "results", "Folder with the runs' results, or a zip of it."
+)
 flags.DEFINE_string("out_dir", "report", "Folder for the report.")
 flags.DEFINE_float(
     "margin", 0.5, "The smallest difference that matters, in percentage points."
@@ -45,15 +41,13 @@ flags.DEFINE_float(
 flags.register_validator(
     "margin", lambda margin: 0 < margin <= 100, message="must be above 0, at most 100"
 )
-flags.DEFINE_flag(
-    _RuleFlag(
-        "rule",
-        "final",
-        "The epoch whose test accuracy the verdicts use. "
-        + "; ".join(f"{rule.name}: {rule.title}" for rule in RULES.values())
-        + ". The PyTorch study used best_test.",
-        list(RULES),
-    )
+flags.DEFINE_enum(
+    "rule",
+    "final",
+    list(RULES),
+    "The epoch whose test accuracy the verdicts use. "
+    + "; ".join(f"{rule.name}: {rule.title}" for rule in RULES.values())
+    + ". The PyTorch study used best_test.",
 )
 flags.DEFINE_list(
     "compare_with",
@@ -68,16 +62,31 @@ flags.DEFINE_string(
     "Folder of diagnoses to compare with what was measured, each written by "
     "experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>. Default: none.",
 )
+flags.DEFINE_string(
+    "pack",
+    None,
+    "The .zip to write instead of a report, with what a report reads of --results_dir: "
+    "no models, no checkpoints. The same runs give the same bytes.",
+)
+flags.register_validator(
+    "pack", lambda path: path is None or path.endswith(".zip"), "must end with .zip"
+)
 
 
 def main(argv: Sequence[str]) -> None:
     """Writes the report and prints its answer."""
     del argv
+    results_dir = files.expand(FLAGS.results_dir)
+    if FLAGS.pack:
+        runs = len(results.read(results_dir).runs)
+        results.pack(results_dir, files.expand(FLAGS.pack))
+        print(f"{text.counted(runs, 'run')} packed: {FLAGS.pack}")
+        return
     out_dir, rule = files.expand(FLAGS.out_dir), RULES[FLAGS.rule]
     if RunFolder(out_dir).is_started():
         raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
     files.check_writable(out_dir)
-    found = results.read(files.expand(FLAGS.results_dir))
+    found = results.read(results_dir)
     results.check_rule(found, rule)
     editions = [published.load(name) for name in FLAGS.compare_with if name]
     from normtest_tf.report import document
@@ -116,6 +125,7 @@ def _list_files(gathered: Content, out_dir: pathlib.Path) -> None:
         figures.append(f"{document.CALIBRATION_FIGURE}.png")
     print(f"\nreport:  {out_dir / document.PAGE}")
     print(f"tables:  {', '.join(str(out_dir / name) for name in tables)}")
+    print(f"runs:    {out_dir / document.RUNS_CSV}")
     print(f"figures: {', '.join(str(out_dir / name) for name in figures)}")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
+import msgspec
 import numpy as np
 from scipy import stats
 
@@ -20,25 +21,22 @@ FEW_IMAGES = "few_images"
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """One cell: a prediction, and the effect that was measured.
+class Prediction:
+    """What a diagnosis predicts, as `explanation.json` holds it."""
 
-    Attributes:
-        cell: The data set and the model, with their variants.
-        training: The way of training that the prediction is for.
-        displacement: By how much the features differ between the two settings.
-        points: The predicted effect, treatment - control, in percentage points.
-        margin: How far off that may be, as the prediction says.
-        take: The setting it says to take; None where it says that any will do.
-        effect: The measured effect.
-    """
+    training: str  # The way of training.
+    # By how much the features differ between the two settings.
+    displacement: Annotated[float, msgspec.Meta(ge=0)]
+    points: float  # The effect, treatment - control, in percentage points.
+    margin: Annotated[float, msgspec.Meta(ge=0)]  # How far off that may be.
+    take: str | None  # The recommended setting; None if either will do.
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome(Prediction):
+    """A prediction, and the effect that was measured in its cell."""
 
     cell: Cell
-    training: str
-    displacement: float
-    points: float
-    margin: float
-    take: str | None
     effect: effects.Estimate
 
     @property
@@ -52,46 +50,30 @@ class Outcome:
         return abs(self.error) <= self.margin
 
     def loss(self, taken: str | None) -> float:
-        """Returns the points lost to the better setting by taking one.
-
-        Args:
-            taken: A setting; None for the control.
-        """
+        """Returns the points lost to the better setting by taking one, or either."""
         gained = 0.0 if taken in (None, CONTROL) else self.effect.mean
         return max(0.0, self.effect.mean) - gained
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """How predictions did over some cells.
-
-    Attributes:
-        n: The number of cells.
-        hits: The number whose effect is within the predicted margin.
-        mean_error: The mean absolute error, in points.
-        rank_correlation: Spearman's, between displacement and the size of the effect;
-            NaN for fewer than three cells.
-        p_value: Of no correlation, by permutation.
-        followed: The mean points lost to the better setting by following it.
-        always_control: The same by always taking the control.
-        always_treatment: The same by always taking the treatment.
-    """
+    """How predictions did over `n` cells; errors and losses are means, in points."""
 
     n: int
-    hits: int
+    hits: int  # Cells whose effect is within the predicted margin.
     mean_error: float
+    # Spearman's, between displacement and the size of the effect, with the p-value of
+    # a permutation test; NaN for fewer than three cells.
     rank_correlation: float
     p_value: float
+    # Lost to the better setting, by what was taken.
     followed: float
     always_control: float
     always_treatment: float
 
 
 def training_of(run: Run) -> str:
-    """Returns which way of training a run is, as predictions call it.
-
-    Nothing is predicted for `frozen_bn_recalibrated`.
-    """
+    """Returns a run's way of training, as predictions call it."""
     requested = run.config.requested
     train = requested["train"]
     if train in (choices.HEAD, choices.FROZEN_BN) and requested["recalibrate"]:
@@ -103,57 +85,29 @@ def training_of(run: Run) -> str:
 
 def compare(
     results: Results,
-    prediction_of: Callable[[Run, str], Mapping[str, Any] | None],
+    prediction_of: Callable[[Run, str], Prediction | None],
     treatment: str,
     rule: Rule,
 ) -> list[Outcome]:
-    """Puts predictions beside measured effects.
+    """Puts predictions beside measured effects, for the cells that have both.
 
-    Args:
-        results: The runs.
-        prediction_of: Returns what was predicted for a run's cell and a way of
-            training, as `diagnosis.Prediction` writes it to JSON; None if nothing was.
-        treatment: The setting that is compared with the control.
-        rule: How to choose the epoch whose accuracy counts.
-
-    Returns:
-        The cells that have both, in the order of the results.
+    `prediction_of` returns what was predicted for a run's cell and a way of training.
     """
     outcomes = []
     for cell in results.cells:
         found = results.paired_differences(cell, treatment, CONTROL, rule)
         run = results.runs_of(cell)[0]
-        training = training_of(run)
-        if not found or (predicted := prediction_of(run, training)) is None:
+        if not found or (predicted := prediction_of(run, training_of(run))) is None:
             continue
-        outcomes.append(
-            Outcome(
-                cell=cell,
-                training=training,
-                displacement=predicted["displacement"],
-                points=predicted["points"],
-                margin=predicted["margin"],
-                take=predicted["take"],
-                effect=effects.estimate_mean(list(found.values())),
-            )
-        )
+        effect = effects.estimate_mean(list(found.values()))
+        outcomes.append(Outcome(**vars(predicted), cell=cell, effect=effect))
     return outcomes
 
 
 def without_prediction(
     results: Results, outcomes: Sequence[Outcome], treatment: str, rule: Rule
 ) -> list[Cell]:
-    """Returns the cells that have a measured effect but no prediction.
-
-    Args:
-        results: The runs.
-        outcomes: From `compare`, of the same runs, treatment and rule.
-        treatment: The setting that is compared with the control.
-        rule: How to choose the epoch whose accuracy counts.
-
-    Returns:
-        The cells, in the order of the results.
-    """
+    """Returns the cells that have a measured effect but are not among `outcomes`."""
     predicted = {outcome.cell for outcome in outcomes}
     return [
         cell
@@ -164,17 +118,7 @@ def without_prediction(
 
 
 def calibrate(outcomes: Sequence[Outcome], treatment: str) -> Calibration:
-    """Summarises how predictions did.
-
-    Args:
-        outcomes: At least one.
-        treatment: The setting that was compared with the control.
-
-    Raises:
-        ValueError: If there are no outcomes.
-    """
-    if not outcomes:
-        raise ValueError("outcomes must not be empty")
+    """Summarises how predictions did, over at least one cell."""
 
     def mean_loss(taken: Callable[[Outcome], str | None]) -> float:
         return float(np.mean([outcome.loss(taken(outcome)) for outcome in outcomes]))

@@ -19,6 +19,10 @@ from normtest_tf.runs.history import FINAL
 class NoiseFloor:
     """What chaos alone does in a cell.
 
+    `CONTROL_AGAIN` is `CONTROL` with inputs multiplied by 1 + 1e-5, which no network
+    can tell from 1: pairs of the two differ by what training makes of a rounding error,
+    and no comparison of settings can be sharper.
+
     Attributes:
         n: The number of pairs of `CONTROL_AGAIN` and `CONTROL`.
         rms: The root mean square of their differences, in percentage points.
@@ -30,23 +34,13 @@ class NoiseFloor:
     def half_width(self, pairs: int, confidence: float = 0.95) -> float:
         """Returns how far from 0 the mean difference of equal settings would be.
 
-        Args:
-            pairs: The number of pairs that the mean is of.
-            confidence: How often it would be nearer.
-
-        Returns:
-            Percentage points, by Student's t with `n` degrees of freedom: the mean of
-            the differences is known to be 0.
+        This is Student's t with `n` degrees of freedom: the mean is known to be 0.
         """
         quantile = float(stats.t.ppf((1 + confidence) / 2, self.n))
         return quantile * self.rms / math.sqrt(pairs)
 
     def in_words(self, effect: effects.Estimate) -> str:
-        """Compares an effect with the noise floor.
-
-        Args:
-            effect: The mean difference of two settings, in percentage points.
-        """
+        """Compares a mean difference of two settings with the noise floor."""
         half_width = self.half_width(effect.n, effect.confidence)
         within = abs(effect.mean) <= half_width
         return (
@@ -60,10 +54,6 @@ def noise_floors(results: Results, rule: Rule) -> dict[Cell, NoiseFloor]:
 
     In 16 bits a network may get the very inputs of `CONTROL`, with the factor rounded
     away: `keras_mobilenet_025` does in bfloat16. That says nothing about chaos.
-
-    Args:
-        results: The runs.
-        rule: How to choose the epoch whose accuracy counts.
     """
     floors = {}
     for cell in results.cells:
@@ -85,8 +75,7 @@ class Comparison:
         margin: The smallest difference that matters, in percentage points.
         seed_differences: Paired differences in points, by cell and seed.
         judgements: The judgement of each cell's differences.
-        pooled: The mean over cells, bootstrapped over cells and seeds.
-        over_cells: The same mean with the t interval of the cells' means.
+        over_cells: The mean over cells, with the t interval of the cells' means.
         noise: What chaos alone does, in the cells where it was measured.
     """
 
@@ -96,7 +85,6 @@ class Comparison:
     margin: float
     seed_differences: dict[Cell, dict[int, float]]
     judgements: dict[Cell, verdicts.Judgement]
-    pooled: effects.PooledEffect
     over_cells: effects.Estimate
     noise: dict[Cell, NoiseFloor] = dataclasses.field(default_factory=dict)
 
@@ -142,7 +130,6 @@ def compare(
         judgements=verdicts.judge_family(
             values, treatment=treatment, control=control, margin=margin
         ),
-        pooled=effects.pooled_effect(list(values.values())),
         over_cells=effects.mean_over_cells(list(values.values())),
         noise={} if treatment == CONTROL_AGAIN else noise_floors(results, rule),
     )
@@ -152,15 +139,7 @@ def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparis
     """Compares every setting with `CONTROL`, in the order of the registry.
 
     A setting that folds is also subtracted from the one whose statistics it has: they
-    differ in where training starts alone.
-
-    Args:
-        results: The runs.
-        rule: How to choose the epoch whose accuracy counts.
-        margin: The smallest difference that matters, in percentage points.
-
-    Returns:
-        The comparisons for which there are pairs of runs.
+    differ only in where training starts.
     """
     pairs = [(name, CONTROL) for name in results.settings if name != CONTROL]
     pairs += [
@@ -180,15 +159,7 @@ def test_set_error(results: Results, cell: Cell, setting: str, rule: Rule) -> fl
 
     It is the uncertainty due to the choice of test images. More seeds don't reduce
     it, but settings largely share it, since they are tested on the same images.
-
-    Args:
-        results: The runs.
-        cell: A data set and a model.
-        setting: The name of a setting.
-        rule: How to choose the epoch whose accuracy counts.
-
-    Returns:
-        The standard error; NaN if there is no accuracy.
+    It is NaN if there is no accuracy.
     """
     accuracies = list(results.accuracies(cell, setting, rule).values())
     if not accuracies:

@@ -1,24 +1,24 @@
-"""A results folder read back: its finished and its missing runs."""
+"""A results folder read back: its finished and its missing runs.
+
+A run's `config.json` names it; its path is only a path. The folder may be packed into
+one zip, which is read in place.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import os
+import itertools
 import pathlib
-import unicodedata
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+import zipfile
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.backbones.model_files import PREFIX
-from normtest_tf.backbones.registry import ARCHITECTURES, LIST_MODELS
-from normtest_tf.datasets import DATASETS
 from normtest_tf.normalization import SETTINGS, Setting
 from normtest_tf.runs import (
-    RULES,
     Cell,
     ConfigRecord,
     FailureRecord,
@@ -26,14 +26,20 @@ from normtest_tf.runs import (
     Rule,
     RunFolder,
     RunName,
-    folder,
     history,
 )
-from normtest_tf.runs.folder import REPAIR
+from normtest_tf.runs.folder import PLAN, REPAIR, read_plan
+from normtest_tf.system import files
 from normtest_tf.training import EpochRow
 
 # Runs of a cell may differ in these and still be compared.
 _FREE = ("normalization", "seed", "keep")
+_PACKED = (
+    PLAN,
+    *(f"*/*/*/{name}.json" for name in ("config", "result", "failed")),
+    *("*/*/*/history.csv", "*/*/*/predictions.npz"),
+)
+_TOLERANCE = 1e-9  # Files hold all digits of an accuracy.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +152,8 @@ def read(
     """Reads the runs of a results folder.
 
     Args:
-        results_dir: As `--results_dir` of a run or a sweep.
+        results_dir: As `--results_dir` of a run or a sweep; or a zip of such a folder,
+            as `pack` writes it.
         names: The runs to read, as if there were no others. Default: all of them;
             those that were planned or would complete the grid count as missing.
 
@@ -154,73 +161,84 @@ def read(
         The finished and the missing runs.
 
     Raises:
-        UsageError: If there is no finished run, if a file can't be read, if a run's
-            files contradict each other or the folder's name, if one is a copy of
-            another, or if runs of a cell differ in more than setting and seed.
+        UsageError: If there is no finished run, if a file can't be read, if two folders
+            hold the same run, or if runs of a cell differ in more than setting and
+            seed.
     """
-    if not os.path.isdir(results_dir):  # The method raises for overlong names.
+    try:
+        root = _root(results_dir)
+        if names is None:
+            folders = _folders(root)
+        else:
+            folders = [RunFolder(root / str(name)) for name in names]
+        runs = _distinct(found for found in folders if found.result.is_file())
+        if not runs:
+            raise errors.UsageError(
+                f"{results_dir} holds no finished run; experiments.sweep and "
+                "experiments.train write them"
+            )
+        _check_comparable(runs)
+        expected = {*read_plan(root), *_whole_grid(runs)} if names is None else names
+        return Results(runs, _missing(root, folders, runs, set(map(str, expected))))
+    except (OSError, zipfile.BadZipFile) as error:
+        raise errors.unreadable(results_dir, error) from error
+
+
+def _root(results_dir: pathlib.Path) -> pathlib.Path:
+    """Returns the folder, or a zip's root, which answers all that reading asks for."""
+    if results_dir.suffix == ".zip" and results_dir.is_file():
+        return cast(pathlib.Path, zipfile.Path(results_dir))
+    if not results_dir.is_dir():
         raise errors.UsageError(
             f"--results_dir={results_dir} is not a folder; experiments.sweep creates "
             "one"
         )
-    folders = _folders(results_dir, names)
-    if names is None:
-        _check_folder_names(results_dir)
-    finished = [found for found in folders if found.is_finished()]
-    if not finished:
-        raise errors.UsageError(
-            f"{results_dir} holds no finished run; experiments.sweep and "
-            "experiments.train write them"
-        )
-    by_folder = {found: _read_run(found) for found in finished}
-    check_no_copies({k: run.history for k, run in by_folder.items()})
-    runs = sorted(by_folder.values(), key=_order)
-    _check_comparable(runs)
-    if names is None:
-        expected = {*folder.read_plan(results_dir), *_whole_grid(runs)}
-    else:
-        expected = set(map(str, names))
-    return Results(runs, _missing(results_dir, folders, expected))
+    return results_dir
 
 
-def has_finished_run(results_dir: pathlib.Path) -> bool:
-    """Tells whether a folder holds a finished run, or any run under another name.
-
-    The latter has a folder that is not named as runs are; `read` refuses it.
-    """
-    return os.path.isdir(results_dir) and (
-        any(found.is_finished() for found in folder.find(results_dir))
-        or bool(folder.find_misnamed(results_dir))
-    )
-
-
-def _check_folder_names(results_dir: pathlib.Path) -> None:
-    """Raises `UsageError` if a run's folder has another name than runs have."""
-    if misnamed := folder.find_misnamed(results_dir):
-        raise errors.UsageError(
-            f"{misnamed[0]} holds a run, but is not named seed-NUMBER: is it a copy? "
-            "Restore its name, delete it, or move it out of the results folder"
-        )
+def _folders(root: pathlib.Path) -> list[RunFolder]:
+    """Returns the folders three levels down that hold a run, finished or not."""
+    level = [root]
+    for _ in range(3):
+        inner = itertools.chain.from_iterable(folder.iterdir() for folder in level)
+        level = [path for path in inner if path.is_dir() and path.name[0] != "."]
+    folders = [RunFolder(path) for path in sorted(level, key=str)]
+    return [
+        found
+        for found in folders
+        if found.is_started() or found.failure.exists() or found.result.exists()
+    ]
 
 
-def _folders(
-    results_dir: pathlib.Path, names: Collection[RunName] | None
-) -> list[RunFolder]:
-    found = folder.find(results_dir)
-    if names is None:
-        return found
-    paths = {results_dir / str(name) for name in names}
-    return [run_folder for run_folder in found if run_folder.path in paths]
+def _distinct(finished: Iterable[RunFolder]) -> list[Run]:
+    """Reads finished runs, sorted; two folders must not hold the same run."""
+    runs: dict[RunName, tuple[RunFolder, Run]] = {}
+    for found in finished:
+        run = _read_run(found)
+        first, _ = runs.setdefault(run.name, (found, run))
+        if first is not found:
+            raise errors.UsageError(
+                f"{first} and {found} hold the same run, {run.name}, by their "
+                "config.json; move one of them out of the results folder"
+            )
+    return sorted((run for _, run in runs.values()), key=_order)
 
 
-def _read_run(run_folder: RunFolder) -> Run:
+def _read_run(folder: RunFolder) -> Run:
     """Reads a finished run's three files, which must agree."""
-    name = RunName.parse(run_folder.path)
-    config = ConfigRecord.read(run_folder)
-    check_names(run_folder, name, config)
-    result = ResultRecord.read(run_folder)
-    rows = history.read(run_folder.history)
-    check_history(run_folder, config, result, rows)
+    config = ConfigRecord.read(folder)
+    name = RunName.of(config.requested)
+    if name.normalization not in SETTINGS:
+        kind = f"setting in {folder}:"
+        raise errors.unknown_name(kind, name.normalization, list(SETTINGS))
+    result, rows = ResultRecord.read(folder), history.read(folder.history)
+    for key, expected in history.summarise(rows).items():
+        recorded = getattr(result, key)
+        if recorded is None or abs(recorded - expected) > _TOLERANCE:
+            raise errors.UsageError(
+                f"{folder.result} says {key}={recorded}, but {folder.history.name} "
+                f"says {expected}: they are not of one run; {REPAIR}"
+            )
     return Run(name, config, result, rows)
 
 
@@ -264,48 +282,46 @@ def _recipe(run: Run) -> dict[str, Any]:
 
 
 def _missing(
-    results_dir: pathlib.Path, folders: Sequence[RunFolder], expected: set[str]
+    root: pathlib.Path,
+    folders: Sequence[RunFolder],
+    runs: Sequence[Run],
+    expected: set[str],
 ) -> dict[str, str]:
-    """Returns why the runs that were begun or expected are not finished, by path."""
-    begun = {
-        found.path.relative_to(results_dir).as_posix(): found.is_finished()
-        for found in folders
+    """Returns why the runs that were started or expected are not finished, by path."""
+    started = {
+        "/".join((path.parent.parent.name, path.parent.name, path.name))
+        for path in (found.path for found in folders if not found.result.is_file())
     }
+    finished = {str(run.name) for run in runs}
     return {
-        path: _why(RunFolder(results_dir / path), path in begun)
-        for path in sorted(begun.keys() | expected)
-        if not begun.get(path)
+        path: _why(RunFolder(root / path))
+        for path in sorted((started | expected) - finished)
     }
 
 
 def _whole_grid(runs: Sequence[Run]) -> set[str]:
     """Returns the paths of each cell's settings crossed with its seeds."""
-    settings: dict[Cell, set[str]] = {}
-    seeds: dict[Cell, set[int]] = {}
+    cells: dict[Cell, tuple[set[str], set[int]]] = {}
     for run in runs:
-        settings.setdefault(run.cell, set()).add(run.name.normalization)
-        seeds.setdefault(run.cell, set()).add(run.name.seed)
+        settings, seeds = cells.setdefault(run.cell, (set(), set()))
+        settings.add(run.name.normalization)
+        seeds.add(run.name.seed)
     return {
         str(RunName(*cell, setting, seed))
-        for cell in settings
-        for setting in settings[cell]
-        for seed in seeds[cell]
+        for cell, (settings, seeds) in cells.items()
+        for setting, seed in itertools.product(settings, seeds)
     }
 
 
-def _why(run_folder: RunFolder, is_begun: bool) -> str:
+def _why(folder: RunFolder) -> str:
     """Says why a run is not finished."""
-    if os.path.isfile(run_folder.failure):  # `Path.is_file` would raise.
-        return f"failed: {FailureRecord.read(run_folder).error}"
-    return "interrupted" if is_begun else "not run"
+    if folder.failure.exists():
+        return f"failed: {FailureRecord.read(folder).error}"
+    return "interrupted" if folder.is_started() else "not run"
 
 
 def check_rule(results: Results, rule: Rule) -> None:
-    """Checks that a rule for choosing an epoch can be applied to all runs.
-
-    Raises:
-        UsageError: If it can't; the message names the first such run.
-    """
+    """Raises `UsageError` unless a rule for choosing an epoch applies to all runs."""
     for run in results.runs:
         if run.result.test_accuracy(rule) is None:
             raise errors.UsageError(
@@ -314,146 +330,21 @@ def check_rule(results: Results, rule: Rule) -> None:
             )
 
 
-_DATASET_PREFIXES = ("folder-", "csv-", "tfds-")
-_TOLERANCE = 1e-9  # Files hold all digits of an accuracy.
+def pack(results_dir: pathlib.Path, archive: pathlib.Path) -> None:
+    """Packs what a report reads of a results folder into one zip, atomically.
 
-
-def check_names(folder: RunFolder, name: RunName, config: ConfigRecord) -> None:
-    """Checks the names in a run's path.
-
-    Args:
-        folder: The run's folder.
-        name: What its path says.
-        config: What its `config.json` says.
-
-    Raises:
-        UsageError: If the two disagree, or name something that doesn't exist.
-    """
-    expected = _expected_name(folder, config)
-    for what, key in (
-        ("data set", "dataset"),
-        ("model", "model"),
-        ("setting", "normalization"),
-        ("seed", "seed"),
-    ):
-        in_path, in_file = getattr(name, key), getattr(expected, key)
-        if _comparable(in_path) != _comparable(in_file):
-            raise errors.UsageError(
-                f"{folder.config} says {what} {str(in_file)[:80]}, but the folder's "
-                f"name says {str(in_path)[:80]}: was it renamed or copied? Restore its "
-                "name, or delete it if it is a copy"
-            )
-    _check_known(folder, config)
-
-
-def _expected_name(folder: RunFolder, config: ConfigRecord) -> RunName:
-    """Returns the name that a run's folder should have."""
-    try:
-        return RunName.of(config.requested)
-    except (errors.UsageError, AttributeError, TypeError) as error:
-        raise errors.UsageError(
-            f"{folder.config} has a value that no run has: {errors.one_line(error)}; "
-            f"{REPAIR}"
-        ) from error
-
-
-def _comparable(name: object) -> object:
-    """Returns a name in one Unicode form: some file systems store another."""
-    return unicodedata.normalize("NFC", name) if isinstance(name, str) else name
-
-
-def _check_known(folder: RunFolder, config: ConfigRecord) -> None:
-    """Raises `UsageError` if a run names something that doesn't exist."""
-    dataset, model, setting = (
-        config.requested[key] for key in ("dataset", "model", "normalization")
-    )
-    if not dataset.startswith(_DATASET_PREFIXES) and dataset not in DATASETS:
-        allowed = [*DATASETS, *(f"{prefix}NAME" for prefix in _DATASET_PREFIXES)]
-        raise errors.unknown_name(f"data set in {folder}:", dataset, allowed)
-    if not model.startswith(PREFIX) and model not in ARCHITECTURES:
-        raise errors.unknown_name(
-            f"model in {folder}:", model, list(ARCHITECTURES), LIST_MODELS
-        )
-    if setting not in SETTINGS:
-        raise errors.unknown_name(f"setting in {folder}:", setting, list(SETTINGS))
-
-
-def check_history(
-    folder: RunFolder,
-    config: ConfigRecord,
-    result: ResultRecord,
-    rows: Sequence[EpochRow],
-) -> None:
-    """Checks a history against the two records beside it.
+    The same runs give the same bytes. Models, checkpoints and TensorBoard's files are
+    left out.
 
     Args:
-        folder: The run's folder.
-        config: What its `config.json` holds.
-        result: What its `result.json` holds.
-        rows: What its `history.csv` holds, at least one epoch.
-
-    Raises:
-        UsageError: If one of the records contradicts the history.
+        results_dir: The folder.
+        archive: The zip to write; its name ends with `.zip`, or `read` won't know it.
     """
-    epochs = config.requested["epochs"]
-    if len(rows) != epochs:
-        raise errors.UsageError(
-            f"{folder.history} ends with epoch {len(rows)}, but {folder.config.name} "
-            f"says epochs={epochs} (were rows lost or added?); {REPAIR}"
-        )
-    summary = history.summarise(rows)
-    keep = config.requested.get("keep", history.FINAL.name)
-    rule = RULES.get(keep) if isinstance(keep, str) else None
-    if rule is None or rule.epoch_key not in summary:
-        raise errors.UsageError(
-            f"{folder.config} says keep={str(keep)[:80]!r}, a rule that can't be "
-            f"applied to {folder.history.name} (was one of them edited?); {REPAIR}"
-        )
-    _check_summary(folder, result, summary | {"kept_epoch": summary[rule.epoch_key]})
-
-
-def _check_summary(
-    folder: RunFolder, result: ResultRecord, summary: Mapping[str, Any]
-) -> None:
-    """Raises `UsageError` unless a result is the summary of its history."""
-    nothing = dict.fromkeys(
-        key for rule in RULES.values() for key in (rule.accuracy_key, rule.epoch_key)
-    )
-    for name, expected in {**nothing, **summary}.items():
-        recorded = getattr(result, name)
-        if recorded is None and expected is None:
-            continue
-        if None in (recorded, expected) or abs(recorded - expected) > _TOLERANCE:
-            raise errors.UsageError(
-                f"{folder.result} says {name}={_shown(recorded)}, but "
-                f"{folder.history.name} says {_shown(expected)} (was one of them "
-                f"edited, or is it another run's?); {REPAIR}"
-            )
-
-
-def _shown(value: float | None) -> str:
-    return "nothing" if value is None else str(value)
-
-
-def check_no_copies(histories: Mapping[RunFolder, Sequence[EpochRow]]) -> None:
-    """Checks that no two runs have the same history.
-
-    Equal accuracies happen; but losses to all digits and measured seconds differ even
-    between two executions of one run.
-
-    Args:
-        histories: The rows of each run.
-
-    Raises:
-        UsageError: If a run is a copy of another.
-    """
-    seen: dict[tuple[tuple[float, ...], ...], RunFolder] = {}
-    for found, rows in histories.items():
-        values = tuple(tuple(row[name] for name in sorted(row)) for row in rows)
-        first = seen.setdefault(values, found)
-        if first is not found:
-            raise errors.UsageError(
-                f"{found.history} and {first.history} are the same, measured seconds "
-                "included: one run is a copy of the other. Delete the copy, or run it "
-                "again with --overwrite"
-            )
+    found = itertools.chain.from_iterable(map(results_dir.glob, _PACKED))
+    with files.atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w") as to:
+        for path in sorted(found):
+            # A fixed date: zip's first day.
+            info = zipfile.ZipInfo(path.relative_to(results_dir).as_posix())
+            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            info.create_system = 3  # Else it depends on the system that packs.
+            to.writestr(info, path.read_bytes(), compresslevel=9)

@@ -60,11 +60,8 @@ class Judgement:
     Attributes:
         effect: The mean of `treatment - control` with its t interval, for this cell
             alone.
-        bootstrap: The lower and the upper end of that mean's BCa bootstrap interval.
         t_test: The paired t test.
         equivalence_test: The two one-sided t tests against the margin.
-        sign_flip_p_value: Of the sign-flip test. With 5 pairs it can't fall below
-            0.0625, so it is reported but not used for verdicts.
         pairs_needed: How many pairs detect a true difference as large as the margin
             with 80% power, given the measured spread and the level of Holm's first
             step, whatever the family's other cells show. A spread estimated from few
@@ -73,31 +70,21 @@ class Judgement:
     """
 
     effect: effects.Estimate
-    bootstrap: tuple[float, float]
     t_test: FamilyTest
     equivalence_test: FamilyTest
-    sign_flip_p_value: float
     pairs_needed: int | None
     verdict: Verdict
 
 
 @dataclasses.dataclass(frozen=True)
 class _Family:
-    """What the cells of a family share.
-
-    Attributes:
-        treatment: The setting that positive differences favour.
-        control: The setting it is compared with.
-        margin: The smallest difference that matters, in points.
-        level: The significance level of the family's tests.
-        tests: The number of cells with two pairs or more.
-    """
+    """What the cells of a family share."""
 
     treatment: str
     control: str
     margin: float
     level: float
-    tests: int
+    tests: int  # The number of cells with two pairs or more.
 
 
 def judge_family(
@@ -175,10 +162,8 @@ def _judge(
         verdict = _verdict(effect, t_test, equivalence_test, pairs_needed, family)
     return Judgement(
         effect=effect,
-        bootstrap=effects.bootstrap_interval(differences, 1 - family.level),
         t_test=t_test,
         equivalence_test=equivalence_test,
-        sign_flip_p_value=effects.sign_flip_p_value(differences),
         pairs_needed=pairs_needed,
         verdict=verdict,
     )
@@ -227,20 +212,12 @@ def _what_is_missing(effect: effects.Estimate, pairs_needed: int, margin: float)
 def single_run_text(
     treatment_accuracy: float, control_accuracy: float, examples: int
 ) -> str:
-    """Compares the difference of two single runs with its test-set error.
+    """Compares the difference of two single runs' accuracies with its test-set error.
 
     The standard error takes the two accuracies as independent. For two models that
     were tested on the same images this is an upper bound, since they tend to
     misclassify the same ones. Variation from seed to seed comes on top and can't be
     estimated from single runs.
-
-    Args:
-        treatment_accuracy: From 0 to 1.
-        control_accuracy: From 0 to 1, on the same test examples.
-        examples: The number of test examples.
-
-    Returns:
-        One line, in points.
     """
     points = 100 * (treatment_accuracy - control_accuracy)
     error = 100 * math.hypot(

@@ -25,6 +25,7 @@ from normtest_tf.text import counted
 TEXT = "report.md"
 PAGE = "report.html"
 TABLE1 = "table1.md"
+RUNS_CSV = "runs.csv"
 TABLE1_CSV = "table1.csv"
 DATA_SETS_CSV = "data_sets.csv"
 EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
@@ -35,22 +36,88 @@ EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
 CALIBRATION_FIGURE = "calibration"  # Only where there are diagnoses.
 
 
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What tables, figures and text of a report are made from."""
+
+    results: Results
+    rule: Rule  # How to choose the epoch that the verdicts use.
+    comparisons: list[Comparison]  # Empty if there are no pairs.
+    published: Sequence[PublishedTable]
+    accuracies: list[Row]
+    data_sets: list[Row]
+    published_differences: list[Row]
+    outcomes: list[Outcome]
+    unpredicted: list[Cell]  # Measured, though no given diagnosis predicts anything.
+
+    def published_for(self, comparison: Comparison) -> dict[Cell, float]:
+        """Returns the published differences in points to show with a comparison.
+
+        If several tables have a cell, the first wins.
+        """
+        if (comparison.treatment, comparison.control) != (TREATMENT, CONTROL):
+            return {}
+        found = {
+            Cell(row["dataset"], row["model"]): row["difference"]
+            for row in reversed(self.published_differences)
+        }
+        return {cell: found[cell] for cell in comparison.judgements if cell in found}
+
+
+def gather(
+    results: Results,
+    *,
+    rule: Rule,
+    margin: float,
+    published: Sequence[PublishedTable] = (),
+    explanations: pathlib.Path | None = None,
+) -> Content:
+    """Computes everything that a report states."""
+    outcomes, unpredicted = _outcomes(results, rule, explanations)
+    return Content(
+        results=results,
+        rule=rule,
+        comparisons=compare_all(results, rule=rule, margin=margin),
+        published=published,
+        accuracies=rows.accuracy_rows(results, rule, published),
+        data_sets=rows.data_set_rows(results),
+        published_differences=rows.published_rows(published, results),
+        outcomes=outcomes,
+        unpredicted=unpredicted,
+    )
+
+
+def _outcomes(
+    results: Results, rule: Rule, explanations: pathlib.Path | None
+) -> tuple[list[Outcome], list[Cell]]:
+    """Returns what was predicted and measured, and the cells without a prediction."""
+    if explanations is None:
+        return [], []
+    predicted = predictions.Predictions(explanations)
+    outcomes = calibration.compare(results, predicted.of, TREATMENT, rule)
+    missing = calibration.without_prediction(results, outcomes, TREATMENT, rule)
+    if missing and not outcomes:
+        raise errors.UsageError(
+            f"--explanations={explanations} predicts nothing for the "
+            f"{counted(len(missing), 'cell')} that were measured, such as "
+            f"{missing[0].dataset}/{missing[0].model}; each needs a diagnosis written "
+            "with experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>"
+        )
+    return outcomes, missing
+
+
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
-    """Writes a report's tables and text, `PAGE` last.
+    """Writes a report's tables and text, `PAGE` last, around figures that are there.
 
-    Args:
-        content: What the report states.
-        out_dir: The folder to write to; the figures are there already.
-        command: The command that regenerates this report.
-
-    Returns:
-        The answer, in a paragraph of Markdown.
+    Returns the answer, in a paragraph of Markdown. `command` regenerates this report.
     """
-    rows.write_csv(out_dir / TABLE1_CSV, content.accuracies)
-    rows.write_csv(out_dir / DATA_SETS_CSV, content.data_sets)
-    further = {EFFECTS_CSV: rows.effect_rows(content.comparisons)}
-    further[CALIBRATION_CSV] = predictions.rows(content.outcomes)
-    for name, table in further.items():
+    for name, table in (
+        (RUNS_CSV, rows.run_rows(content.results)),
+        (TABLE1_CSV, content.accuracies),
+        (DATA_SETS_CSV, content.data_sets),
+        (EFFECTS_CSV, rows.effect_rows(content.comparisons)),
+        (CALIBRATION_CSV, predictions.rows(content.outcomes)),
+    ):
         if table:
             rows.write_csv(out_dir / name, table)
         else:  # An earlier report's would pass for one of these results.
@@ -74,15 +141,7 @@ def answer(content: Content) -> str:
 
 
 def to_markdown(content: Content, command: str) -> str:
-    """Returns the whole report.
-
-    Args:
-        content: What the report states.
-        command: The command that regenerates this report.
-
-    Returns:
-        Markdown that refers to the figures in the same folder.
-    """
+    """Returns the whole report, which refers to the figures in the same folder."""
     parts = [
         "# Which statistics should normalise the inputs?",
         answer(content),
@@ -191,110 +250,6 @@ def _published(content: Content) -> list[str]:
     ]
 
 
-@dataclasses.dataclass(frozen=True)
-class Content:
-    """What tables, figures and text of a report are made from.
-
-    Attributes:
-        results: The runs.
-        rule: How to choose the epoch that the verdicts use.
-        comparisons: Each setting against the control; empty if there are no pairs.
-        published: Published accuracies to compare with.
-        accuracies: From `rows.accuracy_rows`.
-        data_sets: From `rows.data_set_rows`.
-        published_differences: From `rows.published_rows`.
-        outcomes: What a diagnosis predicted, beside what was measured.
-        unpredicted: The cells with a measured effect for which diagnoses were given
-            but none predicts anything.
-    """
-
-    results: Results
-    rule: Rule
-    comparisons: list[Comparison]
-    published: Sequence[PublishedTable]
-    accuracies: list[Row]
-    data_sets: list[Row]
-    published_differences: list[Row]
-    outcomes: list[Outcome]
-    unpredicted: list[Cell]
-
-    def published_for(self, comparison: Comparison) -> dict[Cell, float]:
-        """Returns the published differences to show with a comparison.
-
-        Args:
-            comparison: One of `comparisons`.
-
-        Returns:
-            Percentage points, for cells of the comparison; if several tables have a
-            cell, the first wins. Empty for settings that the published
-            runs don't compare.
-        """
-        if (comparison.treatment, comparison.control) != (TREATMENT, CONTROL):
-            return {}
-        found = {
-            Cell(row["dataset"], row["model"]): row["difference"]
-            for row in reversed(self.published_differences)
-        }
-        return {cell: found[cell] for cell in comparison.judgements if cell in found}
-
-
-def gather(
-    results: Results,
-    *,
-    rule: Rule,
-    margin: float,
-    published: Sequence[PublishedTable] = (),
-    explanations: pathlib.Path | None = None,
-) -> Content:
-    """Computes everything that a report states.
-
-    Args:
-        results: The runs.
-        rule: How to choose the epoch that the verdicts use.
-        margin: The smallest difference that matters, in percentage points.
-        published: Published accuracies to compare with.
-        explanations: A folder of diagnoses; see `predictions.Predictions`.
-
-    Returns:
-        What `document` writes down and the figures show.
-
-    Raises:
-        UsageError: If a diagnosis is unusable, or there are measured effects and none
-            has a prediction.
-    """
-    outcomes, unpredicted = _outcomes(results, rule, explanations)
-    return Content(
-        results=results,
-        rule=rule,
-        comparisons=compare_all(results, rule=rule, margin=margin),
-        published=published,
-        accuracies=rows.accuracy_rows(results, rule, published),
-        data_sets=rows.data_set_rows(results),
-        published_differences=rows.published_rows(published, results),
-        outcomes=outcomes,
-        unpredicted=unpredicted,
-    )
-
-
-def _outcomes(
-    results: Results, rule: Rule, explanations: pathlib.Path | None
-) -> tuple[list[Outcome], list[Cell]]:
-    """Returns what was predicted and measured, and the cells without a prediction."""
-    if explanations is None:
-        return [], []
-    predicted = predictions.Predictions(explanations)
-    outcomes = calibration.compare(results, predicted.of, TREATMENT, rule)
-    missing = calibration.without_prediction(results, outcomes, TREATMENT, rule)
-    if missing and not outcomes:
-        raise errors.UsageError(
-            f"--explanations={explanations} predicts nothing for the "
-            f"{counted(len(missing), 'cell')} that were measured, such as "
-            f"{missing[0].dataset}/{missing[0].model}; each needs a diagnosis written "
-            "with experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>"
-        )
-    return outcomes, missing
-
-
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
        max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
@@ -310,15 +265,9 @@ code { background: #f3f3f3; padding: 0 0.2em; }
 
 
 def to_html(text: str, folder: pathlib.Path) -> str:
-    """Turns a report into a self-contained page.
+    """Turns a report into a page that refers to no other file.
 
-    Args:
-        text: Markdown. Its images name PNG files in `folder`; each has an SVG file
-            of the same name next to it, which the page shows.
-        folder: Where the images are.
-
-    Returns:
-        HTML that refers to no other file.
+    Its images name PNG files in `folder`; the page shows the SVG files next to them.
     """
     body = markdown.markdown(text, extensions=["tables", "fenced_code"])
     body = re.sub(

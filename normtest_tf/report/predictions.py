@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
 import pathlib
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from normtest_tf import errors
 from normtest_tf.analysis import Run, calibration
-from normtest_tf.analysis.calibration import Outcome
+from normtest_tf.analysis.calibration import Outcome, Prediction
 from normtest_tf.analysis.published import TREATMENT
-from normtest_tf.diagnosis import findings
 from normtest_tf.normalization import CONTROL
 from normtest_tf.report.rows import Row
 from normtest_tf.system import files
 from normtest_tf.text import markdown_table, shown, signed
 
 EXPLANATION = "explanation.json"
-_KEYS = {"training", "displacement", "points", "margin", "take"}
 _ADVICE = "write it again with experiments.explain"
-_AT_LEAST_0 = "a finite number, at least 0"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Diagnosis:
+    """What a report reads of an `explanation.json`."""
+
+    data: str
+    model: str
+    predictions: list[Prediction]
+    treatment: str = ""
+    shift: str | None = None
 
 
 class Predictions:
     """The predictions in a folder of diagnoses, each read once.
 
-    Args:
-        folder: Holds `<dataset>/<model>/explanation.json`; see `experiments.explain`.
+    The folder holds `<dataset>/<model>/explanation.json`; see `experiments.explain`.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder = folder
-        self._read: dict[pathlib.Path, list[dict[str, Any]]] = {}
+        self._read: dict[pathlib.Path, dict[str, Prediction]] = {}
 
-    def of(self, run: Run, training: str) -> Mapping[str, Any] | None:
-        """Returns the prediction for a run's cell and way of training, if any.
-
-        Raises:
-            UsageError: If the file can't be read, is the diagnosis of another data set
-                or model than its folder says, or holds no usable predictions.
-        """
+    def of(self, run: Run, training: str) -> Prediction | None:
+        """Returns the prediction for a run's cell and way of training, if any."""
         # A diagnosis is of the images, however many of them are trained on.
         variants = run.cell.dataset.split("+")
         data = "+".join(name for name in variants if not name.endswith("_per_class"))
@@ -50,78 +50,36 @@ class Predictions:
         path = self._folder / data / model / EXPLANATION
         if path not in self._read:
             self._read[path] = _predictions(path)
-        for prediction in self._read[path]:
-            if prediction["training"] == training:
-                return prediction
-        return None
+        return self._read[path].get(training)
 
 
-def _predictions(path: pathlib.Path) -> list[dict[str, Any]]:
+def _predictions(path: pathlib.Path) -> dict[str, Prediction]:
     """Reads the predictions of one diagnosis; none if there is no file."""
     if not path.exists():
-        return []
-    values = files.read_json(path, _ADVICE)
-    _check_belongs(values, path)
-    found = values.get("predictions")
-    if not isinstance(found, list) or not all(
-        isinstance(entry, dict) and entry.keys() >= _KEYS for entry in found
-    ):
-        raise errors.UsageError(f"{path} holds no predictions; {_ADVICE}")
-    if found and values.get("treatment") != TREATMENT:
+        return {}
+    found: _Diagnosis = files.read_json(path, _ADVICE, _Diagnosis)
+    _check_belongs(found, path)
+    if found.predictions and found.treatment != TREATMENT:
         raise errors.UsageError(
-            f"{path} predicts what {shown(str(values.get('treatment')))} does, where "
-            f"{TREATMENT} is compared with {CONTROL}; {_ADVICE}"
+            f"{path} predicts what {shown(found.treatment)} does, where {TREATMENT} is "
+            f"compared with {CONTROL}; {_ADVICE}"
         )
-    for prediction in found:
-        _check_values(prediction, path)
-    return found
+    return {prediction.training: prediction for prediction in found.predictions}
 
 
-def _check_belongs(values: Mapping[str, Any], path: pathlib.Path) -> None:
+def _check_belongs(found: _Diagnosis, path: pathlib.Path) -> None:
     """Raises `UsageError` unless a diagnosis is of what its folders are named after."""
     dataset, model = path.parts[-3:-1]
-    data, network = str(values.get("data")), str(values.get("model"))
     # Without a record of the shift, `data` is the data set's name alone.
-    known = "+" in data or "shift" in values
+    known = "+" in found.data or found.shift is not None
     expected = dataset if known else dataset.partition("+")[0]
     # The network's name is followed by what its weights are, in parentheses.
-    if data != expected or not f"{network} (".startswith(f"{model} ("):
+    if found.data != expected or not f"{found.model} (".startswith(f"{model} ("):
         raise errors.UsageError(
-            f"{path} is a diagnosis of {shown(network)} on {shown(data)}, where its "
-            f"folder says {model} on {dataset}; move it to the folder of its own "
-            "data set and model, or write it again with experiments.explain"
+            f"{path} is a diagnosis of {shown(found.model)} on {shown(found.data)}, "
+            f"where its folder says {model} on {dataset}; move it to the folder of its "
+            f"own data set and model, or {_ADVICE}"
         )
-
-
-def _check_values(prediction: Mapping[str, Any], path: pathlib.Path) -> None:
-    """Raises `UsageError` unless a prediction's values are of their types."""
-    allowed: dict[str, tuple[Callable[[Any], bool], str]] = {
-        "training": (
-            lambda value: isinstance(value, str) and value in findings.TRAININGS,
-            f"one of {', '.join(findings.TRAININGS)}",
-        ),
-        "points": (_is_finite, "a finite number"),
-        "displacement": (lambda value: _is_finite(value) and value >= 0, _AT_LEAST_0),
-        "margin": (lambda value: _is_finite(value) and value >= 0, _AT_LEAST_0),
-        "take": (
-            lambda value: value in (None, CONTROL, TREATMENT),
-            f"{CONTROL}, {TREATMENT} or null",
-        ),
-    }
-    for key, (is_allowed, what) in allowed.items():
-        if not is_allowed(prediction[key]):
-            received = shown(json.dumps(prediction[key]))
-            raise errors.UsageError(
-                f"{path}: {key} of a prediction must be {what}. Received: {received}; "
-                f"{_ADVICE}"
-            )
-
-
-def _is_finite(value: Any) -> bool:  # noqa: ANN401  (any JSON)
-    """Whether a value is a number that a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= sys.float_info.max
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:
@@ -146,12 +104,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
 
 
 def section(outcomes: Sequence[Outcome], figure: str) -> list[str]:
-    """Returns the section as paragraphs of Markdown.
-
-    Args:
-        outcomes: At least one.
-        figure: The name of the figure's file.
-    """
+    """Returns the section on at least one outcome as paragraphs of Markdown."""
     return [
         "## What the diagnosis predicted",
         f"Effects are {TREATMENT} - {CONTROL}, in percentage points.",

@@ -1,4 +1,4 @@
-"""The tables of a report as data: accuracies, effects, data sets, published numbers.
+"""The tables of a report as data: accuracies, runs, effects, data sets, published ones.
 
 Each is a list of dicts, one per row, with accuracies in percent and differences in
 percentage points. The CSV files and the Markdown tables are both made from these rows.
@@ -7,7 +7,6 @@ percentage points. The CSV files and the Markdown tables are both made from thes
 from __future__ import annotations
 
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -20,7 +19,7 @@ from normtest_tf.analysis.published import TREATMENT, Condition, PublishedTable
 from normtest_tf.datasets import DATASETS
 from normtest_tf.normalization import CONTROL, Setting
 from normtest_tf.runs import RULES, Rule
-from normtest_tf.runs.history import BEST_TEST, FORMER_NAMES
+from normtest_tf.runs.history import BEST_TEST
 from normtest_tf.system import files
 
 Row: TypeAlias = dict[str, Any]
@@ -37,15 +36,10 @@ def accuracy_rows(
 ) -> list[Row]:
     """Returns test accuracies, a row for each data set, model and setting.
 
-    Args:
-        results: The runs.
-        rule: The rule that determines which setting is `best` in its cell.
-        published: Published accuracies; the first table with a condition wins.
-
-    Returns:
-        Rows with `n` and, by each rule, mean, sd and the ends of the 95% t interval;
-        where there is a published accuracy, also our mean at the best test epoch, the
-        published rule, minus that.
+    Rows have `n` and, by each rule, mean, sd and the ends of the 95% t interval; where
+    there is a published accuracy (the first table with a condition wins), also our mean
+    at the best test epoch, the published rule, minus that. `rule` determines which
+    setting is `best` in its cell.
     """
     rows = []
     for cell in results.cells:
@@ -106,16 +100,42 @@ def _published_accuracy(
     return dict.fromkeys(("published", "published_n", "published_in", "difference"))
 
 
+def run_rows(results: Results) -> list[Row]:
+    """Returns a row for each run, with the chosen epoch and its test accuracy by rule.
+
+    `correct` counts the test images that the model of that epoch classifies correctly.
+    """
+    return [_run_row(run) for run in results.runs]
+
+
+def _run_row(run: Run) -> Row:
+    requested, resolved, result = run.config.requested, run.config.resolved, run.result
+    names = ("dataset", "shift", "examples_per_class", "model", "train", "recalibrate")
+    more = ("optimizer", "normalization", "seed", "epochs")
+    row: Row = {name: requested[name] for name in (*names, *more)}
+    row |= {
+        "train_examples": resolved.train_examples,
+        "validation_examples": resolved.validation_examples,
+        "test_examples": resolved.test_examples,
+    }
+    for rule in RULES.values():
+        accuracy = result.test_accuracy(rule)
+        has_none = accuracy is None
+        row |= {
+            f"{rule.name}_epoch": getattr(result, rule.epoch_key),
+            f"{rule.name}_accuracy": None if has_none else 100 * accuracy,
+            f"{rule.name}_correct": (
+                None if has_none else round(accuracy * resolved.test_examples)
+            ),
+        }
+    return row | {"total_seconds": result.total_seconds}
+
+
 def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
     """Returns paired differences, a row for each comparison and cell.
 
-    Args:
-        comparisons: From `comparisons.compare_all`.
-
-    Returns:
-        Rows with the numbers of `verdicts.Judgement`, and of the noise floor where it
-        was measured in any cell. The last row of each comparison
-        is its mean over cells, with data set and model `all`.
+    The last row of each comparison is its mean over cells, with data set and model
+    `all`. There are columns on the noise floor if it was measured in any cell.
     """
     rows: list[Row] = []
     has_noise = any(comparison.noise for comparison in comparisons)
@@ -129,15 +149,14 @@ def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
         for cell, judgement in comparison.judgements.items():
             row = shared | _effect_row(cell, judgement)
             rows.append(row | _noise(comparison, cell) if has_noise else row)
-        over_cells, pooled = comparison.over_cells, comparison.pooled
+        over_cells = comparison.over_cells
         empty = dict.fromkeys(rows[0])
         rows.append(
             empty
             | shared
             | {"dataset": "all", "model": "all", "unit": "cells", "n": over_cells.n}
             | {"mean": over_cells.mean, "sd": over_cells.sd}
-            | _ends("t", over_cells.low, over_cells.high)
-            | _ends("bootstrap", pooled.low, pooled.high)
+            | _ends(over_cells)
         )
     return rows
 
@@ -151,11 +170,9 @@ def _effect_row(cell: Cell, judgement: verdicts.Judgement) -> Row:
         "n": effect.n,
         "mean": effect.mean,
         "sd": effect.sd,
-        **_ends("t", effect.low, effect.high),
-        **_ends("bootstrap", *judgement.bootstrap),
+        **_ends(effect),
         "t_p": judgement.t_test.p_value,
         "t_p_holm": judgement.t_test.adjusted,
-        "sign_flip_p": judgement.sign_flip_p_value,
         "equivalence_p": judgement.equivalence_test.p_value,
         "equivalence_p_holm": judgement.equivalence_test.adjusted,
         "pairs_needed": judgement.pairs_needed,
@@ -169,27 +186,20 @@ def _noise(comparison: Comparison, cell: Cell) -> Row:
     return {"noise_n": floor and floor.n, "noise_rms": floor and floor.rms}
 
 
-def _ends(name: str, low: float, high: float) -> Row:
-    """Returns an interval's ends; None where it is unbounded."""
-    finite = np.isfinite([low, high]).all()
-    return {
-        f"{name}_low": low if finite else None,
-        f"{name}_high": high if finite else None,
-    }
+def _ends(effect: effects.Estimate) -> Row:
+    """Returns the interval's ends; None for a single value, which has none."""
+    if effect.n == 1:
+        return {"t_low": None, "t_high": None}
+    return {"t_low": effect.low, "t_high": effect.high}
 
 
 def data_set_rows(results: Results) -> list[Row]:
     """Describes each data set, with its channel statistics after normalization.
 
-    Args:
-        results: The runs.
-
-    Returns:
-        A row for each data set and distinct normalization, with mean and standard
-        deviation of the training images' channels after the normalization, pooled
-        over pixels and averaged over seeds (whose validation images differ). They
-        are None for a setting without constants, and where no run has measured the
-        images.
+    There is a row for each data set and distinct normalization, with mean and standard
+    deviation of the training images' channels after the normalization, pooled over
+    pixels and averaged over seeds (whose validation images differ). They are None for a
+    setting without constants, and where no run has measured the images.
     """
     rows: list[Row] = []
     for dataset in dict.fromkeys(run.name.dataset for run in results.runs):
@@ -267,13 +277,8 @@ def _after(
 def published_rows(published: Sequence[PublishedTable], results: Results) -> list[Row]:
     """Returns the published differences between the two settings that were compared.
 
-    Args:
-        published: Published accuracies.
-        results: Our runs, for our difference next to the published one.
-
-    Returns:
-        Rows with the published difference in points, the same in words with its
-        test-set error, and ours at the best test epoch, the published rule.
+    Rows have the published difference in points, the same in words with its test-set
+    error, and ours at the best test epoch, the published rule.
     """
     rows = []
     for table in published:
@@ -316,55 +321,6 @@ def _our_difference(results: Results, cell: Cell) -> Row:
     }
 
 
-_FORMER_RULES = {new: former for former, new in FORMER_NAMES.items()}
-# From the wording of `analysis.verdicts` to that of 0.1.0.
-_FORMER_WORDING = [
-    (
-        r"; the difference is compatible with both 0 and (\S+)",
-        r", yet this difference can be told neither from 0 nor from \1",
-    ),
-    (r"\b(seeds|would) detect ", r"\1 show "),
-    (
-        "a single pair of runs can't separate a difference from chance",
-        "one pair of runs can't tell a difference from chance",
-    ),
-]
-
-
 def write_csv(path: pathlib.Path, rows: Sequence[Row]) -> None:
-    """Writes rows to a CSV file, atomically.
-
-    Args:
-        path: The file.
-        rows: From `rows`, at least one.
-    """
-    files.write_text(path, text.csv_text([_former(row) for row in rows]))
-
-
-def _former(row: Row) -> Row:
-    """Returns a row with the names and the wording of version 0.1.0."""
-    former = {_former_column(column): value for column, value in row.items()}
-    if "rule" in former:
-        former["rule"] = _FORMER_RULES.get(former["rule"], former["rule"])
-    if former.get("in_words"):
-        former["in_words"] = former_wording(former["in_words"])
-    return former
-
-
-def _former_column(column: str) -> str:
-    """Returns 0.1.0's name of a column; those of a rule begin with its name."""
-    for rule, former in _FORMER_RULES.items():
-        if column.startswith(f"{rule}_"):
-            return former + column.removeprefix(rule)
-    return column
-
-
-def former_wording(sentence: str) -> str:
-    """Returns a verdict's sentence in the wording of version 0.1.0.
-
-    Args:
-        sentence: The text of a `verdicts.Verdict`.
-    """
-    for pattern, former in _FORMER_WORDING:
-        sentence = re.sub(pattern, former, sentence)
-    return sentence
+    """Writes at least one row to a CSV file, atomically."""
+    files.write_text(path, text.csv_text(rows))

@@ -16,19 +16,13 @@ from normtest_tf.text import counted, duration, markdown_table, signed, text_tab
 
 
 def answer(comparison: Comparison) -> str:
-    """Summarises a comparison in a paragraph.
-
-    Args:
-        comparison: Of two settings over all cells.
-    """
-    over, pooled = comparison.over_cells, comparison.pooled
+    """Summarises a comparison in a paragraph."""
+    over = comparison.over_cells
     text = f"**{comparison}: {signed(over.mean)} points**"
     if over.n > 1:
         text += (
             f" on average over {over.n} cells (data set and model). The 95% interval "
-            f"over cells is {signed(over.low)} to {signed(over.high)}; the bootstrap "
-            f"over cells and seeds gives {signed(pooled.low)} to {signed(pooled.high)} "
-            "(too narrow with fewer than about 15 cells)"
+            f"over cells is {signed(over.low)} to {signed(over.high)}"
         )
     return f"{text}. Verdicts by cell: {_verdict_counts(comparison)}."
 
@@ -84,13 +78,9 @@ def _noise(comparison: Comparison, cell: Cell) -> str:
 def table1(rows: Sequence[Row], rule: Rule) -> str:
     """Lays out accuracies as the PyTorch study does: settings down, models across.
 
-    Args:
-        rows: From `rows.accuracy_rows`.
-        rule: Whose accuracy comes first in each entry.
-
-    Returns:
-        Markdown. The best setting of each data set and model is bold; below it are
-        the best test epoch and the published accuracy, with our difference from it.
+    Entries begin with the accuracy by `rule`. The best setting of each data set and
+    model is bold; below it are the best test epoch and the published accuracy, with our
+    difference from it.
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
     found = {(r["dataset"], r["normalization"], r["model"]): r for r in rows}
@@ -178,11 +168,7 @@ def _channels(row: Row, statistic: str) -> str:
 
 
 def settings_list(rows: Sequence[Row]) -> str:
-    """Explains the settings of a data table.
-
-    Args:
-        rows: From `rows.data_set_rows`.
-    """
+    """Explains the settings of a data table."""
     names = dict.fromkeys(row["normalization"] for row in rows)
     return "\n".join(f"- `{name}`: {SETTINGS[name].formula}." for name in names)
 
@@ -284,16 +270,7 @@ def _environment(record: Mapping[str, Any]) -> str:
 
 
 def pair_table(results: Results, comparison: Comparison, cell: Cell) -> str:
-    """Returns a table of a cell's pairs of runs.
-
-    Args:
-        results: The runs.
-        comparison: Of two settings.
-        cell: One that the comparison has.
-
-    Returns:
-        A line per seed, with both test accuracies and their difference.
-    """
+    """Returns a table of a cell's pairs of runs: a line per seed, for a terminal."""
     control, treatment = (
         results.accuracies(cell, setting, comparison.rule)
         for setting in (comparison.control, comparison.treatment)
@@ -312,12 +289,7 @@ def pair_table(results: Results, comparison: Comparison, cell: Cell) -> str:
 
 
 def sentence(comparison: Comparison, cell: Cell) -> str:
-    """Summarises a cell's pairs in two lines: mean and interval, then verdict.
-
-    Args:
-        comparison: Of two settings.
-        cell: One that the comparison has.
-    """
+    """Summarises a cell's pairs in two lines: mean and interval, then verdict."""
     judgement = comparison.judgements[cell]
     effect = judgement.effect
     numbers = f"{signed(effect.mean)} points"

@@ -257,19 +257,11 @@ class RunConfig:
         "else float16, and float32 on a CPU.",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
-    steps_per_execution: int = option(
-        1,
-        "Training steps that the device is given at a time. More let a fast GPU wait "
-        "less; a loss that is not finite, and a signal, are noticed after them.",
-        ge=1,
-        le=100,
-    )
     strategy: str = option(
         choices.NONE,
         f"What trains. {_described(choices.STRATEGIES)}",
         choices=tuple(choices.STRATEGIES),
     )
-    sync_batch_norm: bool = option(False, choices.SYNC_HELP)
     keep: str = option(
         "final",
         "The epoch whose weights model.keras holds: the final one, the best on the "
@@ -364,17 +356,7 @@ class RunConfig:
                 f"--recalibrate with --train={choices.ALL} changes the final epoch "
                 f"alone, so it needs --keep=final. Received: --keep={self.keep}"
             )
-        choices.check_strategy(
-            self.strategy,
-            sync_batch_norm=self.sync_batch_norm,
-            precision=self.precision,
-        )
-        if self.steps_per_execution > 1 and self.strategy != choices.NONE:
-            raise errors.UsageError(
-                f"--steps_per_execution needs --strategy={choices.NONE}, whose batches "
-                f"are not divided. Received: {self.steps_per_execution} with "
-                f"--strategy={self.strategy}"
-            )
+        choices.check_strategy(self.strategy)
 
     def _requested(self, network: backbones.PretrainedNetwork) -> dict[str, Any]:
         """Returns what decides the run's outcome, ready for JSON.

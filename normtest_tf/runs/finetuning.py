@@ -27,8 +27,6 @@ from normtest_tf.training import (
     loop,
     recalibration,
     regimes,
-    several_steps,
-    stacks,
     training_copy,
 )
 from normtest_tf.training.progress import Progress
@@ -123,7 +121,6 @@ def _train(
     model = prepared.devices.spread(
         lambda: regimes.freeze(training_copy.make(prepared.model), config.train)
     )
-    model = several_steps.make(model, config.steps_per_execution, notify)
     recorder = Recorder(config, prepared.record, model, notify, started)
     with signals.StopRequest() as stop:
         try:
@@ -152,13 +149,10 @@ def _fit(
     show_epoch: Notify,
 ) -> None:
     """Trains, reporting every epoch to the recorder and the progress bar."""
-    calls = stacks.shapes(
-        len(prepared.data.train), config.batch_size, config.steps_per_execution
-    )
     bar = Progress(
         f"{config.name.model}-{config.normalization} seed {config.seed}",
-        [steps * images for steps, images in calls],
-        config.epochs,
+        prepared.recipe,
+        len(prepared.data.train),
         first_epoch=len(recorder.state.rows),
     )
 
@@ -199,13 +193,7 @@ def prepare(
 def _devices(config: RunConfig, notify: Notify) -> devices.Devices:
     """Returns what a run trains on, if its backend can train that way."""
     environment.check_backend(notify)
-    return devices.find(
-        config.strategy,
-        sync_batch_norm=config.sync_batch_norm,
-        batch_size=config.batch_size,
-        precision=environment.resolve_precision(config.precision),
-        notify=notify,
-    )
+    return devices.find(config.strategy, config.batch_size, notify)
 
 
 def _images(
@@ -258,13 +246,12 @@ def _prepare(
         classifier.fold(model, resolved.network, statistics)
     if note := identity.statistics_note(resolved.network, statistics):
         notify(note)
-    _check_batch_normalization(config, model, len(dataset.train_images), found)
+    regimes.check(model, config.train, recalibrate=config.recalibrate)
+    if config.train == choices.ALL or config.recalibrate:
+        regimes.check_batches(model, len(dataset.train_images), config.batch_size)
     record = ConfigRecord(
         resolved.requested,
-        dataclasses.replace(
-            _resolved_values(config, dataset, data, statistics, precision, model),
-            own_statistics=found.with_own_statistics,
-        ),
+        _resolved_values(config, dataset, data, statistics, precision, model),
         fingerprint,
         environment.describe() | {"devices": found.count},
     )
@@ -290,21 +277,6 @@ def _hold_out(
     train = loop.Split(dataset.train_images, dataset.train_labels)
     name = choices.resolve_augmentation(augmentation, dataset.image_shape[0], notify)
     return dataset, loop.TrainingData(train, evaluations, seed, name)
-
-
-def _check_batch_normalization(
-    config: RunConfig, model: keras.Model, examples: int, found: devices.Devices
-) -> None:
-    """Checks that a model has what flags are about, and can learn or estimate it."""
-    regimes.check(model, config.train, recalibrate=config.recalibrate)
-    if config.train == choices.ALL or config.recalibrate:
-        regimes.check_batches(
-            model,
-            examples,
-            config.batch_size,
-            held_out=config.validation_examples,
-            shares=found.with_own_statistics,
-        )
 
 
 def _resolved_values(

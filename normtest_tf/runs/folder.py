@@ -47,13 +47,29 @@ UNRECORDED = {
     "optimizer": ADAM,
     "train": ALL,
     "recalibrate": False,
-    "steps_per_execution": 1,
     "strategy": NONE,
-    "sync_batch_norm": False,
 }
+# Flags of earlier versions, with the value that all runs have now.
+_GONE = {"steps_per_execution": 1, "sync_batch_norm": False}
 _VARIANT = "+"  # In no other name; begins what is appended to one.
 _SEED_PREFIX = "seed-"
 _SEED = re.compile(_SEED_PREFIX + "(0|[1-9][0-9]*)")  # Each seed has one name.
+
+
+def as_of_now(requested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns a recorded request as this version would record it.
+
+    Args:
+        requested: Values by the names of the flags, perhaps among others.
+        prefix: Of these names.
+    """
+    known = {f"{prefix}{name}": value for name, value in UNRECORDED.items()}
+    gone = {f"{prefix}{name}": value for name, value in _GONE.items()}
+    return {
+        name: value
+        for name, value in {**known, **requested}.items()
+        if name not in gone or gone[name] != value
+    }
 
 
 class Cell(NamedTuple):
@@ -218,7 +234,7 @@ class RunFolder:
 def find(results_dir: pathlib.Path) -> list[RunFolder]:
     """Returns the folders of all runs in a results folder, finished or not, sorted.
 
-    Folders with another name than a run's are left out; see `find_misnamed`.
+    Folders with another name than a run's are left out.
     """
     found = results_dir.glob(f"*/*/{_SEED_PREFIX}*")
     return [
@@ -226,28 +242,6 @@ def find(results_dir: pathlib.Path) -> list[RunFolder]:
         for path in sorted(found)
         if _SEED.fullmatch(path.name) and os.path.isdir(path)
     ]
-
-
-def find_misnamed(results_dir: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the folders that hold a run, but are not named as a run's, sorted.
-
-    Among them are `seed-02`, `seed-2 (copy)` and `seed-2.bak`. Hidden folders, and
-    those without the files of a run, are left out.
-    """
-    others = (
-        path
-        for path in results_dir.glob("*/*/*")
-        if not path.name.startswith(".") and _SEED.fullmatch(path.name) is None
-    )
-    return sorted(path for path in others if _holds_run(path))
-
-
-def _holds_run(path: pathlib.Path) -> bool:
-    """Tells whether a folder of any name holds the files of a run."""
-    run = RunFolder(path)
-    found = [os.path.isfile(file) for file in (run.config, run.result, run.history)]
-    # Other programs write files of these names, too.
-    return any(found[:2]) if "seed" in path.name.casefold() else all(found)
 
 
 def add_to_plan(results_dir: pathlib.Path, names: Sequence[RunName]) -> None:

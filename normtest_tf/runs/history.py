@@ -82,8 +82,6 @@ BEST_VALIDATION = Rule(
 RULES: dict[str, Rule] = {
     rule.name: rule for rule in (FINAL, BEST_TEST, BEST_VALIDATION)
 }
-# What version 0.1.0 called them.
-FORMER_NAMES = {"selected": "best_validation"}
 
 
 def summarise(rows: Sequence[EpochRow]) -> dict[str, Any]:

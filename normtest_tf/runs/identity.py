@@ -11,7 +11,7 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import UNRECORDED, RunFolder
+from normtest_tf.runs.folder import RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord
 from normtest_tf.system import keras_setup
 from normtest_tf.training import choices
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 # Of weights and statistics: their wording may change between versions.
 _DESCRIPTIONS = ("source", "definition", "trained_on", "licence", "url")
-# Defaults of flags that older checkpoints don't record.
-OLDER = {f"requested {name}": value for name, value in UNRECORDED.items()}
 
 
 def check_request(config: RunConfig) -> ConfigRecord | None:

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import FORMAT, REPAIR, UNRECORDED, RunFolder
+from normtest_tf.runs.folder import FORMAT, REPAIR, RunFolder, as_of_now
 from normtest_tf.runs.history import Accuracy, Rule
 from normtest_tf.system import files
 
@@ -37,10 +37,8 @@ class _Requested(TypedDict):
     batch_size: int
     warmup_epochs: int
     learning_rate: float
-    steps_per_execution: int
     examples_per_class: int | None
     recalibrate: bool
-    sync_batch_norm: bool
 
 
 class _Environment(TypedDict):
@@ -142,7 +140,7 @@ class ConfigRecord:
     def read(cls, folder: RunFolder) -> ConfigRecord:
         """Reads `config.json`; `UsageError` if it is not what a run writes."""
         found = files.read_json(folder.config, REPAIR, cls)
-        requested = UNRECORDED | found.requested
+        requested = as_of_now(found.requested)
         try:
             msgspec.convert(requested, _Requested)
             msgspec.convert(found.environment, _Environment)

@@ -16,6 +16,7 @@ from normtest_tf import errors
 from normtest_tf.runs import checkpoints, history, identity
 from normtest_tf.runs.checkpoints import KeptWeights, RunState, Spent
 from normtest_tf.runs.config import RunConfig
+from normtest_tf.runs.folder import as_of_now
 from normtest_tf.runs.predictions import Predictions
 from normtest_tf.runs.record import ConfigRecord, FailureRecord, ResultRecord
 from normtest_tf.system import files, signals
@@ -76,7 +77,7 @@ class Recorder:
 
     def _resume_from(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Resumes from a checkpoint, which must be this run's."""
-        there = identity.OLDER | checkpoint.meta["identity"]
+        there = as_of_now(checkpoint.meta["identity"], "requested ")
         changed = identity.differences(there, self._identity)
         if changed:
             what = "configuration, data or weights"

@@ -12,11 +12,6 @@
     recalibration    batch normalization's statistics, estimated again
     devices          the devices that share each batch
     environment      device, precision, versions, determinism
-    seeds            what TensorFlow draws from a seed
-    several_steps    a model that takes several steps in one call of the device
-    stacks           which batches are trained on in one call of the device
-    mirrored         a model on several devices of TensorFlow
-    shares           which part of a batch a device of TensorFlow computes
 
 Nothing here knows about run folders. `choices` imports neither Keras nor TensorFlow.
 """

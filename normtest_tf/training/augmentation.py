@@ -21,16 +21,7 @@ TRIES = 10
 
 
 def pad_crop_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Pads with black, crops back to the size at random, and mirrors half of them.
-
-    Args:
-        images: `[n, height, width, channels]` of any dtype; an eighth of the shorter
-            side is padded.
-        key: int `[2]`, a stateless seed.
-
-    Returns:
-        A tensor of the same shape and dtype.
-    """
+    """Pads with black, crops back to the size at random, and mirrors half of them."""
     padding = choices.padding(choices.PAD_CROP_FLIP, min(images.shape[1:3]))
     offset_key, flips = _split(images, key)
     offsets = tf.random.stateless_uniform(
@@ -40,17 +31,7 @@ def pad_crop_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
 
 def random_resized_crop_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Crops at random, resizes the crops to the size, and mirrors half of the images.
-
-    The crops are those of torchvision's `RandomResizedCrop`; see `crop_boxes`.
-
-    Args:
-        images: uint8 `[n, height, width, channels]`.
-        key: int `[2]`, a stateless seed.
-
-    Returns:
-        A tensor of the same shape and dtype.
-    """
+    """Crops at random, resizes the crops to the size, and mirrors half of them."""
     box_key, flips = _split(images, key)
     height, width = images.shape[1:3]
     boxes = crop_boxes(box_key, tf.shape(images)[0], height, width)
@@ -58,15 +39,7 @@ def random_resized_crop_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
 
 def flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Mirrors half of the images.
-
-    Args:
-        images: `[n, height, width, channels]` of any dtype.
-        key: int `[2]`, a stateless seed.
-
-    Returns:
-        A tensor of the same shape and dtype.
-    """
+    """Mirrors half of the images."""
     _, flips = _split(images, key)
     return mirror(images, flips)
 
@@ -102,9 +75,6 @@ def shift_and_flip(
             crop starts in the padded image.
         flips: bool `[n]`, whether the crop is mirrored left to right.
         padding: Black pixels to add on every side.
-
-    Returns:
-        A tensor of the shape and dtype of `images`.
     """
     height, width = images.shape[1:3]
     borders = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
@@ -117,15 +87,7 @@ def shift_and_flip(
 
 
 def mirror(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
-    """Mirrors some images left to right.
-
-    Args:
-        images: `[n, height, width, channels]`.
-        flips: bool `[n]`, which ones.
-
-    Returns:
-        A tensor of the shape and dtype of `images`.
-    """
+    """Mirrors the images with a flip, bool `[n]`, left to right."""
     columns = tf.range(images.shape[2])
     columns = tf.where(flips[:, tf.newaxis], columns[::-1], columns)
     return tf.gather(images, columns, axis=2, batch_dims=1)  # Faster than `tf.reverse`.
@@ -139,14 +101,8 @@ def crop_boxes(key: tf.Tensor, count: tf.Tensor, height: int, width: int) -> tf.
     with equal probability. The first of ten such crops that fits is taken; if none
     does, the largest central one.
 
-    Args:
-        key: int `[2]`, a stateless seed.
-        count: The number of crops, n.
-        height: Of the images, in pixels.
-        width: Of the images, in pixels.
-
     Returns:
-        int32 `[n, 4]`: each crop's first row, first column, height and width.
+        int32 `[count, 4]`: each crop's first row, first column, height and width.
     """
     area_key, ratio_key, corner_key = tf.unstack(tf.random.split(key, 3))
     uniform = tf.random.stateless_uniform
@@ -176,17 +132,10 @@ def _central_size(height: int, width: int) -> tuple[int, int]:
 
 
 def crop_and_resize(images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """Crops each image by its own box and resizes the crop to the image's size.
+    """Crops each image by its box from `crop_boxes`, and resizes the crop to its size.
 
     Bilinear, between the centres of pixels; nothing outside the crop is seen. The
     result is Pillow's `crop(box).resize(size, BILINEAR)` within one grey level.
-
-    Args:
-        images: uint8 `[n, height, width, channels]`.
-        boxes: int32 `[n, 4]`: each crop's first row, first column, height and width.
-
-    Returns:
-        A tensor of the shape and dtype of `images`.
     """
     size = images.shape[1:3]
 

@@ -6,7 +6,6 @@ Imports neither Keras nor TensorFlow, so that flags are defined at once.
 from __future__ import annotations
 
 import dataclasses
-import os
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from normtest_tf import errors
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
-NONE = "none"  # Of augmentations and strategies.
+NONE = "none"  # An augmentation, and a strategy.
 
 ALL, HEAD, FROZEN_BN = "all", "head", "frozen_bn"
 REGIMES = {
@@ -43,28 +42,14 @@ AUGMENTATIONS = {
 MAX_PADDED_SIZE = 64  # Networks for larger images are trained on resized crops.
 
 DATA_PARALLEL = "data_parallel"
-PARALLEL = f"--strategy={DATA_PARALLEL}"
 STRATEGIES = {
     NONE: "one device",
-    DATA_PARALLEL: "all devices of this machine share each batch (TensorFlow and JAX)",
+    DATA_PARALLEL: "all devices of this machine share each batch (JAX)",
 }
-SPREADING = ("tensorflow", "jax")
-SYNC_HELP = (
-    "With --strategy=data_parallel on TensorFlow, normalise with the batch statistics "
-    "of the whole batch, as one device does. Default: each device uses those of its "
-    "share, as PyTorch's DistributedDataParallel does. On JAX they are the whole "
-    "batch's in any case."
-)
 
 
 def resolve_augmentation(name: str | None, size: int, notify: Notify = ignore) -> str:
-    """Returns the augmentation that a run uses.
-
-    Args:
-        name: One of `AUGMENTATIONS`, or None for the default.
-        size: Height and width of the images, in pixels.
-        notify: Called with a line if the default is not the PyTorch study's.
-    """
+    """Returns the augmentation of images of a size; None stands for the default."""
     if name is not None:
         return name
     if size <= MAX_PADDED_SIZE:
@@ -78,26 +63,12 @@ def resolve_augmentation(name: str | None, size: int, notify: Notify = ignore) -
 
 
 def padding(name: str, size: int) -> int:
-    """Returns by how many pixels an augmentation pads each side of an image.
-
-    Args:
-        name: One of `AUGMENTATIONS`.
-        size: Height and width of the images, in pixels.
-
-    Returns:
-        An eighth of the size, and at least 1: 4 at 32 pixels, as in the PyTorch study.
-        0 for an augmentation that does not pad.
-    """
+    """Returns by how many pixels an augmentation pads each side: an eighth, or 0."""
     return max(1, size // 8) if name == PAD_CROP_FLIP else 0
 
 
 def check_warmup(warmup_epochs: int, epochs: int) -> None:
-    """Raises `UsageError` unless the warm-up is a part of the training.
-
-    Args:
-        warmup_epochs: The number of epochs in which the learning rate rises.
-        epochs: The number of epochs.
-    """
+    """Raises `UsageError` unless the warm-up is a part of the training."""
     if not 0 <= warmup_epochs <= epochs:
         raise errors.UsageError(
             f"--warmup_epochs must be from 0 to --epochs={epochs}. "
@@ -105,57 +76,23 @@ def check_warmup(warmup_epochs: int, epochs: int) -> None:
         )
 
 
-def check_strategy(strategy: str, *, sync_batch_norm: bool, precision: str) -> None:
-    """Checks flags against each other and the backend, without importing Keras.
-
-    Args:
-        strategy: A key of `STRATEGIES`.
-        sync_batch_norm: Whether batch statistics are to be those of the whole batch.
-        precision: A Keras dtype policy, or `auto`.
-
-    Raises:
-        UsageError: If there is nothing to synchronise, or the backend can't train that
-            way.
-    """
-    if strategy == NONE:
-        if sync_batch_norm:
-            raise errors.UsageError(
-                f"--sync_batch_norm needs {PARALLEL}; on one device batch "
-                "statistics are the whole batch's anyway"
-            )
-        return
+def check_strategy(strategy: str) -> None:
+    """Raises `UsageError` if the backend can't train with a strategy."""
     backend = keras_setup.backend()
-    if backend not in SPREADING:
+    if strategy != NONE and backend != "jax":
         raise errors.UsageError(
-            f"{PARALLEL} needs --backend={' or '.join(SPREADING)}. Received: the "
-            f"backend {backend}"
-        )
-    if backend == "tensorflow":
-        _check_tensorflow(precision)
-
-
-def _check_tensorflow(precision: str) -> None:
-    """Raises `UsageError` for what Keras on TensorFlow gets wrong, or can't do."""
-    if os.environ.get("TF_CONFIG"):
-        raise errors.UsageError(
-            f"TF_CONFIG is set, which asks for several hosts, but {PARALLEL} uses the "
-            "devices of one: Keras 3 on TensorFlow does not train on more. Unset it"
-        )
-    if precision == "mixed_float16":
-        raise errors.UsageError(
-            f"{PARALLEL} can't use --precision=mixed_float16 with "
-            "--backend=tensorflow: Keras looks for overflows on the first "
-            "device alone. Pass another --precision or --backend=jax"
+            f"--strategy={strategy} needs --backend=jax, where Keras itself divides "
+            f"batches between devices. Received: the backend {backend}"
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Seeds:
-    """The seeds of one run.
+    """The seeds of one run, both below 2**31.
 
     Attributes:
-        data: Determines the order of examples and their augmentation; below 2**31.
-        model: Determines initial weights; below 2**31.
+        data: Determines the order of examples and their augmentation.
+        model: Determines initial weights.
     """
 
     data: int
@@ -163,12 +100,6 @@ class Seeds:
 
     @classmethod
     def split(cls, seed: int) -> Seeds:
-        """Derives both from one seed, a non-negative integer.
-
-        Example:
-        ```python
-        assert Seeds.split(223) == Seeds.split(223)
-        ```
-        """
+        """Derives both from one seed, a non-negative integer."""
         data, model = np.random.SeedSequence(seed).generate_state(2)
         return cls(int(data >> 1), int(model >> 1))

@@ -12,7 +12,6 @@ from normtest_tf.backbones import layers
 from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify
-from normtest_tf.training import seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,21 +96,26 @@ def build_classifier(
 
 def _draw_as_tensorflow(head: keras.layers.Dense) -> None:
     """Gives a head the initial weights that it has with TensorFlow."""
+    import tensorflow as tf
+
     for variable, initializer in (
         (head.kernel, head.kernel_initializer),
         (head.bias, head.bias_initializer),
     ):
         if isinstance(initializer, keras.initializers.RandomUniform):
-            values = seeds.uniform(variable.shape, initializer.maxval, initializer.seed)
-            variable.assign(values)
+            seed = initializer.seed % (2**31 - 2)  # As Keras does.
+            with tf.device("CPU:0"):
+                values = tf.random.stateless_uniform(
+                    variable.shape,
+                    [seed, 0],
+                    initializer.minval,
+                    initializer.maxval,
+                )
+            variable.assign(values.numpy())
 
 
 def backbone(model: keras.Model) -> keras.Model:
-    """Returns the network between normalization and head.
-
-    Args:
-        model: From `build_classifier`.
-    """
+    """Returns the network between a classifier's normalization and its head."""
     return model.layers[-2]
 
 
@@ -120,10 +124,7 @@ def fold(
 ) -> None:
     """Makes a classifier start as the function that the control starts from.
 
-    Args:
-        model: From `build_classifier`.
-        network: Its backbone.
-        given: What its inputs are normalised with.
+    Its inputs are normalised with `given`.
     """
     wanted = network.pretraining
     folding.fold(backbone(model), given, wanted.statistics, wanted.channel_order)

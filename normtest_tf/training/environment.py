@@ -23,12 +23,7 @@ FLOAT16_CAPABILITY = (7, 0)
 
 
 class Gpu(NamedTuple):
-    """A GPU.
-
-    Attributes:
-        name: The vendor's.
-        capability: NVIDIA's compute capability; (0, 0) if unknown.
-    """
+    """A GPU: its name, and NVIDIA's compute capability, (0, 0) if unknown."""
 
     name: str
     capability: tuple[int, int]
@@ -38,18 +33,10 @@ _deterministic = False  # TensorFlow has no public way to ask.
 
 
 def resolve_precision(precision: str) -> str:
-    """Turns `auto` into the best Keras dtype policy of this machine.
-
-    Args:
-        precision: A dtype policy, which is returned as it is, or `auto`.
-
-    Returns:
-        `mixed_bfloat16` if the GPU supports it, else `mixed_float16` if it supports
-        that, else `float32`.
-    """
+    """Turns `auto` into the best Keras dtype policy of the first GPU, or of the CPU."""
     if precision != "auto":
         return precision
-    capability = _gpu_capability()
+    capability = max((gpu.capability for gpu in _gpus()[:1]), default=(0, 0))
     if capability >= BFLOAT16_CAPABILITY:
         return "mixed_bfloat16"
     if capability >= FLOAT16_CAPABILITY:
@@ -58,14 +45,7 @@ def resolve_precision(precision: str) -> str:
 
 
 def check_backend(notify: Notify) -> None:
-    """Checks that Keras's backend can train; says if it is slow.
-
-    Args:
-        notify: Called with a message if the backend is PyTorch.
-
-    Raises:
-        UsageError: If the backend can't train.
-    """
+    """Raises `UsageError` if Keras's backend can't train; says if it is slow."""
     backend = keras.backend.backend()
     keras_setup.check_can_train(backend)
     if backend == "torch":
@@ -74,9 +54,6 @@ def check_backend(notify: Notify) -> None:
 
 def set_determinism(wanted: bool) -> None:
     """Restricts TensorFlow to deterministic operations, for the whole process.
-
-    Args:
-        wanted: Whether to do so.
 
     Raises:
         UsageError: If the backend has no such mode, or if `wanted` is false in a
@@ -108,11 +85,6 @@ def has_gpu() -> bool:
     return bool(_gpus())
 
 
-def _gpu_capability() -> tuple[int, int]:
-    """Returns the compute capability of the first GPU; (0, 0) if there is none."""
-    return next(iter(_gpus()), Gpu("", (0, 0))).capability
-
-
 def _gpus() -> list[Gpu]:
     """Returns the GPUs that Keras's backend computes on."""
     return _GPUS_OF[keras.backend.backend()]()
@@ -140,7 +112,7 @@ def _gpus_of_jax() -> list[Gpu]:
 
 
 def _parsed(capability: str) -> tuple[int, int]:
-    """Reads a compute capability such as `9.0`; AMD's GPUs have other words for it."""
+    """Reads a compute capability such as `9.0`; AMD's GPUs have other words."""
     found = re.fullmatch(r"(\d+)\.(\d+)", str(capability))
     return (int(found[1]), int(found[2])) if found else (0, 0)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,17 +16,10 @@ from keras import ops
 
 from normtest_tf import errors
 from normtest_tf.datasets import Images
-from normtest_tf.training import (
-    EpochRow,
-    choices,
-    devices,
-    environment,
-    pipeline,
-    stacks,
-)
+from normtest_tf.training import EpochRow, choices, devices, environment, pipeline
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
 
-LEAD = 16  # Steps that a GPU may be behind the host.
+LEAD = 16  # Steps that the host runs ahead of a GPU before it reads their losses.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,30 +117,26 @@ def _variables(model: keras.Model) -> list[keras.Variable]:
 
 
 class LossGuard(keras.callbacks.Callback):
-    """Stops training soon after the first step whose loss is not finite; names it.
+    """Stops training soon after the first step whose loss is not finite, and names it.
 
     It looks at the mean loss of the epoch so far, which no later step makes finite
     again. Reading a loss waits for its step, so the last steps' losses are left on the
-    device, which thus has work while the host prepares more. Gradients in float16 may
-    overflow; loss scaling handles them.
+    device, which keeps it busy. Gradients in float16 may overflow; loss scaling handles
+    them.
 
     Args:
         schedule: Gives each epoch's learning rate.
-        calls: Of the device in an epoch, from `stacks.shapes`; the last step is named.
-        lead: The calls that are left unchecked, and up to twice as many: the losses
-            are read in groups. With 0, each is checked at its end.
+        lead: How many steps the host may run ahead before it reads their losses, and
+            up to twice as many: it reads them in groups. With 0 it reads each at once.
 
     Attributes:
         finished: When the device had finished the last epoch's steps, by
             `time.perf_counter`.
     """
 
-    def __init__(
-        self, schedule: EpochCosine, calls: Sequence[tuple[int, int]], lead: int = 0
-    ) -> None:
+    def __init__(self, schedule: EpochCosine, lead: int = 0) -> None:
         super().__init__()
         self._schedule = schedule
-        self._last_steps = list(itertools.accumulate(steps for steps, _ in calls))
         self._lead = lead
         self.finished = 0.0
         self._epoch = 0
@@ -161,7 +149,7 @@ class LossGuard(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Takes the loss of the step; checks older ones when there are enough."""
-        self._unchecked.append((self._last_steps[batch], (logs or {})["loss"]))
+        self._unchecked.append((batch + 1, (logs or {})["loss"]))
         if len(self._unchecked) > 2 * self._lead:
             self._check_first(len(self._unchecked) - self._lead)
 
@@ -178,23 +166,15 @@ class LossGuard(keras.callbacks.Callback):
                 self.check("train_loss", float(loss), step)
 
     def check_variables(self) -> None:
-        """Raises `TrainingFailed` if a variable of the model is not finite.
-
-        A loss does not always tell: kernels that join batch normalization with a ReLU
-        make 0 of NaN.
-        """
+        """Raises `TrainingFailed` if a variable of the model is not finite."""
+        # A loss may hide it: kernels that join batch normalization and ReLU turn NaN
+        # into 0.
         for variable in _variables(self.model):
             if not np.isfinite(ops.convert_to_numpy(variable)).all():
                 self.check(variable.path, math.nan)
 
     def check(self, name: str, loss: float, step: int | None = None) -> None:
-        """Raises `TrainingFailed` if a loss is not finite.
-
-        Args:
-            name: The loss's column in the history, or what else has the value.
-            loss: The value.
-            step: The step, from 1. Default: the epoch's last step.
-        """
+        """Raises `TrainingFailed` if a value is not finite; a step counts from 1."""
         if not math.isfinite(loss):
             raise errors.TrainingFailed(
                 name,
@@ -205,17 +185,7 @@ class LossGuard(keras.callbacks.Callback):
 
 
 class EpochEvaluator(keras.callbacks.Callback):
-    """Evaluates after every epoch and reports the epoch's row.
-
-    Args:
-        schedule: Gives each epoch's learning rate.
-        guard: Checks the evaluations' losses.
-        data: What to train and evaluate on.
-        batch_size: Images in a batch of an evaluation.
-        on_row: Called with each epoch's row; see `EpochRow`.
-        on_evaluation: Called before it with the prefix of each evaluation's columns,
-            and the evaluation.
-    """
+    """Evaluates after every epoch and reports the epoch's row, as `fit` describes."""
 
     def __init__(
         self,
@@ -253,7 +223,7 @@ class EpochEvaluator(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "learning_rate": self._schedule.at_epoch(epoch),
             "train_loss": float(logs["loss"]),
-            # The nearest quotient k / n undoes the error of Keras's float32.
+            # Rounds to the nearest k / n, undoing float32 error.
             "train_accuracy": round(float(logs["accuracy"]) * self._training_examples)
             / self._training_examples,
         }
@@ -270,10 +240,13 @@ class EpochEvaluator(keras.callbacks.Callback):
 
 
 class _Callbacks(keras.callbacks.CallbackList):
-    """Callbacks that get values unread: Keras would wait for each step to read them."""
+    """Passes logs on as device tensors.
+
+    Keras's own list converts them, which blocks on every step.
+    """
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Passes them on."""
+        """Tells all callbacks."""
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs)
 
@@ -281,13 +254,7 @@ class _Callbacks(keras.callbacks.CallbackList):
 def evaluate(
     model: keras.Model, batches: tf.data.Dataset, labels: np.ndarray
 ) -> Evaluation:
-    """Evaluates a model on all examples, each counted once.
-
-    Args:
-        model: Maps images to logits.
-        batches: From `pipeline.evaluation_batches`.
-        labels: The labels in them, int `[n]`.
-    """
+    """Evaluates a model on all batches from `pipeline.evaluation_batches`."""
     logits = model.predict(batches, verbose=0).astype(np.float64)
     with np.errstate(all="ignore"):  # The caller looks for a loss that isn't finite.
         losses = scipy.special.logsumexp(logits, axis=1)
@@ -314,8 +281,7 @@ def fit(
 
     Args:
         model: Maps raw uint8 images to float32 logits; a `training_copy` where speed
-            or PyTorch's running variance matters, from `several_steps.make` for several
-            steps at a time. Its trainable variables are trained.
+            or PyTorch's running variance matters. Its trainable variables are trained.
         recipe: How to train it.
         data: What to train and evaluate on.
         on_row: Called with each epoch's row of the history; see `EpochRow`.
@@ -337,10 +303,7 @@ def fit(
     first_epoch = state.epoch if state else 0
     if first_epoch == recipe.epochs:
         return
-    steps = recipe.steps_per_execution
-    calls = stacks.shapes(len(data.train), recipe.batch_size, steps)
-    lead = math.ceil(LEAD / steps) if environment.has_gpu() else 0
-    guard = LossGuard(schedule, calls, lead)
+    guard = LossGuard(schedule, LEAD if environment.has_gpu() else 0)
     evaluator = EpochEvaluator(
         schedule, guard, data, recipe.batch_size, on_row, on_evaluation
     )
@@ -351,21 +314,20 @@ def fit(
         seed=data.seed,
         epochs=range(first_epoch, recipe.epochs),
         augmentation=data.augmentation,
-        steps_per_execution=steps,
     )
     with _reading_errors(data):
         model.fit(
             batches,
             initial_epoch=first_epoch,
             epochs=recipe.epochs,
-            steps_per_epoch=len(calls),
+            steps_per_epoch=schedule.steps_per_epoch,
             shuffle=False,  # The pipeline has shuffled already.
             callbacks=_Callbacks(
                 [guard, *callbacks, evaluator],
                 add_history=True,
                 model=model,
                 epochs=recipe.epochs,
-                steps=len(calls),
+                steps=schedule.steps_per_epoch,
             ),
             verbose=0,
         )

@@ -9,16 +9,13 @@ seed, sees exactly the same pixels.
 
 from __future__ import annotations
 
-import functools
-import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from normtest_tf.datasets import Images
-from normtest_tf.training import stacks
 from normtest_tf.training.augmentation import AUGMENTATIONS
 
 MAX_COPIED = 2**28  # Bytes; CIFAR's training images have 147 MiB.
@@ -32,7 +29,6 @@ def training_batches(
     seed: int,
     epochs: range,
     augmentation: str,
-    steps_per_execution: int = 1,
 ) -> tf.data.Dataset:
     """Returns the augmented training batches of some epochs, one after another.
 
@@ -44,30 +40,22 @@ def training_batches(
         seed: The data seed, a non-negative 32-bit integer.
         epochs: The epochs, counted from 0, such as `range(3, 50)`.
         augmentation: A key of `AUGMENTATIONS`.
-        steps_per_execution: If above 1, batches are stacked as `stacks.shapes` says.
 
     Returns:
         A data set of (uint8 images `[b, height, width, 3]`, int32 labels `[b]`),
-        `len(epochs) * ceil(n / batch_size)` batches long; stacks have one dimension
-        more in front.
+        `len(epochs) * ceil(n / batch_size)` batches long.
     """
     take = _taking(images)
     augment = AUGMENTATIONS[augmentation]
     with tf.device("CPU:0"):
         all_labels = tf.constant(labels, tf.int32)
 
-    def shuffled(epoch: tf.Tensor) -> tf.Tensor:
-        return tf.random.experimental.stateless_shuffle(
+    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
             tf.range(len(images)), seed=_seed(seed, epoch)
         )
-
-    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        batches = tf.data.Dataset.from_tensor_slices(shuffled(epoch)).batch(batch_size)
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return batches.enumerate().map(lambda index, batch: (epoch, index, batch))
-
-    def epoch_stacks(epoch: tf.Tensor) -> tf.data.Dataset:
-        shapes = stacks.shapes(len(images), batch_size, steps_per_execution)
-        return _stacked(shuffled(epoch), shapes).map(lambda *stack: (epoch, *stack))
 
     def make_batch(
         epoch: tf.Tensor, index: tf.Tensor, batch: tf.Tensor
@@ -77,63 +65,18 @@ def training_batches(
         augmented.set_shape([None, *images.shape[1:]])
         return augmented, tf.gather(all_labels, batch)
 
-    def make_stack(
-        epoch: tf.Tensor, indices: tf.Tensor, batches: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.map_fn(
-            lambda one: make_batch(epoch, *one),
-            (indices, batches),
-            fn_output_signature=(tf.uint8, tf.int32),
-        )
-
-    is_single = steps_per_execution == 1
     return (
         tf.data.Dataset.range(epochs.start, epochs.stop)
-        .flat_map(epoch_batches if is_single else epoch_stacks)
-        .map(
-            make_batch if is_single else make_stack,
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        .flat_map(epoch_batches)
+        .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(4)
     )
-
-
-def _stacked(order: tf.Tensor, shapes: Sequence[tuple[int, int]]) -> tf.data.Dataset:
-    """Divides an epoch's positions into stacks.
-
-    Args:
-        order: int32 `[n]`.
-        shapes: From `stacks.shapes`.
-
-    Returns:
-        A data set of (the batches' numbers, int64 `[steps]`; positions, int32
-        `[steps, b]`).
-    """
-    parts = []
-    start = first = 0
-    for (steps, size), equal in itertools.groupby(shapes):
-        count = len(list(equal))
-        stop, last = start + count * steps * size, first + count * steps
-        positions = tf.reshape(order[start:stop], [count, steps, size])
-        indices = tf.reshape(tf.range(first, last, dtype=tf.int64), [count, steps])
-        parts.append(tf.data.Dataset.from_tensor_slices((indices, positions)))
-        start, first = stop, last
-    return functools.reduce(lambda one, other: one.concatenate(other), parts)
 
 
 def evaluation_batches(
     images: Images, labels: np.ndarray, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns all examples once, in order, the short last batch included.
-
-    Args:
-        images: uint8 `[n, height, width, 3]`.
-        labels: int `[n]`.
-        batch_size: Images in a batch.
-
-    Returns:
-        A data set of (uint8 images, int32 labels).
-    """
+    """Returns all examples once, in order, the short last batch included."""
     options = tf.data.Options()
     # There is nothing to tune, and ending its thread takes up to half a second.
     options.autotune.enabled = False

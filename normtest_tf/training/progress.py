@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 
 import keras
 from tqdm import tqdm
 
 from normtest_tf.text import Notify
 from normtest_tf.training import EpochRow
+from normtest_tf.training.recipe import Recipe
 
 
 class Progress(keras.callbacks.Callback):
@@ -18,27 +18,23 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         title: What is being trained.
-        calls: Images of each call of the device in an epoch; see `stacks.shapes`.
-        epochs: The number of epochs.
+        recipe: How it is trained.
+        examples: Images in an epoch.
         first_epoch: The number of epochs that an earlier process has completed.
     """
 
     def __init__(
-        self,
-        title: str,
-        calls: Sequence[int],
-        epochs: int,
-        first_epoch: int = 0,
+        self, title: str, recipe: Recipe, examples: int, first_epoch: int = 0
     ) -> None:
         super().__init__()
-        self._calls = calls
-        self._epochs = epochs
+        self._recipe = recipe
+        self._examples = examples
         self._first_epoch = first_epoch
         self._started = 0.0
         self._bar = tqdm(
             desc=title,
-            total=sum(calls) * epochs,
-            initial=sum(calls) * first_epoch,
+            total=examples * recipe.epochs,
+            initial=examples * first_epoch,
             unit=" images",
             unit_scale=True,
             smoothing=0.05,
@@ -52,8 +48,9 @@ class Progress(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Advances the bar by the images of a call."""
-        self._bar.update(self._calls[batch])
+        """Advances the bar by the images of a batch, of which the last may be short."""
+        size = self._recipe.batch_size
+        self._bar.update(min(size, self._examples - batch * size))
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Removes the bar."""
@@ -65,10 +62,10 @@ class Progress(keras.callbacks.Callback):
 
     def show(self, row: EpochRow, notify: Notify) -> None:
         """Reports one epoch's row of the history as a line of text."""
-        epoch = int(row["epoch"])
+        epoch, epochs = int(row["epoch"]), self._recipe.epochs
         elapsed = time.perf_counter() - self._started
-        left = elapsed / (epoch - self._first_epoch) * (self._epochs - epoch)
-        parts = [f"epoch {epoch:{len(str(self._epochs))}}/{self._epochs}"]
+        left = elapsed / (epoch - self._first_epoch) * (epochs - epoch)
+        parts = [f"epoch {epoch:{len(str(epochs))}}/{epochs}"]
         parts += [
             f"{name.removesuffix('_accuracy')} {row[name]:.2%}"
             for name in row

@@ -5,7 +5,7 @@ Adaptation" (2016), arXiv:1603.04779. The images pass through the network once, 
 batch. Each layer normalises with the batch's own statistics, as in training, and the
 running ones become the mean over all batches, weighted by their sizes; what they were
 before is forgotten. With batches of one size this is PyTorch's `momentum=None`.
-Variances are unbiased, as PyTorch's and those of `layers.batch_norm` are.
+Variances are unbiased, as PyTorch's and those of `training_copy` are.
 """
 
 from __future__ import annotations
@@ -36,19 +36,6 @@ def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
     """Replaces the running statistics of a model's batch normalization.
 
     Dropout is off, and nothing else in the model changes.
-
-    Args:
-        model: A functional or sequential model, perhaps with models among its layers.
-        batches: At least one batch of its inputs, such as uint8
-            `[b, height, width, 3]`.
-
-    Raises:
-        ValueError: If there is no batch.
-
-    Example:
-        ```python
-        recalibrate(model, np.array_split(images, 10))
-        ```
     """
     copy = keras.models.clone_model(model, clone_function=_clone, recursive=True)
     copy.set_weights(model.get_weights())
@@ -96,17 +83,16 @@ def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
 class Recalibrator(keras.callbacks.Callback):
     """Recalibrates what is trained, once: before the first epoch, or after the last.
 
-    It has to come before the callback that evaluates and records an epoch. A resumed
-    run needs nothing else: the checkpoint of an epoch holds the new statistics, and
-    without one the epoch is trained again, and so is this done.
+    Training all layers would forget the statistics, so there it comes last. It has to
+    precede the callback that evaluates and records an epoch: the epoch's checkpoint
+    then holds the new statistics, and a resumed run needs nothing else.
 
     Args:
         model: The model of stock layers whose copy is trained; it gets the copy's
             weights.
         images: What is trained on; it is not augmented here.
         recipe: How it is trained.
-        regime: A key of `choices.REGIMES`. Before a training of all layers the
-            statistics would be forgotten, so that of `all` is followed by this.
+        regime: A key of `choices.REGIMES`.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.training import choices, several_steps
+from normtest_tf.training import choices
 
 MOMENTUM = 0.9  # Of SGD.
 
@@ -26,7 +26,6 @@ class Recipe:
             momentum holds steps, not gradients); both without weight decay.
         warmup_epochs: During the first so many epochs the rate is multiplied with a
             factor that rises linearly, step by step, to 1.
-        steps_per_execution: Steps that the device is given at a time.
 
     Raises:
         UsageError: If a value is not positive, there is no such optimizer, or the
@@ -38,10 +37,9 @@ class Recipe:
     learning_rate: float = 1e-3
     optimizer: str = choices.ADAM
     warmup_epochs: int = 0
-    steps_per_execution: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "steps_per_execution"):
+        for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
                 raise errors.UsageError(f"--{name} must be positive. Received: {value}")
@@ -64,11 +62,6 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
     alone, so a resumed run can't get it wrong. During a warm-up, step s of S has that
     rate times (s + 1) / S.
 
-    Args:
-        initial: The rate of the first epoch.
-        steps_per_epoch: Batches in an epoch.
-        epochs: The number of epochs, E.
-        warmup_epochs: The number of epochs of the warm-up.
     """
 
     def __init__(
@@ -90,10 +83,7 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
         return rate * ops.minimum(1.0, done / steps)
 
     def at_epoch(self, epoch: int) -> float:
-        """Returns the learning rate of an epoch, counted from 0.
-
-        While it warms up, that is the rate of the epoch's last step.
-        """
+        """Returns an epoch's rate, that of its last step while it warms up."""
         rate = self.initial / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
         if epoch + 1 < self.warmup_epochs:
             rate *= (epoch + 1) / self.warmup_epochs
@@ -164,34 +154,21 @@ class Adam(keras.optimizers.Adam):
 def compile_for_training(
     model: keras.Model, recipe: Recipe, training_examples: int
 ) -> EpochCosine:
-    """Compiles a model that outputs logits according to the recipe.
-
-    Args:
-        model: Maps images to logits.
-        recipe: How to train it.
-        training_examples: The number of images in an epoch.
-
-    Returns:
-        The learning-rate schedule.
-    """
+    """Compiles a model that outputs logits; returns the learning rate's schedule."""
     steps = recipe.steps_per_epoch(training_examples)
     schedule = EpochCosine(
         recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
     )
+    if recipe.optimizer == choices.SGD:
+        optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
+    else:
+        optimizer = Adam(schedule, epsilon=1e-8)
     model.compile(
         # Keras wraps it with loss scaling if the model computes in float16.
-        optimizer=_optimizer(recipe.optimizer, schedule),
+        optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
-    several_steps.build_metrics(model)
     return schedule
-
-
-def _optimizer(name: str, schedule: EpochCosine) -> keras.optimizers.Optimizer:
-    """Returns a new optimizer."""
-    if name == choices.SGD:
-        return keras.optimizers.SGD(schedule, momentum=MOMENTUM)
-    return Adam(schedule, epsilon=1e-8)

@@ -13,14 +13,11 @@ model.set_weights(trained.get_weights())
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
-
-from normtest_tf.training import shares
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -30,10 +27,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Keras uses (n: values per channel in the batch). On TensorFlow the fused kernel
     does the work: forward and backward take about half the time of Keras's separate
     operations.
-
-    Where several devices of TensorFlow share a batch, each one normalises with the
-    statistics of its share, and the running ones get the mean over all devices. If
-    `synchronized` is true, all normalise with those of the batch, as one device does.
     """
 
     def call(
@@ -47,15 +40,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
             if _can_fuse(self, inputs):
                 return _fused_batch_norm(self, inputs, is_training=False)[0]
             return super().call(inputs, training=training, mask=mask)
-        share = shares.current()
-        if share is not None and self.synchronized:
-            outputs, mean, unbiased = _batch_norm(self, inputs, share)
-        elif _can_fuse(self, inputs):
+        if _can_fuse(self, inputs):
             outputs, mean, unbiased = _fused_batch_norm(self, inputs, is_training=True)
         else:
             outputs, mean, unbiased = _batch_norm(self, inputs)
-        if share is not None and not self.synchronized:
-            mean, unbiased = _mean_over_devices([mean, unbiased], share)
         for running, batch in (
             (self.moving_mean, mean),
             (self.moving_variance, unbiased),
@@ -75,9 +63,12 @@ def _can_fuse(layer: BatchNormalization, inputs: keras.KerasTensor) -> bool:
     )
 
 
+_Tensors = tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]
+
+
 def _fused_batch_norm(
     layer: BatchNormalization, inputs: keras.KerasTensor, *, is_training: bool
-) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
+) -> _Tensors:
     """Returns outputs, batch mean and unbiased batch variance, by one kernel."""
     import tensorflow as tf
 
@@ -93,33 +84,11 @@ def _fused_batch_norm(
     )
 
 
-def _batch_norm(
-    layer: BatchNormalization,
-    inputs: keras.KerasTensor,
-    share: shares.Share | None = None,
-) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
-    """Does the work of `_fused_batch_norm` on any backend and dtype.
-
-    Args:
-        layer: The layer.
-        inputs: What it normalises, with the statistics of all devices' inputs.
-        share: The part of a batch that these inputs are; None for all of it.
-    """
+def _batch_norm(layer: BatchNormalization, inputs: keras.KerasTensor) -> _Tensors:
+    """Does the work of `_fused_batch_norm` on any backend and dtype."""
     dtype = keras.backend.result_type(inputs.dtype, "float32")
     inputs = ops.cast(inputs, dtype)
-    rank = len(inputs.shape)
-    axes = [axis for axis in range(rank) if axis != layer.axis % rank]
-    count = ops.cast(ops.size(inputs) / inputs.shape[layer.axis], dtype)
-    if share is None:
-        mean, variance = ops.moments(inputs, axes=axes)
-    else:
-        # From the deviations, since a difference of large sums would lose digits.
-        shape = [-1 if axis not in axes else 1 for axis in range(rank)]
-        (mean,) = _mean_over_devices([ops.mean(inputs, axes)], share)
-        deviations = ops.square(inputs - ops.reshape(mean, shape))
-        (variance,) = _mean_over_devices([ops.mean(deviations, axes)], share)
-        images = ops.cast(ops.shape(inputs)[0], dtype)
-        count = count / images * ops.cast(share.batch, dtype)
+    mean, variance = moments(inputs, layer.axis)
     outputs = ops.batch_normalization(
         inputs,
         mean=mean,
@@ -129,34 +98,41 @@ def _batch_norm(
         scale=ops.cast(layer.gamma, dtype) if layer.scale else None,
         epsilon=layer.epsilon,
     )
+    count = ops.cast(ops.size(inputs) / inputs.shape[layer.axis], dtype)
     return outputs, mean, variance * (count / ops.maximum(count - 1, 1))
 
 
-def _mean_over_devices(
-    values: Sequence[keras.KerasTensor], share: shares.Share
-) -> list[keras.KerasTensor]:
-    """Returns means over a batch from those over each device's share of it."""
-    import tensorflow as tf
-
-    parts = [value * tf.cast(share.weight, value.dtype) for value in values]
-    context = tf.distribute.get_replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, parts)
+def moments(
+    inputs: keras.KerasTensor, axis: int
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Returns mean and biased variance over all axes except the channels'."""
+    rank = len(inputs.shape)
+    axes = [other for other in range(rank) if other != axis % rank]
+    return ops.moments(inputs, axes=axes)
 
 
+# Convolutions of small maps, computed as the matrix products that they are.
+#
+# Libraries make convolutions fast for maps of many pixels. At 32x32, the last stages of
+# networks for ImageNet have maps of 2x2 and 1x1 pixels, where a padded 3x3 kernel
+# touches four of its nine taps or a single one, and the others cost time to multiply
+# zeros. The same function is one product of the flattened map with a matrix of taps:
+#
+# - a kernel of 1x1 and stride 1, at any size of the map: each pixel is multiplied with
+#   the kernel;
+# - a map so small that every output sees every input: as many multiplications as taps
+#   touch pixels, and none of a zero.
+#
+# On larger maps such a matrix would be mostly zeros; they are left to the library.
 Border = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
 NO_BORDER: Border = ((0, 0), (0, 0))
 
 
 class Joints(NamedTuple):
-    """How a kernel joins inputs and outputs along one axis, each input to each output.
+    """How a kernel joins each input along one axis to each output."""
 
-    Attributes:
-        seen: The inputs that are seen.
-        taps: int `[inputs seen, outputs]`, the index of the tap that joins them.
-    """
-
-    seen: slice
-    taps: np.ndarray
+    seen: slice  # The inputs that are seen.
+    taps: np.ndarray  # int [inputs seen, outputs], the tap that joins them.
 
 
 class Convolution(keras.layers.Conv2D):
@@ -164,34 +140,19 @@ class Convolution(keras.layers.Conv2D):
 
     Arguments, variables and outputs are those of `keras.layers.Conv2D`, up to rounding.
     The gradient of taps that only ever see padding is exactly zero.
-
-    Attributes:
-        border: The rows and columns at the inputs' edges that are known to be zero;
-            None for no inputs yet.
     """
 
+    # The rows and columns at the inputs' edges that are known to be zero.
     border: Border | None = None
 
     def add_border(self, border: Border) -> None:
-        """Says which edges of the inputs are zero, for each use of a shared layer.
-
-        Args:
-            border: Rows above and below, columns to the left and right.
-        """
+        """Says which edges of the inputs are zero, for each use of a shared layer."""
         self.border = border if self.border in (None, border) else NO_BORDER
 
     def convolution_op(
         self, inputs: keras.KerasTensor, kernel: keras.KerasTensor
     ) -> keras.KerasTensor:
-        """Applies the kernel, without bias and activation.
-
-        Args:
-            inputs: `[n, height, width, channels]`.
-            kernel: `[kernel height, kernel width, channels, filters]`.
-
-        Returns:
-            `[n, output height, output width, filters]`.
-        """
+        """Applies the kernel, without bias and activation."""
         if not self._is_plain() or None in inputs.shape[1:]:
             return super().convolution_op(inputs, kernel)
         shape = self.compute_output_shape(inputs.shape)[1:]
@@ -213,16 +174,9 @@ class Convolution(keras.layers.Conv2D):
         )
 
     def taps(self, axis: int, inputs: int, outputs: int) -> np.ndarray:
-        """Returns which tap joins each input to each output along one axis.
+        """Returns which tap joins each input inside the border to each output.
 
-        Args:
-            axis: 0 for rows, 1 for columns.
-            inputs: Inputs along it, with the border.
-            outputs: Outputs along it.
-
-        Returns:
-            int `[inputs inside the border, outputs]`, the tap's index. Where it is
-            negative, or not below the kernel's size, they are not joined.
+        They are not joined where it is negative, or not below the kernel's size.
         """
         size, stride = self.kernel_size[axis], self.strides[axis]
         before, after = (self.border or NO_BORDER)[axis]
@@ -233,11 +187,7 @@ class Convolution(keras.layers.Conv2D):
         return inside + padding - stride * np.arange(outputs)
 
     def _joints(self, axis: int, inputs: int, outputs: int) -> Joints | None:
-        """Returns what `taps` says of the inputs that are seen at all.
-
-        Returns:
-            None if some input is seen by one output and not by another.
-        """
+        """Returns the joints; None if an input is seen by some outputs only."""
         taps = self.taps(axis, inputs, outputs)
         are_joined = (taps >= 0) & (taps < self.kernel_size[axis])
         seen = np.flatnonzero(are_joined.any(axis=1))
@@ -250,16 +200,7 @@ class Convolution(keras.layers.Conv2D):
 def _product(
     maps: keras.KerasTensor, matrix: keras.KerasTensor, shape: tuple[int, int, int]
 ) -> keras.KerasTensor:
-    """Multiplies flattened maps, or each of their pixels, with a matrix.
-
-    Args:
-        maps: `[n, height, width, channels]`.
-        matrix: `[inputs, outputs]`.
-        shape: The outputs' height, width and filters.
-
-    Returns:
-        `[n, output height, output width, filters]`.
-    """
+    """Multiplies flattened maps, or each of their pixels, with a matrix."""
     products = ops.matmul(ops.reshape(maps, [-1, matrix.shape[0]]), matrix)
     return ops.reshape(products, [-1, *shape])
 
@@ -268,11 +209,6 @@ def _matrix(
     kernel: keras.KerasTensor, rows: np.ndarray, columns: np.ndarray
 ) -> keras.KerasTensor:
     """Arranges a kernel's taps so that a flattened map can be multiplied with them.
-
-    Args:
-        kernel: `[kernel height, kernel width, channels, filters]`.
-        rows: The row of the tap for each input row and output row.
-        columns: Likewise, along the width.
 
     Returns:
         `[input rows * columns * channels, output rows * columns * filters]`.
@@ -327,7 +263,5 @@ def make(model: keras.Model) -> keras.Model:
 
 def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Makes a layer of the copy."""
-    replacement = _REPLACED.get(type(layer))
-    if replacement is None:
-        replacement = type(layer)
-    return replacement.from_config(layer.get_config())
+    kind = _REPLACED.get(type(layer), type(layer))
+    return kind.from_config(layer.get_config())

@@ -56,76 +56,111 @@ def test_the_binomial_standard_error_equals_one_computed_by_hand():
     assert effects.binomial_standard_error(0.9, 10_000) == pytest.approx(0.003)
 
 
-def test_the_bootstrap_interval_is_close_to_the_t_interval():
-    values = np.random.default_rng(3).normal(1, 2, 200)
-    effect = effects.estimate_mean(values)
-    low, high = effects.bootstrap_interval(values)
-    assert (low, high) == pytest.approx((effect.low, effect.high), abs=0.05)
-    assert effects.bootstrap_interval(values) == (low, high)
-    assert effects.bootstrap_interval([1.0, 1.0]) == (1.0, 1.0)
-
-
-def test_a_pooled_effect_equals_one_computed_by_hand():
-    # Means of cells 1 and 4; two draws of two cells: 1, 2.5 (twice as often) or 4.
-    pooled = effects.pooled_effect([[1, 1, 1], [4]], confidence=0.2)
-    assert (pooled.mean, pooled.cells, pooled.pairs) == (2.5, 2, 4)
-    assert (pooled.low, pooled.high, pooled.confidence) == (2.5, 2.5, 0.2)
-    wide = effects.pooled_effect([[1, 1, 1], [4]], confidence=0.6)
-    assert (wide.low, wide.high) == (1, 4)
-
-
-def test_a_pooled_effect_equals_a_bootstrap_in_plain_loops():
-    rng = np.random.default_rng(8)
-    cells = [np.array([-1, 1]), rng.normal(0.1, 0.4, 9), rng.normal(0.2, 0.4, 5)]
-    means = []
-    for _ in range(10_000):
-        drawn = [cells[i] for i in rng.integers(3, size=3)]
-        means.append(np.mean([rng.choice(cell, len(cell)).mean() for cell in drawn]))
-    expected = np.quantile(means, [0.05, 0.95])
-    pooled = effects.pooled_effect(cells, confidence=0.9)
-    assert (pooled.low, pooled.high) == pytest.approx(expected, abs=0.02)
-    assert pooled == effects.pooled_effect(cells, confidence=0.9)
-    assert pooled.mean == pytest.approx(np.mean([cell.mean() for cell in cells]))
-
-
-def test_pooling_one_cell_is_the_bootstrap_of_its_pairs():
-    values = np.random.default_rng(9).normal(1, 2, 50)
-    pooled = effects.pooled_effect([values])
-    expected = stats.bootstrap(
-        (values,), np.mean, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    assert (pooled.low, pooled.high) == pytest.approx(tuple(expected), abs=0.05)
-    assert math.isinf(effects.mean_over_cells([values]).half_width)
-
-
 def test_mean_over_cells_is_the_t_interval_of_the_means():
     effect = effects.mean_over_cells([[0, 2], [2], [1, 3, 5]])
     assert effect == effects.estimate_mean([1, 2, 3])
 
 
-@pytest.mark.parametrize("function", [effects.pooled_effect, effects.mean_over_cells])
-@pytest.mark.parametrize("cells", [[], [[1.0], []]])
-def test_cells_must_hold_pairs(function, cells):
-    with pytest.raises(ValueError, match="at least one pair"):
-        function(cells)
-
-
-@pytest.mark.parametrize("number", [4, 8, 16])
-def test_intervals_over_cells_cover_the_truth_as_often_as_documented(number):
-    studies = 600
+@pytest.mark.parametrize("number", [4, 16])
+def test_intervals_over_cells_cover_the_truth_as_often_as_they_say(number):
     rng = np.random.default_rng(10)
-    bootstrap = student = 0
-    for study in range(studies):
+    covered = 0
+    for _ in range(600):
         means = rng.normal(0.2, 1, (number, 1))
-        cells = rng.normal(means, 0.44, (number, 5))
-        pooled = effects.pooled_effect(cells, resamples=500, seed=study)
-        bootstrap += pooled.low < 0.2 < pooled.high
-        effect = effects.mean_over_cells(cells)
-        student += effect.low < 0.2 < effect.high
-    assert student / studies == pytest.approx(0.95, abs=three_errors(0.95, studies))
-    # Where cells differ much more than pairs, the bootstrap's interval is about the
-    # normal one with the standard deviation that divides by the number of cells.
-    narrow = stats.norm.ppf(0.975) * math.sqrt(1 - 1 / number)
-    expected = 1 - 2 * stats.t.sf(narrow, number - 1)
-    room = three_errors(expected, studies) + 0.015
-    assert bootstrap / studies == pytest.approx(expected, abs=room)
+        effect = effects.mean_over_cells(rng.normal(means, 0.44, (number, 5)))
+        covered += effect.low < 0.2 < effect.high
+    assert covered / 600 == pytest.approx(0.95, abs=three_errors(0.95, 600))
+
+
+def test_the_t_test_equals_one_computed_by_hand():
+    # Differences 1, 2, 3: t = 2 sqrt(3); two degrees of freedom have a closed form.
+    t = 2 * math.sqrt(3)
+    expected = 1 - t / math.sqrt(2 + t**2)
+    assert effects.paired_t_p_value([1, 2, 3]) == pytest.approx(expected)
+
+
+def test_tests_hold_their_level():
+    studies = 2000
+    zero = np.random.default_rng(2).normal(0, 0.44, (studies, 6))
+    t = [effects.paired_t_p_value(study) for study in zero]
+    # Schuirmann's test is exact in the limit where only one margin is near.
+    at_margin = [effects.equivalence_p_value(study + 0.8, 0.8) for study in zero]
+    for p_values in (t, at_margin):
+        assert np.mean(np.less(p_values, 0.05)) == pytest.approx(
+            0.05, abs=three_errors(0.05, studies)
+        )
+
+
+def test_equivalence_agrees_with_the_90_percent_interval():
+    rng = np.random.default_rng(4)
+    for values in rng.normal(0.1, 0.4, (20, 8)):
+        effect = effects.estimate_mean(values, confidence=0.9)
+        inside = effect.low > -0.3 and effect.high < 0.3
+        assert (effects.equivalence_p_value(values, 0.3) < 0.05) == inside
+
+
+def test_holm_equals_an_adjustment_by_hand():
+    # Sorted 0.01, 0.02, 0.04: times 3, 2, 1, never decreasing.
+    np.testing.assert_allclose(effects.holm([0.04, 0.01, 0.02]), [0.04, 0.03, 0.04])
+    np.testing.assert_allclose(effects.holm([0.6, 0.7]), [1, 1])
+    assert effects.holm([]).shape == (0,)
+    # Tests that were not made are left out.
+    adjusted = effects.holm([math.nan, 0.04, 0.01, math.nan])
+    np.testing.assert_allclose(adjusted, [math.nan, 0.04, 0.02, math.nan])
+
+
+@pytest.mark.parametrize("false_nulls", [0, 3])
+def test_holm_keeps_the_level_of_the_family(false_nulls):
+    rng = np.random.default_rng(7)
+    p_values = rng.uniform(size=(4000, 6))
+    p_values[:, :false_nulls] = 0
+    true_nulls = np.array([effects.holm(row) for row in p_values])[:, false_nulls:]
+    # A false null rejected first leaves the rest a family of their own.
+    size = 6 - false_nulls
+    expected = 1 - (1 - 0.05 / size) ** size
+    rejected = np.mean((true_nulls < 0.05).any(axis=1))
+    assert rejected == pytest.approx(expected, abs=three_errors(expected, 4000))
+
+
+def test_one_pair_has_no_p_value_and_no_pairs_are_refused():
+    assert math.isnan(effects.paired_t_p_value([0.3]))
+    assert math.isnan(effects.equivalence_p_value([0.3], 0.5))
+    for function in (
+        effects.estimate_mean,
+        effects.mean_over_cells,
+        effects.paired_t_p_value,
+        lambda differences: effects.equivalence_p_value(differences, 0.5),
+    ):
+        with pytest.raises(ValueError, match="at least one pair"):
+            function([])
+    with pytest.raises(ValueError, match="margin"):
+        effects.equivalence_p_value([1, 2], 0)
+
+
+# The second and third are equal but for rounding.
+@pytest.mark.parametrize("values", [[0.25] * 4, [0.1] * 3, [0.3, 0.1 + 0.2], [0, 0]])
+def test_equal_differences_leave_no_doubt(values):
+    effect = effects.estimate_mean(values)
+    assert (effect.sd, effect.half_width) == (0, 0)
+    assert effects.paired_t_p_value(values) == (values[0] == 0)
+    assert effects.equivalence_p_value(values, 0.5) == 0
+    assert effects.equivalence_p_value(values, 0.05) == (values[0] > 0)
+
+
+@pytest.mark.parametrize("difference", [0.5, 0.2])
+def test_the_pairs_needed_have_the_power_in_simulations(difference):
+    needed = effects.pairs_needed(sd=0.44, difference=difference)
+
+    def detected(pairs):
+        samples = np.random.default_rng(5).normal(difference, 0.44, (4000, pairs))
+        return np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05)
+
+    assert detected(needed) > 0.78
+    assert detected(needed - 1) < 0.82
+
+
+def test_pairs_needed_are_found_where_scipys_noncentral_t_is_nan():
+    # scipy.stats.nct.cdf(-12.7, 1, 8) is NaN. The power at 2 pairs is 0.47.
+    assert effects.pairs_needed(sd=1, difference=8 / math.sqrt(2)) == 3
+    with pytest.raises(ValueError, match="difference"):
+        effects.pairs_needed(sd=0.4, difference=0)

@@ -1,14 +1,14 @@
 """The published numbers, and accuracies read from folders of either kind."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from normtest_tf import backbones, datasets, errors, normalization
-from normtest_tf.analysis import Results, published
+from normtest_tf.analysis import Results, published, results
 from normtest_tf.report import rows
-from tests.analysis.pytorch_results import write_pytorch_result
 from tests.helpers import programs
 from tests.helpers.fake_results import write_run
 
@@ -29,6 +29,12 @@ def published_differences(name):
     return {(row["dataset"], row["model"]): row["difference"] for row in found}
 
 
+def write_study(root, folder, content):
+    path = root / folder / "best_results.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
 @pytest.mark.parametrize(
     ("edition", "dataset", "model", "setting", "value"), ACCURACIES
 )
@@ -37,24 +43,18 @@ def test_accuracies_equal_the_published_ones(edition, dataset, model, setting, v
 
 
 @pytest.mark.parametrize(
-    ("edition", "conditions"), [("seed_table1", 16), ("extended_table3", 64)]
+    ("name", "conditions", "epochs"),
+    [("seed_table1", 16, 50), ("extended_table3", 64, 100)],
 )
-def test_every_published_condition_can_be_run(edition, conditions):
-    table = published.load(edition)
-    assert len(table.accuracies) == len(table.runs) == conditions
+def test_every_published_condition_can_be_run(name, conditions, epochs):
+    table = published.load(name)
+    assert len(table.accuracies) == conditions
     for (dataset, model, setting), (accuracy,) in table.accuracies.items():
         assert dataset in datasets.DATASETS
         assert published.WEIGHTS[model] in backbones.get(model).tags
         assert setting in normalization.SETTINGS
         assert 0.5 < accuracy < 1
-
-
-def test_editions_name_their_weaknesses():
-    for name, epochs in (("seed_table1", 50), ("extended_table3", 100)):
-        edition = published.EDITIONS[name]
-        assert (edition.name, edition.epochs, edition.seeds) == (name, epochs, (223,))
-        assert "test set" in " ".join(edition.weaknesses)
-    assert "provenance" in " ".join(edition.weaknesses)
+    assert f"{epochs} epochs, seed 223. Known weaknesses: " in table.description
 
 
 def test_no_published_difference_stands_out():
@@ -75,66 +75,66 @@ def test_the_first_edition_has_the_published_differences():
     assert found["cifar10", "densenet161"] == pytest.approx(-0.04)
 
 
-def test_cells_without_control_have_no_difference(tmp_path):
-    write_pytorch_result(tmp_path, "cifar10-resnet18-finetune", 0.9)
-    write_pytorch_result(tmp_path, "cifar10-resnet18-pretrain", 0.8)
-    write_pytorch_result(tmp_path, "svhn-resnet18-finetune")
-    assert published_differences(tmp_path) == {
-        ("cifar10", "resnet18"): pytest.approx(10)
+def test_the_studys_own_folders_are_read(tmp_path):
+    for folder, accuracy in (
+        ("CIFAR10/resnet18-finetune", 0.875),
+        ("CIFAR10/resnet18-pretrain", 0.75),
+        ("SVHN/densenet161-instance", 0.5),
+        ("tiny_imagenet_200/resnet50-minmax", 1),
+        ("CIFAR100/resnet18-pretrained_set", 0.25),  # As in the first edition.
+    ):
+        write_study(tmp_path, folder, {"best_epoch": 3, "best_acc": accuracy})
+    assert published.load(str(tmp_path)).accuracies == {
+        ("cifar10", "resnet18", "finetune"): [0.875],
+        ("cifar10", "resnet18", "pretrain"): [0.75],
+        ("svhn_cropped", "densenet161", "instance"): [0.5],
+        ("tiny_imagenet", "resnet50", "minmax"): [1.0],
+        ("cifar100", "resnet18", "pretrain"): [0.25],
     }
-
-
-def test_results_of_this_package_are_read(tmp_path):
-    for seed, best in ((10, 0.75), (2, 0.625)):
-        write_run(tmp_path, seed=seed, best=best, final=best - 0.25)
-    write_run(
-        tmp_path, "folder-cats", "keras_resnet50", "pretrain", final=0.5, best=0.5
-    )
-    assert published.load(tmp_path).accuracies == {
-        ("cifar10", "resnet18", "finetune"): [0.625, 0.75],  # Seeds 2 and 10.
-        ("folder-cats", "keras_resnet50", "pretrain"): [0.5],
-    }
+    # The cells without a control have no difference.
+    assert published_differences(tmp_path) == {("cifar10", "resnet18"): 12.5}
 
 
 @pytest.mark.parametrize(
-    ("names", "word"),
+    ("folder", "content", "word"),
     [
-        (("cifar11", "resnet18", "finetune"), "'cifar11'. Did you mean"),
-        (("cifar10", "resnet19", "finetune"), "'resnet19'. Did you mean"),
-        (("cifar10", "resnet18", "finetuned"), "'finetuned'. Did you mean"),
+        ("MNIST/resnet18-finetune", {"best_acc": 0.5}, "the study's layout"),
+        ("CIFAR10/resnet18-run1", {"best_acc": 0.5}, "the study's layout"),
+        ("CIFAR10/resnet18-finetune", "{", "can't read"),
+        ("CIFAR10/resnet18-finetune", {"best_epoch": 3}, "best_acc None"),
+        ("CIFAR10/resnet18-finetune", {"best_acc": 88.47}, "best_acc 88.47"),
+        ("CIFAR10/resnet18-finetune", {"best_acc": "0.5"}, "best_acc from 0 to 1"),
     ],
 )
-def test_results_under_unknown_names_are_refused(tmp_path, names, word):
-    folder = write_run(tmp_path, *names)
-    with pytest.raises(errors.UsageError) as caught:
+def test_other_folders_and_contents_are_refused(tmp_path, folder, content, word):
+    write_study(tmp_path, folder, content)
+    with pytest.raises(errors.UsageError, match=word) as caught:
         published.load(tmp_path)
-    assert word in str(caught.value)
-    assert str(folder) in str(caught.value)
+    assert str(tmp_path / folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_results_of_this_package_are_read(tmp_path):
+    folder = tmp_path / "results"
+    for seed, best in ((10, 0.75), (2, 0.625)):
+        write_run(folder, seed=seed, best=best, final=best - 0.25)
+    write_run(folder, "folder-cats", "keras_resnet50", "pretrain", final=0.5, best=0.5)
+    results.pack(folder, tmp_path / "runs.zip")
+    for path in (folder, tmp_path / "runs.zip"):
+        assert published.load(path).accuracies == {
+            ("cifar10", "resnet18", "finetune"): [0.625, 0.75],  # Seeds 2 and 10.
+            ("folder-cats", "keras_resnet50", "pretrain"): [0.5],
+        }
 
 
 def test_anything_but_an_edition_or_results_is_refused(tmp_path):
     write_run(tmp_path / "deeper" / "and" / "deeper")
     (tmp_path / "file").touch()
-    for name in ("seed_table2", tmp_path, tmp_path / "file", "~nobody/x", "x" * 5000):
+    for name in ("seed_table2", tmp_path, tmp_path / "file", "x" * 5000):
         with pytest.raises(errors.UsageError) as caught:
             published.load(name)
         for word in (*published.EDITIONS, "best_results.json", "seed-<seed>"):
             assert word in str(caught.value)
-
-
-def test_a_folder_with_both_kinds_of_results_is_refused(tmp_path):
-    write_pytorch_result(tmp_path, "cifar10/resnet18/finetune")
-    write_run(tmp_path)
-    with pytest.raises(errors.UsageError, match="two kinds"):
-        published.load(tmp_path)
-
-
-def test_results_that_contradict_themselves_are_refused(tmp_path):
-    folder = write_run(tmp_path, seed=1)
-    for name in ("seed-2", "seed-01"):
-        folder = folder.rename(folder.with_name(name))
-        with pytest.raises(errors.UsageError, match=name):
-            published.load(tmp_path)
 
 
 def test_nothing_heavy_is_imported():

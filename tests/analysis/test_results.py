@@ -1,4 +1,9 @@
+"""A results folder read back, unpacked or packed."""
+
 import json
+import os
+import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +15,23 @@ from normtest_tf.runs import RULES, RunName
 from normtest_tf.runs.history import BEST_VALIDATION, FINAL
 from tests.helpers import ROOT
 from tests.helpers.fake_results import write_run
+
+
+def refused(results_dir, *words):
+    """Checks that results are refused in a line with these words."""
+    with pytest.raises(errors.UsageError) as caught:
+        results.read(results_dir)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    for word in words:
+        assert str(word) in message
+
+
+def edit_json(path, part=None, **values):
+    """Sets values of a file, or of a part of it."""
+    stored = json.loads(path.read_text())
+    (stored if part is None else stored[part]).update(values)
+    path.write_text(json.dumps(stored, indent=2))
 
 
 def test_runs_are_sorted_and_paired_by_seed(tmp_path):
@@ -30,76 +52,137 @@ def test_runs_are_sorted_and_paired_by_seed(tmp_path):
     )
 
 
-def test_runs_of_different_augmentations_are_not_pooled(tmp_path):
-    write_run(tmp_path, seed=1)
-    path = write_run(tmp_path, seed=2) / "config.json"
-    values = json.loads(path.read_text())
-    for name, padding in (("flip", 0), ("pad_crop_flip", 8), ("pad_crop_flip", 4)):
-        values["resolved"] |= {"augmentation": name, "padding": padding}
-        path.write_text(json.dumps(values))
-        if padding == 4:  # Then there was no choice.
-            break
-        with pytest.raises(
-            errors.UsageError, match=r"compared, .* padding: 4 and [08]"
-        ):
-            results.read(tmp_path)
-    assert len(results.read(tmp_path).runs) == 2
+def test_settings_come_in_the_order_of_the_registry(tmp_path):
+    write_run(tmp_path, "cifar10", normalization="minmax")
+    write_run(tmp_path, "cifar100", normalization="finetune")
+    assert results.read(tmp_path).settings == ["finetune", "minmax"]
 
 
-def test_missing_runs_are_reported_with_the_reason(tmp_path):
-    write_run(tmp_path, normalization="pretrain", seed=1)
-    write_run(tmp_path, normalization="finetune", seed=2)
-    broken = write_run(tmp_path, normalization="finetune", seed=1)
+@pytest.fixture
+def incomplete(tmp_path):
+    """A folder with two finished runs, and others in each state."""
+    folder = tmp_path / "results"
+    write_run(folder, normalization="pretrain", seed=1)
+    write_run(folder, normalization="finetune", seed=2)
+    broken = write_run(folder, normalization="finetune", seed=1)
     (broken / "result.json").unlink()
     (broken / "failed.json").write_text('{"error": "the loss is not finite"}')
-    stopped = write_run(tmp_path, normalization="minmax", seed=1)
+    stopped = write_run(folder, normalization="minmax", seed=1)
     (stopped / "result.json").unlink()
     plan = {"format": 1, "runs": ["cifar100/resnet18-pretrain/seed-1"]}
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
-    assert results.read(tmp_path).missing == {
-        "cifar10/resnet18-finetune/seed-1": "failed: the loss is not finite",
-        "cifar10/resnet18-minmax/seed-1": "interrupted",
-        "cifar10/resnet18-pretrain/seed-2": "not run",
-        "cifar100/resnet18-pretrain/seed-1": "not run",
+    (folder / "plan.json").write_text(json.dumps(plan))
+    return folder
+
+
+MISSING = {
+    "cifar10/resnet18-finetune/seed-1": "failed: the loss is not finite",
+    "cifar10/resnet18-minmax/seed-1": "interrupted",
+    "cifar10/resnet18-pretrain/seed-2": "not run",
+    "cifar100/resnet18-pretrain/seed-1": "not run",
+}
+
+
+def test_missing_runs_are_reported_with_the_reason(incomplete):
+    assert results.read(incomplete).missing == MISSING
+
+
+def test_a_packed_folder_holds_the_same_runs(incomplete):
+    finished = incomplete / "cifar10/resnet18-pretrain/seed-1"
+    (finished / "model.keras").write_text("large")
+    (finished / "export").mkdir()
+    (finished / "export" / "config.json").write_text("{}")
+    archive = incomplete.parent / "runs.zip"
+    results.pack(incomplete, archive)
+    assert results.read(archive) == results.read(incomplete)
+    names = zipfile.ZipFile(archive).namelist()
+    assert names == sorted(names)
+    assert {name.split("/")[-1] for name in names} == {
+        *("plan.json", "config.json", "history.csv", "result.json", "failed.json"),
     }
+    first = archive.read_bytes()
+    for path in incomplete.rglob("*"):
+        os.utime(path, (1, 1))
+    results.pack(incomplete, archive)
+    assert archive.read_bytes() == first
 
 
-@pytest.mark.parametrize("changed", [{"epochs": 50}, {"train_examples": 100}])
-def test_runs_of_different_recipes_are_not_pooled(tmp_path, changed):
-    write_run(tmp_path, seed=1)
-    write_run(tmp_path, seed=2, **changed)
-    with pytest.raises(errors.UsageError, match=next(iter(changed))):
-        results.read(tmp_path)
-    write_run(tmp_path / "other", seed=1)
-    write_run(tmp_path / "other", model="resnet50", **changed)
-    assert len(results.read(tmp_path / "other").cells) == 2
+def test_a_damaged_file_in_a_zip_is_named(tmp_path):
+    (write_run(tmp_path / "results") / "history.csv").write_text("epoch\n")
+    results.pack(tmp_path / "results", tmp_path / "runs.zip")
+    refused(tmp_path / "runs.zip", "runs.zip/cifar10/resnet18-finetune/seed-1/history")
+    data = (tmp_path / "runs.zip").read_bytes()
+    (tmp_path / "runs.zip").write_bytes(data[: len(data) // 2])
+    refused(tmp_path / "runs.zip", "can't read", "runs.zip")
+
+
+def test_a_configuration_names_its_run_wherever_it_is(tmp_path):
+    folder = write_run(tmp_path, seed=2)
+    write_run(tmp_path, normalization="pretrain", seed=2)
+    folder.parent.rename(tmp_path / "cifar10" / "renamed")
+    found = results.read(tmp_path)
+    assert str(found.runs[0].name) == "cifar10/resnet18-finetune/seed-2"
+    assert found.missing == {}
+
+
+@pytest.mark.parametrize("name", ["seed-9", "seed-2 (copy)", "seed-2.bak"])
+def test_a_copy_of_a_run_is_refused(tmp_path, name):
+    folder = write_run(tmp_path, seed=2)
+    shutil.copytree(folder, folder.with_name(name))
+    refused(tmp_path, folder, name, "hold the same run")
+
+
+@pytest.mark.parametrize("name", ["seed-empty", "notes", ".seed-3"])
+def test_folders_without_a_run_are_ignored(tmp_path, name):
+    folder = write_run(tmp_path)
+    folder.with_name(name).mkdir()
+    (folder.with_name(name) / "notes.txt").touch()
+    if name.startswith("."):
+        shutil.copy(folder / "result.json", folder.with_name(name))
+    assert len(results.read(tmp_path).runs) == 1
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    "values",
+    [{"final_test_accuracy": 0.7}, {"best_epoch": 3}, {"final_train_accuracy": 0.2}],
+)
+def test_a_result_that_is_not_its_historys_is_refused(tmp_path, values):
+    path = write_run(tmp_path) / "result.json"
+    edit_json(path, **values)
+    ((name, value),) = values.items()
+    refused(tmp_path, f"{path} says {name}={value}, but history.csv says", "one run")
+
+
+def test_an_unknown_setting_is_refused(tmp_path):
+    folder = write_run(tmp_path)
+    edit_json(folder / "config.json", "requested", normalization="finetuned")
+    refused(tmp_path, folder, "'finetuned'. Did you mean 'finetune'")
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "word"),
     [
-        ('"backend": "tensorflow"', '"backend": "jax"', "backend: tensorflow and jax"),
-        (
-            '"precision": "f',
-            '"own_statistics": 2, "precision": "f',
-            "own_statistics: None and 2",
-        ),
+        ("requested", {"epochs": 50}, "epochs: 3 and 50"),
+        ("requested", {"train_examples": 100}, "train_examples: None and 100"),
+        ("resolved", {"augmentation": "flip"}, "pad_crop_flip and flip"),
+        ("resolved", {"padding": 8}, "padding: 4 and 8"),
+        ("resolved", {"own_statistics": 2}, "own_statistics: None and 2"),
+        ("environment", {"backend": "jax"}, "backend: tensorflow and jax"),
+        (None, {"data_fingerprint": "other"}, "data_fingerprint: abc and other"),
     ],
 )
-def test_runs_that_were_computed_otherwise_are_not_compared(tmp_path, old, new, words):
+def test_runs_of_different_recipes_are_not_compared(tmp_path, part, values, word):
     write_run(tmp_path, seed=1)
     path = write_run(tmp_path, seed=2) / "config.json"
-    path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(errors.UsageError, match=words):
-        results.read(tmp_path)
+    edit_json(path, part, **values)
+    refused(tmp_path, "can't be compared", word)
+    edit_json(path, "requested", model="resnet50")
+    assert len(results.read(tmp_path).cells) == 2
 
 
 def test_folders_without_readable_results_are_refused(tmp_path):
-    for name in ("missing", "x" * 5000):
-        with pytest.raises(errors.UsageError, match="is not a folder"):
-            results.read(tmp_path / name)
-    with pytest.raises(errors.UsageError, match="no finished run"):
-        results.read(tmp_path)
+    refused(tmp_path / "missing", "is not a folder")
+    refused(tmp_path / ("x" * 5000), "File name too long")
+    refused(tmp_path, "no finished run")
 
 
 def test_each_rule_finds_its_accuracy(tmp_path):
@@ -121,6 +204,7 @@ def test_a_rule_needs_runs_with_its_accuracy(tmp_path):
 def test_runs_can_be_picked_out_of_a_folder_with_others(tmp_path):
     write_run(tmp_path, normalization="finetune", seed=1)
     write_run(tmp_path, normalization="finetune", seed=2, epochs=50)
+    (write_run(tmp_path, seed=3) / "config.json").write_text("unusable")
     names = [
         RunName("cifar10", "resnet18", "finetune", 1),
         RunName("cifar10", "resnet18", "pretrain", 1),
@@ -130,32 +214,17 @@ def test_runs_can_be_picked_out_of_a_folder_with_others(tmp_path):
     assert found.missing == {str(names[1]): "not run"}
 
 
-def test_other_runs_than_those_picked_out_may_be_unusable(tmp_path):
-    folder = write_run(tmp_path, seed=1)
-    write_run(tmp_path, seed=2).rename(folder.with_name("seed-3"))
-    write_run(tmp_path, seed=2).rename(folder.with_name("seed-02"))
-    name = RunName("cifar10", "resnet18", "finetune", 1)
-    assert [run.name for run in results.read(tmp_path, [name]).runs] == [name]
-
-
-def test_a_folder_that_holds_only_a_renamed_run_is_one_with_results(tmp_path):
-    assert not results.has_finished_run(tmp_path)
-    folder = write_run(tmp_path, seed=2)
-    assert results.has_finished_run(tmp_path)
-    folder.rename(folder.with_name("seed-2 (copy)"))
-    assert results.has_finished_run(tmp_path)
-
-
-def test_settings_come_in_the_order_of_the_registry(tmp_path):
-    write_run(tmp_path, "cifar10", normalization="minmax")
-    write_run(tmp_path, "cifar100", normalization="finetune")
-    assert results.read(tmp_path).settings == ["finetune", "minmax"]
-
-
-def test_the_runs_of_version_0_1_0_are_read():
-    found = results.read(ROOT / "plots" / "studies" / "cpu" / "runs")
-    assert len(found.runs) == 80
-    assert len(found.cells) == 4
-    assert found.missing == {}
-    for rule in RULES.values():
-        results.check_rule(found, rule)
+@pytest.mark.parametrize(
+    ("study", "runs", "missing", "cells"),
+    [
+        ("cpu", 80, 0, 4),
+        ("dose", 189, 0, 30),
+        ("gpu", 38, 9, 9),
+        ("heldout", 24, 0, 6),
+        ("imagenet", 68, 0, 4),
+    ],
+)
+def test_the_committed_studies_are_read(study, runs, missing, cells):
+    found = results.read(ROOT / "plots" / "studies" / study / "runs.zip")
+    counts = len(found.runs), len(found.missing), len(found.cells)
+    assert counts == (runs, missing, cells)

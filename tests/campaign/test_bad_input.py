@@ -147,7 +147,7 @@ def test_a_plan_is_read_or_refused(tmp_path, value):
 @few
 @given(JSON | st.fixed_dictionaries({"best_acc": JSON}))
 def test_a_folder_of_the_pytorch_study_is_read_or_refused(tmp_path, value):
-    folder = tmp_path / "saved_model" / "resnet18_cifar10_finetune"
+    folder = tmp_path / "saved_model" / "CIFAR10" / "resnet18-finetune"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "best_results.json").write_text(json.dumps(value))
     with refused_in_one_line():

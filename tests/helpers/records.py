@@ -39,9 +39,7 @@ REQUESTED = {
     "optimizer": "adam",
     "train": "all",
     "recalibrate": False,
-    "steps_per_execution": 1,
     "strategy": "none",
-    "sync_batch_norm": False,
 }
 ENVIRONMENT = {
     "normtest_tf": "0.1.0",

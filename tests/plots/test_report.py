@@ -17,7 +17,10 @@ from tests.helpers import ROOT, programs
 from tests.helpers.fake_results import write_run, write_study
 
 STUDY = ROOT / "plots" / "studies" / "cpu"
-FILES = ("table1.md", "table1.csv", "effects.csv", "data_sets.csv", "report.md")
+FILES = (
+    *("table1.md", "table1.csv", "effects.csv", "data_sets.csv", "runs.csv"),
+    "report.md",
+)
 FIGURES = ("figure1.png", "figure1.svg", "effects.png", "effects.svg", "report.html")
 
 
@@ -27,7 +30,7 @@ def write_report(found, out_dir):
     return report.write(gathered, out_dir, "python -m experiments.report")
 
 
-def test_the_same_results_give_the_same_bytes(study, tmp_path):
+def test_the_same_results_give_the_same_bytes_and_one_page(study, tmp_path):
     for name in ("first", "second"):
         write_report(study, tmp_path / name)
     names = [*FILES, *FIGURES]
@@ -35,11 +38,7 @@ def test_the_same_results_give_the_same_bytes(study, tmp_path):
         tmp_path / "first", tmp_path / "second", names, shallow=False
     )
     assert same == (names, [], [])
-
-
-def test_html_is_one_file(study, tmp_path):
-    write_report(study, tmp_path)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = (tmp_path / "first" / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/svg+xml;base64,") == 2
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert page.count("<table>") == page.count("</table>") > 5
@@ -88,39 +87,19 @@ def run_report(*flags):
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    ("settings", "tables_and_figures"),
-    [
-        (["finetune"], ["table1.md", "figure1.png"]),
-        (
-            ["finetune", "pretrain"],
-            ["table1.md", "effects.csv", "figure1.png", "effects.png"],
-        ),
-    ],
-)
-def test_the_files_that_were_written_are_announced(
-    tmp_path, settings, tables_and_figures
-):
-    for setting in settings:
-        write_run(tmp_path / "results", normalization=setting)
-    printed = run_report(
-        f"--results_dir={tmp_path / 'results'}", f"--out_dir={tmp_path}"
-    )
-    found = [
-        pathlib.Path(name) for name in re.findall(r"/\S+\.(?:html|md|csv|png)", printed)
-    ]
-    assert [path.name for path in found] == ["report.html", *tables_and_figures]
-    assert all(path.exists() for path in found)
+def announced(printed):
+    """Returns the names of the files that a report announced; all of them exist."""
+    found = re.findall(r"/\S+\.(?:html|md|csv|png)", printed)
+    assert all(pathlib.Path(name).exists() for name in found)
+    return [pathlib.Path(name).name for name in found]
 
 
-CALIBRATION = ("calibration.csv", "calibration.png", "calibration.svg")
-
-
-def test_predictions_are_announced_and_do_not_outlive_their_report(tmp_path):
+def test_files_are_announced_and_do_not_outlive_what_they_are_of(tmp_path):
     folder = tmp_path / "diagnoses" / "cifar10" / "resnet18"
     for dataset in ("cifar10", "cifar100"):
         for setting in ("finetune", "pretrain"):
-            write_run(tmp_path / "results", dataset, normalization=setting)
+            write_run(tmp_path / "both", dataset, normalization=setting)
+    write_run(tmp_path / "one")
     prediction = {"training": "all", "displacement": 0, "points": 0, "margin": 1}
     diagnosis = {
         "data": "cifar10",
@@ -130,38 +109,36 @@ def test_predictions_are_announced_and_do_not_outlive_their_report(tmp_path):
     }
     folder.mkdir(parents=True)
     (folder / "explanation.json").write_text(json.dumps(diagnosis))
-    flags = [f"--results_dir={tmp_path / 'results'}", f"--out_dir={tmp_path}"]
-    printed = run_report(*flags, f"--explanations={tmp_path / 'diagnoses'}")
+    printed = run_report(
+        f"--results_dir={tmp_path / 'both'}",
+        f"--out_dir={tmp_path}",
+        f"--explanations={tmp_path / 'diagnoses'}",
+    )
     assert "note: no diagnosis predicts 1 cell, left out" in printed
-    for name in CALIBRATION:
-        assert (tmp_path / name).exists()
-    assert all(str(tmp_path / name) in printed for name in CALIBRATION[:2])
-    assert "calibration." not in run_report(*flags)
-    assert not any((tmp_path / name).exists() for name in CALIBRATION)
+    assert announced(printed) == [
+        "report.html",
+        *("table1.md", "effects.csv", "calibration.csv", "runs.csv"),
+        *("figure1.png", "effects.png", "calibration.png"),
+    ]
+    printed = run_report(f"--results_dir={tmp_path / 'one'}", f"--out_dir={tmp_path}")
+    assert announced(printed) == [
+        *("report.html", "table1.md", "runs.csv", "figure1.png")
+    ]
+    for name in ("effects", "calibration"):
+        assert not list(tmp_path.glob(f"{name}.*"))
 
 
-def test_effects_do_not_outlive_the_comparison_that_they_are_of(tmp_path):
-    effects = [tmp_path / f"effects.{suffix}" for suffix in ("csv", "png", "svg")]
-    for setting in ("finetune", "pretrain"):
-        write_run(tmp_path / "both", normalization=setting)
-    write_run(tmp_path / "one")
-    run_report(f"--results_dir={tmp_path / 'both'}", f"--out_dir={tmp_path}")
-    assert all(path.exists() for path in effects)
-    run_report(f"--results_dir={tmp_path / 'one'}", f"--out_dir={tmp_path}")
-    assert not any(path.exists() for path in effects)
+def test_a_folder_is_packed_by_a_flag(tmp_path):
+    write_run(tmp_path / "results")
+    archive = tmp_path / "runs.zip"
+    printed = run_report(f"--results_dir={tmp_path / 'results'}", f"--pack={archive}")
+    assert printed == f"1 run packed: {archive}\n"
+    assert results.read(archive) == results.read(tmp_path / "results")
 
 
-def test_a_rule_goes_by_the_name_of_version_0_1_0_too(tmp_path):
-    flags = [f"--results_dir={STUDY / 'runs'}", f"--out_dir={tmp_path}"]
-    run_report(*flags, "--rule=selected")
-    text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "Verdicts use the best epoch on the validation images." in text
-    assert "--rule=best_validation" in text
-
-
-def test_a_report_is_not_written_into_a_run():
-    run = STUDY / "runs" / "cifar10" / "resnet18-pretrain" / "seed-1"
-    done = programs.run("report", f"--results_dir={STUDY / 'runs'}", f"--out_dir={run}")
+def test_a_report_is_not_written_into_a_run(tmp_path):
+    run = write_run(tmp_path)
+    done = programs.run("report", f"--results_dir={tmp_path}", f"--out_dir={run}")
     programs.assert_refused(done, "is a run's folder")
 
 
@@ -179,7 +156,7 @@ def repeated(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["table1.md", *FILES[1:4]])
+@pytest.mark.parametrize("name", FILES[:-1])
 def test_the_committed_study_is_reproduced_by_its_command(repeated, name):
     assert (repeated / name).read_bytes() == (STUDY / name).read_bytes()
 

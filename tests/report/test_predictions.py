@@ -92,13 +92,6 @@ def test_without_diagnoses_there_is_no_section(gathered, tmp_path):
     assert "diagnosis" not in document.to_markdown(found, "a command")
 
 
-def test_a_file_without_predictions_is_refused(explanations, gathered):
-    (path,) = explanations.glob("*/*/explanation.json")
-    rewrite(path, predictions=[{"training": "all"}])
-    with pytest.raises(errors.UsageError, match="holds no predictions; write it"):
-        gather(gathered.results, explanations)
-
-
 def test_predictions_of_another_setting_are_refused(explanations, gathered):
     (path,) = explanations.glob("*/*/explanation.json")
     rewrite(path, treatment="gray")
@@ -108,7 +101,7 @@ def test_predictions_of_another_setting_are_refused(explanations, gathered):
 
 def test_images_a_class_have_the_diagnosis_of_the_whole_set(gathered, explanations):
     run = gathered.results.runs[0]
-    assert predictions.Predictions(explanations).of(run, "head")["points"] == 9
+    assert predictions.Predictions(explanations).of(run, "head").points == 9
 
 
 @pytest.mark.parametrize(
@@ -117,7 +110,6 @@ def test_images_a_class_have_the_diagnosis_of_the_whole_set(gathered, explanatio
         {"data": "cifar100"},
         {"data": "cifar10+contrast_0.5"},
         {"data": "cifar10", "shift": "none"},
-        {"data": None},
         {"model": "resnet1 (file)"},
         {"model": "resnet18_wide (file)"},
     ],
@@ -145,34 +137,26 @@ def test_the_diagnosis_of_its_cell_is_accepted(explanations, gathered, values):
     (path,) = explanations.glob("*/*/explanation.json")
     rewrite(path, **values)
     found = predictions.Predictions(explanations).of(gathered.results.runs[0], "head")
-    assert found["points"] == 9
+    assert found.points == 9
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "expected"),
+    ("key", "value"),
     [
-        (
-            "points",
-            "9",
-            'points of a prediction must be a finite number. Received: "9"',
-        ),
-        ("points", True, "Received: true"),
-        ("points", 10**400, "points of a prediction must be a finite number"),
-        ("displacement", None, "must be a finite number, at least 0. Received: null"),
-        ("margin", [1], r"margin of .* at least 0. Received: \[1\]"),
-        ("margin", -1, "margin of .* at least 0. Received: -1"),
-        ("take", "gray", 'must be pretrain, finetune or null. Received: "gray"'),
-        ("take", ["finetune"], "must be pretrain, finetune or null"),
-        ("training", "heads", "must be one of all, few_images, head, "),
-        ("training", ["head"], "must be one of all, few_images, head, "),
+        ("points", "9"),
+        pytest.param("points", 10**400, id="huge"),
+        ("displacement", None),
+        ("margin", -1),
+        ("take", ["finetune"]),
+        ("training", 1),
     ],
 )
-def test_values_of_other_types_are_refused(
-    explanations, gathered, key, value, expected
-):
+def test_values_of_other_types_are_refused(explanations, gathered, key, value):
     (path,) = explanations.glob("*/*/explanation.json")
     rewrite(path, predictions=[{**predicted("all", 0), key: value}])
-    with pytest.raises(errors.UsageError, match=expected):
+    with pytest.raises(
+        errors.UsageError, match=r"explanation\.json: .*; write it again"
+    ):
         predictions.Predictions(explanations).of(gathered.results.runs[0], "all")
 
 

@@ -1,3 +1,5 @@
+import csv
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -109,3 +111,28 @@ def test_our_difference_follows_the_published_rule(tmp_path):
     assert row["ours"] == pytest.approx(np.mean(list(ours.values()))) == 2
     # t(0.975, 1) = 12.7062; the sd of 1 and 3 is sqrt(2).
     assert row["ours_half_width"] == pytest.approx(12.7062, abs=1e-4)
+
+
+def test_every_run_has_a_row(tmp_path):
+    values = {"shift": "contrast:0.5", "train": "head", "examples_per_class": 20}
+    write_run(
+        *(tmp_path, "cifar10+contrast_0.5+20_per_class", "resnet18+head"),
+        **values,
+        final=0.7011,
+        best=0.9,
+        best_validation=0.8,
+    )
+    write_run(tmp_path, "svhn_cropped", seed=7, final=0.5)
+    rows.write_csv(tmp_path / "runs.csv", rows.run_rows(results.read(tmp_path)))
+    with open(tmp_path / "runs.csv", encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert first["dataset"] == "cifar10"
+    assert {name: first[name] for name in values} == {
+        name: str(value) for name, value in values.items()
+    }
+    assert (first["final_epoch"], first["final_accuracy"]) == ("3", "70.11")
+    assert (first["final_correct"], first["test_examples"]) == ("7011", "10000")
+    assert (first["best_test_epoch"], first["best_test_correct"]) == ("2", "9000")
+    assert first["best_validation_accuracy"] == "80"
+    assert (second["dataset"], second["seed"]) == ("svhn_cropped", "7")
+    assert second["best_validation_correct"] == second["best_validation_epoch"] == ""

@@ -95,31 +95,6 @@ def test_all_runs_of_a_results_folder_are_found(tmp_path):
     assert folder.find(tmp_path / "missing") == []
 
 
-@pytest.mark.parametrize("name", OTHER_NAMES)
-@pytest.mark.parametrize("file", ["config.json", "result.json"])
-def test_runs_in_folders_of_other_names_are_no_runs(tmp_path, name, file):
-    path = tmp_path / "a" / "r-x" / name
-    path.mkdir(parents=True)
-    assert folder.find_misnamed(tmp_path) == []
-    (path / file).touch()
-    assert folder.find_misnamed(tmp_path) == [path]
-    assert folder.find(tmp_path) == []
-
-
-def test_any_folder_with_all_files_of_a_run_is_one_unless_hidden(tmp_path):
-    for name in ("2", "run-2", ".seed-2", "seed-2"):
-        path = tmp_path / "a" / "r-x" / name
-        path.mkdir(parents=True)
-        for file in ("config.json", "history.csv", "result.json"):
-            (path / file).touch()
-    tool = tmp_path / "node_modules" / "tool" / "x"
-    tool.mkdir(parents=True)
-    (tool / "config.json").touch()
-    (tool / "history.csv").touch()
-    found = [path.name for path in folder.find_misnamed(tmp_path)]
-    assert found == ["2", "run-2"]
-
-
 def runs_of(*seeds):
     return [
         RunName("digits", "cifar_resnet8", setting, seed)

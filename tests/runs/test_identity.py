@@ -11,6 +11,7 @@ import pytest
 from normtest_tf import backbones, datasets, errors, runs
 from normtest_tf.normalization import IMAGENET, MINMAX
 from normtest_tf.runs import finetuning, identity
+from normtest_tf.runs.folder import UNRECORDED, as_of_now
 from tests.helpers.records import CONFIG, REQUESTED, STATISTICS
 
 
@@ -306,3 +307,14 @@ def test_a_checkpoint_of_other_batch_statistics_is_another_runs():
         "resolved own_statistics=2 there, resolved own_statistics=3 now"
     ]
     assert len(identity.differences(two, none)) == 1
+
+
+def test_flags_that_are_gone_matter_only_where_they_were_used():
+    then = {"seed": 1, "steps_per_execution": 1, "sync_batch_norm": False}
+    now = {**UNRECORDED, "seed": 1}
+    assert as_of_now(then) == now
+    assert as_of_now(then | {"steps_per_execution": 8}) == now | {
+        "steps_per_execution": 8
+    }
+    of_checkpoint = as_of_now({"requested steps_per_execution": 1}, "requested ")
+    assert of_checkpoint == {f"requested {name}": v for name, v in UNRECORDED.items()}

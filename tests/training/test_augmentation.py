@@ -21,31 +21,6 @@ def random_images(count, height, width):
     return rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-def test_every_name_has_its_function():
-    assert augmentation.AUGMENTATIONS.keys() == choices.AUGMENTATIONS.keys()
-
-
-@pytest.mark.parametrize(
-    ("size", "default", "padding"),
-    [
-        (1, "pad_crop_flip", 1),
-        (32, "pad_crop_flip", 4),
-        (39, "pad_crop_flip", 4),
-        (64, "pad_crop_flip", 8),
-        (65, "random_resized_crop_flip", 0),
-        (224, "random_resized_crop_flip", 0),
-    ],
-)
-def test_the_default_depends_on_the_size(size, default, padding):
-    notes = []
-    assert choices.resolve_augmentation(None, size, notes.append) == default
-    assert choices.padding(default, size) == padding
-    assert len(notes) == (size > 64)
-    assert all("the PyTorch study's is pad_crop_flip" in note for note in notes)
-    assert choices.resolve_augmentation("flip", size, notes.append) == "flip"
-    assert len(notes) == (size > 64)
-
-
 def test_shift_and_flip_equals_numpy_for_every_offset():
     offsets = np.array([(row, column) for row in range(9) for column in range(9)])
     flips = np.arange(len(offsets)) % 2 == 0

@@ -1,107 +1,96 @@
-"""Which devices a run gets, and what is refused."""
+"""Which devices a run gets, and that two train as one does."""
 
 import keras
+import numpy as np
 import pytest
 
+from experiments.support import fault_campaign
 from normtest_tf import errors, runs
+from normtest_tf.runs import ConfigRecord
 from normtest_tf.system import keras_setup
-from normtest_tf.training import devices, regimes, training_copy
+from normtest_tf.training import devices
 from tests.helpers import programs
 
-
-def find(**changes):
-    values = {
-        "strategy": "data_parallel",
-        "sync_batch_norm": False,
-        "batch_size": 8,
-        "precision": "float32",
-        "notify": pytest.fail,
-    } | changes
-    return devices.find(values.pop("strategy"), **values)
+PARALLEL = "data_parallel"
 
 
 @pytest.fixture
-def three(monkeypatch):
-    """Makes TensorFlow have three devices."""
-    names = ("GPU:0", "GPU:1", "GPU:2")
-    monkeypatch.setitem(devices.NAMES_OF, "tensorflow", lambda: names)
+def on_jax(monkeypatch):
+    """Makes JAX the backend, with three devices."""
+    names = ["gpu:0", "gpu:1", "gpu:2"]
+    monkeypatch.setattr(keras_setup, "backend", lambda: "jax")
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: names)
+    return names
 
 
 def test_without_a_strategy_there_is_one_device():
-    found = find(strategy="none")
-    assert found == devices.Devices()
-    assert (found.count, found.with_own_statistics) == (1, None)
-
-
-def test_a_strategy_on_one_device_changes_nothing_and_says_so():
-    notes = []
-    found = find(notify=notes.append)
+    found = devices.find("none", 8, pytest.fail)
     model = object()
+    assert found.count == 1
     assert found.spread(lambda: model) is model
-    assert found.with_own_statistics is None
-    (note,) = notes
-    assert "finds one device" in note
 
 
-def test_batch_statistics_are_those_of_each_device_unless_synchronised(three):
-    assert find(batch_size=9).with_own_statistics == 3
-    assert find(batch_size=9, sync_batch_norm=True).with_own_statistics is None
+def test_a_strategy_on_one_device_says_that_nothing_changes(on_jax):
+    del on_jax[1:]
+    notes = []
+    assert devices.find(PARALLEL, 7, notes.append).count == 1
+    assert "finds one device, gpu:0" in notes[0]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 8])
-def test_a_batch_that_the_devices_cant_share_is_refused(batch_size, three):
+def test_a_batch_that_the_devices_cant_share_is_refused(batch_size, on_jax):
+    assert devices.find(PARALLEL, 9, pytest.fail).count == 3
     with pytest.raises(errors.UsageError, match=r"multiple of .* 3 here, .*: \d$"):
-        find(batch_size=batch_size)
+        devices.find(PARALLEL, batch_size, pytest.fail)
 
 
-@pytest.mark.parametrize(
-    ("backend", "variables", "precision", "words"),
-    [
-        ("torch", {}, "auto", "needs --backend=tensorflow or jax"),
-        ("tensorflow", {"TF_CONFIG": "{}"}, "auto", "TF_CONFIG"),
-        ("tensorflow", {}, "mixed_float16", "overflows on the first device alone"),
-    ],
-)
-def test_what_is_known_to_break_is_refused(
-    backend, variables, precision, words, monkeypatch
-):
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_other_backends_are_refused_in_one_line(backend, monkeypatch):
     monkeypatch.setattr(keras_setup, "backend", lambda: backend)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    config = runs.RunConfig(strategy="data_parallel", precision=precision)
-    with pytest.raises(errors.UsageError, match=words):
+    config = runs.RunConfig(strategy=PARALLEL)
+    with pytest.raises(errors.UsageError, match=r"needs --backend=jax.*") as refusal:
         config.check()
+    assert str(refusal.value).endswith(f"Received: the backend {backend}")
+    assert "\n" not in str(refusal.value)
 
 
-def test_a_program_refuses_what_breaks_in_one_line():
-    done = programs.run(
-        "train", "--strategy=data_parallel", "--dry_run", env={"TF_CONFIG": "{}"}
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of whole runs on one and on two devices, and what was printed."""
+    pytest.importorskip("jax")
+    folder = tmp_path_factory.mktemp("parallel")
+    program = "from tests.helpers import parallel_training; parallel_training.main()"
+    done = programs.run_code(program, folder, env={"KERAS_BACKEND": "jax"})
+    return folder, done.stdout
+
+
+def outcome_of(folder, name):
+    config = runs.RunConfig(
+        dataset="digits",
+        model="cifar_resnet8",
+        recalibrate=True,
+        results_dir=str(folder / name),
     )
-    programs.assert_refused(done, "TF_CONFIG is set")
+    return config.folder, fault_campaign.outcome(config)
 
 
-def test_there_must_be_something_to_synchronise():
-    with pytest.raises(errors.UsageError, match="--sync_batch_norm needs --strategy"):
-        runs.RunConfig(sync_batch_norm=True).check()
+def test_a_resumed_run_on_two_devices_ends_as_one_on_one(trained):
+    folder, _ = trained
+    one_folder, (one_rows, one_weights, one_chosen, _) = outcome_of(folder, "one")
+    two_folder, (two_rows, two_weights, two_chosen, _) = outcome_of(folder, "two")
+    assert one_chosen == two_chosen
+    for one, two in zip(one_rows, two_rows, strict=True):
+        assert two == pytest.approx(one, rel=1e-5)
+    for one, two in zip(one_weights, two_weights, strict=True):
+        one, two = np.frombuffer(one, "float32"), np.frombuffer(two, "float32")
+        np.testing.assert_allclose(two, one, 1e-4, 1e-5)
+    environments = [ConfigRecord.read(f).environment for f in (one_folder, two_folder)]
+    assert [found["devices"] for found in environments] == [1, 2]
+    logits = keras.models.load_model(two_folder.model)(np.zeros((1, 32, 32, 3)))
+    assert np.isfinite(keras.ops.convert_to_numpy(logits)).all()
 
 
-def normalised_features():
-    inputs = keras.Input((1, 1, 4))
-    return keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
-
-
-def check_shares(examples, batch_size):
-    model = training_copy.make(normalised_features())
-    regimes.check_batches(model, examples, batch_size)  # On one device.
-    regimes.check_batches(model, examples, batch_size, shares=3)
-
-
-@pytest.mark.parametrize("sizes", [(23, 18), (21, 18), (5, 6), (3, 3)])
-def test_a_share_of_one_image_and_value_is_refused(sizes):
-    with pytest.raises(errors.UsageError, match=r"device's share .* single image"):
-        check_shares(*sizes)
-
-
-@pytest.mark.parametrize("sizes", [(18, 18), (24, 18), (26, 18), (20, 18)])
-def test_larger_shares_and_batches_that_all_compute_are_not(sizes):
-    check_shares(*sizes)
+def test_each_device_computes_its_share_alone(trained):
+    # Batches of 32, and a last one of five, which JAX can't divide.
+    sizes = {line for line in trained[1].splitlines() if line.startswith("images on")}
+    assert sizes == {"images on a device: 16", "images on a device: 5"}

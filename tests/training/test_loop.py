@@ -160,7 +160,7 @@ def test_the_state_of_another_model_is_refused():
 
 
 def test_a_loss_that_is_not_finite_is_reported_with_its_step():
-    guard = loop.LossGuard(EpochCosine(0.1, steps_per_epoch=3, epochs=4), [(1, 1)] * 3)
+    guard = loop.LossGuard(EpochCosine(0.1, steps_per_epoch=3, epochs=4))
     guard.on_epoch_begin(1)
     guard.on_train_batch_end(0, {"loss": 3.0})
     with pytest.raises(errors.TrainingFailed, match=r"train_loss .*step 2 of epoch 2"):
@@ -187,7 +187,7 @@ def losses_read(guard, losses):
 
 
 def test_the_last_losses_are_left_on_the_device_until_the_epoch_ends():
-    guard = loop.LossGuard(EpochCosine(0.1, 9, epochs=4), [(1, 1)] * 9, lead=2)
+    guard = loop.LossGuard(EpochCosine(0.1, 9, epochs=4), lead=2)
     guard.on_epoch_begin(0)
     # One of a group is enough: a mean that is not finite stays so.
     assert losses_read(guard, [1.0] * 9) == [0, 0, 0, 0, 1, 1, 1, 2, 2, 3]
@@ -197,7 +197,7 @@ def test_the_last_losses_are_left_on_the_device_until_the_epoch_ends():
 
 @pytest.mark.parametrize("step", range(1, 10))
 def test_the_first_step_whose_loss_is_not_finite_is_named(step):
-    guard = loop.LossGuard(EpochCosine(0.1, 9, epochs=4), [(1, 1)] * 9, lead=2)
+    guard = loop.LossGuard(EpochCosine(0.1, 9, epochs=4), lead=2)
     guard.on_epoch_begin(0)
     losses = [1.0] * (step - 1) + [float("nan")] * (10 - step)
     with pytest.raises(errors.TrainingFailed, match=rf"step {step} of epoch 1"):
@@ -210,7 +210,7 @@ def test_the_clock_runs_until_the_device_has_finished_an_epoch():
             time.sleep(0.05)
             return super().__float__()
 
-    guard = loop.LossGuard(EpochCosine(0.1, 9, epochs=4), [(1, 1)] * 9, lead=2)
+    guard = loop.LossGuard(EpochCosine(0.1, 9, epochs=4), lead=2)
     guard.on_train_batch_end(0, {"loss": Slow(1.0)})
     last_step = time.perf_counter()
     guard.on_epoch_end(0)

@@ -1,5 +1,6 @@
 """What is trained, and what stays as it is."""
 
+import re
 import time
 
 import keras
@@ -103,3 +104,71 @@ def test_batch_normalization_is_needed_where_it_is_frozen(regime, recalibrate, f
         regimes.check(linear_model(), regime, recalibrate=recalibrate)
     regimes.check(linear_model(), "head")
     regimes.check(new_classifier(), regime, recalibrate=recalibrate)
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return resnet18(32)
+
+
+def resnet18(size):
+    shape = (size, size, 3)
+    return classifier.build_classifier(
+        backbones.resolve("resnet18", "none"),
+        normalization_layer(IMAGENET, shape),
+        classifier.Task(shape, 10),
+        seed=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch_size", "advice"),
+    [
+        (17, 16, "Pass --batch_size=17"),
+        (4, 1, "Pass --batch_size=2"),
+        (5, 1, "Pass --batch_size=3"),
+        (13, 3, "Pass --batch_size=5"),
+        (1, 16, "Train on two images or more"),
+    ],
+)
+def test_a_batch_of_one_image_is_refused_with_a_value_that_works(
+    resnet, examples, batch_size, advice
+):
+    with pytest.raises(errors.UsageError) as refusal:
+        regimes.check_batches(resnet, examples, batch_size)
+    message = str(refusal.value)
+    assert advice in message.partition(" refuses to train on that. ")[2]
+    assert "layer4_0_bn1 (and 4 other layers)" in message
+    for size in re.findall(r"Pass --batch_size=(\d+)", message):
+        regimes.check_batches(resnet, examples, int(size))
+
+
+@pytest.mark.parametrize(("examples", "batch_size"), [(17, 15), (16, 16), (5, 16)])
+def test_other_batches_are_fine(resnet, examples, batch_size):
+    regimes.check_batches(resnet, examples, batch_size)
+
+
+def test_one_image_is_fine_where_maps_are_larger_or_nothing_is_normalised():
+    inputs = keras.Input((1, 1, 3))
+    features = keras.layers.LayerNormalization()(inputs)
+    without = keras.Model(inputs, keras.layers.Flatten()(features))
+    for model in (new_classifier(), resnet18(64), without):
+        regimes.check_batches(model, 4, 1)
+
+
+def dense_model():
+    """Returns a model whose batch normalization follows a dense layer."""
+    inputs = keras.Input((8, 8, 3))
+    features = keras.layers.Dense(5)(keras.layers.Flatten()(inputs))
+    inner = keras.Sequential(
+        [keras.Input((5,)), keras.layers.BatchNormalization(name="inner_norm")]
+    )
+    return keras.Model(inputs, keras.layers.Dense(2)(inner(features)))
+
+
+def test_layers_that_do_not_train_do_not_matter():
+    model = dense_model()
+    with pytest.raises(errors.UsageError, match="inner_norm gets one value"):
+        regimes.check_batches(model, 17, 16)
+    model.layers[-2].trainable = False
+    regimes.check_batches(model, 17, 16)
