@@ -23,7 +23,7 @@ from absl import flags
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import errors
-from normtest_tf.datasets import decoding, listing
+from normtest_tf.datasets.images import is_image, is_system, map_in_threads
 from normtest_tf.export import metadata
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import shown
@@ -95,7 +95,7 @@ def _is_left_out(path: pathlib.Path) -> bool:
     """Tells whether a folder of images would be read without this file."""
     if not os.path.isfile(path):  # `Path.is_file` would raise.
         return False
-    return listing.is_system(path.name) or not listing.is_picture(path)
+    return is_system(path.name) or not is_image(path)
 
 
 def _read(
@@ -109,7 +109,7 @@ def _read(
         except errors.UsageError as error:
             return error
 
-    results = list(decoding.map_in_threads(read, paths))
+    results = list(map_in_threads(read, paths))
     images = [result for result in results if isinstance(result, Image)]
     failures = [result for result in results if isinstance(result, errors.UsageError)]
     return images, failures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import signal
 from typing import Any
 
 
@@ -65,31 +64,6 @@ class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
             f"{self.details['last_good_epoch'] or 'none'}. Try a lower "
             "--learning_rate or --precision=float32, with --overwrite"
         )
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal stopped the work cleanly; everything completed so far is kept.
-
-    Like any `KeyboardInterrupt`, it passes through `except Exception`.
-
-    Attributes:
-        resume_hint: What was saved, and how to resume.
-        number: The signal.
-    """
-
-    def __init__(self, resume_hint: str, number: signal.Signals) -> None:
-        super().__init__(resume_hint, number)
-        self.resume_hint = resume_hint
-        self.number = number
-
-    @property
-    def status(self) -> int:
-        """The exit status that shells report for this signal."""
-        return 128 + self.number
-
-    def __str__(self) -> str:
-        """Names the signal, followed by the resume hint."""
-        return f"stopped by {self.number.name}; {self.resume_hint}"
 
 
 def one_line(error: BaseException) -> str:

@@ -48,14 +48,7 @@ def decorate(ax: Axes) -> Axes:
 def new_grid(
     rows: int, columns: int, width: float, height: float
 ) -> tuple[Figure, np.ndarray]:
-    """Returns a figure and its axes `[rows, columns]`.
-
-    Args:
-        rows: The number of rows of panels.
-        columns: The number of columns.
-        width: Of a panel, in inches.
-        height: Of a panel, in inches.
-    """
+    """Returns a figure and its axes `[rows, columns]`."""
     return plt.subplots(
         rows,
         columns,

@@ -93,7 +93,7 @@ def run_config(**values: object) -> RunConfig:
 
 def reading_options() -> datasets.ReadingOptions:
     """Returns how to read the data set, from the flags in `DATA`."""
-    names = (*DATA, "shift", "batch_size")
+    names = (*DATA, "shift")
     given = {name: FLAGS[name].value for name in names if name in FLAGS}
     return RunConfig(**given).reading
 

@@ -1,21 +1,16 @@
-"""The data sets: uint8 RGB images, in memory or decoded when needed.
+"""The data sets: uint8 RGB images, in memory or in a temporary file.
 
-    names           what --dataset means: a described set, folder:, csv: or tfds:
-    descriptions    every described set's classes, sizes and source
-    constants       published channel statistics of further sets of TFDS
-    options         how to read one: image size, splits, memory budget
-    shifts          known changes of all images: contrast, brightness, colour
-    image_dataset   ImageDataset: the images, their fingerprint, subsets
-    sources         where images come from, one module per kind of data set
-    assembly        from encoded images to an ImageDataset, checked
-    streamed        images that stay in their files
-    division        orders, test and validation splits that depend on a seed alone
-    decoding        image files to arrays of one size
-    listing         which files of a folder are images, and what is left out
-    picture_kinds   what a file is by its content: PNG, HEIC, a web page
-
-Importing this package is light; the code that reads a data set is imported when the
-data set is loaded.
+    catalogue      what --dataset means, and what is known about the described sets
+    dataset        ImageDataset: the images, their fingerprint, subsets
+    splits         orders, test and validation splits that depend on a seed alone
+    shifts         known changes of all images: contrast, brightness, colour
+    images         image files to arrays of one size
+    loading        options; from encoded images to an ImageDataset, checked
+    folders        a folder of images: `folder:PATH`
+    csv_files      a table of files and labels: `csv:PATH`
+    tfds           CIFAR10, CIFAR100, SVHN and `tfds:NAME`, from TensorFlow Datasets
+    tiny_imagenet  Tiny ImageNet, from its archive
+    digits         scikit-learn's digits, which need no download
 
 Example:
 ```python
@@ -35,35 +30,49 @@ import dataclasses
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.datasets import names, shifts
-from normtest_tf.datasets.constants import PUBLISHED, published_statistics
-from normtest_tf.datasets.descriptions import DATASETS, DatasetDescription
-from normtest_tf.datasets.division import split_validation
-from normtest_tf.datasets.image_dataset import ImageDataset, Images
-from normtest_tf.datasets.names import PATTERNS, check, slug
-from normtest_tf.datasets.options import (
+from normtest_tf.datasets import (
+    catalogue,
+    csv_files,
+    digits,
+    folders,
+    images,
+    loading,
+    shifts,
+    tfds,
+    tiny_imagenet,
+)
+from normtest_tf.datasets.catalogue import (
+    DATASETS,
+    PATTERNS,
+    DatasetDescription,
+    check,
+    slug,
+)
+from normtest_tf.datasets.dataset import ImageDataset, Images, MappedImages
+from normtest_tf.datasets.loading import (
     MAX_IMAGE_SIZE,
     RESIZES,
     TEST_FRACTION,
     ReadingOptions,
 )
+from normtest_tf.datasets.splits import split_validation
+from normtest_tf.system import files
 from normtest_tf.text import Notify, ignore
 
 __all__ = [
     "DATASETS",
     "MAX_IMAGE_SIZE",
     "PATTERNS",
-    "PUBLISHED",
     "RESIZES",
     "TEST_FRACTION",
     "DatasetDescription",
     "ImageDataset",
     "Images",
+    "MappedImages",
     "ReadingOptions",
     "check",
     "check_available",
     "load",
-    "published_statistics",
     "shifted",
     "slug",
     "split_validation",
@@ -92,7 +101,16 @@ def load(
             downloaded, or a file is unusable, or an option is not allowed.
     """
     options.check()
-    return shifted(_load(name, options, notify), options.shift)
+    kind, location = catalogue.parse(name)
+    if not kind:
+        dataset = _load_described(DATASETS[name], options, notify)
+    elif kind == catalogue.TFDS:
+        dataset = tfds.load(location, slug(name), options, notify)
+    else:
+        of_kind = folders if kind == catalogue.FOLDER else csv_files
+        path = files.expand(location)
+        dataset = of_kind.load(path, slug(name), options, notify)
+    return shifted(dataset, options.shift)
 
 
 def shifted(dataset: ImageDataset, shift: str) -> ImageDataset:
@@ -104,7 +122,7 @@ def shifted(dataset: ImageDataset, shift: str) -> ImageDataset:
 
     Returns:
         The data set itself for `none`; otherwise one with copies of the images in
-        memory, or with images that are shifted whenever they are decoded.
+        memory, or with images that are shifted whenever they are read.
 
     Raises:
         UsageError: If there is no such shift.
@@ -113,35 +131,16 @@ def shifted(dataset: ImageDataset, shift: str) -> ImageDataset:
     if change.kind == shifts.NONE:
         return dataset
 
-    def of(images: Images) -> Images:
-        if isinstance(images, np.ndarray):
-            return change.apply(images)
-        return images.changed(change)
+    def of(pixels: Images) -> Images:
+        if isinstance(pixels, np.ndarray):
+            return change.apply(pixels)
+        return dataclasses.replace(pixels, changes=(*pixels.changes, change))
 
     return dataclasses.replace(
         dataset,
         train_images=of(dataset.train_images),
         test_images=of(dataset.test_images),
-        digest=None,
     )
-
-
-def _load(name: str, options: ReadingOptions, notify: Notify) -> ImageDataset:
-    """Reads a data set as it is."""
-    kind, location = names.split(name)
-    if not kind:
-        return _load_described(DATASETS[name], options, notify)
-    if kind == names.TFDS:
-        from normtest_tf.datasets.sources import tfds_any
-
-        return tfds_any.load(location, slug(name), options, notify)
-    if kind == names.CSV:
-        from normtest_tf.datasets.sources import csv_files
-
-        return csv_files.load(names.path(location), slug(name), options, notify)
-    from normtest_tf.datasets.sources import folders
-
-    return folders.load(names.path(location), slug(name), options, notify)
 
 
 def check_available(name: str, options: ReadingOptions = DEFAULTS) -> None:
@@ -157,15 +156,11 @@ def check_available(name: str, options: ReadingOptions = DEFAULTS) -> None:
         UsageError: If the name is unknown, the folder, table or a split is missing, or
             an option does not apply.
     """
-    kind, location = names.split(name)
-    if kind == names.FOLDER:
-        from normtest_tf.datasets.sources import folders
-
-        folders.find_splits(names.path(location), options)
-    elif kind == names.CSV:
-        from normtest_tf.datasets.sources import csv_files
-
-        csv_files.check_header(names.path(location))
+    kind, location = catalogue.parse(name)
+    if kind == catalogue.FOLDER:
+        folders.find_splits(files.expand(location), options)
+    elif kind == catalogue.CSV:
+        csv_files.check_header(files.expand(location))
     elif not kind:
         _check_has_own_splits(name, options)
 
@@ -176,24 +171,11 @@ def _load_described(
     """Loads one of `DATASETS`."""
     _check_has_own_splits(description.name, options)
     if description.loader == "tiny_imagenet":
-        from normtest_tf.datasets.sources import tiny_imagenet
-
         return tiny_imagenet.load(description, options, notify)
     if description.loader == "digits":
-        from normtest_tf.datasets.sources import digits
-
         dataset = digits.load()
     else:
-        from normtest_tf.datasets.sources import tfds_sets
-
-        dataset = tfds_sets.load(description, options.data_dir)
-    if options.image_size in (None, description.image_size):
-        if options.test_fraction or options.split_seed is not None:
-            notify(
-                f"{description.name} has a test split, so --test_fraction and "
-                "--split_seed change nothing"
-            )
-        return dataset
+        dataset = tfds.load_described(description, options.data_dir)
     return _resized(dataset, options, notify)
 
 
@@ -208,23 +190,25 @@ def _check_has_own_splits(name: str, options: ReadingOptions) -> None:
 def _resized(
     dataset: ImageDataset, options: ReadingOptions, notify: Notify
 ) -> ImageDataset:
-    """Returns a data set at another image size, kept in memory if it fits there."""
-    from normtest_tf.datasets import assembly, decoding
+    """Returns a data set at the size asked for, in memory if it fits there."""
+    size = options.image_size or dataset.image_shape[0]
+    if (size, size, 3) == dataset.image_shape:
+        loading.note_own_splits(dataset.name, options, notify)
+        return dataset
 
-    def examples(split: str, images: Images, labels: np.ndarray) -> assembly.Examples:
-        def decode(index: int) -> np.ndarray:
-            assert isinstance(images, np.ndarray)
-            assert options.image_size is not None
-            return decoding.resized(images[index], options.image_size)
+    def examples(split: str, pixels: Images, labels: np.ndarray) -> loading.Examples:
+        return loading.Examples(
+            [f"image {index} of {split}" for index in range(len(labels))],
+            labels,
+            lambda index: images.resized(np.asarray(pixels[index]), size),
+        )
 
-        of_split = [f"image {index} of {split}" for index in range(len(labels))]
-        return assembly.Examples(of_split, labels, decode)
-
-    return assembly.assemble(
+    return loading.assemble(
         dataset.name,
         dataset.class_names,
         examples("train", dataset.train_images, dataset.train_labels),
         examples("test", dataset.test_images, dataset.test_labels),
         options,
         notify,
+        dataset.name,
     )

@@ -11,7 +11,8 @@ import numpy as np
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.backbones import surgery
+from normtest_tf.backbones import trunk
+from normtest_tf.datasets import MappedImages
 from normtest_tf.diagnosis import distances, inputs, linear_probe, rule
 from normtest_tf.diagnosis.distances import BATCH, STORED
 from normtest_tf.diagnosis.findings import Explanation, SettingFindings
@@ -19,7 +20,7 @@ from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
 from normtest_tf.normalization import CONTROL, IMAGENET, ChannelStatistics
 from normtest_tf.normalization import get as get_setting
-from normtest_tf.normalization.statistics import CountedImages
+from normtest_tf.normalization.statistics import Images
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
@@ -47,7 +48,7 @@ def explain(
     labels: np.ndarray | None = None,
     settings: str | Sequence[str] | None = None,
     pretraining: ChannelStatistics = IMAGENET,
-    training_images: np.ndarray | CountedImages | None = None,
+    training_images: Images | None = None,
     channel_order: str = "rgb",
     examples: int = inputs.EXAMPLES,
     batch_size: int = BATCH_SIZE,
@@ -94,16 +95,12 @@ def explain(
     ```
     """
     inputs.check_statistics(pretraining)
-    inputs.check_options(examples, batch_size, channel_order)
-    inputs.check_model(model)
     names = inputs.names_of(settings)
+    probe = Probe(model)
     images, labels = inputs.collect(images, labels, examples)
     measured = _measured(images, training_images)
-    inputs.check_images(images)
-    inputs.check_size(model, images)
-    probe = Probe(model, size=images.shape[1:3])
     notes = inputs.notes_on(probe.names, images, labels)
-    notes += inputs.notes_on_preprocessing(surgery.preprocessing(model))
+    notes += inputs.notes_on_preprocessing(trunk.preprocessing(model))
     constants = {
         name: get_setting(name).statistics(measured, pretraining, notes.append)
         for name in names
@@ -114,7 +111,8 @@ def explain(
         notify(f"looking at {name}")
         blocks = _batches(name, statistics, images, size, channel_order)
         runs[name] = _passes(probe, blocks)
-        notes += inputs.note_on_inputs(name, *runs[name].inputs, control=CONTROL)
+        if name == CONTROL:
+            notes += inputs.notes_on_control(*runs[name].inputs)
     probed = _linear_probes(runs, labels, notes)
     findings = {name: _findings(name, constants[name], runs, probed) for name in names}
     treatment = _treatment(names)
@@ -123,7 +121,15 @@ def explain(
     if treatment is not None:
         notify(f"splitting the difference between {treatment} and {CONTROL}")
         parts = _parts(probe, images, treatment, constants, runs, channel_order, size)
-        notes += inputs.notes_on_parts(probe.has_border, treatment, parts)
+        if not parts:
+            notes.append(
+                f"{treatment} has no constants, so its difference can't be split"
+            )
+        elif not probe.has_border:
+            notes.append(
+                "the network does not start with one plain convolution, so the "
+                "border's part can't be told from the shift's"
+            )
         predictions = rule.predict(
             _evidence(findings[treatment], findings[CONTROL], len(images))
         )
@@ -142,13 +148,11 @@ def explain(
     )
 
 
-def _measured(
-    images: np.ndarray, training_images: np.ndarray | CountedImages | None
-) -> np.ndarray | CountedImages:
+def _measured(images: np.ndarray, training_images: Images | None) -> Images:
     """Returns what the fine-tuning set's statistics are computed from."""
     if training_images is None:
         return images
-    if isinstance(training_images, CountedImages):
+    if isinstance(training_images, MappedImages):
         return training_images
     return inputs.pixels(training_images, "training_images")
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from normtest_tf import datasets, errors
-from normtest_tf.datasets import decoding, shifts
+from normtest_tf.datasets import images, shifts
 from normtest_tf.export import metadata
 from normtest_tf.export.formats import FEATURES, PROBABILITIES
 from normtest_tf.runs import RunFolder
@@ -52,12 +52,12 @@ class Classifier:
             uint8 `[height, width, 3]`, the right way up and shifted; and a note if the
             image was resized, else "".
         """
-        pixels = decoding.decode_file(path)
+        pixels = images.decode_file(path)
         height, width, _ = pixels.shape
         shift = shifts.parse(self.shift)
         if (height, width) == self.image_size:
             return shift(pixels), ""
-        resized = decoding.resized(pixels, self.image_size, self.resize)
+        resized = images.resized(pixels, self.image_size, self.resize)
         note = f"resized from {width}x{height} to {resized.shape[1]}x{resized.shape[0]}"
         return shift(resized), note
 

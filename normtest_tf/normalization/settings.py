@@ -11,8 +11,6 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
 from normtest_tf import errors
 from normtest_tf.normalization import layers
 from normtest_tf.normalization.statistics import (
@@ -20,7 +18,7 @@ from normtest_tf.normalization.statistics import (
     MINMAX,
     PIXEL_MAX,
     ChannelStatistics,
-    CountedImages,
+    Images,
     channel_statistics,
     gray_statistics,
     mean_of_stds,
@@ -44,7 +42,7 @@ _TRAINING_IMAGES = "the training images of this run"
 ImageShape: TypeAlias = tuple[int, int, int]
 # (training images, statistics of pre-training, notify) -> constants, if it has any
 StatisticsOf: TypeAlias = Callable[
-    ["np.ndarray | CountedImages", ChannelStatistics, Notify],
+    [Images, ChannelStatistics, Notify],
     ChannelStatistics | None,
 ]
 # (constants, image shape, channel order of the inputs) -> layers
@@ -63,14 +61,14 @@ def _affine(
 
 
 def _measured(
-    measure: Callable[[np.ndarray | CountedImages, str, Notify], ChannelStatistics],
+    measure: Callable[[Images, str, Notify], ChannelStatistics],
 ) -> StatisticsOf:
     """Returns what measures a setting's constants on the training images."""
     return lambda images, pretraining, notify: measure(images, _TRAINING_IMAGES, notify)
 
 
 def _pretrain_again(
-    images: np.ndarray | CountedImages, pretraining: ChannelStatistics, notify: Notify
+    images: Images, pretraining: ChannelStatistics, notify: Notify
 ) -> ChannelStatistics:
     """Returns statistics that multiply what `CONTROL` does by `1 + PERTURBATION`."""
     red, green, blue = (value / (1 + PERTURBATION) for value in pretraining.std)
@@ -124,7 +122,7 @@ class Setting:
 
     def statistics(
         self,
-        training_images: np.ndarray | CountedImages,
+        training_images: Images,
         pretraining: ChannelStatistics,
         notify: Notify = warnings.warn,
     ) -> ChannelStatistics | None:

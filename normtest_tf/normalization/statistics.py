@@ -6,9 +6,10 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from normtest_tf.text import Notify
 
@@ -56,9 +57,8 @@ MINMAX = ChannelStatistics(
 )
 
 
-@runtime_checkable
-class CountedImages(Protocol):
-    """Images that are not in memory, but can count their values."""
+class Images(Protocol):
+    """uint8 `[n, height, width, 3]`: an array, or images whose slices become arrays."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,32 +68,21 @@ class CountedImages(Protocol):
     def dtype(self) -> np.dtype:
         """Always uint8."""
 
-    def channel_counts(self) -> np.ndarray:
-        """Returns how often each channel has each value, int64 `[3, 256]`."""
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Yields all images in order, some at a time."""
+    def __getitem__(self, chosen: slice, /) -> npt.ArrayLike:
+        """Returns some of the images."""
 
 
-def channel_counts(images: np.ndarray) -> np.ndarray:
-    """Counts the values of each channel.
-
-    Args:
-        images: uint8 `[n, height, width, 3]`.
-
-    Returns:
-        int64 `[3, 256]`.
-    """
+def channel_counts(images: Images) -> np.ndarray:
+    """Counts the values of each channel, int64 `[3, 256]`."""
     counts = np.zeros([3, 256], np.int64)
-    for start in range(0, len(images), BLOCK):  # `bincount` makes int64 of its input.
-        block = images[start : start + BLOCK]
+    for block in _blocks(images):  # `bincount` makes int64 of its input.
         for channel in range(3):
             counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
     return counts
 
 
 def channel_statistics(
-    images: np.ndarray | CountedImages, source: str, notify: Notify = warnings.warn
+    images: Images, source: str, notify: Notify = warnings.warn
 ) -> ChannelStatistics:
     """Computes pooled channel statistics exactly, from histograms of the pixels.
 
@@ -101,7 +90,7 @@ def channel_statistics(
     values of a pixel are exact, and their weighted mean is exact to float64.
 
     Args:
-        images: uint8 `[n, height, width, 3]`, n > 0; an array or `CountedImages`.
+        images: uint8 `[n, height, width, 3]`, n > 0.
         source: What the images are, for the record.
         notify: Called with a message about each constant channel.
 
@@ -124,7 +113,7 @@ def channel_statistics(
 
 
 def mean_of_stds(
-    images: np.ndarray | CountedImages, source: str, notify: Notify = warnings.warn
+    images: Images, source: str, notify: Notify = warnings.warn
 ) -> ChannelStatistics:
     """Computes channel statistics by the definition of ImageNet's constants.
 
@@ -132,7 +121,7 @@ def mean_of_stds(
     images differ in brightness (pytorch/vision#1439).
 
     Args:
-        images: uint8 `[n, height, width, 3]`, n > 0; an array or `CountedImages`.
+        images: uint8 `[n, height, width, 3]`, n > 0.
         source: What the images are, for the record.
         notify: Called with a message about each channel that is constant in every
             image; its std is taken as 1.
@@ -160,12 +149,12 @@ def mean_of_stds(
 
 
 def gray_statistics(
-    images: np.ndarray | CountedImages, source: str, notify: Notify = warnings.warn
+    images: Images, source: str, notify: Notify = warnings.warn
 ) -> ChannelStatistics:
     """Computes one mean and one std over all pixels of all channels.
 
     Args:
-        images: uint8 `[n, height, width, 3]`, n > 0; an array or `CountedImages`.
+        images: uint8 `[n, height, width, 3]`, n > 0.
         source: What the images are, for the record.
         notify: Called with a message if all values are the same.
 
@@ -202,7 +191,7 @@ def change(
     return given_std / wanted_std, (given_mean - wanted_mean) / wanted_std
 
 
-def _counts(images: np.ndarray | CountedImages) -> np.ndarray:
+def _counts(images: Images) -> np.ndarray:
     """Returns how often each channel has each value, int64 `[3, 256]`."""
     if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[-1] != 3:
         raise ValueError(
@@ -211,18 +200,13 @@ def _counts(images: np.ndarray | CountedImages) -> np.ndarray:
         )
     if 0 in images.shape:
         raise ValueError(f"images must not be empty. Received: shape={images.shape}")
-    if isinstance(images, CountedImages):
-        return images.channel_counts()
     return channel_counts(images)
 
 
-def _blocks(images: np.ndarray | CountedImages) -> Iterator[np.ndarray]:
+def _blocks(images: Images) -> Iterator[np.ndarray]:
     """Yields images some at a time."""
-    if isinstance(images, CountedImages):
-        yield from images.blocks()
-        return
-    for start in range(0, len(images), BLOCK):
-        yield images[start : start + BLOCK]
+    for start in range(0, images.shape[0], BLOCK):
+        yield np.asarray(images[start : start + BLOCK])
 
 
 def _divisors(

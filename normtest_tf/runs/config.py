@@ -170,8 +170,8 @@ class RunConfig:
     )
     memory_budget: str | None = option(
         None,
-        "Memory for decoded images, such as 4GB or 500MB; more images are decoded "
-        "again in every epoch. Default: half of what is free.",
+        "Memory for decoded images, such as 4GB or 500MB; more are kept in a temporary "
+        "file (TMPDIR). Default: half of what is free.",
     )
     shift: str = option(
         shifts.NONE,

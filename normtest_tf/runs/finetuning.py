@@ -15,8 +15,8 @@ from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
-from normtest_tf.runs.recorder import Recorder, StopBetweenSteps
-from normtest_tf.system import files, keras_setup, signals
+from normtest_tf.runs.recorder import Recorder
+from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify, ignore
 from normtest_tf.training import (
     EpochRow,
@@ -77,7 +77,6 @@ def run(
             folder can't be used. Nothing has been written then.
         Locked: If another process is writing to the folder.
         TrainingFailed: If a loss was not finite; `failed.json` says where.
-        Interrupted: After SIGTERM or Ctrl-C. The completed epochs are kept.
 
     Example:
         ```python
@@ -103,6 +102,8 @@ def run(
         prepared = _prepare(config, dataset, found, notify)
         try:
             return _train(config, prepared, started, notify, show_epoch)
+        except BrokenPipeError:  # Nobody reads the output any more.
+            raise
         except OSError as error:
             raise errors.UsageError(
                 f"can't write to {folder}: {errors.one_line(error)}. What is complete "
@@ -122,22 +123,17 @@ def _train(
         lambda: regimes.freeze(training_copy.make(prepared.model), config.train)
     )
     recorder = Recorder(config, prepared.record, model, notify, started)
-    with signals.StopRequest() as stop:
-        try:
-            _fit(config, prepared, model, recorder, stop, show_epoch)
-        except (errors.TrainingFailed, errors.Interrupted) as reason:
-            recorder.abort(reason)
-            raise
-        prepared.model.set_weights(recorder.kept_weights())
-        result = recorder.finish(
-            prepared.model,
-            prepared.data.evaluations["test"].labels,
-            jit_compile=bool(model.jit_compile),
-        )
-    if stop.received:
-        # Otherwise the caller would continue with its next run.
-        raise errors.Interrupted(f"{config.folder} is finished", stop.received)
-    return result
+    try:
+        _fit(config, prepared, model, recorder, show_epoch)
+    except (errors.TrainingFailed, KeyboardInterrupt) as reason:
+        recorder.abort(reason)
+        raise
+    prepared.model.set_weights(recorder.kept_weights())
+    return recorder.finish(
+        prepared.model,
+        prepared.data.evaluations["test"].labels,
+        jit_compile=bool(model.jit_compile),
+    )
 
 
 def _fit(
@@ -145,7 +141,6 @@ def _fit(
     prepared: Prepared,
     model: keras.Model,
     recorder: Recorder,
-    stop: signals.StopRequest,
     show_epoch: Notify,
 ) -> None:
     """Trains, reporting every epoch to the recorder and the progress bar."""
@@ -160,7 +155,7 @@ def _fit(
         recorder.add(row)
         bar.show(row, show_epoch)
 
-    callbacks = [bar, StopBetweenSteps(stop, recorder)]
+    callbacks = [bar]
     if config.recalibrate:
         callbacks.append(
             recalibration.Recalibrator(

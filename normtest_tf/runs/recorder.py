@@ -19,7 +19,7 @@ from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.folder import as_of_now
 from normtest_tf.runs.predictions import Predictions
 from normtest_tf.runs.record import ConfigRecord, FailureRecord, ResultRecord
-from normtest_tf.system import files, signals
+from normtest_tf.system import files
 from normtest_tf.text import Notify
 from normtest_tf.training import EpochRow
 from normtest_tf.training.loop import Evaluation
@@ -115,29 +115,15 @@ class Recorder:
         extra = {"identity": self._identity, "environment": self._record.environment}
         checkpoint = state.to_checkpoint(self._model, self._spent(), extra)
         every, last = self._config.checkpoint_every, self._config.epochs
+        self._unwritten = checkpoint
         if row["epoch"] % every == 0 or row["epoch"] == last:
-            self._unwritten = None
             self._store.write(checkpoint)
-        else:
-            self._unwritten = checkpoint
+            self._unwritten = None
 
     def _spent(self) -> Spent:
         return self.state.spent.since(self._started)
 
-    def resume_hint(self) -> str:
-        """Says what an interruption leaves, and how to continue."""
-        again = "the same command"
-        if self._config.overwrite:
-            again += " without --overwrite"
-        rows = self.state.rows
-        if not rows:
-            return f"no epoch was complete; {again} starts with the first"
-        return (
-            f"{self._folder} keeps {len(rows)} of {self._config.epochs} epochs; "
-            f"{again} resumes there"
-        )
-
-    def abort(self, reason: errors.TrainingFailed | errors.Interrupted) -> None:
+    def abort(self, reason: errors.TrainingFailed | KeyboardInterrupt) -> None:
         """Leaves a checkpoint of the last completed epoch, and records a failure."""
         if self._unwritten is not None:
             self._store.write(self._unwritten)
@@ -204,17 +190,3 @@ class TensorBoard:
             self._writer.flush()
         except tf.errors.OpError as error:
             raise OSError(error.message) from error
-
-
-class StopBetweenSteps(keras.callbacks.Callback):
-    """Ends training after a step if a stop signal has arrived."""
-
-    def __init__(self, stop: signals.StopRequest, recorder: Recorder) -> None:
-        super().__init__()
-        self._stop = stop
-        self._recorder = recorder
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Raises `Interrupted` once a signal has come."""
-        if self._stop.received:
-            raise errors.Interrupted(self._recorder.resume_hint(), self._stop.received)

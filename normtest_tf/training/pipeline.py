@@ -1,4 +1,4 @@
-"""tf.data pipelines over images in memory, or decoded batch by batch.
+"""tf.data pipelines over images in memory or in a file.
 
 Batches are formed first and augmented whole, as uint8, because that is several
 times faster than one image at a time. All randomness is stateless: the order of
@@ -33,7 +33,7 @@ def training_batches(
     """Returns the augmented training batches of some epochs, one after another.
 
     Args:
-        images: uint8 `[n, height, width, 3]`; those not in memory are decoded in
+        images: uint8 `[n, height, width, 3]`; those in a file are read in
             parallel, a batch at a time in each thread.
         labels: int `[n]`.
         batch_size: Images in a batch; the last one of each epoch may be shorter.
@@ -42,8 +42,7 @@ def training_batches(
         augmentation: A key of `AUGMENTATIONS`.
 
     Returns:
-        A data set of (uint8 images `[b, height, width, 3]`, int32 labels `[b]`),
-        `len(epochs) * ceil(n / batch_size)` batches long.
+        A data set of (uint8 images `[b, height, width, 3]`, int32 labels `[b]`).
     """
     take = _taking(images)
     augment = AUGMENTATIONS[augmentation]

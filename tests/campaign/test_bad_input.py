@@ -19,7 +19,7 @@ from experiments.support import flags
 from normtest_tf import backbones, errors, runs
 from normtest_tf.analysis import published, results
 from normtest_tf.backbones import weights
-from normtest_tf.datasets import decoding
+from normtest_tf.datasets import images
 from normtest_tf.export import prediction
 from normtest_tf.runs import history
 from normtest_tf.runs.folder import PLAN, read_plan
@@ -183,7 +183,7 @@ IMAGES = {
 def test_a_corrupt_image_is_decoded_or_refused(kind, corrupt):
     with refused_in_one_line(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, on odd but readable files.
-        image = decoding.decode(corrupt(IMAGES[kind]), "a.png", image_size=None)
+        image = images.decode(corrupt(IMAGES[kind]), "a.png", image_size=None)
         assert image.dtype == np.uint8
         assert image.ndim == 3
         assert image.shape[-1] == 3
@@ -196,7 +196,7 @@ def test_a_corrupt_image_is_decoded_or_refused(kind, corrupt):
 )
 def test_an_unsupported_image_is_refused(kind, reason):
     with pytest.raises(errors.UsageError, match=reason):
-        decoding.decode(IMAGES[kind], "a.png", image_size=None)
+        images.decode(IMAGES[kind], "a.png", image_size=None)
 
 
 NAMES = st.text(

@@ -30,11 +30,14 @@ def write_image(path, value=0, size=(SIZE, SIZE), mode="RGB", **options):
     PIL.Image.new(mode, size, value).save(path, **options)
 
 
+def write_pixels(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(pixels).save(path)
+
+
 def write_random(path, size, random):
     """Writes random pixels of a size (width, height)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = random.integers(0, 256, (size[1], size[0], 3), np.uint8)
-    PIL.Image.fromarray(pixels).save(path)
+    write_pixels(path, random.integers(0, 256, (size[1], size[0], 3), np.uint8))
 
 
 def write_folder(root, test="test", images=3):

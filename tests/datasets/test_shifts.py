@@ -1,14 +1,12 @@
 """Shifts: their arithmetic, their names, and where they are applied."""
 
 import decimal
-import itertools
 
 import numpy as np
 import pytest
 
 from normtest_tf import datasets, errors
 from normtest_tf.datasets import shifts
-from normtest_tf.datasets.streamed import StreamedImages
 from tests.datasets import helpers
 
 # What a pixel (red, green, blue) becomes, exactly, before rounding and clipping.
@@ -122,24 +120,3 @@ def test_loading_shifts_and_refuses_what_is_no_shift():
     np.testing.assert_array_equal(shifted.test_images, expected)
     with pytest.raises(errors.UsageError, match="--shift"):
         datasets.load("digits", datasets.ReadingOptions(shift="contrast"))
-
-
-def test_images_that_are_not_in_memory_are_shifted_alike(tmp_path):
-    random = np.random.default_rng(0)
-    for split, name, index in itertools.product(("train", "test"), "ab", range(3)):
-        helpers.write_random(tmp_path / split / name / f"{index}.png", (6, 6), random)
-    kept, streamed = (
-        datasets.load(
-            f"folder:{tmp_path}",
-            datasets.ReadingOptions(shift="cast:1,0.6,0.3", memory_budget=budget),
-        )
-        for budget in (None, 12 * 108 - 1)
-    )
-    assert isinstance(streamed.train_images, StreamedImages)
-    np.testing.assert_array_equal(np.asarray(streamed.test_images), kept.test_images)
-    assert streamed.fingerprint() == kept.fingerprint()
-    counts = [
-        np.bincount(kept.train_images[..., channel].ravel(), minlength=256)
-        for channel in range(3)
-    ]
-    np.testing.assert_array_equal(streamed.train_images.channel_counts(), counts)

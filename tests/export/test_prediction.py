@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.datasets import decoding
+from normtest_tf.datasets import images
 from normtest_tf.export import metadata, prediction
 from normtest_tf.normalization import normalization_layer
 from tests.export.helpers import (
@@ -97,7 +97,7 @@ def test_images_are_resized_as_in_training(tmp_path, resize):
     gradient = PIL.Image.linear_gradient("L").crop((0, 0, 200, 50)).convert("RGB")
     gradient.save(tmp_path / "wide.png")
     pixels, _ = prediction.load(folder.path).read(tmp_path / "wide.png")
-    expected = decoding.resized(np.asarray(gradient), SHAPE[:2], resize)
+    expected = images.resized(np.asarray(gradient), SHAPE[:2], resize)
     np.testing.assert_array_equal(pixels, expected)
 
 

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from normtest_tf.datasets.streamed import StreamedImages
+from normtest_tf.datasets import MappedImages
 from normtest_tf.training import choices, pipeline
 
 EVERY = pytest.mark.parametrize("augmentation", choices.AUGMENTATIONS)
@@ -20,10 +20,9 @@ def images():
 LABELS = np.arange(23)
 
 
-def unkept(images):
-    """Returns images that are decoded whenever they are needed."""
-    decode = images.__getitem__
-    return StreamedImages(decode, np.arange(len(images)), images.shape[1:])
+def mapped(images):
+    """Returns the images as some of those in a file."""
+    return MappedImages(np.flip(images, 0), np.arange(len(images))[::-1])
 
 
 def batches(images, **options):
@@ -92,23 +91,23 @@ def test_evaluation_covers_all_examples_once_in_order(images):
     np.testing.assert_array_equal(np.concatenate([y for _, y in result]), LABELS)
 
 
-def test_images_that_are_not_in_memory_give_the_same_batches(images):
-    for (x, y), (streamed_x, streamed_y) in zip(
-        batches(images), batches(unkept(images)), strict=True
+def test_images_in_a_file_give_the_same_batches(images):
+    for (x, y), (mapped_x, mapped_y) in zip(
+        batches(images), batches(mapped(images)), strict=True
     ):
-        np.testing.assert_array_equal(x, streamed_x)
-        np.testing.assert_array_equal(y, streamed_y)
+        np.testing.assert_array_equal(x, mapped_x)
+        np.testing.assert_array_equal(y, mapped_y)
 
 
-def test_images_that_are_not_in_memory_are_evaluated_in_order(images):
-    kept, streamed = (
+def test_images_in_a_file_are_evaluated_in_order(images):
+    kept, mapped_ = (
         list(pipeline.evaluation_batches(one, LABELS, 10).as_numpy_iterator())
-        for one in (images, unkept(images))
+        for one in (images, mapped(images))
     )
-    assert [len(labels) for _, labels in streamed] == [10, 10, 3]
-    for (x, y), (streamed_x, streamed_y) in zip(kept, streamed, strict=True):
-        np.testing.assert_array_equal(x, streamed_x)
-        np.testing.assert_array_equal(y, streamed_y)
+    assert [len(labels) for _, labels in mapped_] == [10, 10, 3]
+    for (x, y), (mapped_x, mapped_y) in zip(kept, mapped_, strict=True):
+        np.testing.assert_array_equal(x, mapped_x)
+        np.testing.assert_array_equal(y, mapped_y)
 
 
 def test_images_that_are_too_large_to_copy_give_the_same_batches(images, monkeypatch):
@@ -125,8 +124,8 @@ def test_images_that_are_too_large_to_copy_give_the_same_batches(images, monkeyp
         np.testing.assert_array_equal(y, other_y)
 
 
-def test_batches_of_unkept_images_have_known_shapes(images):
-    for one in (images, unkept(images)):
+def test_batches_of_images_in_a_file_have_known_shapes(images):
+    for one in (images, mapped(images)):
         training = pipeline.training_batches(
             one,
             LABELS,

@@ -89,7 +89,7 @@ def terminal(result: Result) -> str:
 def markdown(results: Sequence[Result]) -> str:
     """Returns the section of the documentation about several networks."""
     medians = "Medians; training, evaluation and pipeline in images/s (least to most):"
-    ratios = "Ratios of the medians, ours divided by the other's:"
+    ratios = f"Ratios of the medians: {', '.join(_RATIOS.values())}."
     parts = [_introduction(results), medians, _medians(results), ratios]
     return "\n\n".join([*parts, _ratios(results), _limits(results)])
 
@@ -144,18 +144,24 @@ def _cells(result: Result, side: str) -> list[str]:
 
 
 def _ratios(results: Sequence[Result]) -> str:
-    rows = [["network", "ours", "other", *_RATIOS.values()]]
+    """Returns a table with a row per network and a column per pair of sides."""
+    pairs = list(dict.fromkeys(pair for one in results for pair in _pairs(one)))
+    rows = [["network", *(f"{_short(one)} / {_short(other)}" for one, other in pairs)]]
     for result in results:
-        for mine, theirs in _pairs(result):
-            ratios = [result.ratio(mine, theirs, quantity) for quantity in _RATIOS]
-            names = mine.removeprefix(OURS), theirs.removeprefix("PyTorch, ")
-            cells = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
-            rows.append([f"`{result.model}`", *names, *cells])
+        rows.append([f"`{result.model}`"])
+        for mine, theirs in pairs:
+            has_both = {mine, theirs} <= result.measurements.keys()
+            found = [
+                f"{ratio:.2f}"
+                for quantity in _RATIOS
+                if has_both and (ratio := result.ratio(mine, theirs, quantity))
+            ]
+            rows[-1].append(", ".join(found))
     return text.markdown_table(rows)
 
 
 def _limits(results: Sequence[Result]) -> str:
-    """Describes what the tuned side chose, and how near the limits are."""
+    """Describes how near the limits are."""
     rows = [
         [
             "network",
@@ -163,7 +169,6 @@ def _limits(results: Sequence[Result]) -> str:
             "with taps on padding",
             "GFLOP/s of a matrix product",
             "share reached",
-            "tried for the tuned side, images/s",
         ]
     ]
     for result in results:
@@ -173,7 +178,6 @@ def _limits(results: Sequence[Result]) -> str:
             f"{share:.0%} ({side.removeprefix(OURS)})"
             for side, share in result.shares().items()
         )
-        tried = "; ".join(f"{name}: {rate:,.0f}" for name, rate in result.tried.items())
         rows.append(
             [
                 f"`{result.model}`",
@@ -181,7 +185,6 @@ def _limits(results: Sequence[Result]) -> str:
                 f"{limits.training_gflop_with_padding:.3f}",
                 rates,
                 shares,
-                tried,
             ]
         )
     return text.markdown_table(rows)
@@ -194,6 +197,11 @@ def _pairs(result: Result) -> list[tuple[str, str]]:
     pairs = [(one, other) for one in mine for other in theirs]
     default = {side: OURS + _precision(side) for side in mine if ON in side}
     return pairs + [(one, other) for one, other in default.items() if other in mine]
+
+
+def _short(side: str) -> str:
+    """Returns the name of a side without whose it is."""
+    return side.removeprefix(OURS).removeprefix("PyTorch, ")
 
 
 def _precision(side: str) -> str:

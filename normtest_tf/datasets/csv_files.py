@@ -1,0 +1,106 @@
+"""Tables of images: CSV files of `file,label` or `file,label,split`."""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+from collections.abc import Iterator
+
+from normtest_tf import errors
+from normtest_tf.datasets import loading, splits
+from normtest_tf.datasets.dataset import ImageDataset
+from normtest_tf.datasets.loading import ReadingOptions
+from normtest_tf.text import Notify, counted, shown
+
+_FORMAT = "Its first line must be file,label or file,label,split"
+
+Row = dict[str, str]
+
+
+def load(
+    path: pathlib.Path, name: str, options: ReadingOptions, notify: Notify
+) -> ImageDataset:
+    """Reads the images that a table lists.
+
+    Classes are ordered by name (by number if all are numbers), images by
+    `splits.mixed_order` of their names in the table, which are relative to its folder.
+    """
+    rows = list(_rows(path))
+    found = _find_splits(path, rows, options)
+    used = [row for row in rows if found is None or row["split"] in found]
+    if len(used) < len(rows):
+        number = counted(len(rows) - len(used), "image")
+        notify(f"{shown(name)}: left out {number} of other splits")
+    classes = {row["label"] for row in used}
+    by_number = all(label.isascii() and label.isdigit() for label in classes)
+    ordered = sorted(classes, key=lambda one: (int(one) if by_number else 0, one))
+    indices = {label: index for index, label in enumerate(ordered)}
+    examples = [
+        loading.of_files(
+            path.parent,
+            {
+                row["file"]: indices[row["label"]]
+                for row in used
+                if split is None or row["split"] == split
+            },
+            options,
+        )
+        for split in found or (None,)
+    ]
+    test = examples[1] if found else None
+    return loading.assemble(
+        name, ordered, examples[0], test, options, notify, str(path)
+    )
+
+
+def check_header(path: pathlib.Path) -> None:
+    """Raises `UsageError` if a file is no table of images; reads its first rows."""
+    next(_rows(path), None)
+
+
+def _rows(path: pathlib.Path) -> Iterator[Row]:
+    """Yields the rows, each with `file`, `label` and perhaps `split`."""
+    seen = set()
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError("it is not a file")  # Opening a pipe would block for ever.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            columns = [name.strip().lower() for name in reader.fieldnames or []]
+            if not {"file", "label"} <= set(columns) or len(columns) > len({*columns}):
+                raise ValueError(f"it has the columns {','.join(columns)[:100]!r}")
+            reader.fieldnames = columns
+            for row in reader:
+                line = f"line {reader.line_num}"
+                if None in row:
+                    raise ValueError(f"{line} has too many values; quote commas")
+                row = {column: value.strip() for column, value in row.items()}
+                if not any(row.values()):
+                    continue
+                if not (row["file"] and row["label"]):
+                    raise ValueError(f"{line} has no file or no label")
+                real = os.path.realpath(path.parent / row["file"])
+                if real in seen:
+                    raise ValueError(f"{line} lists {row['file']} again")
+                seen.add(real)
+                yield row
+            if not seen:
+                raise ValueError("it lists no images")
+    except (OSError, ValueError, csv.Error) as error:
+        raise errors.unreadable(path, error, _FORMAT) from error
+
+
+def _find_splits(
+    path: pathlib.Path, rows: list[Row], options: ReadingOptions
+) -> tuple[str, str] | None:
+    """Returns the splits to train and to test on; None if the table has none."""
+    if "split" in rows[0]:
+        there = {row["split"] for row in rows}
+        return splits.choose(options.train_split, options.test_split, there, str(path))
+    if options.train_split or options.test_split:
+        raise errors.UsageError(
+            f"{shown(str(path))} has no column split, so that --train_split and "
+            "--test_split name nothing. Omit them, or add the column"
+        )
+    return None

@@ -1,0 +1,222 @@
+"""A data set: its images and labels, their fingerprint, and subsets."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from normtest_tf import errors
+from normtest_tf.text import counted, shown
+
+BLOCK = 256  # Images read at a time.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MappedImages:
+    """Images in a file, used like an array, uint8 `[n, height, width, 3]`.
+
+    Subsets copy no images: they are read when they are needed.
+
+    Attributes:
+        pixels: All images of the file, a memory map.
+        indices: int64 `[n]`, which of them these are, in order.
+        changes: Functions applied to images, one after another, when they are read.
+    """
+
+    pixels: np.ndarray
+    indices: np.ndarray
+    changes: tuple[Callable[[np.ndarray], np.ndarray], ...] = ()
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Always uint8."""
+        return self.pixels.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of images, height, width and 3."""
+        return (len(self.indices), *self.pixels.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> MappedImages:
+        """Returns some of the images, as a slice or an index of an array does."""
+        return dataclasses.replace(self, indices=self.indices[chosen])
+
+    def __array__(
+        self, dtype: np.dtype | None = None, copy: bool | None = None
+    ) -> np.ndarray:
+        """Reads all images."""
+        return self.read(np.arange(len(self))).astype(dtype or self.dtype, copy=False)
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """Reads a batch: the images at positions, int `[b]`, from 0 to n - 1."""
+        batch = self.pixels[self.indices[positions]]
+        for change in self.changes:
+            batch = change(batch)
+        return batch
+
+
+# uint8 `[n, height, width, 3]`, in memory or in a file.
+Images: TypeAlias = np.ndarray | MappedImages
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """Labelled RGB images in two splits.
+
+    Attributes:
+        name: A name that can be used for a folder: `cifar10`, `folder-flowers`.
+        train_images: uint8 `[n, height, width, 3]`: an array, or `MappedImages` if
+            they don't fit into memory.
+        train_labels: int32 `[n]`, indices into `class_names`.
+        test_images: uint8 `[m, height, width, 3]`, likewise.
+        test_labels: int32 `[m]`.
+        class_names: One name per class.
+        division: How the splits were made, if the data came without; else None.
+
+    Raises:
+        ValueError: If dtypes, shapes or labels are inconsistent.
+    """
+
+    name: str
+    train_images: Images
+    train_labels: np.ndarray
+    test_images: Images
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    division: str | None = None
+    # From `take`, so that each is digested only once.
+    _subsets: dict[tuple[int, int, int | None], ImageDataset] = dataclasses.field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        for images, labels in self._splits():
+            if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
+                raise ValueError(
+                    f"images must be uint8 [n, *{self.image_shape}]. "
+                    f"Received: dtype={images.dtype}, shape={images.shape}"
+                )
+            if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
+                raise ValueError(
+                    f"labels must be int32 [{len(images)}]. "
+                    f"Received: dtype={labels.dtype}, shape={labels.shape}"
+                )
+            if not np.all((labels >= 0) & (labels < self.num_classes)):
+                raise ValueError(
+                    f"labels must be from 0 to {self.num_classes - 1}. "
+                    f"Received: {labels.min()} to {labels.max()}"
+                )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, including any without images."""
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and 3 channels."""
+        _, height, width, _ = self.train_images.shape
+        return height, width, 3
+
+    def fingerprint(self) -> str:
+        """Returns the SHA-256 of all pixels, labels and class names, in hexadecimal.
+
+        It depends on the data and their order only, not on the data set's name, the
+        machine or the files the data were read from. It is computed once.
+        """
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        sha256 = hashlib.sha256(json.dumps(list(self.class_names)).encode())
+        for images, labels in self._splits():
+            sha256.update(json.dumps(images.shape).encode())
+            for start in range(0, len(images), BLOCK):
+                block = np.asarray(images[start : start + BLOCK])
+                sha256.update(np.ascontiguousarray(block).data)
+            sha256.update(np.ascontiguousarray(labels, dtype="<i4").data)
+        return sha256.hexdigest()
+
+    def take(
+        self,
+        train_examples: int | None = None,
+        test_examples: int | None = None,
+        examples_per_class: int | None = None,
+    ) -> ImageDataset:
+        """Returns the first images of each split.
+
+        Args:
+            train_examples: Number of training images; None for all.
+            test_examples: Number of test images; None for all.
+            examples_per_class: Of the training images that remain, the first so many
+                of each class, in their order; None for all.
+
+        Returns:
+            A data set with the same name and classes; it shares memory with this one.
+
+        Raises:
+            UsageError: If a number is below 1 or exceeds the images available, of a
+                class or in all.
+        """
+        train = _checked_count("train_examples", train_examples, self.train_labels)
+        test = _checked_count("test_examples", test_examples, self.test_labels)
+        key = (train, test, examples_per_class)
+        if key == (len(self.train_labels), len(self.test_labels), None):
+            return self
+        if key not in self._subsets:
+            chosen: slice | np.ndarray = slice(train)
+            if examples_per_class is not None:
+                chosen = self._first_of_each_class(train, examples_per_class)
+            self._subsets[key] = dataclasses.replace(
+                self,
+                train_images=self.train_images[chosen],
+                train_labels=self.train_labels[chosen],
+                test_images=self.test_images[:test],
+                test_labels=self.test_labels[:test],
+            )
+        return self._subsets[key]
+
+    def _first_of_each_class(self, examples: int, per_class: int) -> np.ndarray:
+        """Returns which of the first training images to take, int64, in order."""
+        if per_class < 1:
+            raise errors.UsageError(
+                f"examples_per_class must be at least 1. Received: {per_class}"
+            )
+        labels = self.train_labels[:examples]
+        counts = np.bincount(labels, minlength=self.num_classes)
+        if (fewest := counts.min()) < per_class:
+            name = self.class_names[int(counts.argmin())]
+            raise errors.UsageError(
+                f"--examples_per_class={per_class}, but class {shown(name)!r} has only "
+                f"{counted(int(fewest), 'training image')}. Pass a smaller number"
+            )
+        places = [
+            np.flatnonzero(labels == label)[:per_class] for label in range(len(counts))
+        ]
+        return np.sort(np.concatenate(places))
+
+    def _splits(self) -> list[tuple[Images, np.ndarray]]:
+        return [
+            (self.train_images, self.train_labels),
+            (self.test_images, self.test_labels),
+        ]
+
+
+def _checked_count(name: str, count: int | None, labels: np.ndarray) -> int:
+    if count is None:
+        return len(labels)
+    if not 1 <= count <= len(labels):
+        raise errors.UsageError(
+            f"{name} must be from 1 to {len(labels)}, the number of images available. "
+            f"Received: {count}"
+        )
+    return count

@@ -1,0 +1,206 @@
+"""Image files to uint8 RGB arrays, by Pillow, and which files are images."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import functools
+import io
+import itertools
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+
+from normtest_tf import errors
+from normtest_tf.system import files, keras_setup
+from normtest_tf.text import shown
+
+MAX_PIXELS = 89_478_485  # Pillow's own threshold for a suspected decompression bomb.
+# Cameras, browsers and research use these; every further format would give a hostile
+# file another decoder to attack, and EPS would even start a program.
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+# Of these, any reader shows the first picture; the others have no still one.
+_STILL_FORMATS = ("PNG", "JPEG", "MPO")
+# Cameras' files are TIFF inside, where Pillow would find a preview.
+_RAW = (".3fr", ".arw", ".cr2", ".dng", ".nef", ".nrw", ".orf", ".pef", ".rw2", ".srw")
+# Of files that their owner takes for pictures, readable or not.
+_SUFFIXES = {
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp"),
+    *(".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".j2k"),
+    *(".heic", ".heif", ".jxl", ".svg", ".psd", ".tga", ".exr", ".ico"),
+    *_RAW,
+}
+_SYSTEM_NAMES = {
+    *("__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost+found"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "system volume information"),
+}
+_BILINEAR = PIL.Image.Resampling.BILINEAR
+_CHUNK = 256
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class BadImage(errors.UsageError):
+    """A file that is no usable image.
+
+    Args:
+        name: The file's name.
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(name, problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        """Names the file, and says what to do."""
+        name, problem = self.args
+        return f"can't read the image {shown(name)}: {problem}. Repair or remove it"
+
+
+def decode(
+    data: bytes, name: str, image_size: int | None = None, resize: str = "squash"
+) -> np.ndarray:
+    """Decodes one image file: PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, AVIF or JPEG 2000.
+
+    Args:
+        data: The file's bytes; they say which format it is.
+        name: The file's name, for error messages.
+        image_size: Height and width in pixels to resize to, as `resized` does; None to
+            keep the image's own size.
+        resize: One of `loading.RESIZES`.
+
+    Returns:
+        uint8 `[height, width, 3]`, whatever the file's colour mode: grey values
+        are repeated, palettes looked up and alpha channels dropped. The image is
+        turned as its EXIF orientation says.
+
+    Raises:
+        BadImage: If the file is no still picture that can be decoded, is suspiciously
+            large, or has more than 8 bits per channel.
+    """
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=_formats()) as image:
+            _check(image, pathlib.PurePath(name).suffix.lower())
+            pixels = np.asarray(_upright(image).convert("RGB"))
+    except PIL.UnidentifiedImageError as error:
+        kind = files.unusable_kind(data[: files.HEAD_BYTES])
+        what = f"it is {kind}" if kind else "Pillow can't identify it as an image"
+        raise BadImage(name, what) from error
+    except Exception as error:  # Pillow's decoders raise a dozen types.
+        raise BadImage(name, errors.reason(error)) from error
+    return pixels if image_size is None else resized(pixels, image_size, resize)
+
+
+def decode_file(
+    path: pathlib.Path, image_size: int | None = None, resize: str = "squash"
+) -> np.ndarray:
+    """Reads one image file, as `decode` does."""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError("it is not a file")  # Opening a pipe would block for ever.
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadImage(str(path), errors.reason(error)) from error
+    return decode(data, str(path), image_size, resize)
+
+
+def resized(
+    pixels: np.ndarray, size: int | tuple[int, int], resize: str = "squash"
+) -> np.ndarray:
+    """Makes an image a square, or a rectangle, by Pillow's antialiased bilinear filter.
+
+    Args:
+        pixels: uint8 `[height, width, 3]`.
+        size: The new height and width, or one number for both.
+        resize: What happens to proportions. `squash`: they change. `crop`: the largest
+            part in the middle that has the new ones is taken. `pad`: black borders are
+            added.
+
+    Returns:
+        uint8 `[height, width, 3]`.
+    """
+    height, width = size if isinstance(size, tuple) else (size, size)
+    if pixels.shape == (height, width, 3):
+        return pixels
+    image = PIL.Image.fromarray(pixels)
+    if resize == "squash":
+        return np.asarray(image.resize((width, height), _BILINEAR))
+    if resize == "crop":
+        return np.asarray(PIL.ImageOps.fit(image, (width, height), _BILINEAR))
+    # `ImageOps.pad` rounds other sides, and some of them to 0.
+    scale = min(width / image.width, height / image.height)
+    inner = [max(1, round(side * scale)) for side in image.size]
+    padded = PIL.Image.new("RGB", (width, height))
+    corner = (round((width - inner[0]) / 2), round((height - inner[1]) / 2))
+    padded.paste(image.resize((inner[0], inner[1]), _BILINEAR), corner)
+    return np.asarray(padded)
+
+
+def map_in_threads(
+    function: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[_Result]:
+    """Applies a function that decodes an image to items, in order, on all cores."""
+    iterator = iter(items)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        while chunk := list(itertools.islice(iterator, _CHUNK)):
+            # Odd files are readable or errors. The TIFF library writes past Pillow.
+            with warnings.catch_warnings(), keras_setup.silent_stderr():
+                warnings.simplefilter("ignore")
+                results = list(pool.map(function, chunk))
+            yield from results
+
+
+def is_system(name: str) -> bool:
+    """Tells whether an entry of a folder is hidden or belongs to the system."""
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
+def is_image(path: pathlib.Path) -> bool:
+    """Tells whether a file is meant as an image, by its suffix or its content."""
+    if path.suffix.lower() in _SUFFIXES:
+        return True
+    with contextlib.suppress(Exception):  # Pillow raises a dozen types.
+        if os.path.isfile(path):  # Opening a pipe would block for ever.
+            PIL.Image.open(path, formats=_formats()).close()
+            return True
+    return False
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """Returns those formats that this Pillow was built with."""
+    PIL.Image.init()
+    return [name for name in _FORMATS if name in PIL.Image.OPEN]
+
+
+def _check(image: PIL.Image.Image, suffix: str) -> None:
+    """Refuses an image by its header, before any pixel is decoded."""
+    if suffix in _RAW:
+        raise ValueError("it is a camera's raw file; convert it to PNG or JPEG")
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"it has more than {MAX_PIXELS} pixels")
+    if image.mode.startswith(("I", "F")) or ";16" in str(image.tile):
+        raise ValueError("it has more than 8 bits per channel; convert it to 8")
+    if getattr(image, "is_animated", False) and image.format not in _STILL_FORMATS:
+        raise ValueError(
+            f"it holds several pictures ({image.format}); keep one of them"
+        )
+
+
+def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Turns an image as its EXIF orientation says; broken EXIF is ignored."""
+    image.load()
+    with contextlib.suppress(Exception):  # Of a dozen types.
+        image.getexif()  # The image keeps what it has parsed.
+        # Otherwise it would be written again, which fails if any tag is broken.
+        image.info.pop("exif", None)
+        PIL.ImageOps.exif_transpose(image, in_place=True)
+    return image

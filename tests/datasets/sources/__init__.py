@@ -1,1 +1,0 @@
-"""Tests of normtest_tf.datasets.sources."""

@@ -1,0 +1,221 @@
+"""Image files of every format and orientation, and what is no image."""
+
+import io
+import os
+import pickle
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import pytest
+
+from normtest_tf.datasets import images
+from tests.datasets import helpers
+
+PIXELS = np.zeros((16, 24, 3), np.uint8)
+PIXELS[:4, :, 0] = 255
+PIXELS[:, :4, 1] = 200
+PICTURE = PIL.Image.fromarray(PIXELS)
+
+
+def encoded(kind, image=PICTURE, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "PPM"])
+def test_lossless_formats_are_known_by_their_content(kind):
+    np.testing.assert_array_equal(images.decode(encoded(kind), "a.jpg"), PIXELS)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "JPEG2000"])
+def test_lossy_formats_are_known_by_their_content(kind):
+    image = images.decode(encoded(kind), "noname")
+    assert np.abs(image.astype(int) - PIXELS).mean() < 20
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        *(("1", "PNG"), ("L", "PNG"), ("LA", "PNG"), ("P", "PNG"), ("RGBA", "PNG")),
+        *(("CMYK", "JPEG"), ("L", "JPEG"), ("YCbCr", "TIFF"), ("P", "GIF")),
+    ],
+)
+def test_every_colour_mode_becomes_rgb_as_pillow_converts_it(mode, kind):
+    data = encoded(kind, PICTURE.convert(mode))
+    expected = PIL.Image.open(io.BytesIO(data)).convert("RGB")
+    image = images.decode(data, "a")
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, np.asarray(expected))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_images_are_turned_as_their_exif_orientation_says(kind, orientation):
+    exif = PIL.Image.Exif()
+    exif[0x112] = orientation
+    data = encoded(kind, exif=exif.tobytes())
+    expected = PIL.ImageOps.exif_transpose(PIL.Image.open(io.BytesIO(data)))
+    image = images.decode(data, "a")
+    np.testing.assert_array_equal(image, np.asarray(expected.convert("RGB")))
+    if 5 <= orientation <= 8:
+        assert image.shape == (24, 16, 3)
+
+
+# Orientation 6, and a resolution that lies outside of the data.
+HALF_BROKEN = struct.pack("<H", 2)
+HALF_BROKEN += struct.pack("<HHII", 0x112, 3, 1, 6)
+HALF_BROKEN += struct.pack("<HHII", 0x11A, 5, 1, 200_000) + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("exif", "is_turned"),
+    [
+        (b"", False),
+        (b"II*\0\x08\0\0\0\xff\xff", False),
+        (b"\xff" * 40, False),
+        (b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\xff\0\0\0\x00", False),
+        (b"II*\0\x08\0\0\0" + HALF_BROKEN, True),
+    ],
+    ids=["nothing", "cut", "noise", "wrong type", "another tag"],
+)
+def test_broken_exif_is_ignored(exif, is_turned):
+    for kind in ("JPEG", "PNG", "WEBP"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = images.decode(encoded(kind, exif=b"Exif\0\0" + exif), "a")
+        assert image.shape == ((24, 16, 3) if is_turned else PIXELS.shape)
+
+
+def test_messages_of_pillow_and_its_libraries_do_not_leak(tmp_path, capfd):
+    palette = PICTURE.quantize(4)
+    (tmp_path / "a.png").write_bytes(
+        encoded("PNG", palette, transparency=b"\0\x80\xff\xff")
+    )
+    damaged = bytearray(encoded("TIFF", compression="tiff_deflate"))
+    damaged[10:30] = bytes(20)
+    (tmp_path / "a.tif").write_bytes(damaged)
+
+    def read(name):
+        try:
+            return images.decode_file(tmp_path / name)
+        except images.BadImage as error:
+            return error
+
+    before = list(warnings.filters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image, error = images.map_in_threads(read, ["a.png", "a.tif"])
+    np.testing.assert_array_equal(image, np.asarray(palette.convert("RGB")))
+    assert "a.tif" in str(error)
+    assert capfd.readouterr().err == ""
+    assert warnings.filters == before
+
+
+FRAMES = {"save_all": True, "append_images": [PICTURE.rotate(180)]}
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
+def test_animations_and_pages_are_refused(kind):
+    with helpers.usage_error("a.png", f"several pictures ({kind})"):
+        images.decode(encoded(kind, **FRAMES), "a.png")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "MPO"])
+def test_the_picture_that_every_reader_shows_is_read(kind):
+    image = images.decode(encoded(kind, **FRAMES), "a.png")
+    assert np.abs(image.astype(int) - PIXELS).mean() < 20
+
+
+def png(header, data=b""):
+    """Returns a PNG of a header: width, height, bits and colour type."""
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", *header, 0, 0, 0)),
+        (b"IDAT", zlib.compress(data)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body))
+        + kind
+        + body
+        + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+
+
+NOISE = PIL.Image.fromarray(np.random.RandomState(0).randint(0, 256, (64, 64, 3), "B"))
+DEEP = PIL.Image.fromarray(np.full([4, 4], 3000, np.uint16))
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        pytest.param(b"", "it is empty", id="empty"),
+        pytest.param(b"<!doctype html>", "it is a web page", id="web page"),
+        pytest.param(
+            b"version https://git-lfs.github.com/spec/v1", "git lfs", id="lfs"
+        ),
+        pytest.param(HEIC, "can't identify it", id="heic"),
+        pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0", "can't identify it", id="postscript"),
+        pytest.param(encoded("ICO"), "can't identify it", id="icon"),
+        pytest.param(encoded("PNG", NOISE)[:1000], "truncated", id="truncated"),
+        pytest.param(encoded("JPEG", NOISE)[:1000], "truncated", id="half a JPEG"),
+        pytest.param(png((20_000, 20_000, 8, 2)), "pixels", id="bomb"),
+        pytest.param(png((9_460, 9_460, 8, 2)), "pixels", id="a smaller bomb"),
+        pytest.param(encoded("PNG", DEEP), "more than 8 bits", id="16 bits of grey"),
+        pytest.param(
+            png((2, 2, 16, 2), 2 * (b"\0" + bytes(12))), "more than 8", id="of colour"
+        ),
+        pytest.param(
+            png((2, 2, 16, 4), 2 * (b"\0" + bytes(8))), "more than 8", id="of alpha"
+        ),
+        pytest.param(
+            encoded("TIFF", PIL.Image.new("F", (2, 2))), "more than 8", id="floats"
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_can_not_be_used_is_named_with_the_reason(data, words, tmp_path):
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(data)
+    with helpers.usage_error(path, words) as caught:
+        images.decode_file(path)
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert str(error) == str(caught.value)
+
+
+def test_a_raw_file_of_a_camera_is_refused_though_pillow_finds_a_preview():
+    with helpers.usage_error("IMG.DNG", "camera's raw file", "convert it"):
+        images.decode(encoded("TIFF"), "IMG.DNG")
+
+
+def test_pipes_and_missing_files_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for name, words in (("pipe.png", "not a file"), ("no.png", "No such file")):
+        with helpers.usage_error(tmp_path / name, words):
+            images.decode_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("size", [(9, 5), (5, 9), (40, 31), (3, 3), (3000, 1)])
+def test_resizing_is_pillows_antialiased_bilinear_filter(size):
+    pixels = np.random.default_rng(0).integers(1, 256, (size[1], size[0], 3), np.uint8)
+    image, bilinear = PIL.Image.fromarray(pixels), PIL.Image.Resampling.BILINEAR
+    squashed = np.asarray(image.resize((8, 8), bilinear))
+    np.testing.assert_array_equal(images.resized(pixels, 8), squashed)
+    side = min(size)
+    left, top = (size[0] - side) / 2, (size[1] - side) / 2
+    box = (left, top, left + side, top + side)
+    cropped = np.asarray(image.resize((8, 8), bilinear, box=box))
+    np.testing.assert_array_equal(images.resized(pixels, 8, "crop"), cropped)
+    inner = tuple(max(1, round(8 * length / max(size))) for length in size)
+    expected = PIL.Image.new("RGB", (8, 8))
+    corner = (round((8 - inner[0]) / 2), round((8 - inner[1]) / 2))
+    expected.paste(image.resize(inner, bilinear), corner)
+    padded = images.resized(pixels, 8, "pad")
+    np.testing.assert_array_equal(padded, np.asarray(expected))
+    assert images.resized(pixels, (size[1], size[0]), "pad") is pixels
