@@ -117,10 +117,6 @@ class Store:
                 other.unlink()
         self._last = path
 
-    def remove_leftovers(self) -> None:
-        """Removes what a killed process left unfinished."""
-        files.remove_leftovers(self._folder)
-
     def remove(self) -> None:
         """Removes all checkpoints."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -136,15 +132,10 @@ def remove_of_finished(folder: RunFolder) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """The time and memory used by all processes of a run.
-
-    Attributes:
-        seconds: Total time of all processes.
-        peak_memory_mib: Peak of any single process; 0 if unknown.
-    """
+    """The time of all processes of a run, and the peak memory of any of them."""
 
     seconds: float = 0.0
-    peak_memory_mib: float = 0.0
+    peak_memory_mib: float = 0.0  # 0 if unknown.
 
     def since(self, started: float) -> Spent:
         """Adds this process, which started at `started` (`time.perf_counter`)."""
@@ -154,46 +145,34 @@ class Spent:
         )
 
 
+@dataclasses.dataclass
 class KeptWeights:
     """The weights of the epoch selected by `--keep`, among the epochs so far.
 
     Attributes:
-        epoch: That epoch, counted from 1; 0 before the first.
+        column: Of the history; the epoch where it is highest, or the final one.
+        epoch: The selected epoch, counted from 1; 0 before the first.
+        best: The column's value there.
         weights: Its weights; none for the final epoch's, which the model has.
         classes: The predicted class of each test image in it; None if unknown, as
             after resuming from a checkpoint of version 0.2.0.
     """
 
-    def __init__(self, rule: Rule) -> None:
-        self._column = rule.maximises
-        self._best = -1.0
-        self.epoch = 0
-        self.weights: list[np.ndarray] = []
-        self.classes: np.ndarray | None = None
+    column: str | None
+    epoch: int = 0
+    best: float = -1.0
+    weights: list[np.ndarray] = dataclasses.field(default_factory=list)
+    classes: np.ndarray | None = None
 
     def consider(
         self, row: EpochRow, model: keras.Model, classes: np.ndarray | None = None
     ) -> None:
         """Takes the model's weights if the epoch that has just ended is better."""
-        if self._column is None:
+        if self.column is None:
             self.epoch, self.classes = int(row["epoch"]), classes
-        elif row[self._column] > self._best:
-            self.epoch, self._best = int(row["epoch"]), row[self._column]
+        elif row[self.column] > self.best:
+            self.epoch, self.best = int(row["epoch"]), row[self.column]
             self.weights, self.classes = model.get_weights(), classes
-
-    def to_json(self) -> dict[str, float]:
-        """Returns all but the arrays."""
-        return {"epoch": self.epoch, "best": self._best}
-
-    def restore(
-        self,
-        values: dict[str, float],
-        weights: list[np.ndarray],
-        classes: np.ndarray | None,
-    ) -> None:
-        """Continues from what `to_json` has returned to an earlier process."""
-        self.epoch, self._best = int(values["epoch"]), values["best"]
-        self.weights, self.classes = weights, classes
 
 
 @dataclasses.dataclass
@@ -224,7 +203,7 @@ class RunState:
         meta = {
             **extra,
             "rows": list(self.rows),
-            "kept": self.kept.to_json(),
+            "kept": {"epoch": self.kept.epoch, "best": self.kept.best},
             "spent": dataclasses.asdict(spent),
             "resumed_epochs": self.resumed_epochs,
         }
@@ -233,20 +212,21 @@ class RunState:
             **_named("optimizer", training.optimizer),
             **_named("kept", self.kept.weights),
         }
-        if self.classes is not None:
-            tensors[_LAST_CLASSES] = self.classes
-        if self.kept.classes is not None:
-            tensors[_KEPT_CLASSES] = self.kept.classes
-        return Checkpoint(training.epoch, meta, tensors)
+        classes = {_LAST_CLASSES: self.classes, _KEPT_CLASSES: self.kept.classes}
+        known = {name: array for name, array in classes.items() if array is not None}
+        return Checkpoint(training.epoch, meta, tensors | known)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, rule: Rule) -> RunState:
         """Returns the state stored by `to_checkpoint`, to resume from."""
         meta, tensors = checkpoint.meta, checkpoint.tensors
-        kept = KeptWeights(rule)
-        kept.restore(meta["kept"], _listed("kept", tensors), tensors.get(_KEPT_CLASSES))
         return cls(
-            kept=kept,
+            kept=KeptWeights(
+                rule.maximises,
+                **meta["kept"],
+                weights=_listed("kept", tensors),
+                classes=tensors.get(_KEPT_CLASSES),
+            ),
             rows=meta["rows"],
             training=TrainingState(
                 checkpoint.epoch,

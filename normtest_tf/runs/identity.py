@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,18 +37,22 @@ def check_request(config: RunConfig) -> ConfigRecord | None:
     if config.overwrite or not (folder.is_finished() or folder.is_started()):
         return None
     record = ConfigRecord.read(folder)
-    changed = differences(record.requested, config.resolved.requested)
     # A backend rounds in its own way, and draws a whole network's initial weights.
-    backends = record.environment.get("backend"), keras_setup.backend()
-    if backends[0] not in (None, backends[1]):
-        changed.append("KERAS_BACKEND={} there, {} now".format(*backends))
-    if changed:
-        raise holds_another_run(folder, "configuration", changed)
+    refuse_another_run(
+        folder,
+        "configuration",
+        record.requested | {"KERAS_BACKEND": record.environment["backend"]},
+        config.resolved.requested | {"KERAS_BACKEND": keras_setup.backend()},
+    )
     return record
 
 
 def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | None:
     """Returns the result of a run; None if there is something left to do.
+
+    Args:
+        config: The run.
+        dataset: The images that it uses, including those that it holds out.
 
     Raises:
         UsageError: If the folder holds a run of another configuration, or on other
@@ -59,8 +63,7 @@ def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | 
     if record is None:
         return None
     folder = config.folder
-    check_same_inputs(folder, record, dataset, config.resolved.network.sha256())
-    _check_same_augmentation(config, record)
+    _check_inputs(config, record, dataset)
     if not folder.is_finished():
         return None
     for path in (folder.model, folder.history):
@@ -72,89 +75,58 @@ def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | 
     return ResultRecord.read(folder)
 
 
-def check_same_inputs(
-    folder: RunFolder,
-    record: ConfigRecord,
-    dataset: ImageDataset,
-    weights_sha256: str | None,
+def _check_inputs(
+    config: RunConfig, record: ConfigRecord, dataset: ImageDataset
 ) -> None:
-    """Raises `UsageError` unless the run in a folder used these images and weights.
+    """Checks what a request does not tell, or tells by a name that others may have.
 
-    Files and folders are recorded by name only, and another file may have the same
-    name: every file of the Hugging Face Hub is called `model.safetensors`. The data
-    set consists of the images that the run uses, with those that it holds out.
-    """
-    if record.data_fingerprint != dataset.fingerprint():
-        raise holds_another_run(folder, "data set", data_changes(record, dataset))
-    recorded = record.resolved.weights_sha256
-    if recorded != weights_sha256:
-        label = record.resolved.weights
-        what = (
-            "the model's file has" if label == "none" else f"the weights {label} have"
-        )
-        changes = [
-            f"{what} SHA-256 {_short(recorded)} there, {_short(weights_sha256)} now"
-        ]
-        raise holds_another_run(folder, "weights file", changes)
-
-
-def _check_same_augmentation(config: RunConfig, record: ConfigRecord) -> None:
-    """Raises `UsageError` if a run was started with another augmentation.
-
-    What a request leaves open depends on the images, and on the version.
+    Every weights file of the Hugging Face Hub is called `model.safetensors`.
     """
     there, size = record.resolved, record.resolved.image_shape[0]
-    name = choices.resolve_augmentation(config.augmentation, size)
-    changed = differences(
-        {"augmentation": there.augmentation, "padding": there.padding},
-        {"augmentation": name, "padding": choices.padding(name, size)},
+    augmentation = choices.resolve_augmentation(config.augmentation, size)
+    refuse_another_run(
+        config.folder,
+        "data set, weights or augmentation",
+        {
+            "training images": there.train_examples + there.validation_examples,
+            "test images": there.test_examples,
+            "image shape": there.image_shape,
+            "classes": len(there.class_names),
+            "fingerprint of the images": record.data_fingerprint[:12],
+            f"SHA-256 of the weights {there.weights}": _short(there.weights_sha256),
+            "augmentation": there.augmentation,
+            "padding": there.padding,
+        },
+        {
+            "training images": len(dataset.train_images),
+            "test images": len(dataset.test_images),
+            "image shape": dataset.image_shape,
+            "classes": dataset.num_classes,
+            "fingerprint of the images": dataset.fingerprint()[:12],
+            f"SHA-256 of the weights {there.weights}": _short(
+                config.resolved.network.sha256()
+            ),
+            "augmentation": augmentation,
+            "padding": choices.padding(augmentation, size),
+        },
     )
-    if changed:
-        raise holds_another_run(config.folder, "augmentation", changed)
 
 
-def data_changes(record: ConfigRecord, dataset: ImageDataset) -> list[str]:
-    """Says how the recorded data set differs from one of another fingerprint."""
-    there = record.resolved
-    pairs = {
-        "training images": (
-            there.train_examples + there.validation_examples,
-            len(dataset.train_images),
-        ),
-        "test images": (there.test_examples, len(dataset.test_images)),
-        "image shape": (there.image_shape, dataset.image_shape),
-        "classes": (len(there.class_names), dataset.num_classes),
-    }
-    changes = [
-        f"{name}: {old} there, {new} now"
-        for name, (old, new) in pairs.items()
-        if old != new
-    ]
-    names = zip(there.class_names, dataset.class_names, strict=False)
-    if other := [(old, new) for old, new in names if old != new]:
-        old, new = other[0]
-        changes.append(f"a class is {old!r} there, {new!r} now")
-    return changes or [
-        "as many images of the same shape and classes, but other pixels or labels "
-        f"(fingerprint {_short(record.data_fingerprint)} there, "
-        f"{_short(dataset.fingerprint())} now)"
-    ]
-
-
-def _short(digest: str | None) -> str:
+def _short(digest: str | None) -> str | None:
     """Returns the start of a digest, enough to compare by eye."""
-    return "none" if digest is None else digest[:12]
+    return digest and digest[:12]
 
 
-def holds_another_run(
-    folder: RunFolder, what: str, changed: Sequence[str]
-) -> errors.UsageError:
-    """Returns the error for a folder that holds a run of another `what`."""
-    state = "a finished" if folder.is_finished() else "an unfinished"
-    return errors.UsageError(
-        f"{folder} holds {state} run with another {what}: {'; '.join(changed)}. "
-        "Choose another --results_dir or --seed, or pass --overwrite to replace it"
-    )
+def refuse_another_run(
+    folder: RunFolder, what: str, there: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
+    """Raises `UsageError` if a folder holds a run of another `what`."""
+    if changed := differences(there, now):
+        state = "a finished" if folder.is_finished() else "an unfinished"
+        raise errors.UsageError(
+            f"{folder} holds {state} run with another {what}: {'; '.join(changed)}. "
+            "Choose another --results_dir or --seed, or pass --overwrite to replace it"
+        )
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

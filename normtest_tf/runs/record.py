@@ -56,37 +56,15 @@ class _Environment(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class ResolvedValues:
-    """The values that a run's configuration left open.
+    """The values that a run's configuration left open."""
 
-    Attributes:
-        weights: A tag, the name of a file, or `none`.
-        weights_sha256: The digest of the file, None for a tag.
-        pretraining: What is known of the weights; see `backbones.Pretraining`.
-        statistics: What normalises inputs, None for a setting without constants.
-        precision: The Keras dtype policy of the backbone.
-        augmentation: How training images were varied.
-        padding: By how many pixels it padded each side of an image.
-        data_seed: Decided the order of examples and their augmentation.
-        model_seed: Decided the initial weights of the head.
-        train_examples: The number of images trained on.
-        test_examples: The number of test images.
-        validation_examples: The number of validation images.
-        image_shape: Height, width and 3.
-        class_names: What the logits stand for.
-        parameters: The number of the model's weights.
-        jit_compile: Whether XLA compiled the training; None before it has ended.
-        division: How the splits were made, of data without a test split.
-        own_statistics: The devices that normalised their shares of a batch with batch
-            statistics of their own; None for those of the whole batch.
-    """
-
-    weights: str
-    weights_sha256: str | None
-    pretraining: dict[str, Any]
-    statistics: ChannelStatistics | None
+    weights: str  # A tag, the name of a file, or `none`.
+    weights_sha256: str | None  # Of the file; None for a tag.
+    pretraining: dict[str, Any]  # See `backbones.Pretraining`.
+    statistics: ChannelStatistics | None  # None for a setting without constants.
     precision: str
     augmentation: str
-    padding: int
+    padding: int  # Pixels on each side of an image.
     data_seed: int
     model_seed: int
     train_examples: _Count
@@ -95,8 +73,9 @@ class ResolvedValues:
     image_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     parameters: _Count
-    jit_compile: bool | None = None
-    division: str | None = None
+    jit_compile: bool | None = None  # None before the training has ended.
+    division: str | None = None  # How data without a test split were divided.
+    # Of version 0.2.0: the devices that normalised shares of a batch by themselves.
     own_statistics: int | None = None
 
 

@@ -52,15 +52,15 @@ class Recorder:
         self._store = checkpoints.Store(self._folder.checkpoints)
         self._unwritten: checkpoints.Checkpoint | None = None
         self._started = started
-        self.state = RunState(KeptWeights(history.RULES[config.keep]))
+        self.state = RunState(KeptWeights(history.RULES[config.keep].maximises))
         self._resume_or_start()
         record.write(self._folder)
         self._tensorboard = TensorBoard(self._folder.tensorboard, self.state.rows)
 
     def _resume_or_start(self) -> None:
         """Resumes from the last good checkpoint, or empties the folder."""
-        files.remove_leftovers(self._folder.path)
-        self._store.remove_leftovers()
+        for folder in (self._folder.path, self._folder.checkpoints):
+            files.remove_leftovers(folder)
         checkpoint, problems = None, list[str]()
         if not self._config.overwrite:
             checkpoint, problems = self._store.read_latest()
@@ -77,11 +77,12 @@ class Recorder:
 
     def _resume_from(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Resumes from a checkpoint, which must be this run's."""
-        there = as_of_now(checkpoint.meta["identity"], "requested ")
-        changed = identity.differences(there, self._identity)
-        if changed:
-            what = "configuration, data or weights"
-            raise identity.holds_another_run(self._folder, what, changed)
+        identity.refuse_another_run(
+            self._folder,
+            "configuration, data or weights",
+            as_of_now(checkpoint.meta["identity"], "requested "),
+            self._identity,
+        )
         before = checkpoint.meta["environment"]
         # Only what was recorded then; earlier versions recorded less.
         now = {name: self._record.environment.get(name) for name in before}
