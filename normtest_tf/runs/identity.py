@@ -11,8 +11,8 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import GONE, RunFolder
-from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
+from normtest_tf.runs.folder import RunFolder
+from normtest_tf.runs.record import ConfigRecord, ResultRecord
 from normtest_tf.system import keras_setup
 from normtest_tf.training import choices
 
@@ -24,22 +24,14 @@ if TYPE_CHECKING:
     from normtest_tf.runs.config import RunConfig
 
 # Of weights and statistics: their wording may change between versions.
-_PREFIXES = ("", "requested ")  # Of flags, in records and in checkpoints.
 _DESCRIPTIONS = ("source", "definition", "trained_on", "licence", "url")
 
 
 def check_request(config: RunConfig) -> ConfigRecord | None:
-    """Checks that a run's folder does not hold a run of another configuration.
-
-    Args:
-        config: The run.
-
-    Returns:
-        The record of the run in the folder, finished or not; None if there is none, or
-        if it will be replaced.
+    """Returns the record of the run in a folder, None if there is none to keep.
 
     Raises:
-        UsageError: If there is another one; the message shows the differences.
+        UsageError: If it is of another configuration; the message shows what differs.
     """
     folder = config.folder
     if config.overwrite or not (folder.is_finished() or folder.is_started()):
@@ -56,14 +48,7 @@ def check_request(config: RunConfig) -> ConfigRecord | None:
 
 
 def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | None:
-    """Returns the result of a run if it is finished.
-
-    Args:
-        config: The run.
-        dataset: The images of the run, including those that it will hold out.
-
-    Returns:
-        The result; None if there is something left to do.
+    """Returns the result of a run; None if there is something left to do.
 
     Raises:
         UsageError: If the folder holds a run of another configuration, or on other
@@ -93,20 +78,11 @@ def check_same_inputs(
     dataset: ImageDataset,
     weights_sha256: str | None,
 ) -> None:
-    """Checks that the run in a folder used these images and these weights.
+    """Raises `UsageError` unless the run in a folder used these images and weights.
 
     Files and folders are recorded by name only, and another file may have the same
-    name: every file of the Hugging Face Hub is called `model.safetensors`.
-
-    Args:
-        folder: Of a started run.
-        record: The run's.
-        dataset: The images to train and evaluate on, without the rest of the data
-            set; with the images that will be held out for validation.
-        weights_sha256: The digest of the weights file, None if there is none.
-
-    Raises:
-        UsageError: If it was begun with others; the message says what differs.
+    name: every file of the Hugging Face Hub is called `model.safetensors`. The data
+    set consists of the images that the run uses, with those that it holds out.
     """
     if record.data_fingerprint != dataset.fingerprint():
         raise holds_another_run(folder, "data set", data_changes(record, dataset))
@@ -123,7 +99,7 @@ def check_same_inputs(
 
 
 def _check_same_augmentation(config: RunConfig, record: ConfigRecord) -> None:
-    """Raises `UsageError` if a run was begun with another augmentation than now.
+    """Raises `UsageError` if a run was started with another augmentation.
 
     What a request leaves open depends on the images, and on the version.
     """
@@ -138,15 +114,7 @@ def _check_same_augmentation(config: RunConfig, record: ConfigRecord) -> None:
 
 
 def data_changes(record: ConfigRecord, dataset: ImageDataset) -> list[str]:
-    """Says in what the recorded data set and another one differ.
-
-    Args:
-        record: The run's.
-        dataset: A data set with another fingerprint.
-
-    Returns:
-        At least one phrase.
-    """
+    """Says how the recorded data set differs from one of another fingerprint."""
     there = record.resolved
     pairs = {
         "training images": (
@@ -181,13 +149,7 @@ def _short(digest: str | None) -> str:
 def holds_another_run(
     folder: RunFolder, what: str, changed: Sequence[str]
 ) -> errors.UsageError:
-    """Returns the error for a folder that holds another run.
-
-    Args:
-        folder: The run's folder.
-        what: What differs, such as "configuration".
-        changed: From `differences`.
-    """
+    """Returns the error for a folder that holds a run of another `what`."""
     state = "a finished" if folder.is_finished() else "an unfinished"
     return errors.UsageError(
         f"{folder} holds {state} run with another {what}: {'; '.join(changed)}. "
@@ -198,24 +160,13 @@ def holds_another_run(
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Returns `name=there, name=now` of each value that two records don't share.
 
-    Descriptions don't count, nor whether a number was recorded as text.
-
-    Args:
-        stored: From a file, perhaps of an earlier version.
-        wanted: What this version would record.
+    Descriptions don't count.
     """
     return [
         f"{name}={stored.get(name)!r} there, {name}={wanted.get(name)!r} now"
-        for name in sorted(stored.keys() - _always_now(stored) | wanted.keys())
-        if _computed(as_recorded_now(name, stored.get(name)))
-        != _computed(wanted.get(name))
+        for name in sorted(stored.keys() | wanted.keys())
+        if _computed(stored.get(name)) != _computed(wanted.get(name))
     ]
-
-
-def _always_now(stored: Mapping[str, Any]) -> set[str]:
-    """Returns the flags that are gone, where a record has what all runs have now."""
-    flags = {f"{prefix}{name}": v for name, v in GONE.items() for prefix in _PREFIXES}
-    return {name for name, value in flags.items() if stored.get(name) == value}
 
 
 def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)
@@ -228,11 +179,7 @@ def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)
 def statistics_note(
     network: PretrainedNetwork, statistics: ChannelStatistics | None
 ) -> str | None:
-    """Says how the run that the weights come from normalised its inputs, if otherwise.
-
-    Args:
-        network: Its weights may be the model in a finished run's folder.
-        statistics: What inputs are normalised with now, None for no constants.
+    """Says how the run that weights come from normalised its inputs, if otherwise.
 
     Returns:
         A message with the flags to pass. None if inputs are not normalised with what
@@ -258,18 +205,13 @@ def statistics_note(
 
 
 def _are_close(one: ChannelStatistics, other: ChannelStatistics) -> bool:
-    """Tells whether constants agree but for the digits that flags leave out."""
+    """Tells whether constants agree, except in the digits that flags leave out."""
     ours, theirs = (one.mean, one.std), (other.mean, other.std)
     return np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def compute(record: ConfigRecord, model: keras.Model) -> dict[str, Any]:
-    """Returns what must match before a checkpoint is resumed, ready for JSON.
-
-    Args:
-        record: The run's.
-        model: The model with its initial weights.
-    """
+    """Returns what must match before a checkpoint is resumed, ready for JSON."""
     digest = hashlib.sha256()
     for weights in model.get_weights():
         digest.update(np.ascontiguousarray(weights).data)
