@@ -36,11 +36,6 @@ WEIGHTS = {
     "densenet121": "ra_in1k",
     "densenet161": "tv_in1k",
 }
-_WEAKNESSES = (
-    "one run per data set, model and setting, so that no difference can be separated "
-    "from chance",
-    "the best epoch was chosen on the test set",
-)
 # The study's code writes saved_model/CIFAR10/resnet18-finetune/best_results.json.
 FILE = "best_results.json"
 STUDY_DATASETS = {
@@ -93,51 +88,30 @@ class PublishedTable:
     accuracies: dict[Condition, list[float]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Edition:
+class Edition(NamedTuple):
     """One table that the study published: a CSV file in this package."""
 
-    name: str
     title: str
-    epochs: int
-    seeds: tuple[int, ...]
-    contents: str
-    weaknesses: tuple[str, ...]
-
-    @property
-    def description(self) -> str:
-        """What was run, and the known weaknesses, in a line."""
-        return (
-            f"{self.contents}; {self.epochs} epochs, seed "
-            f"{', '.join(map(str, self.seeds))}. Known weaknesses: "
-            f"{'; '.join(self.weaknesses)}"
-        )
+    description: str
 
 
+_WEAKNESSES = (
+    "Known weaknesses: one run per data set, model and setting, so that no difference "
+    "can be separated from chance; the best epoch was chosen on the test set"
+)
 EDITIONS = {
-    edition.name: edition
-    for edition in (
-        Edition(
-            name="seed_table1",
-            title="PyTorch study, first edition",
-            epochs=50,
-            seeds=(223,),
-            contents="CIFAR10 and CIFAR100, settings finetune and pretrain",
-            weaknesses=_WEAKNESSES,
-        ),
-        Edition(
-            name="extended_table3",
-            title="PyTorch study, later edition",
-            epochs=100,
-            seeds=(223,),
-            contents="adds SVHN, Tiny ImageNet and the settings instance and minmax",
-            weaknesses=(
-                *_WEAKNESSES,
-                "the setting instance can't be run as published, because a branch of "
-                "the code is misspelt, so the provenance of its column is unknown",
-            ),
-        ),
-    )
+    "seed_table1": Edition(
+        "PyTorch study, first edition",
+        "CIFAR10 and CIFAR100, settings finetune and pretrain; 50 epochs, seed 223. "
+        f"{_WEAKNESSES}",
+    ),
+    "extended_table3": Edition(
+        "PyTorch study, later edition",
+        "adds SVHN, Tiny ImageNet and the settings instance and minmax; 100 epochs, "
+        f"seed 223. {_WEAKNESSES}; the setting instance can't be run as published, "
+        "because a branch of the code is misspelt, so the provenance of its column is "
+        "unknown",
+    ),
 }
 
 
@@ -162,10 +136,8 @@ def load(name_or_path: str | pathlib.Path) -> PublishedTable:
     ```
     """
     name = str(name_or_path)
-    if edition := EDITIONS.get(name):
-        return PublishedTable(
-            edition.title, edition.description, _grouped(_of_edition(edition))
-        )
+    if name in EDITIONS:
+        return PublishedTable(*EDITIONS[name], _grouped(_of_edition(name)))
     runs = _of_folder(files.expand(name))
     return PublishedTable(name, f"the results in {name}", _grouped(runs))
 
@@ -180,9 +152,8 @@ def _grouped(
     return found
 
 
-def _of_edition(edition: Edition) -> list[tuple[Condition, float]]:
-    path = DATA / f"{edition.name}.csv"
-    with path.open(encoding="utf-8", newline="") as file:
+def _of_edition(name: str) -> list[tuple[Condition, float]]:
+    with (DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return [
             (
                 Condition(row["dataset"], row["model"], row["normalization"]),

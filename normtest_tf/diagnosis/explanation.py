@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.backbones import surgery
+from normtest_tf.backbones import trunk
 from normtest_tf.datasets import MappedImages
 from normtest_tf.diagnosis import distances, inputs, linear_probe, rule
 from normtest_tf.diagnosis.distances import BATCH, STORED, Distance
@@ -100,7 +100,7 @@ def explain(
     images, labels = inputs.collect(images, labels, examples)
     measured = _measured(images, training_images)
     notes = inputs.notes_on(probe.names, images, labels)
-    notes += inputs.notes_on_preprocessing(surgery.preprocessing(model))
+    notes += inputs.notes_on_preprocessing(trunk.preprocessing(model))
     constants = {
         name: get_setting(name).statistics(measured, pretraining, notes.append)
         for name in names

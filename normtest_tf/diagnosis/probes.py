@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.backbones import copies, heads
+from normtest_tf.backbones import layers, trunk
 from normtest_tf.diagnosis import distances
 from normtest_tf.diagnosis.distances import BATCH, MODES, STORED, Batch, Moments
 
@@ -102,7 +102,7 @@ class Probe:
 
     def __init__(self, model: keras.Model, dtype: str = "float32") -> None:
         _check(model)
-        features, _ = heads.without(model)
+        features, _ = trunk.without_head(model)
         network = keras.Model(model.inputs[0], features)
         first = _first_convolution(network)
         self._network, clones = _clone(network, first, dtype)
@@ -110,7 +110,7 @@ class Probe:
         self._first: Any = None if first is None else clones.get(id(first))
         self._norms: list[Any] = [
             layer
-            for layer in copies.leaves(self._network)
+            for layer in layers.leaves(self._network)
             if isinstance(layer, _Watched)
         ]
         self.names = _unique([layer.name for layer in self._norms])
@@ -217,7 +217,7 @@ def _check(model: keras.Model) -> None:
             "pixels, pass the part behind the normalization. Received: "
             f"{type(model).__name__} of {', '.join(takes) or 'no input'}"
         )
-    seen = {id(layer) for layer in copies.leaves(model)}
+    seen = {id(layer) for layer in layers.leaves(model)}
     for layer in model._flatten_layers():
         norm = isinstance(layer, keras.layers.BatchNormalization)
         opaque = isinstance(layer, keras.Model) and not getattr(layer, "inputs", None)

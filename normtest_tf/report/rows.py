@@ -110,24 +110,23 @@ def run_rows(results: Results) -> list[Row]:
 
 def _run_row(run: Run) -> Row:
     requested, resolved, result = run.config.requested, run.config.resolved, run.result
-    names = ("dataset", "shift", "examples_per_class", "model", "train", "recalibrate")
-    more = ("optimizer", "normalization", "seed", "epochs")
-    row: Row = {name: requested[name] for name in (*names, *more)}
-    row |= {
+    asked = (
+        *("dataset", "shift", "examples_per_class", "model", "train", "recalibrate"),
+        *("optimizer", "normalization", "seed", "epochs"),
+    )
+    row: Row = {name: requested[name] for name in asked} | {
         "train_examples": resolved.train_examples,
         "validation_examples": resolved.validation_examples,
         "test_examples": resolved.test_examples,
     }
     for rule in RULES.values():
-        accuracy = result.test_accuracy(rule)
-        has_none = accuracy is None
-        row |= {
-            f"{rule.name}_epoch": getattr(result, rule.epoch_key),
-            f"{rule.name}_accuracy": None if has_none else 100 * accuracy,
-            f"{rule.name}_correct": (
-                None if has_none else round(accuracy * resolved.test_examples)
-            ),
-        }
+        epoch, accuracy = getattr(result, rule.epoch_key), result.test_accuracy(rule)
+        chosen: tuple[Any, ...] = (None, None, None)
+        if accuracy is not None:
+            correct = round(accuracy * resolved.test_examples)
+            chosen = (epoch, 100 * accuracy, correct)
+        names = (f"{rule.name}_{name}" for name in ("epoch", "accuracy", "correct"))
+        row |= zip(names, chosen, strict=True)
     return row | {"total_seconds": result.total_seconds}
 
 

@@ -12,8 +12,7 @@ from safetensors.numpy import save_file
 
 from experiments.support.parity import cases
 from normtest_tf import backbones, normalization
-from normtest_tf.backbones import weights
-from normtest_tf.backbones.weights import safetensors_files
+from normtest_tf.backbones import timm_layout, weights
 from normtest_tf.training import classifier
 
 TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=10)
@@ -30,9 +29,9 @@ def images():
 
 def load(model):
     """Loads the seeded weights from a file in timm's layout."""
-    variables = safetensors_files.variables_by_tensor(model)
+    variables = timm_layout.variables_by_tensor(model)
     tensors = cases.tensors(
-        {k: safetensors_files.pytorch_shape(v) for k, v in variables.items()}
+        {k: timm_layout.pytorch_shape(v) for k, v in variables.items()}
     )
     path = pathlib.Path(sys.argv[1]).with_suffix(".safetensors")
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path)
