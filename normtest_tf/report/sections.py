@@ -11,7 +11,7 @@ from normtest_tf.analysis.comparisons import Comparison
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import RULES, Rule
-from normtest_tf.runs.folder import ONCE_ALWAYS
+from normtest_tf.runs.folder import UNRECORDED
 from normtest_tf.text import counted, duration, markdown_table, signed, text_table
 
 
@@ -251,7 +251,7 @@ def _unlike_the_study(requested: Mapping[str, Any]) -> list[str]:
 def _unless_always(name: str, requested: Mapping[str, Any]) -> str:
     """Returns a flag as it was given, or nothing if it is what all runs once did."""
     value = requested[name]
-    return "" if value == ONCE_ALWAYS[name] else f"--{name}={value}"
+    return "" if value == UNRECORDED[name] else f"--{name}={value}"
 
 
 def _environments(results: Results) -> list[str]:
