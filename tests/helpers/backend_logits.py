@@ -13,9 +13,8 @@ from safetensors.numpy import save_file
 from experiments.support.parity import cases
 from normtest_tf import backbones, normalization
 from normtest_tf.backbones import densenet, timm_layout, weights
-from normtest_tf.training import classifier
 
-TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=10)
+SHAPE = (32, 32, 3)
 CONSTANT = 2  # The number of images with constant channels; they come first.
 
 
@@ -40,7 +39,7 @@ def load(model):
 
 def features():
     """Returns what a short DenseNet makes of normalised images."""
-    pixels = keras.Input(TASK.image_shape)
+    pixels = keras.Input(SHAPE)
     model = keras.Model(pixels, densenet.features(pixels, 8, (2, 2)))
     load(model)
     inputs, _ = cases.batch(32, 2)
@@ -50,12 +49,15 @@ def features():
 
 def classifier_logits(setting, statistics):
     """Returns the logits of a classifier on raw images."""
-    layer = normalization.get(setting).layer(statistics, TASK.image_shape)
-    network = backbones.resolve("cifar_resnet8", "none")
-    model = classifier.build_classifier(network, layer, TASK, seed=1)
-    load(model.get_layer("cifar_resnet8"))
+    layer = normalization.get(setting).layer(statistics, SHAPE)
+    network = backbones.resolve("cifar_resnet8", "none").build(SHAPE)
+    load(network)
+    inputs = keras.Input(SHAPE, dtype="uint8")
+    # A run's head is drawn by TensorFlow, which other backends must not need here.
+    head = keras.layers.Dense(10)
+    model = keras.Model(inputs, head(network(layer(inputs))))
     kernel = cases.tensors({"head": (10, 128)})["head"].T
-    model.get_layer("head").set_weights([kernel, np.arange(10.0)])
+    head.set_weights([kernel, np.arange(10.0)])
     # Users of other backends get the model by loading the saved file.
     path = pathlib.Path(sys.argv[1]).with_suffix(".keras")
     model.save(path)
