@@ -224,20 +224,6 @@ def test_every_committed_run_answers_the_request_that_made_it():
         assert identity.differences(recorded, config.resolved.requested) == []
 
 
-def test_a_checkpoint_from_before_the_flags_is_this_runs(tmp_path):
-    requested = new_config(tmp_path).resolved.requested
-    now = {f"requested {name}": value for name, value in requested.items()}
-    new = ("shift", "train", "optimizer", "warmup_epochs", "recalibrate")
-    before = {
-        name: value
-        for name, value in now.items()
-        if name.removeprefix("requested ") not in (*new, "examples_per_class")
-    }
-    assert len(before) == len(now) - 6
-    assert identity.differences(before, now) == []
-    assert identity.differences(before, now | {"requested train": "head"})
-
-
 def test_variants_are_cells_of_their_own(tmp_path):
     for dataset, model, values in (
         ("cifar10", "resnet18", {}),
