@@ -179,7 +179,7 @@ def test_variants_have_their_own_names(values, path, tmp_path):
         ({"train": "heads"}, "Did you mean 'head'"),
         ({"optimizer": "sdg"}, "Did you mean 'sgd'"),
         ({"warmup_epochs": EPOCHS + 1}, "--warmup_epochs must be from 0 to --epochs=4"),
-        ({"examples_per_class": 0}, "--examples_per_class must be at least 1"),
+        ({"examples_per_class": 0}, "--examples_per_class: Expected `int` >= 1"),
         ({"strategy": "data_parallel"}, "--strategy=data_parallel needs --backend=jax"),
         ({"recalibrate": True}, "needs --keep=final. Received: --keep=best_test"),
     ],
