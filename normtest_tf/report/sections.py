@@ -12,6 +12,7 @@ from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import RULES, Rule
 from normtest_tf.runs.folder import UNRECORDED
+from normtest_tf.runs.history import BEST_TEST, FINAL
 from normtest_tf.text import counted, duration, markdown_table, signed, text_table
 
 
@@ -186,6 +187,35 @@ def published_table(rows: Sequence[Row]) -> str:
         theirs = row["in_words"] or f"{signed(row['difference'])} (n = {row['n']})"
         body.append((row["published_in"], row["dataset"], row["model"], theirs, ours))
     return markdown_table([header, *body])
+
+
+def neighbours_table(rows: Sequence[Row]) -> str:
+    """Lists our accuracies beside those of published networks of the same family."""
+    header = (
+        *("data set", "setting", "ours", "published", "best test epoch", "difference"),
+        *("final epoch", "difference"),
+    )
+    body = [
+        (
+            row["dataset"],
+            row["normalization"],
+            f"{row['model']} (n = {row['n']})",
+            row["neighbour"],
+            *_beside(row, BEST_TEST),
+            *_beside(row, FINAL),
+        )
+        for row in rows
+    ]
+    return markdown_table([header, *body])
+
+
+def _beside(row: Row, rule: Rule) -> tuple[str, str]:
+    """Returns our accuracy and the published one, and the difference in points."""
+    ours, theirs = row[f"{rule.name}_ours"], row[f"{rule.name}_published"]
+    if theirs is None:
+        return f"{ours:.2f}, not published", "-"
+    probably = "probably " if rule is FINAL else ""
+    return f"{ours:.2f}, {probably}{theirs:.2f}", signed(ours - theirs)
 
 
 def missing(results: Results) -> str:
