@@ -21,7 +21,8 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import errors, normalization, text
 from normtest_tf.datasets import shifts
-from normtest_tf.runs import RunConfig, options
+from normtest_tf.runs import RunConfig
+from normtest_tf.runs.config import DATASETS, MODEL_FILE, WEIGHTS
 from normtest_tf.sweeps import estimates, grid, local, runner
 from normtest_tf.sweeps.executor import Executor, Options
 from normtest_tf.system import keras_setup
@@ -32,19 +33,19 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list(
     "datasets",
     ["cifar10"],
-    f"Data sets to fine-tune on, each one of: {options.DATASETS} A path with a comma "
+    f"Data sets to fine-tune on, each one of: {DATASETS} A path with a comma "
     "is put in double quotes: --datasets='\"folder:/data/a,b\",digits'.",
 )
 flags.DEFINE_list(
     "models",
     ["resnet18"],
     "Networks to fine-tune; `experiments.train --list_models` lists them all. Or your "
-    f"own: {options.MODEL_FILE} A path with a comma is put in double quotes.",
+    f"own: {MODEL_FILE} A path with a comma is put in double quotes.",
 )
 flags.DEFINE_list(
     "weights",
     [],
-    f"Pre-trained weights of all models: {options.WEIGHTS} Or for some of them: "
+    f"Pre-trained weights of all models: {WEIGHTS} Or for some of them: "
     "MODEL=WEIGHTS,MODEL=WEIGHTS. A path with a comma is put in double quotes: "
     "--weights='\"resnet18=/data/a,b.safetensors\"'.",
 )
@@ -75,7 +76,7 @@ flags.DEFINE_enum(
     "local",
     list(runner.EXECUTORS),
     "Where runs are executed. local: in worker processes of this machine, one for each "
-    "of its GPUs; ray: on the nodes of a Ray cluster.",
+    "of its GPUs; ray: on the nodes of a Ray cluster, which share the results folder.",
 )
 flags.DEFINE_string(
     "ray_address",
@@ -104,12 +105,6 @@ flags.DEFINE_integer(
     "How many runs are executed at a time. Default: as many as there are GPUs for, and "
     "one on a machine without; with Ray, as many as its nodes have room for.",
     lower_bound=1,
-)
-flags.DEFINE_bool(
-    "gather",
-    False,
-    "Have nodes write to their own disks and send the results, even if they see the "
-    "results folder. Without this, those do that don't see it.",
 )
 flags.DEFINE_bool(
     "dry_run", False, "Print the plan and how long it would take, and stop."
@@ -174,9 +169,8 @@ def executor() -> Executor:
         FLAGS.cpus_per_run,
         FLAGS.runs_at_a_time,
         FLAGS.ray_address,
-        FLAGS.gather,
     )
-    return runner.create(FLAGS.executor, options)
+    return runner.EXECUTORS[FLAGS.executor](options)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -195,11 +189,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _print_plan(configs: Sequence[RunConfig], slots: int) -> None:
     """Prints the runs, and how long they would take, so many at a time."""
-    seconds = estimates.measured_seconds(FLAGS.results_dir)
-    for config in configs:
-        cell = config.name.cell
-        if cell not in seconds:
-            seconds[cell] = estimates.probe_seconds(config)
+    seconds = estimates.expected_seconds(configs, program.show)
     print(text.text_table(estimates.plan_table(configs, seconds)))
     waiting = [config for config in configs if grid.state(config) != "done"]
     names = [config.name for config in waiting]

@@ -15,12 +15,7 @@ _WIDTH, _HEIGHT = 4.6, 3.9
 
 
 def calibration_figure(outcomes: Sequence[Outcome], comparison: str) -> Figure:
-    """Returns measured effects against displacement, and against predictions.
-
-    Args:
-        outcomes: At least one cell.
-        comparison: What the effects are the difference of, such as `a - b`.
-    """
+    """Returns measured effects against displacement, and against predictions."""
     figure, grid = style.new_grid(1, 2, _WIDTH, _HEIGHT)
     left, right = grid[0]
     names = list(dict.fromkeys(outcome.training for outcome in outcomes))

@@ -11,14 +11,9 @@ from plots import style
 
 
 def draw_curves(ax: Axes, accuracies: Mapping[str, np.ndarray]) -> Axes:
-    """Draws lines for the mean over seeds, and bands from minimum to maximum.
+    """Draws each setting's mean over seeds, and a band from minimum to maximum.
 
-    Args:
-        ax: Where to draw.
-        accuracies: For each setting, float `[seeds, epochs]` from 0 to 1.
-
-    Returns:
-        `ax`, without a legend.
+    Accuracies are float `[seeds, epochs]`, from 0 to 1.
     """
     for setting, values in accuracies.items():
         percent = 100 * np.asarray(values)

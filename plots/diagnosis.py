@@ -10,14 +10,7 @@ from plots import style
 
 
 def distances_figure(found: Explanation) -> Figure:
-    """Draws the distances with stored statistics, and what each setting adds.
-
-    Args:
-        found: A diagnosis of a network with batch normalization.
-
-    Returns:
-        The figure.
-    """
+    """Draws the distances with stored statistics, and what each setting adds."""
     figure, ((stored, extra),) = style.new_grid(1, 2, 5.5, 3.8)
     draw_distances(stored, found)
     draw_extra(extra, found)

@@ -10,16 +10,7 @@ from plots import style
 
 
 def draw_differences(ax: Axes, comparison: Comparison, cell: Cell) -> Axes:
-    """Draws each seed's difference as a dot, then their mean and interval.
-
-    Args:
-        ax: Where to draw.
-        comparison: The differences, in percentage points.
-        cell: One that the comparison has.
-
-    Returns:
-        `ax`.
-    """
+    """Draws each seed's difference as a dot, then their mean and interval."""
     by_seed = comparison.seed_differences[cell]
     effect = comparison.judgements[cell].effect
     color = style.color(comparison.treatment)

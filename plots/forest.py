@@ -32,12 +32,7 @@ _NOISE: dict[str, Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """What one forest plot shows.
-
-    Attributes:
-        comparison: The effects, in percentage points.
-        published: Differences of published single runs, by cell.
-    """
+    """What one forest plot shows: effects, and differences of published runs."""
 
     comparison: Comparison
     published: Mapping[Cell, float] = dataclasses.field(default_factory=dict)
@@ -75,17 +70,7 @@ def _noise_ends(comparison: Comparison) -> list[float]:
 
 
 def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
-    """Draws seeds as dots, means with intervals, and the mean over cells.
-
-    Args:
-        ax: Where to draw.
-        panel: What to show.
-        cells: The rows, from top to bottom; the comparison need not have them all.
-            Where there are several, their mean follows.
-
-    Returns:
-        `ax`.
-    """
+    """Draws seeds as dots, means with intervals, and the mean over cells."""
     comparison = panel.comparison
     color = style.color(comparison.treatment)
     margin = comparison.margin
@@ -190,11 +175,7 @@ def note_scale(ax: Axes) -> None:
 
 
 def legend_handles(panels: Sequence[Panel]) -> list[Artist]:
-    """Returns the legend entries of forest plots.
-
-    Args:
-        panels: Plots shown together, with the same margin.
-    """
+    """Returns the legend entries of forest plots."""
     margin = panels[0].comparison.margin
     handles: list[Artist] = [
         _mark("one seed", marker="o", markersize=3.5, alpha=0.6, linestyle=""),

@@ -12,14 +12,7 @@ from plots import curves, differences, style
 def write_figure(
     results: Results, comparison: Comparison, cell: Cell, path: pathlib.Path
 ) -> None:
-    """Writes accuracy by epoch and paired differences side by side.
-
-    Args:
-        results: The runs.
-        comparison: Of two settings.
-        cell: The one to show; the comparison has it.
-        path: The image to write.
-    """
+    """Writes accuracy by epoch and paired differences side by side."""
     settings = (comparison.control, comparison.treatment)
     lines = {name: results.accuracy_by_epoch(cell, name) for name in settings}
     figure, ((left, right),) = style.new_grid(1, 2, width=4.5, height=3.6)

@@ -14,16 +14,7 @@ from plots import calibration, forest, report_figures, style
 
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
-    """Writes a report's files, the page last.
-
-    Args:
-        content: What the report states, from `normtest_tf.report.content.gather`.
-        out_dir: The folder to write to.
-        command: The command that regenerates this report.
-
-    Returns:
-        The answer, in a paragraph of Markdown.
-    """
+    """Writes a report's files, the page last; returns its answer in Markdown."""
     accuracies = report_figures.accuracy_figure(content.results)
     _save(accuracies, out_dir, document.ACCURACY_FIGURE)
     if content.comparisons:

@@ -15,11 +15,7 @@ MAX_RATIO = 2.0  # Panels share a scale if their ranges differ by at most this f
 
 
 def accuracy_figure(results: Results) -> Figure:
-    """Returns a panel for each data set (row) and model (column), a line per setting.
-
-    Args:
-        results: The runs. Panels whose cell has none stay empty.
-    """
+    """Returns a panel for each data set (row) and model (column)."""
     datasets = list(dict.fromkeys(cell.dataset for cell in results.cells))
     models = list(dict.fromkeys(cell.model for cell in results.cells))
     figure, grid = style.new_grid(len(datasets), len(models), 4.2, 2.9)
@@ -44,11 +40,7 @@ def accuracy_figure(results: Results) -> Figure:
 
 
 def effects_figure(panels: Sequence[forest.Panel]) -> Figure:
-    """Returns a forest plot for each comparison, side by side, with one legend.
-
-    Args:
-        panels: At least one. Each shows the cells that any of them has.
-    """
+    """Returns a forest plot for each comparison, side by side, with one legend."""
     cells = list(dict.fromkeys(c for p in panels for c in p.comparison.judgements))
     columns = min(len(panels), MAX_COLUMNS)
     rows = math.ceil(len(panels) / columns)

@@ -6,9 +6,6 @@ import pathlib
 
 import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")  # Figures go to files; there may be no screen.
-
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +13,7 @@ from matplotlib.figure import Figure
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.system import files
 
+matplotlib.rcdefaults()  # Whatever the user's matplotlibrc: equal figures, equal bytes.
 matplotlib.rcParams["svg.hashsalt"] = "normtest_tf"
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; black is left for
@@ -48,14 +46,7 @@ def decorate(ax: Axes) -> Axes:
 def new_grid(
     rows: int, columns: int, width: float, height: float
 ) -> tuple[Figure, np.ndarray]:
-    """Returns a figure and its axes `[rows, columns]`.
-
-    Args:
-        rows: The number of rows of panels.
-        columns: The number of columns.
-        width: Of a panel, in inches.
-        height: Of a panel, in inches.
-    """
+    """Returns a figure and its axes `[rows, columns]`."""
     return plt.subplots(
         rows,
         columns,

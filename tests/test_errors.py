@@ -2,7 +2,6 @@
 
 import pathlib
 import pickle
-import signal
 
 import pytest
 
@@ -22,12 +21,6 @@ from normtest_tf import errors
             errors.TrainingFailed(what="train_loss", epoch=1, step=2, rate=0.1),
             ["last good epoch is none"],
         ),
-        (
-            errors.Interrupted(
-                resume_hint="run it again to resume", number=signal.SIGINT
-            ),
-            ["stopped by SIGINT; run it again to resume"],
-        ),
     ],
 )
 def test_a_message_is_one_line_that_survives_pickling(error, words):
@@ -38,12 +31,6 @@ def test_a_message_is_one_line_that_survives_pickling(error, words):
     assert type(copy) is type(error)
     assert str(copy) == message
     assert vars(copy) == vars(error)
-
-
-def test_an_interruption_is_no_error_and_has_the_status_of_its_signal():
-    interruption = errors.Interrupted("", signal.SIGTERM)
-    assert not isinstance(interruption, Exception)
-    assert interruption.status == 143
 
 
 def test_files_that_cant_be_used_are_named_with_the_reason():

@@ -100,7 +100,7 @@ def test_another_file_of_the_same_name_is_refused(tmp_path, path, digits, finish
     other = tmp_path / path.name
     network(seed=1).save(other)
     config = dataclasses.replace(finished, model=str(other))
-    with pytest.raises(errors.UsageError, match="with another weights file"):
+    with pytest.raises(errors.UsageError, match="SHA-256 of the weights"):
         finetuning.run(config, digits)
     other.write_bytes(path.read_bytes())
     config = dataclasses.replace(finished, model=str(other))
@@ -148,7 +148,7 @@ def test_random_weights_are_as_reproducible_as_others(tmp_path, path, digits):
 
 def test_the_duration_of_its_runs_is_estimated(tmp_path, path):
     config = new_config(tmp_path, path)
-    assert estimates.probe_seconds(config) > 0
+    assert estimates.expected_seconds([config])[config.name.cell] > 0
 
 
 def test_what_can_not_be_run_is_refused_before_anything_is_written(

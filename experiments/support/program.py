@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -12,10 +15,10 @@ from absl import app, flags, logging
 
 from experiments.support import flags as shared_flags
 from normtest_tf import errors
-from normtest_tf.system import signals, streams
 
 FLAGS = flags.FLAGS
 USAGE_STATUS = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HELP = {"-h", "-?", "-help", "--help", "--helpshort", "--helpfull"}
 HELP_AS_XML = "--helpxml"
 
@@ -37,8 +40,8 @@ def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> No
     input that can't be used, 130 after Ctrl-C, 141 if nothing reads the output any
     more, and 143 after SIGTERM. `arguments`: flags may be followed by others.
     """
-    streams.prepare()
-    signals.report_sigterm()
+    _prepare_streams()
+    _catch_signals()
     # TensorFlow logs its start-up on stderr, where errors should stand out.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Otherwise TensorFlow and JAX take most memory of a GPU that may be shared.
@@ -83,42 +86,91 @@ def _parse(argv: Sequence[str], arguments: bool) -> list[str]:
     return rest
 
 
+def _prepare_streams() -> None:
+    """Escapes what the encoding of stdout and stderr lacks; opens what is closed."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # The next file would take its place, and a library's log.
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _guarded(program: Callable[[], None]) -> NoReturn:
     """Runs a program and exits; on unusable input, with one line on stderr."""
     try:
-        _complete(program)
+        try:
+            program()
+        except SystemExit as end:
+            if end.code:
+                raise
+        if sys.stdout is not None:
+            sys.stdout.flush()  # At exit, no failure could be reported.
     except errors.UsageError as error:
         _fail(errors.one_line(error))
-    except errors.Interrupted as interruption:
-        signals.ignore_sigterm()
-        if streams.pipe_was_closed(interruption):
-            sys.exit(interruption.status)
-        _fail(errors.one_line(interruption), status=interruption.status)
-    except KeyboardInterrupt:
-        _fail("interrupted", status=130)
+    except BrokenPipeError:  # As after `| head`.
+        os._exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(f"can't write to stdout: {errors.reason(error)}")
     except UnicodeEncodeError as error:  # Some formats can only hold text.
         near = error.object[max(0, error.start - 60) : error.end + 20]
         _fail(
             f"{near!a} is not text in UTF-8; rename the file or folder, or set "
             "LC_ALL=C.UTF-8 if its name looks right"
         )
+    finally:
+        _flush_or_drop()
     sys.exit()
 
 
-def _complete(program: Callable[[], None]) -> None:
-    """Runs a program and flushes stdout: at exit, no failure could be reported."""
+def _flush_or_drop() -> None:
+    """Flushes stdout, or drops what Python would try to write again at exit."""
     try:
-        program()
-    except BaseException as error:
-        if not isinstance(error, SystemExit) or error.code:
-            # Why the program failed counts more than where its output went.
-            with contextlib.suppress(errors.UsageError, errors.Interrupted):
-                sys.stdout.flush()
-            raise
-    sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(message: str, status: int = USAGE_STATUS) -> NoReturn:
+def _fail(message: str) -> NoReturn:
     """Prints one line on stderr and exits."""
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(status)
+    with contextlib.suppress(OSError):
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    sys.exit(USAGE_STATUS)
+
+
+def _catch_signals() -> None:
+    """Makes Ctrl-C and SIGTERM end the program at once, with a line on how to go on.
+
+    Raising `KeyboardInterrupt` would not do: JAX's callback of the garbage collector,
+    among others, swallows it. Nothing is lost, as after SIGKILL.
+    """
+    stderr = os.dup(2)  # It may be redirected when the signal arrives.
+
+    def leave(number: int, frame: object) -> NoReturn:
+        for each in _SIGNALS:  # They come in pairs, to a process and to its group.
+            signal.signal(each, signal.SIG_IGN)
+        again = "the same command"
+        if "overwrite" in FLAGS and FLAGS.is_parsed() and FLAGS.overwrite:
+            again += " without --overwrite"
+        with contextlib.suppress(Exception):
+            for worker in multiprocessing.active_children():
+                worker.kill()
+                worker.join()
+            _flush_or_drop()
+            # A progress bar may have left its line open.
+            start = "\n" if os.isatty(stderr) else ""
+            line = (
+                f"{start}stopped by {signal.Signals(number).name}; completed work is "
+                f"kept, and {again} resumes it\n"
+            )
+            os.write(stderr, line.encode())
+        os._exit(128 + number)
+
+    for each in _SIGNALS:
+        if signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, leave)

@@ -1,9 +1,9 @@
 """Published accuracies to compare with: the PyTorch study's and others.
 
-The PyTorch study is what this project reimplements. It published two tables, an
-edition each; `EDITIONS` describes them. All of their runs started from timm 0.6's
-default weights (`WEIGHTS`) and followed the recipe of `experiments.train`. Before
-comparing with them, note:
+The PyTorch study, TooTouch/Normalization-Test on GitHub (MIT), is what this project
+reimplements. It published two tables, an edition each; `EDITIONS` describes them. All
+of their runs started from timm 0.6's default weights (`WEIGHTS`) and followed the
+recipe of `experiments.train`. Before comparing with them, note:
 
 - There is one run per data set, model and setting, all with seed 223, so chance
   variation can't be estimated.
@@ -36,11 +36,6 @@ WEIGHTS = {
     "densenet121": "ra_in1k",
     "densenet161": "tv_in1k",
 }
-_WEAKNESSES = (
-    "one run per data set, model and setting, so that no difference can be separated "
-    "from chance",
-    "the best epoch was chosen on the test set",
-)
 # The study's code writes saved_model/CIFAR10/resnet18-finetune/best_results.json.
 FILE = "best_results.json"
 STUDY_DATASETS = {
@@ -86,58 +81,49 @@ class PublishedTable:
         title: Their name in tables and figures.
         description: Where they come from, and their known weaknesses.
         accuracies: The test accuracies of best test epochs, 0 to 1, by condition.
+        epochs: Passes over the training images in each run; None if unknown.
+        final: The test accuracies of what very probably are the final epochs.
     """
 
     title: str
     description: str
     accuracies: dict[Condition, list[float]]
+    epochs: int | None = None
+    final: dict[Condition, list[float]] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True)
-class Edition:
-    """One table that the study published: a CSV file in this package."""
+class Edition(NamedTuple):
+    """One table that the study published: a CSV file in this package.
 
-    name: str
+    The study's repository also holds the sixteen values of `seed_table1_final.csv`
+    (`assets/table1.csv` at commit 677ec01), each 0.02 to 0.28 points below its
+    published best epoch: very probably the final epochs.
+    """
+
     title: str
+    description: str
     epochs: int
-    seeds: tuple[int, ...]
-    contents: str
-    weaknesses: tuple[str, ...]
-
-    @property
-    def description(self) -> str:
-        """What was run, and the known weaknesses, in a line."""
-        return (
-            f"{self.contents}; {self.epochs} epochs, seed "
-            f"{', '.join(map(str, self.seeds))}. Known weaknesses: "
-            f"{'; '.join(self.weaknesses)}"
-        )
 
 
+_WEAKNESSES = (
+    "Known weaknesses: one run per data set, model and setting, so that no difference "
+    "can be separated from chance; the best epoch was chosen on the test set"
+)
 EDITIONS = {
-    edition.name: edition
-    for edition in (
-        Edition(
-            name="seed_table1",
-            title="PyTorch study, first edition",
-            epochs=50,
-            seeds=(223,),
-            contents="CIFAR10 and CIFAR100, settings finetune and pretrain",
-            weaknesses=_WEAKNESSES,
-        ),
-        Edition(
-            name="extended_table3",
-            title="PyTorch study, later edition",
-            epochs=100,
-            seeds=(223,),
-            contents="adds SVHN, Tiny ImageNet and the settings instance and minmax",
-            weaknesses=(
-                *_WEAKNESSES,
-                "the setting instance can't be run as published, because a branch of "
-                "the code is misspelt, so the provenance of its column is unknown",
-            ),
-        ),
-    )
+    "seed_table1": Edition(
+        "PyTorch study, first edition",
+        "CIFAR10 and CIFAR100, settings finetune and pretrain; 50 epochs, seed 223. "
+        f"{_WEAKNESSES}",
+        50,
+    ),
+    "extended_table3": Edition(
+        "PyTorch study, later edition",
+        "adds SVHN, Tiny ImageNet and the settings instance and minmax; 100 epochs, "
+        f"seed 223. {_WEAKNESSES}; the setting instance can't be run as published, "
+        "because a branch of the code is misspelt, so the provenance of its column is "
+        "unknown",
+        100,
+    ),
 }
 
 
@@ -162,9 +148,14 @@ def load(name_or_path: str | pathlib.Path) -> PublishedTable:
     ```
     """
     name = str(name_or_path)
-    if edition := EDITIONS.get(name):
+    if name in EDITIONS:
+        edition = EDITIONS[name]
         return PublishedTable(
-            edition.title, edition.description, _grouped(_of_edition(edition))
+            edition.title,
+            edition.description,
+            _grouped(_of_csv(DATA / f"{name}.csv")),
+            edition.epochs,
+            _grouped(_of_csv(DATA / f"{name}_final.csv")),
         )
     runs = _of_folder(files.expand(name))
     return PublishedTable(name, f"the results in {name}", _grouped(runs))
@@ -180,8 +171,10 @@ def _grouped(
     return found
 
 
-def _of_edition(edition: Edition) -> list[tuple[Condition, float]]:
-    path = DATA / f"{edition.name}.csv"
+def _of_csv(path: pathlib.Path) -> list[tuple[Condition, float]]:
+    """Reads a file of this package; one that is not there has no accuracies."""
+    if not path.exists():
+        return []
     with path.open(encoding="utf-8", newline="") as file:
         return [
             (

@@ -8,13 +8,13 @@
 
     registry             all networks; architecture describes one of them
     keras_applications   those of Keras Applications
-    model_files          the user's own, in .keras files
-    surgery              what is cut off them: heads and preprocessing; heads finds
-                         where a head begins, copies makes the layers that a run trains
+    own_models           the user's own, in .keras files
+    trunk                what remains of a network without preprocessing and classifier
     resnet, densenet     our own networks, built from layers; network adds the
                          classifier
     pretrained           a network and the weights it starts from
-    weights              weights files: finding, reading and writing them
+    weights              weights files: finding and reading them
+    timm_layout          PyTorch's names and order of axes; writing such files
 
 Importing this package does not import Keras: names and tags can be checked and listed
 instantly, and a network's function is imported when it is first used.
@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from normtest_tf.backbones.architecture import Architecture, Pretraining
-from normtest_tf.backbones.model_files import names_file, slug
+from normtest_tf.backbones.own_models import names_file, slug
 from normtest_tf.backbones.pretrained import PretrainedNetwork, resolve
 from normtest_tf.backbones.registry import ARCHITECTURES, get
 

@@ -137,10 +137,10 @@ class Architecture:
         model = self.load_builder()(**self.options, **arguments)
         if self.first_layer is None:
             return model
-        from normtest_tf.backbones import surgery
+        from normtest_tf.backbones import trunk
 
         statistics = self.tags[self.default_tag].statistics
         trained = arguments.get("weights") in self.tags
         if trained:  # Otherwise the preprocessing has no constants yet.
-            surgery.check_preprocessing(model, self.first_layer, statistics)
-        return surgery.without_preprocessing(model, self.first_layer)
+            trunk.check_preprocessing(model, self.first_layer, statistics)
+        return trunk.without_preprocessing(model, self.first_layer)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import keras
 
 from normtest_tf.backbones import layers
-from normtest_tf.backbones.network import Network, Top
+from normtest_tf.backbones.network import Builder, builder
 
 BOTTLENECK = 4  # Ratio of a layer's intermediate channels to its growth rate.
 
@@ -55,7 +55,7 @@ def _transition(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     )(x)
 
 
-def _features(
+def features(
     x: keras.KerasTensor, growth: int, depths: tuple[int, ...]
 ) -> keras.KerasTensor:
     """Stacks the dense blocks, with transitions between them."""
@@ -69,102 +69,17 @@ def _features(
     return _norm_relu(x, "features_norm5")
 
 
-def _densenet(architecture: str, growth: int, depths: tuple[int, ...]) -> Network:
-    """Describes a DenseNet."""
-    return Network(architecture, lambda x: _features(x, growth, depths))
+def _densenet(depth: int, channels: int, growth: int, *depths: int) -> Builder:
+    """Makes the function of a DenseNet."""
+    return builder(
+        f"DenseNet{depth}",
+        lambda x: features(x, growth, depths),
+        title=f"DenseNet-{depth}, equivalent to timm's `densenet{depth}`",
+        channels=channels,
+    )
 
 
-def DenseNet121(
-    include_top: bool = True,
-    weights: str | None = "ra_in1k",
-    input_shape: tuple[int, int, int] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: str | None = "softmax",
-    name: str = "densenet121",
-) -> keras.Model:
-    """Builds DenseNet-121, equivalent to timm's `densenet121`.
-
-    Args:
-        include_top: bool. Whether the model ends in a classifier.
-        weights: str or None. A tag of timm's (`ra_in1k`, ...), the path of a
-            `.safetensors` or `.weights.h5` file, or None for random weights. A
-            classifier of a different size is skipped, with a warning.
-        input_shape: tuple of ints, (height, width, 3). Default: (224, 224, 3).
-        pooling: `avg`, `max` or None. Without a classifier, how the last feature map
-            `[n, height / 32, width / 32, 1024]` is pooled.
-        classes: int. The number of classes, if there is a classifier.
-        classifier_activation: str or None. Its activation; None for logits.
-        name: str. The model's name.
-
-    Returns:
-        A functional `keras.Model` of RGB images, float `[n, height, width, 3]`,
-        normalised with `backbones.get("densenet121").tags[weights].statistics`.
-
-    Raises:
-        ValueError: If an argument has a value that is not allowed.
-        UsageError: If there is no such tag, or the file can't be downloaded or loaded.
-
-    Example:
-    ```python
-    backbone = DenseNet121(include_top=False, weights=None, pooling="avg")
-    features = backbone(np.zeros([1, 224, 224, 3], "float32"))  # [1, 1024]
-    ```
-    """
-    top = Top(include_top, pooling, classes, classifier_activation)
-    network = _densenet("densenet121", 32, (6, 12, 24, 16))
-    return network.build(top, weights, input_shape, name)
-
-
-def DenseNet161(
-    include_top: bool = True,
-    weights: str | None = "tv_in1k",
-    input_shape: tuple[int, int, int] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: str | None = "softmax",
-    name: str = "densenet161",
-) -> keras.Model:
-    """Builds DenseNet-161, as timm's `densenet161`; arguments as for `DenseNet121`.
-
-    The last feature map is `[n, height / 32, width / 32, 2208]`.
-    """
-    top = Top(include_top, pooling, classes, classifier_activation)
-    network = _densenet("densenet161", 48, (6, 12, 36, 24))
-    return network.build(top, weights, input_shape, name)
-
-
-def DenseNet169(
-    include_top: bool = True,
-    weights: str | None = "tv_in1k",
-    input_shape: tuple[int, int, int] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: str | None = "softmax",
-    name: str = "densenet169",
-) -> keras.Model:
-    """Builds DenseNet-169, as timm's `densenet169`; arguments as for `DenseNet121`.
-
-    The last feature map is `[n, height / 32, width / 32, 1664]`.
-    """
-    top = Top(include_top, pooling, classes, classifier_activation)
-    network = _densenet("densenet169", 32, (6, 12, 32, 32))
-    return network.build(top, weights, input_shape, name)
-
-
-def DenseNet201(
-    include_top: bool = True,
-    weights: str | None = "tv_in1k",
-    input_shape: tuple[int, int, int] | None = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: str | None = "softmax",
-    name: str = "densenet201",
-) -> keras.Model:
-    """Builds DenseNet-201, as timm's `densenet201`; arguments as for `DenseNet121`.
-
-    The last feature map is `[n, height / 32, width / 32, 1920]`.
-    """
-    top = Top(include_top, pooling, classes, classifier_activation)
-    network = _densenet("densenet201", 32, (6, 12, 48, 32))
-    return network.build(top, weights, input_shape, name)
+DenseNet121 = _densenet(121, 1024, 32, 6, 12, 24, 16)
+DenseNet161 = _densenet(161, 2208, 48, 6, 12, 36, 24)
+DenseNet169 = _densenet(169, 1664, 32, 6, 12, 32, 32)
+DenseNet201 = _densenet(201, 1920, 32, 6, 12, 48, 32)

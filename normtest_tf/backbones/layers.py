@@ -7,6 +7,7 @@ channels are, because Keras's default depends on the user's keras.json.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import keras
 
@@ -23,17 +24,8 @@ def convolution(
 ) -> keras.KerasTensor:
     """Applies a convolution without bias, padded by size // 2 on every side.
 
-    Args:
-        x: Feature map `[n, height, width, channels]`.
-        filters: Number of output channels.
-        size: Side of the kernel, odd.
-        strides: 1 or 2.
-        name: The layer's name; its padding layer is called `{name}_pad`.
-        fan: The kernel is initialised as by PyTorch's
-            `kaiming_normal_(mode=fan, nonlinearity="relu")`.
-
-    Returns:
-        Feature map `[n, ceil(height / strides), ceil(width / strides), filters]`.
+    Its kernel is initialised as by PyTorch's `kaiming_normal_(mode=fan,
+    nonlinearity="relu")`. A padding layer is called `{name}_pad`.
     """
     if size > 1 and strides > 1:
         # At stride 2, Keras's "same" would pad less before than after.
@@ -55,31 +47,14 @@ def convolution(
 def batch_norm(
     x: keras.KerasTensor, name: str, gamma: str = "ones"
 ) -> keras.KerasTensor:
-    """Applies batch normalization with PyTorch's epsilon and momentum.
-
-    Args:
-        x: Feature map `[n, height, width, channels]`.
-        name: The layer's name.
-        gamma: Initial value of the scale: `ones` or `zeros`.
-
-    Returns:
-        Feature map of the same shape.
-    """
+    """Applies batch normalization with PyTorch's epsilon and momentum."""
     return keras.layers.BatchNormalization(
         axis=-1, epsilon=1e-5, momentum=0.9, gamma_initializer=gamma, name=name
     )(x)
 
 
 def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Applies 3x3 max-pooling with stride 2, padded by 1, to the output of a ReLU.
-
-    Args:
-        x: Feature map `[n, height, width, channels]`, non-negative.
-        name: The layer's name.
-
-    Returns:
-        Feature map `[n, ceil(height / 2), ceil(width / 2), channels]`.
-    """
+    """Applies 3x3 max-pooling with stride 2, padded by 1, to the output of a ReLU."""
     # PyTorch pads with -infinity; after a ReLU, 0 has the same effect.
     x = _zero_padding(x, 1, f"{name}_pad")
     return keras.layers.MaxPooling2D(
@@ -107,8 +82,7 @@ def linear(
         features: Number of inputs.
         outputs: Number of outputs.
         name: The layer's name.
-        bias: How the bias is initialised: `uniform`, as in `torch.nn.Linear`, or
-            `zeros`.
+        bias: `uniform`, as in `torch.nn.Linear`, or `zeros`.
         activation: The layer's activation.
         seed: Makes the initial values reproducible whatever the global seed. Default:
             drawn from the global seed.
@@ -133,18 +107,19 @@ def linear(
 def linear_initializer(
     fan_in: int, seed: int | None = None
 ) -> keras.initializers.Initializer:
-    """Returns PyTorch's initial distribution of a linear layer.
+    """Returns PyTorch's distribution of a linear layer's weights and biases.
 
-    Both weight and bias of `torch.nn.Linear` are drawn uniformly from -1/sqrt(fan_in)
-    to 1/sqrt(fan_in).
-
-    Args:
-        fan_in: Number of inputs of the layer.
-        seed: Makes every call of the initializer return the same values. Default:
-            drawn from the global seed.
-
-    Returns:
-        A stock Keras initializer.
+    It is uniform from -1 / sqrt(fan_in) to 1 / sqrt(fan_in). With a seed, every call of
+    the initializer returns the same values.
     """
     bound = 1 / math.sqrt(fan_in)
     return keras.initializers.RandomUniform(-bound, bound, seed=seed)
+
+
+def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yields a model's layers in their order, those of models within it included."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from leaves(layer)
+        else:
+            yield layer

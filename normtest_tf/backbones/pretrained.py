@@ -7,13 +7,15 @@ holds one. A `.keras` file's own weights are its only ones.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from normtest_tf import errors
-from normtest_tf.backbones import model_files, registry, weights
+from normtest_tf.backbones import own_models, registry, weights
 from normtest_tf.backbones.architecture import Architecture, Pretraining
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.system import files
@@ -21,6 +23,8 @@ from normtest_tf.text import Notify, ignore
 
 if TYPE_CHECKING:
     import keras
+
+_PACKAGE = pathlib.Path(__file__).parent  # Holds the embedded weights.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,17 +90,19 @@ class PretrainedNetwork:
 
     def _build_with_keras_weights(self, options: dict[str, Any]) -> keras.Model:
         """Builds a network of Keras Applications, which downloads its own weights."""
-        with weights.keras_download(self._full_name), warnings.catch_warnings():
+        with (
+            _downloading(self._full_name, "Keras's storage"),
+            warnings.catch_warnings(),
+        ):
             # MobileNets warn that their weights are those for 224x224 images.
             warnings.filterwarnings("ignore", message="`input_shape` is undefined")
             return self.architecture.build(weights=self.tag, **options)
 
     def load_weights(self, model: keras.Model, notify: Notify = warnings.warn) -> None:
-        """Loads the weights into a model of the network.
+        """Loads the weights into a model of the network, unless they are random.
 
         Args:
-            model: With or without a classifier; its variables are overwritten, but
-                not if the weights are random.
+            model: With or without a classifier; its variables are overwritten.
             notify: Called with a message if the file's classifier was skipped or a
                 prefix was taken off its names.
 
@@ -108,29 +114,16 @@ class PretrainedNetwork:
             weights.load_file(model, path, notify)
 
     def fetch(self) -> pathlib.Path | None:
-        """Finds the local file of the weights, and downloads it if necessary.
-
-        Returns:
-            The path of a weights file, or None for random weights.
-
-        Raises:
-            UsageError: If the file is not cached and can't be downloaded.
-            ValueError: If the weights are a tag of Keras Applications.
-        """
+        """Returns the local file of the weights, downloaded if necessary, or None."""
         if self.tag is None:
             return self.path
-        return weights.fetch(self.pretraining.origin, self._full_name)
+        return _fetch(self.pretraining.origin, self._full_name)
 
     def sha256(self) -> str | None:
-        """Returns the digest of the user's weights file.
+        """Returns the SHA-256 of the user's file, of weights or of the network.
 
-        Returns:
-            The SHA-256 of the file in hexadecimal, or one of all files that an index
-            lists; None for a tag or random weights, unless the network itself is in a
-            file. A process reads a file only once.
-
-        Raises:
-            UsageError: If the file can't be read any more.
+        Of an index, it is one of all files that it lists. None for a tag or random
+        weights. A process reads a file only once.
         """
         path = self.path or self.architecture.file
         return None if path is None else weights.sha256(path)
@@ -184,11 +177,8 @@ def resolve(
         resolve("net.keras", statistics=IMAGENET).label  # "net.keras"
         ```
     """
-    model_files.refuse_hub(model)
-    if model_files.names_file(model):
+    if own_models.names_file(model):
         return _from_file(model, weights, statistics)
-    if model not in registry.ARCHITECTURES:
-        model_files.refuse_paths(model)
     network = _from_registry(registry.get(model), weights)
     if statistics is None:
         return network
@@ -200,14 +190,14 @@ def _from_file(
     model: str, weights: str | None, statistics: ChannelStatistics | None
 ) -> PretrainedNetwork:
     """Resolves the path of a `.keras` file, and `--weights`."""
-    architecture = model_files.architecture(model)
+    architecture = own_models.describe(model)
     if weights not in (None, "none"):
         raise errors.UsageError(
             f"--weights={str(weights)[:200]} can't be combined with --model={model}, "
             "which has weights of its own. Omit --weights, or pass --weights=none for "
             "random weights"
         )
-    pretraining = model_files.pretraining(architecture, statistics)
+    pretraining = own_models.pretraining(architecture, statistics)
     path = architecture.file if weights is None else None
     return PretrainedNetwork(architecture, None, path, pretraining)
 
@@ -240,10 +230,48 @@ def _weights_file(architecture: Architecture, value: str) -> pathlib.Path:
             f"tag. Allowed: a tag ({tags}), none, the path of a file "
             f"({', '.join(weights.SUFFIXES)}), or the folder of a finished run"
         )
-    is_kerass = weights.named(path) in (weights.HDF5, weights.KERAS)
-    if not is_kerass and not architecture.is_own:
+    if weights.is_pytorchs(path) and not architecture.is_own:
         raise errors.UsageError(
             f"{path} can't hold weights of {architecture.name}: .safetensors files are "
             "for networks in timm's layout. Allowed: .weights.h5, .h5, .hdf5, .keras"
         )
     return path
+
+
+def _fetch(origin: str, name: str) -> pathlib.Path:
+    """Returns the local file of a tag, downloaded if necessary."""
+    kind, _, location = origin.partition(":")
+    if kind == "package":
+        return _PACKAGE / location
+    if kind == "hf":
+        return _from_hub(location, name)
+    raise ValueError(f"origin must be hf:... or package:... Received: {origin!r}")
+
+
+def _from_hub(repository: str, name: str) -> pathlib.Path:
+    """Returns a file of the Hugging Face Hub, from its cache or downloaded."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    with contextlib.suppress(LocalEntryNotFoundError):
+        return pathlib.Path(
+            hf_hub_download(repository, weights.HUB_FILE, local_files_only=True)
+        )
+    with _downloading(name, repository):
+        return pathlib.Path(hf_hub_download(repository, weights.HUB_FILE))
+
+
+@contextlib.contextmanager
+def _downloading(name: str, location: str) -> Iterator[None]:
+    """Turns whatever goes wrong in a download into a `UsageError`."""
+    try:
+        yield
+    except errors.UsageError:
+        raise
+    except Exception as error:  # The Hub, its transport and Keras have a dozen kinds.
+        raise errors.UsageError(
+            f"can't download the weights {name} from {location} "
+            f"({errors.first_cause(error)}) and they are not cached; connect to the "
+            "internet, name a local file with --weights=PATH, or start from random "
+            "weights with --weights=none"
+        ) from error

@@ -20,6 +20,7 @@ import numpy as np
 STORED = "stored"  # Batch normalization in evaluation mode.
 BATCH = "batch"  # In training mode.
 MODES = (STORED, BATCH)
+Batch = tuple[int, np.ndarray, np.ndarray]  # Values per channel, their mean, variance.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,24 +36,14 @@ class Moments:
     variance: np.ndarray
 
 
-class Recorder:
-    """Sums over batches of a layer's inputs; Keras does not track it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.sum = self.square = np.zeros([])
-
-    def add(self, count: int, mean: np.ndarray, variance: np.ndarray) -> None:
-        """Adds a batch: its number of values per channel, and their moments `[c]`."""
-        mean, variance = mean.astype(np.float64), variance.astype(np.float64)
-        self.count += count
-        self.sum = self.sum + count * mean
-        self.square = self.square + count * (variance + mean**2)
-
-    def moments(self) -> Moments:
-        """Returns the moments of all that was added."""
-        mean = self.sum / self.count
-        return Moments(mean, np.maximum(self.square / self.count - mean**2, 0.0))
+def pooled(batches: Sequence[Batch]) -> Moments:
+    """Returns the moments of all values of several batches."""
+    counts, means, variances = (
+        np.array(part, np.float64) for part in zip(*batches, strict=True)
+    )
+    mean = np.average(means, axis=0, weights=counts)
+    square = np.average(variances + means**2, axis=0, weights=counts)
+    return Moments(mean, np.maximum(square - mean**2, 0.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +85,7 @@ def distances(
     ones: Sequence[Moments], others: Sequence[Moments], epsilons: Sequence[float]
 ) -> tuple[Distance, ...]:
     """Compares the statistics of every layer."""
-    return tuple(
-        distance(one, other, epsilon)
-        for one, other, epsilon in zip(ones, others, epsilons, strict=True)
-    )
+    return tuple(map(distance, ones, others, epsilons))
 
 
 def overall(layers: Sequence[Distance]) -> float:

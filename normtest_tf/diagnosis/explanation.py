@@ -11,10 +11,10 @@ import numpy as np
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.backbones import surgery
+from normtest_tf.backbones import trunk
 from normtest_tf.datasets import MappedImages
 from normtest_tf.diagnosis import distances, inputs, linear_probe, rule
-from normtest_tf.diagnosis.distances import BATCH, STORED
+from normtest_tf.diagnosis.distances import BATCH, STORED, Distance
 from normtest_tf.diagnosis.findings import Explanation, SettingFindings
 from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
@@ -36,8 +36,8 @@ class _Passes:
 
     inputs: tuple[np.ndarray, np.ndarray]  # Mean and std of the normalised images.
     features: dict[str, np.ndarray]
-    distances: tuple[distances.Distance, ...]
-    reestimated: tuple[distances.Distance, ...]
+    distances: tuple[Distance, ...]
+    reestimated: tuple[Distance, ...]
 
 
 @keras_setup.checked()
@@ -95,16 +95,12 @@ def explain(
     ```
     """
     inputs.check_statistics(pretraining)
-    inputs.check_options(examples, batch_size, channel_order)
-    inputs.check_model(model)
     names = inputs.names_of(settings)
+    probe = Probe(model)
     images, labels = inputs.collect(images, labels, examples)
     measured = _measured(images, training_images)
-    inputs.check_images(images)
-    inputs.check_size(model, images)
-    probe = Probe(model, size=images.shape[1:3])
     notes = inputs.notes_on(probe.names, images, labels)
-    notes += inputs.notes_on_preprocessing(surgery.preprocessing(model))
+    notes += inputs.notes_on_preprocessing(trunk.preprocessing(model))
     constants = {
         name: get_setting(name).statistics(measured, pretraining, notes.append)
         for name in names
@@ -115,16 +111,26 @@ def explain(
         notify(f"looking at {name}")
         blocks = _batches(name, statistics, images, size, channel_order)
         runs[name] = _passes(probe, blocks)
-        notes += inputs.note_on_inputs(name, *runs[name].inputs, control=CONTROL)
+        if name == CONTROL:
+            notes += inputs.notes_on_control(*runs[name].inputs)
     probed = _linear_probes(runs, labels, notes)
     findings = {name: _findings(name, constants[name], runs, probed) for name in names}
-    treatment = _treatment(names)
+    # The control comes first.
+    treatment = TREATMENT if TREATMENT in names else next(iter(names[1:]), None)
     parts: dict[str, Parts] = {}
     predictions: tuple[rule.Prediction, ...] = ()
     if treatment is not None:
         notify(f"splitting the difference between {treatment} and {CONTROL}")
         parts = _parts(probe, images, treatment, constants, runs, channel_order, size)
-        notes += inputs.notes_on_parts(probe.has_border, treatment, parts)
+        if not parts:
+            notes.append(
+                f"{treatment} has no constants, so its difference can't be split"
+            )
+        elif not probe.has_border:
+            notes.append(
+                "the network does not start with one plain convolution, so the "
+                "border's part can't be told from the shift's"
+            )
         predictions = rule.predict(
             _evidence(findings[treatment], findings[CONTROL], len(images))
         )
@@ -150,12 +156,6 @@ def _measured(images: np.ndarray, training_images: Images | None) -> Images:
     if isinstance(training_images, MappedImages):
         return training_images
     return inputs.pixels(training_images, "training_images")
-
-
-def _treatment(names: Sequence[str]) -> str | None:
-    """Returns the setting that predictions are about; None if there is none."""
-    others = [name for name in names if name != CONTROL]
-    return TREATMENT if TREATMENT in others else next(iter(others), None)
 
 
 def _batches(

@@ -127,11 +127,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  (any JSON)
 
 
 def text(found: Explanation) -> str:
-    """Returns a diagnosis for a terminal.
-
-    Args:
-        found: The diagnosis.
-    """
+    """Returns a diagnosis for a terminal."""
     lines = [_title(found)]
     for title, body in _sections(found, text_table):
         lines += ["", title, "", body]
@@ -139,12 +135,7 @@ def text(found: Explanation) -> str:
 
 
 def markdown(found: Explanation, figure: str = "") -> str:
-    """Returns a diagnosis as a page.
-
-    Args:
-        found: The diagnosis.
-        figure: Name of the PNG file with the distances by depth; empty for none.
-    """
+    """Returns a diagnosis as a page; `figure` is the name of its PNG file."""
     lines = [f"# {_title(found)}"]
     for title, body in _sections(found, markdown_table):
         lines += ["", f"## {title}", "", body]
@@ -202,7 +193,7 @@ def _expectations(found: Explanation, table: Table) -> str:
     reasons = [f"- {TRAININGS[p.training]}: {p.reason}" for p in found.predictions]
     last = (
         "Displacement is how far the last features move between the two settings, in "
-        "units of their spread over images. No constants per channel mend inverted or "
+        "units of their spread over images. No constants per channel fix inverted or "
         "grey images."
     )
     return "\n".join([table(rows), "", *reasons, "", last])
@@ -211,14 +202,12 @@ def _expectations(found: Explanation, table: Table) -> str:
 def _statistics_rows(found: Explanation) -> Iterator[Row]:
     yield ("setting", "mean", "std", "normalised: mean", "normalised: std")
     for setting in found.settings:
-        constants = setting.statistics
-        yield (
-            setting.name,
-            "of each image" if constants is None else _numbers(constants.mean, 4),
-            "of each image" if constants is None else _numbers(constants.std, 4),
-            _numbers(setting.input_mean, 2),
-            _numbers(setting.input_std, 2),
-        )
+        mean = std = "of each image"
+        if setting.statistics is not None:
+            mean = _numbers(setting.statistics.mean, 4)
+            std = _numbers(setting.statistics.std, 4)
+        normalised = (_numbers(setting.input_mean, 2), _numbers(setting.input_std, 2))
+        yield (setting.name, mean, std, *normalised)
 
 
 def _numbers(values: Sequence[float], digits: int) -> str:
@@ -234,7 +223,8 @@ def _layers(found: Explanation, table: Table) -> str:
         cells = (f"{s.distances[place].total:.2f}" for s in found.settings)
         rows.append((f"{place + 1} {found.layers[place]}", *cells))
     rows.append(("all", *(f"{_overall(s):.2f}" for s in found.settings)))
-    extra = (f"{_overall(s) - _control(found):+.2f}" for s in found.settings)
+    control = _overall(found.setting(found.control))
+    extra = (f"{_overall(s) - control:+.2f}" for s in found.settings)
     rows.append((f"all, less {found.control}'s", *extra))
     after = (f"{distances.overall(s.reestimated):.2f}" for s in found.settings)
     rows.append(("all, re-estimated", *after))
@@ -249,10 +239,6 @@ def _layers(found: Explanation, table: Table) -> str:
 
 def _overall(setting: SettingFindings) -> float:
     return distances.overall(setting.distances)
-
-
-def _control(found: Explanation) -> float:
-    return _overall(found.setting(found.control))
 
 
 def _features(found: Explanation, table: Table) -> str:

@@ -49,20 +49,10 @@ class Paired:
 
 
 def probe(features: np.ndarray, labels: np.ndarray) -> Probed:
-    """Predicts each image's class from the other images.
+    """Predicts each image's class `[n]` from the other images' features.
 
     The penalty is the one with the smallest squared error, also leave-one-out.
-
-    Args:
-        features: float `[n, features]`.
-        labels: int `[n]`, at least two classes.
-
-    Returns:
-        What was predicted correctly.
-
-    Raises:
-        UsageError: If there are fewer than 3 images or 2 classes, or features that
-            don't vary.
+    `UsageError` says why that is impossible.
     """
     classes, places = np.unique(labels, return_inverse=True)
     if len(labels) < 3 or len(classes) < 2:
@@ -84,14 +74,7 @@ def probe(features: np.ndarray, labels: np.ndarray) -> Probed:
 
 
 def eigen(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decomposes the products of centred features.
-
-    Args:
-        features: float `[n, features]`.
-
-    Returns:
-        Eigenvalues `[n]`, ascending and not negative, and eigenvectors `[n, n]`.
-    """
+    """Returns eigenvalues `[n]` and vectors of the products of centred features."""
     centred = features - features.mean(axis=0)
     values, vectors = np.linalg.eigh(centred @ centred.T)
     return np.maximum(values, 0.0), vectors
@@ -100,16 +83,9 @@ def eigen(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def predictions(
     values: np.ndarray, vectors: np.ndarray, targets: np.ndarray, penalty: float
 ) -> np.ndarray:
-    """Predicts every row by the ridge regression fitted to all other rows.
+    """Predicts every row of `targets` by the ridge regression fitted to all others.
 
-    Args:
-        values: From `eigen`, of n rows.
-        vectors: Likewise.
-        targets: float `[n, classes]`.
-        penalty: On the squared weights, not on the intercept; above 0.
-
-    Returns:
-        float `[n, classes]`.
+    The penalty is on the squared weights, not on the intercept.
     """
     mean = targets.mean(axis=0)
     shrunk = values / (values + penalty)

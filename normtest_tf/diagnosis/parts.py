@@ -100,7 +100,7 @@ def decomposition(
     from normtest_tf.diagnosis.probes import Probe
 
     probe = model if isinstance(model, Probe) else Probe(model, dtype)
-    step = 1 if channel_order == "rgb" else -1
+    step = {"rgb": 1, "bgr": -1}[channel_order]
     a, b = (values[::step] for values in change(given=other, wanted=one))
     size = inputs.batch_size_for(images.shape[1:], batch_size)
     blocks = [
@@ -116,30 +116,16 @@ def decomposition(
 def normalised(
     images: np.ndarray, statistics: ChannelStatistics, step: int = 1
 ) -> np.ndarray:
-    """Normalises images with constants, in float64.
-
-    Args:
-        images: uint8 `[n, height, width, 3]`, RGB.
-        statistics: In RGB order.
-        step: 1 for RGB, -1 to return BGR.
-    """
+    """Normalises RGB images in float64; with -1 as `step`, returns BGR."""
     pixels = images.astype(np.float64) / 255
     return ((pixels - statistics.mean) / statistics.std)[..., ::step]
 
 
 def displacement(features: np.ndarray, reference: np.ndarray) -> float:
-    """Measures how far features have moved.
+    """Returns how far features `[n, features]` have moved from `reference`.
 
-    Args:
-        features: float `[n, features]`.
-        reference: The same images' features before.
-
-    Returns:
-        The root mean square change, in units of the root mean square deviation of
-        `reference` from its mean over images.
-
-    Raises:
-        UsageError: If `reference` does not vary over images.
+    That is the root mean square change, in units of the root mean square deviation of
+    `reference` from its mean over images.
     """
     return _size(features - reference, _spread(reference))
 

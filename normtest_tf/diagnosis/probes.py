@@ -9,19 +9,18 @@ compiling it takes longer than running it a few times.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from normtest_tf import errors
-from normtest_tf.backbones import copies, heads
-from normtest_tf.diagnosis import inputs as checks
-from normtest_tf.diagnosis.distances import MODES, STORED, Moments, Recorder
+from normtest_tf.backbones import layers, trunk
+from normtest_tf.diagnosis import distances
+from normtest_tf.diagnosis.distances import BATCH, MODES, STORED, Batch, Moments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +37,14 @@ class Seen:
 
 
 class _Watched:
-    """Makes a batch normalization record its inputs, and never learn from them.
+    """Makes a batch normalization show its inputs, and never learn from them.
 
     Comes before the layer's class among the bases, so that a subclass of batch
     normalization does whatever else it does, such as an activation.
     """
 
     mode = STORED
-    recorder: Recorder | None = None
+    record: Callable[[Batch], None] | None = None
 
     def call(
         self,
@@ -55,33 +54,15 @@ class _Watched:
     ) -> keras.KerasTensor:
         """Normalises with the statistics of `mode`."""
         del training, mask
-        layer, recorder = cast("Any", self), self.recorder
-        own = super().call  # type: ignore[misc]  # A layer's.
-        takes = inspect.signature(own).parameters
-        arguments = {"training": False} if "training" in takes else {}
-        if self.mode == STORED and recorder is None:
-            return own(inputs, **arguments)
-        axis = layer.axis % len(inputs.shape)
-        axes = [other for other in range(len(inputs.shape)) if other != axis]
-        of_batch = ops.moments(inputs, axes=axes)
-        if recorder is not None:
-            count = int(np.prod([inputs.shape[other] for other in axes]))
-            arrays = (ops.convert_to_numpy(value) for value in of_batch)
-            recorder.add(count, *arrays)
-        if self.mode == STORED:
-            return own(inputs, **arguments)
-        variables = (layer.moving_mean, layer.moving_variance)
-        stored = [ops.copy(variable.value) for variable in variables]
-        _assign(variables, of_batch)
-        try:
-            return own(inputs, **arguments)
-        finally:
-            _assign(variables, stored)
-
-
-def _watched(kind: type[keras.layers.Layer]) -> type[keras.layers.Layer]:
-    """Returns a class of batch normalization that records its inputs."""
-    return type(kind.__name__, (_Watched, kind), {})
+        layer: Any = self
+        if self.record is not None:
+            axes = [
+                axis for axis in range(inputs.ndim) if axis != layer.axis % inputs.ndim
+            ]
+            count = int(np.prod([inputs.shape[axis] for axis in axes]))
+            mean, variance = map(_array, ops.moments(inputs, axes=axes))
+            self.record((count, mean, variance))
+        return super().call(inputs, training=self.mode == BATCH)  # type: ignore[misc]
 
 
 class _Convolution(keras.layers.Conv2D):
@@ -102,7 +83,6 @@ class Probe:
         model: Functional or sequential, of one float input `[n, height, width, 3]`. It
             is not changed. A classifier at its end is left out.
         dtype: What the copy computes in.
-        size: Height and width of the images, if it is known that all have one.
 
     Attributes:
         names: Of the batch normalizations, in the order of layers.
@@ -110,7 +90,7 @@ class Probe:
             the colour of its padding can be chosen.
 
     Raises:
-        UsageError: If the model is of another kind, or the images are too small.
+        UsageError: If the model is of another kind.
 
     Example:
     ```python
@@ -120,21 +100,18 @@ class Probe:
     ```
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        dtype: str = "float32",
-        size: tuple[int, int] | None = None,
-    ) -> None:
-        checks.check_model(model)
-        features, _ = heads.without(model)
+    def __init__(self, model: keras.Model, dtype: str = "float32") -> None:
+        _check(model)
+        features, _ = trunk.without_head(model)
         network = keras.Model(model.inputs[0], features)
         first = _first_convolution(network)
-        copy, clones = _copy(network, first, dtype, size)
-        self._network, self._dtype = copy, dtype
-        self._first = None if first is None else clones.get(id(first))
+        self._network, clones = _clone(network, first, dtype)
+        self._dtype = dtype
+        self._first: Any = None if first is None else clones.get(id(first))
         self._norms: list[Any] = [
-            layer for layer in copies.leaves(copy) if isinstance(layer, _Watched)
+            layer
+            for layer in layers.leaves(self._network)
+            if isinstance(layer, _Watched)
         ]
         self.names = _unique([layer.name for layer in self._norms])
         self.has_border = self._first is not None
@@ -160,10 +137,10 @@ class Probe:
         Raises:
             UsageError: If a feature is not finite, or the images are too small.
         """
-        recorders = [Recorder() for _ in self._norms] if record else []
-        for place, layer in enumerate(self._norms):
+        found: list[list[Batch]] = [[] for _ in self._norms]
+        for layer, seen in zip(self._norms, found, strict=True):
             layer.mode = mode
-            layer.recorder = recorders[place] if record else None
+            layer.record = seen.append if record else None
         features = np.concatenate([self._features(batch) for batch in batches])
         if not np.all(np.isfinite(features)):
             raise errors.UsageError(
@@ -171,7 +148,7 @@ class Probe:
                 "statistics that the images are normalised with, and that the images "
                 "are not too small for it"
             )
-        return Seen(features, tuple(recorder.moments() for recorder in recorders))
+        return Seen(features, tuple(map(distances.pooled, found)) if record else ())
 
     def _features(self, batch: np.ndarray) -> np.ndarray:
         """Returns the pooled features of a batch, float64 `[b, features]`."""
@@ -181,15 +158,17 @@ class Probe:
             height, width = batch.shape[1:3]
             raise errors.UsageError(
                 f"the network can't compute features of images of {height}x{width} "
-                f"({_cause(error)}); larger ones may do"
+                f"({_cause(error)}); resize them"
             ) from error
-        array = ops.convert_to_numpy(outputs).astype(np.float64)
+        array = _array(outputs)
         return array.reshape(len(array), -1, array.shape[-1]).mean(axis=1)
 
     def stored(self) -> tuple[Moments, ...]:
         """Returns the running statistics of each batch normalization."""
         return tuple(
-            Moments(*(_array(v) for v in (layer.moving_mean, layer.moving_variance)))
+            Moments(
+                *map(_array, (layer.moving_mean.value, layer.moving_variance.value))
+            )
             for layer in self._norms
         )
 
@@ -204,66 +183,54 @@ class Probe:
         return [float(layer.epsilon) for layer in self._norms]
 
     def pad_with(self, color: np.ndarray | None) -> None:
-        """Makes the first convolution behave as if padded with a colour.
+        """Makes the first convolution behave as if padded with a colour, `[3]`.
 
         A convolution of z padded with c is that of z - c padded with 0, plus the sum of
         the kernel times c. The images passed to `see` must be z - c; this sets what is
-        added.
-
-        Args:
-            color: float `[3]`, as the network's inputs; None for nothing.
+        added. None for nothing.
         """
-        if self._first is None:
-            raise ValueError("the network has no border to choose. Received: a colour")
-        kernel = _array(self._first.kernel)
-        self._first.offset = (
-            None
-            if color is None
-            else np.einsum("hwcf,c->f", kernel, color).astype(self._dtype)
-        )
+        offset = None
+        if color is not None:
+            kernel = _array(self._first.kernel.value)
+            offset = np.einsum("hwcf,c->f", kernel, color).astype(self._dtype)
+        self._first.offset = offset
 
 
-def _assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+def _array(value: Any) -> np.ndarray:  # noqa: ANN401  (a backend's tensor)
+    return ops.convert_to_numpy(value).astype(np.float64)
 
 
-def _array(variable: keras.Variable) -> np.ndarray:
-    return ops.convert_to_numpy(variable.value).astype(np.float64)
-
-
-_Copied = tuple[keras.Model, dict[int, keras.layers.Layer]]
-
-
-def _copy(
-    network: keras.Model,
-    first: keras.layers.Layer | None,
-    dtype: str,
-    size: tuple[int, int] | None,
-) -> _Copied:
-    """As `_clone`, for images of a size; what fails becomes a `UsageError`."""
-    try:
-        copy, clones = _clone(network, first, dtype, size)
-    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
-        if size is not None:
-            _copy(network, first, dtype, None)  # Raises unless the size is the cause.
-            raise errors.UsageError(
-                f"the model can't take images of {size[0]}x{size[1]} "
-                f"({_cause(error)}); pass larger ones"
-            ) from error
+def _check(model: keras.Model) -> None:
+    """Raises `UsageError` unless a model can be looked into."""
+    entries = getattr(model, "inputs", None) or []
+    exits = getattr(model, "outputs", None) or []
+    takes = [f"{entry.dtype} {list(entry.shape)}" for entry in entries]
+    fits = len(entries) == len(exits) == 1 and (
+        len(entries[0].shape) == 4
+        and entries[0].shape[-1] == 3
+        and "float" in keras.backend.standardize_dtype(entries[0].dtype)
+    )
+    if not isinstance(model, keras.Model) or not fits:
         raise errors.UsageError(
-            f"can't copy the model ({_cause(error)}); give layers of your own a "
-            "`get_config` that makes them anew"
-        ) from error
-    return copy, clones
+            "model must be a built functional or sequential Keras model of normalised "
+            "images, float [n, height, width, 3], with one output; of a classifier of "
+            "pixels, pass the part behind the normalization. Received: "
+            f"{type(model).__name__} of {', '.join(takes) or 'no input'}"
+        )
+    seen = {id(layer) for layer in layers.leaves(model)}
+    for layer in model._flatten_layers():
+        norm = isinstance(layer, keras.layers.BatchNormalization)
+        opaque = isinstance(layer, keras.Model) and not getattr(layer, "inputs", None)
+        if opaque or (norm and id(layer) not in seen):
+            raise errors.UsageError(
+                f"the model's layer {layer.name!r} can't be looked into; make it, or "
+                "the layer that it is in, a functional model"
+            )
 
 
 def _clone(
-    network: keras.Model,
-    first: keras.layers.Layer | None,
-    dtype: str,
-    size: tuple[int, int] | None,
-) -> _Copied:
+    network: keras.Model, first: keras.layers.Layer | None, dtype: str
+) -> tuple[keras.Model, dict[int, keras.layers.Layer]]:
     """Copies a network with its weights; returns also layers by their originals' id."""
     clones: dict[int, keras.layers.Layer] = {}
 
@@ -272,21 +239,29 @@ def _clone(
         if "dtype" in config:
             config["dtype"] = dtype
         kind = type(layer)
-        if isinstance(layer, keras.layers.BatchNormalization):
-            kind = _watched(kind)
+        norm = isinstance(layer, keras.layers.BatchNormalization)
+        if norm:
+            kind = type(kind.__name__, (_Watched, kind), {})
         elif layer is first:
             kind = _Convolution
-        clones[id(layer)] = kind.from_config(config)
-        return clones[id(layer)]
+        clones[id(layer)] = copied = kind.from_config(config)
+        if norm:  # In training mode, it keeps the statistics that it has.
+            copied.momentum, copied.trainable, copied.synchronized = 1.0, True, False
+        return copied
 
-    sides = network.inputs[0].shape[1:3] if size is None else size
-    copy = keras.models.clone_model(
-        network,
-        input_tensors=keras.Input((*sides, 3), dtype=dtype),
-        clone_function=clone,
-        recursive=True,
-    )
-    copy.set_weights(network.get_weights())
+    try:
+        copy = keras.models.clone_model(
+            network,
+            input_tensors=keras.Input(network.inputs[0].shape[1:], dtype=dtype),
+            clone_function=clone,
+            recursive=True,
+        )
+        copy.set_weights(network.get_weights())
+    except Exception as error:  # Layers raise what they like.
+        raise errors.UsageError(
+            f"can't copy the model ({_cause(error)}); give layers of your own a "
+            "`get_config` that makes them anew"
+        ) from error
     return copy, clones
 
 
@@ -306,7 +281,7 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 def _first_convolution(model: keras.Model) -> keras.layers.Layer | None:
     """Returns the only layer that takes the inputs, behind their padding.
 
-    None where the inputs go elsewhere, too, or through other layers first, or the layer
+    None where the inputs also go elsewhere, or through other layers first, or the layer
     is no plain linear convolution: then its padding can't be replaced exactly.
     """
     tensor = model.inputs[0]

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from normtest_tf import backbones, errors
-from normtest_tf.backbones.weights import safetensors_files
+from normtest_tf.backbones import timm_layout
 from normtest_tf.export import metadata, prediction, timm_folders
 from normtest_tf.export.formats import FORMATS, LOGITS, PROBABILITIES, ExportError
 from normtest_tf.system import files, keras_setup
@@ -257,12 +257,12 @@ def _write_timm(
     model: keras.Model, path: pathlib.Path, description: dict[str, Any]
 ) -> None:
     backbone, head = _backbone_and_head(model)
-    variables = safetensors_files.variables_by_tensor(backbone)
+    variables = timm_layout.variables_by_tensor(backbone)
     convolution = next(iter(variables)).removesuffix(".weight")
     classifier = backbones.get(description["run"]["model"]).classifier
     variables |= {f"{classifier}.weight": head.kernel, f"{classifier}.bias": head.bias}
     path.mkdir()
-    safetensors_files.save_variables(variables, path / timm_folders.WEIGHTS)
+    timm_layout.save_variables(variables, path / timm_folders.WEIGHTS)
     values = timm_folders.config(description, convolution)
     files.write_json(path / timm_folders.CONFIG, values)
     files.write_json(path / metadata.FILE_NAME, description)

@@ -15,8 +15,8 @@ from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs import checkpoints, identity
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
-from normtest_tf.runs.recorder import Recorder, StopBetweenSteps
-from normtest_tf.system import files, keras_setup, signals
+from normtest_tf.runs.recorder import Recorder
+from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify, ignore
 from normtest_tf.training import (
     EpochRow,
@@ -39,10 +39,7 @@ class Prepared:
 
     Attributes:
         model: The classifier, of stock Keras layers, with its initial weights.
-        recipe: How to train it.
-        data: What to train and evaluate it on.
         record: What `config.json` will hold.
-        devices: What to train on.
     """
 
     model: keras.Model
@@ -80,7 +77,6 @@ def run(
             folder can't be used. Nothing has been written then.
         Locked: If another process is writing to the folder.
         TrainingFailed: If a loss was not finite; `failed.json` says where.
-        Interrupted: After SIGTERM or Ctrl-C. The completed epochs are kept.
 
     Example:
         ```python
@@ -100,12 +96,14 @@ def run(
     files.check_writable(folder.path)
     with files.only_writer(folder.path):
         dataset = _images(config, dataset, notify)
-        # Another process may have begun or finished it since.
+        # Another process may have started or finished it since.
         if (result := identity.finished_result(config, dataset)) is not None:
             return result
         prepared = _prepare(config, dataset, found, notify)
         try:
             return _train(config, prepared, started, notify, show_epoch)
+        except BrokenPipeError:  # Nobody reads the output any more.
+            raise
         except OSError as error:
             raise errors.UsageError(
                 f"can't write to {folder}: {errors.one_line(error)}. What is complete "
@@ -125,22 +123,17 @@ def _train(
         lambda: regimes.freeze(training_copy.make(prepared.model), config.train)
     )
     recorder = Recorder(config, prepared.record, model, notify, started)
-    with signals.StopRequest() as stop:
-        try:
-            _fit(config, prepared, model, recorder, stop, show_epoch)
-        except (errors.TrainingFailed, errors.Interrupted) as reason:
-            recorder.abort(reason)
-            raise
-        prepared.model.set_weights(recorder.kept_weights())
-        result = recorder.finish(
-            prepared.model,
-            prepared.data.evaluations["test"].labels,
-            jit_compile=bool(model.jit_compile),
-        )
-    if stop.received:
-        # Otherwise the caller would continue with its next run.
-        raise errors.Interrupted(f"{config.folder} is finished", stop.received)
-    return result
+    try:
+        _fit(config, prepared, model, recorder, show_epoch)
+    except (errors.TrainingFailed, KeyboardInterrupt) as reason:
+        recorder.abort(reason)
+        raise
+    prepared.model.set_weights(recorder.kept_weights())
+    return recorder.finish(
+        prepared.model,
+        prepared.data.evaluations["test"].labels,
+        jit_compile=bool(model.jit_compile),
+    )
 
 
 def _fit(
@@ -148,7 +141,6 @@ def _fit(
     prepared: Prepared,
     model: keras.Model,
     recorder: Recorder,
-    stop: signals.StopRequest,
     show_epoch: Notify,
 ) -> None:
     """Trains, reporting every epoch to the recorder and the progress bar."""
@@ -163,7 +155,7 @@ def _fit(
         recorder.add(row)
         bar.show(row, show_epoch)
 
-    callbacks = [bar, StopBetweenSteps(stop, recorder)]
+    callbacks = [bar]
     if config.recalibrate:
         callbacks.append(
             recalibration.Recalibrator(
@@ -188,19 +180,7 @@ def prepare(
     dataset: datasets.ImageDataset | None = None,
     notify: Notify = ignore,
 ) -> Prepared:
-    """Loads the data and builds the model.
-
-    Args:
-        config: What to run.
-        dataset: The data set, whole, if it has been loaded already.
-        notify: Called with messages for the user.
-
-    Returns:
-        What `loop.fit` needs and what `config.json` will hold.
-
-    Raises:
-        UsageError: If something can't be used.
-    """
+    """Loads the data, unless the whole data set is given, and builds the model."""
     found = _devices(config, notify)
     return _prepare(config, _images(config, dataset, notify), found, notify)
 
@@ -325,17 +305,7 @@ def _resolved_values(
 
 
 def dry_run(config: RunConfig) -> str:
-    """Describes a run without training: the resolved values and the model's summary.
-
-    Args:
-        config: What would be run.
-
-    Returns:
-        Text for people.
-
-    Raises:
-        UsageError: If something can't be used.
-    """
+    """Describes a run without training: resolved values and the model's summary."""
     notes: list[str] = []
     prepared = prepare(config, notify=notes.append)
     lines = [json.dumps(prepared.record.to_json(), indent=2), *notes]

@@ -1,14 +1,11 @@
 """Many runs: the grid, time estimates, and running what remains.
 
-    grid            which runs a sweep consists of, checked before the first one starts
-    estimates       how long runs take, from those that are done or from a few steps
-    executor        what a sweep needs from an executor, and what its workers do
-    local           worker processes of this machine, one for each GPU
-    ray_cluster     the nodes of a Ray cluster, from the process that runs the sweep
-    ray_connection  connecting to it, and what its nodes have room for
-    ray_slot        a slot on one of them, where runs are executed
-    gathering       the files of a run, sent from one machine to another
-    runner          runs what remains, on one of the executors
+    grid         which runs a sweep consists of, checked before the first one starts
+    estimates    how long runs take, from those that are done or from a few steps
+    executor     what a sweep needs from an executor, and what its workers do
+    local        worker processes of this machine, one for each GPU
+    ray_cluster  tasks of a Ray cluster
+    runner       runs what remains, on one of the executors
 
 Importing this package imports neither TensorFlow nor Ray.
 """

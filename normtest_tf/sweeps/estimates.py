@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -10,9 +11,9 @@ from typing import Any
 from normtest_tf import backbones, datasets
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import Cell, ResultRecord, RunConfig, RunName, folder
-from normtest_tf.sweeps import grid
+from normtest_tf.sweeps import executor, grid
 from normtest_tf.system import files, keras_setup
-from normtest_tf.text import duration, ignore
+from normtest_tf.text import Notify, duration, ignore
 
 # A forward pass takes about a third of a training step.
 EVALUATION_SPEED = 3
@@ -21,17 +22,7 @@ BATCH_SIZE = 64
 
 
 def measured_seconds(results_dir: str) -> dict[Cell, float]:
-    """Returns the mean duration of the finished runs of each cell.
-
-    Args:
-        results_dir: The results folder.
-
-    Returns:
-        Seconds by cell.
-
-    Raises:
-        UsageError: If a finished run's result can't be read.
-    """
+    """Returns the mean duration of the finished runs of each cell."""
     seconds: dict[Cell, list[float]] = {}
     for run in folder.find(files.expand(results_dir)):
         if run.is_finished():
@@ -41,11 +32,7 @@ def measured_seconds(results_dir: str) -> dict[Cell, float]:
 
 
 class Clock:
-    """Estimates how long a sweep will take, from runs that are done.
-
-    Args:
-        results_dir: The results folder; its finished runs are read once.
-    """
+    """Estimates how long a sweep will take, from the finished runs of its folder."""
 
     def __init__(self, results_dir: str) -> None:
         self._seconds = {
@@ -54,39 +41,29 @@ class Clock:
         self._started: dict[RunName, float] = {}
 
     def start(self, config: RunConfig) -> None:
-        """Notes that a run begins."""
+        """Records that a run starts."""
         self._started[config.name] = time.monotonic()
 
     def stop(self, config: RunConfig, seconds: float | None = None) -> None:
-        """Notes that a run has ended.
-
-        Args:
-            config: The run.
-            seconds: How long all of it took; None if it did not finish.
-        """
+        """Records a run's end, and how long all of it took if it is finished."""
         del self._started[config.name]
         if seconds is not None:
             self._seconds.setdefault(config.name.cell, []).append(seconds)
 
     def left(self, waiting: Sequence[RunConfig], slots: int) -> float | None:
-        """Returns the seconds that are left; None if nothing is done yet.
-
-        Args:
-            waiting: The runs to come, without those that have begun.
-            slots: How many runs are executed at a time.
-        """
+        """Returns the seconds until all runs are done; see `seconds_left`."""
         measured = {cell: statistics.fmean(all) for cell, all in self._seconds.items()}
         now = time.monotonic()
-        begun = {name: now - then for name, then in self._started.items()}
-        names = [*begun, *(config.name for config in waiting)]
-        return seconds_left(names, measured, slots, begun)
+        running = {name: now - then for name, then in self._started.items()}
+        names = [*running, *(config.name for config in waiting)]
+        return seconds_left(names, measured, slots, running)
 
 
 def seconds_left(
     names: Sequence[RunName],
     measured: Mapping[Cell, float],
     slots: int = 1,
-    begun: Mapping[RunName, float] | None = None,
+    running: Mapping[RunName, float] | None = None,
 ) -> float | None:
     """Estimates how long runs will take, from those that are done.
 
@@ -94,7 +71,7 @@ def seconds_left(
         names: The runs that are not done.
         measured: Seconds of a run by cell.
         slots: How many runs are executed at a time.
-        begun: For how many seconds runs have been executed.
+        running: For how many seconds runs have been executed.
 
     Returns:
         Seconds; a cell without a finished run counts as the mean of the others.
@@ -103,9 +80,9 @@ def seconds_left(
     if not measured:
         return None
     typical = statistics.fmean(measured.values())
-    begun = begun or {}
+    running = running or {}
     each = [
-        max(0.0, measured.get(name.cell, typical) - begun.get(name, 0.0))
+        max(0.0, measured.get(name.cell, typical) - running.get(name, 0.0))
         for name in names
     ]
     # However many slots there are, a run occupies one.
@@ -145,28 +122,56 @@ def _plan_row(
     )
 
 
-def probe_seconds(config: RunConfig) -> float:
-    """Estimates a run's duration by training on a few random images.
+def expected_seconds(
+    configs: Sequence[RunConfig], notify: Notify = ignore
+) -> dict[Cell, float]:
+    """Returns the duration of a run of each cell: measured, or else estimated.
+
+    Each model is trained once, for a few steps on random images of each size, so that
+    runs that do the same work get the same estimate.
 
     Args:
-        config: The run. Its data and weights are not loaded.
-
-    Returns:
-        Seconds: building and compiling, training at the rate of the second of two
-        short epochs, and evaluating three times as fast.
+        configs: The runs of a sweep.
+        notify: Called with a line before each model.
     """
+    seconds = measured_seconds(configs[0].results_dir)
+    speeds: dict[tuple[str, int, str], _Speed] = {}
+    for config in configs:
+        if config.name.cell in seconds:
+            continue
+        size, train, test = _dimensions(config)
+        key = (config.model, size, config.train)
+        if key not in speeds:
+            notify(f"measuring {config.name.model} at {size}x{size} ...")
+            speeds[key] = _measure(config, size)
+        test += config.validation_examples
+        images = train - config.validation_examples + test / EVALUATION_SPEED
+        seconds[config.name.cell] = (
+            speeds[key].preparation
+            + config.epochs * images / speeds[key].images_per_second
+        )
+    return seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class _Speed:
+    """Seconds for building and compiling, and the rate of training."""
+
+    preparation: float
+    images_per_second: float
+
+
+def _measure(config: RunConfig, size: int) -> _Speed:
+    """Trains a run's network for two short epochs; the second one has the rate."""
     started = time.perf_counter()
-    size, train_examples, test_examples = _dimensions(config)
     with keras_setup.checked():
-        second_epoch = _train_two_epochs(config, size)
-    preparation = time.perf_counter() - started - 2 * second_epoch["seconds"]
-    evaluated = (test_examples + config.validation_examples) / EVALUATION_SPEED
-    trained = train_examples - config.validation_examples + evaluated
-    return preparation + config.epochs * trained / second_epoch["images_per_second"]
+        _, second = _train_two_epochs(config, size)
+    preparation = time.perf_counter() - started - 2 * second["seconds"]
+    return _Speed(max(0.0, preparation), second["images_per_second"])
 
 
-def _train_two_epochs(config: RunConfig, size: int) -> Mapping[str, Any]:
-    """Trains the run's network on random images; returns the second epoch's row."""
+def _train_two_epochs(config: RunConfig, size: int) -> list[Mapping[str, Any]]:
+    """Trains the run's network on random images; returns the history."""
     import keras
     import numpy as np
 
@@ -196,18 +201,14 @@ def _train_two_epochs(config: RunConfig, size: int) -> Mapping[str, Any]:
     )
     rows: list[Mapping[str, Any]] = []
     split = loop.Split(images, np.arange(len(images)) % 10)
+    augment = choices.resolve_augmentation(config.augmentation, size)
     loop.fit(
         regimes.freeze(training_copy.make(model), config.train),
         Recipe(epochs=2, batch_size=batch_size),
-        loop.TrainingData(
-            split,
-            {},
-            seed=0,
-            augmentation=choices.resolve_augmentation(config.augmentation, size),
-        ),
+        loop.TrainingData(split, {}, seed=0, augmentation=augment),
         rows.append,
     )
-    return rows[1]
+    return rows
 
 
 def _dimensions(config: RunConfig) -> tuple[int, int, int]:
@@ -218,7 +219,7 @@ def _dimensions(config: RunConfig) -> tuple[int, int, int]:
         train, test = entry.train_examples, entry.test_examples
         classes = entry.num_classes
     else:
-        loaded = datasets.load(config.dataset, config.reading)
+        loaded = executor.load(config)
         size, train = loaded.image_shape[0], len(loaded.train_images)
         test, classes = len(loaded.test_images), loaded.num_classes
     if config.examples_per_class:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -12,11 +14,12 @@ from normtest_tf import datasets, errors
 from normtest_tf.datasets import shifts
 from normtest_tf.runs import ResultRecord, RunConfig, identity
 from normtest_tf.sweeps import grid
-from normtest_tf.system import workers
+from normtest_tf.system import keras_setup, workers
 from normtest_tf.text import Notify, ignore
 
 RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
-Outcome: TypeAlias = ResultRecord | errors.UsageError | errors.Interrupted
+Outcome: TypeAlias = ResultRecord | errors.UsageError
+_LEAST = 0.001  # Of a GPU or CPU; Ray counts in steps of 0.0001.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +33,29 @@ class Options:
         runs_at_a_time: How many runs to execute at once; None for as many as there
             are GPUs, or nodes to take them.
         address: Of a cluster.
-        gather: Whether results are sent to this process even from machines that
-            see the results folder.
+
+    Raises:
+        UsageError: If no machine can give a run so much.
     """
 
     gpus_per_run: float | None = None
     cpus_per_run: float | None = None
     runs_at_a_time: int | None = None
     address: str | None = None
-    gather: bool = False
+
+    def __post_init__(self) -> None:
+        gpus, cpus = self.gpus_per_run or 0, self.cpus_per_run or 0
+        # Comparisons with NaN are false.
+        if not (gpus == 0 or _LEAST <= gpus < 1 or gpus % 1 == 0):
+            raise errors.UsageError(
+                f"--gpus_per_run takes a whole number, or a fraction from {_LEAST:g} "
+                f"for runs that share a GPU. Received: {gpus:g}"
+            )
+        if not (cpus == 0 or _LEAST <= cpus < float("inf")):
+            raise errors.UsageError(
+                f"--cpus_per_run takes 0, or a number from {_LEAST:g}. Received: "
+                f"{cpus:g}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,24 +65,18 @@ class Ended:
     Attributes:
         config: The run, as it was passed to `start`.
         outcome: Its result, or why there is none: `WorkerDied` if its process or
-            machine is gone, `Interrupted` if it was stopped.
+            machine is gone.
     """
 
     config: RunConfig
     outcome: Outcome
 
-    @property
-    def seconds(self) -> float | None:
-        """How long the run took, with interruptions; None if it is not finished."""
-        if isinstance(self.outcome, ResultRecord):
-            return self.outcome.total_seconds
-        return None
-
 
 class Executor(abc.ABC):
     """Executes runs in slots: processes of this machine, or of others.
 
-    Every method is called in the main thread. Use it in a `with` statement.
+    Use it in a `with` statement; leaving it ends what is still running, which loses
+    nothing but the time since the last checkpoint.
     """
 
     def __enter__(self) -> Executor:
@@ -74,14 +85,13 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def __exit__(self, *_: object) -> None:
-        """Frees what it holds; no run is being executed any more."""
+        """Ends all runs and frees what it holds."""
 
     def check_inputs(self, configs: Sequence[RunConfig], notify: Notify) -> None:
         """Checks on this machine, before the first run, what all runs read.
 
         Raises:
             UsageError: See `check_inputs`.
-            Interrupted: After SIGTERM or Ctrl-C.
         """
         with workers.Worker() as worker:
             worker.call(check_inputs, configs, notify)
@@ -92,36 +102,16 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def start(self, config: RunConfig, notify: Notify) -> None:
-        """Begins a run, where fewer than `slots` runs are being executed.
+        """Starts a run, where fewer than `slots` runs are being executed.
 
         Args:
-            config: The run; one that was begun before resumes from its folder.
+            config: The run; it resumes from what its folder holds.
             notify: Called with notes on it; has to be picklable.
         """
 
     @abc.abstractmethod
     def wait(self, seconds: float) -> list[Ended]:
-        """Waits until runs end, or for some time.
-
-        Args:
-            seconds: How long to wait at most.
-
-        Returns:
-            The runs that have ended.
-        """
-
-    @abc.abstractmethod
-    def stop(self) -> None:
-        """Asks all runs to stop where they can resume; `wait` returns them."""
-
-    @abc.abstractmethod
-    def kill(self) -> None:
-        """Ends all runs at once."""
-
-
-_loaded: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}
-# The latest shifted one alone: a sweep may have many shifts of one data set.
-_shifted: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}
+        """Returns runs that have ended, after waiting for one for some seconds."""
 
 
 def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
@@ -138,31 +128,24 @@ def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
         UsageError: If a data set can't be loaded, or a finished run used other data
             or weights of the same name.
     """
+    _import_tensorflow()
     for config in sorted(configs, key=lambda one: (one.dataset, one.reading.shift)):
         _load_unshifted(config, lambda note: notify(f"note: {note}"))
         if grid.state(config) == "done":
-            images = _load(config).take(
+            images = load(config).take(
                 config.train_examples, config.test_examples, config.examples_per_class
             )
             identity.finished_result(config, images)
 
 
 def execute(config: RunConfig, notify: Notify) -> ResultRecord:
-    """Executes one run; any failure becomes an error that can cross processes.
-
-    Args:
-        config: The run.
-        notify: Called with notes on it.
-
-    Raises:
-        UsageError: If it fails.
-        Interrupted: After SIGTERM or Ctrl-C.
-    """
-    from normtest_tf.runs import finetuning
-
+    """Executes one run; any failure becomes an error that can cross processes."""
     try:
-        return finetuning.run(config, _load(config), notify=notify)
-    except errors.UsageError:
+        _import_tensorflow()
+        from normtest_tf.runs import finetuning
+
+        return finetuning.run(config, load(config), notify=notify)
+    except (errors.UsageError, BrokenPipeError):  # Nobody reads the output any more.
         raise
     except Exception as error:
         # Not every exception can be sent to another process.
@@ -173,7 +156,23 @@ def execute(config: RunConfig, notify: Notify) -> ResultRecord:
         sys.stdout.flush()
 
 
-def _load(config: RunConfig) -> datasets.ImageDataset:
+@functools.cache
+def _import_tensorflow() -> None:
+    """Imports TensorFlow, without warnings about what ends with the process."""
+    keras_setup.import_tensorflow()
+    import tensorflow as tf
+    import tqdm
+
+    tf.get_logger().setLevel("ERROR")  # Of leaked graphs.
+    tqdm.tqdm.set_lock(threading.RLock())  # Its own is a semaphore of the system.
+
+
+_loaded: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}
+# The latest shifted one alone: a sweep may have many shifts of one data set.
+_shifted: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}
+
+
+def load(config: RunConfig) -> datasets.ImageDataset:
     """Returns a run's data set; consecutive runs with one shift share its images."""
     key = (config.dataset, config.reading)
     if key not in _shifted:

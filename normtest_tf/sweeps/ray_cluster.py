@@ -1,71 +1,53 @@
-"""Runs on the nodes of a Ray cluster, seen from the process that runs the sweep.
+"""Runs as tasks of a Ray cluster, whose nodes share the results folder.
 
-A slot is a Ray actor that holds the CPUs and GPUs of one run. Nodes that see the
-results folder write to it; what others write is sent here, and written here. When a
-node dies, so do its slots, and the sweep begins their runs again elsewhere.
+Ray chooses the nodes, and reports tasks whose worker or node died; the sweep restarts
+their runs, which resume from their checkpoints wherever they are executed then.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import importlib.util
+import logging
 import os
-import pathlib
+import platform
+import re
+import signal
+import socket
 import tempfile
-import time
+from collections.abc import Mapping
 from typing import Any
 
+import normtest_tf
 from normtest_tf import errors
-from normtest_tf.runs import ResultRecord, RunConfig
-from normtest_tf.sweeps import gathering, ray_connection, ray_slot
-from normtest_tf.sweeps.executor import Ended, Executor, Options, Outcome
-from normtest_tf.system import files, signals
+from normtest_tf.runs import RunConfig
+from normtest_tf.sweeps import executor
+from normtest_tf.sweeps.executor import (
+    RUNS_PER_WORKER,
+    Ended,
+    Executor,
+    Options,
+    Outcome,
+)
+from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify
 
-STOP_SECONDS = 120.0  # A step may take long, but a node may never answer.
-CAPACITY_SECONDS = 5.0  # For how long the number of slots is taken as known.
-UNREAD = 4  # Messages that a slot may be ahead; they may hold large checkpoints.
-PATIENCE_SECONDS = 30.0  # Of a run without a node, before a note says so.
-IDLE_SECONDS = 10.0  # After these, there is no run left for a slot.
-
-
-@dataclasses.dataclass(eq=False)
-class _Running:
-    """A run on a slot.
-
-    Attributes:
-        config: The run, as it was passed to `start`.
-        notify: Takes notes on it.
-        actor: The slot.
-        place: A reference to where the slot is; it is answered once there is one.
-        node: Its name, once that is known.
-        stream: The messages of the run, once it has been begun.
-        locked: Holds the lock of the run's folder, if results are sent here.
-        note_at: When to say that there is no slot yet, by `time.monotonic`.
-    """
-
-    config: RunConfig
-    notify: Notify
-    actor: Any
-    place: Any
-    node: str = ""
-    stream: Any = None
-    locked: contextlib.ExitStack = dataclasses.field(
-        default_factory=contextlib.ExitStack
-    )
-    note_at: float = dataclasses.field(
-        default_factory=lambda: time.monotonic() + PATIENCE_SECONDS
-    )
-
-    def say_if_waiting(self) -> None:
-        """Says, once, that no node has had room for long."""
-        if not self.node and time.monotonic() > self.note_at:
-            self.note_at = float("inf")
-            self.notify("waiting for a node of the Ray cluster that has room")
+CONNECT_SECONDS = 5.0
+# Ray reads these when it is imported: no reports to its makers, no advice, and no pages
+# of a node's log when it dies.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+}
+# Variables of these libraries, which a run on another node needs as well.
+_PREFIXES = ("KERAS_", "TF_", "XLA_", "JAX_", "NVIDIA_TF32")
+_THREADS = "OMP_NUM_THREADS"  # Ray sets it to the CPUs of a task.
 
 
 class RayExecutor(Executor):
-    """Executes runs on the nodes of a Ray cluster.
+    """Executes each run as a task of a Ray cluster.
 
     Args:
         options: See `Options`.
@@ -76,205 +58,184 @@ class RayExecutor(Executor):
     """
 
     def __init__(self, options: Options) -> None:
-        self._options = options
-        self._ray = ray_connection.connect(options.address)
-        self._opened = contextlib.ExitStack()
-        self._opened.callback(self._ray.shutdown)
-        try:
-            self._needs = ray_connection.needs(self._ray, options)
-        except BaseException:
-            self._opened.close()
-            raise
-        self._capacity, self._counted_at = 0, float("-inf")
-        self._setup: ray_slot.Setup | None = None
-        self._running: list[_Running] = []
-        self._idle: list[tuple[Any, float]] = []  # Slots, and since when.
-        self._give_up_at: float | None = None
+        self._ray = connect(options.address)
+        self._most = options.runs_at_a_time or 2**31
+        self._running: dict[Any, tuple[RunConfig, Notify]] = {}
+        self._marker: Any = None
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        largest = {
+            name: max((node.get(name, 0) for node in nodes), default=0)
+            for name in ("CPU", "GPU")
+        }
+        cpus, gpus = options.cpus_per_run, options.gpus_per_run
+        self._needs = {
+            "CPU": 1 if cpus is None else cpus,
+            "GPU": min(1, largest["GPU"]) if gpus is None else gpus,
+        }
+        if not self._capacity():
+            self._ray.shutdown()
+            raise errors.UsageError(
+                "no node of the Ray cluster has what a run needs: "
+                f"--cpus_per_run={self._needs['CPU']:g}, "
+                f"--gpus_per_run={self._needs['GPU']:g}; the most that one has is "
+                f"{largest['CPU']:g} and {largest['GPU']:g}"
+            )
+        gpus = self._needs["GPU"]
+        self._task = self._ray.remote(
+            num_cpus=self._needs["CPU"],
+            num_gpus=gpus,
+            # TensorFlow leaks graphs, and keeps the GPU that it has seen first.
+            max_calls=1 if gpus else RUNS_PER_WORKER,
+            max_retries=0,  # The sweep restarts runs, and drops --overwrite then.
+        )(execute)
 
     def __exit__(self, *_: object) -> None:
-        """Ends the slots and leaves the cluster."""
-        self.kill()
-        self._opened.close()
+        """Ends all runs and leaves the cluster."""
+        for reference in self._running:
+            self._ray.cancel(reference, force=True)
+        self._ray.shutdown()
+        if self._marker is not None:
+            self._marker.close()
 
     def slots(self) -> int:
         """Returns how many runs the living nodes have room for; at least 1."""
-        if time.monotonic() - self._counted_at > CAPACITY_SECONDS:
-            self._capacity = self._needs.capacity(self._ray.nodes())
-            self._counted_at = time.monotonic()
         # Without any, the next run waits in the cluster for a node to join.
-        return max(1, min(self._capacity, self._options.runs_at_a_time or 2**31))
+        return max(1, min(self._capacity(), self._most))
+
+    def _capacity(self) -> int:
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return sum(_fitting(self._needs, node) for node in nodes)
 
     def start(self, config: RunConfig, notify: Notify) -> None:
-        """Begins a run on an idle slot, or on a new one once a node has room."""
-        actor = self._idle.pop()[0] if self._idle else self._new_actor(config)
-        self._running.append(_Running(config, notify, actor, actor.place.remote()))
-
-    def _new_actor(self, config: RunConfig) -> Any:  # noqa: ANN401  (untyped in Ray)
-        if self._setup is None:
-            self._setup = self._prepare(files.expand(config.results_dir))
-        slot = self._ray.remote(ray_slot.Slot).options(
-            num_cpus=self._needs.cpus,
-            num_gpus=self._needs.gpus,
-            max_restarts=0,
-            max_concurrency=2,  # `stop` is called while `run` is being executed.
+        """Hands a run to the cluster."""
+        if self._marker is None:
+            folder = files.expand(config.results_dir).absolute()
+            self._marker = tempfile.NamedTemporaryFile(prefix=".sweep-", dir=folder)  # noqa: SIM115  (closed at the end)
+        here = Here(
+            normtest_tf.__version__, os.getcwd(), self._marker.name, variables()
         )
-        return slot.remote(self._setup)
-
-    def _prepare(self, results_dir: pathlib.Path) -> ray_slot.Setup:
-        """Returns what slots need to know; marks the results folder."""
-        token = None
-        if not self._options.gather:
-            folder = results_dir.absolute()
-            marker = tempfile.NamedTemporaryFile(prefix=".sweep-", dir=folder)  # noqa: SIM115  (the stack closes it)
-            self._opened.enter_context(marker)
-            token = pathlib.Path(marker.name)
-        return ray_slot.Setup(
-            code=ray_slot.code_version(),
-            working_folder=os.getcwd(),
-            environment=ray_slot.environment(),
-            has_gpus=self._needs.gpus > 0,
-            token=token,
-        )
+        self._running[self._task.remote(here, config)] = (config, notify)
 
     def wait(self, seconds: float) -> list[Ended]:
-        """Waits for messages of the slots, and does what they ask for."""
-        if self._give_up_at is not None and time.monotonic() > self._give_up_at:
-            self.kill()
-        self._free_idle()
-        for run in self._running:
-            run.say_if_waiting()
-        sources = {run.stream or run.place: run for run in self._running}
-        if not sources:
-            return []
-        ready, _ = self._ray.wait(
-            list(sources), num_returns=1, timeout=seconds, fetch_local=False
-        )
-        ready += self._ray.wait(
-            list(sources), num_returns=len(sources), timeout=0, fetch_local=False
-        )[0]
-        outcomes = [(sources[one], self._next(sources[one])) for one in set(ready)]
-        return [
-            self._end(run, outcome) for run, outcome in outcomes if outcome is not None
-        ]
+        """Waits for a task; its notes come with its outcome."""
+        ready, _ = self._ray.wait([*self._running], timeout=seconds)
+        return [self._take(reference) for reference in ready]
 
-    def _next(self, run: _Running) -> Outcome | None:
-        """Takes the next message of a run; returns the outcome if that is it."""
-        exceptions = self._ray.exceptions
+    def _take(self, reference: Any) -> Ended:  # noqa: ANN401  (untyped in Ray)
+        config, notify = self._running.pop(reference)
         try:
-            if run.stream is None:
-                return self._begin(run, *self._ray.get(run.place))
-            return self._take(run, self._ray.get(next(run.stream)))
-        except exceptions.RayTaskError as error:
-            self._ray.kill(run.actor)
-            return errors.UsageError(f"{_at(run)}: {ray_connection.gist(error)}")
-        except errors.UsageError as error:  # Of the run's folder on this machine.
-            self._ray.kill(run.actor)
-            return error
-        except (exceptions.RayError, StopIteration) as error:
-            self._ray.kill(run.actor)
-            self._counted_at = float("-inf")
-            if getattr(error, "actor_init_failed", False):
-                return errors.UsageError(
-                    f"{_at(run)} can't execute runs: {ray_connection.gist(error)}; "
-                    "install the same packages on all nodes"
-                )
-            return errors.WorkerDied(f"{_at(run)} or its worker died")
-
-    def _begin(self, run: _Running, node: str, shares_results: bool) -> Outcome | None:
-        """Begins a run on a slot that has answered."""
-        run.node = ray_connection.name_of(self._ray, node)
-        run.notify(f"on {_at(run)}")
-        config, contents = run.config, None
-        folder = config.folder
-        if not shares_results:
-            try:
-                run.locked.enter_context(files.only_writer(folder.path))
-                contents = {} if config.overwrite else gathering.pack(folder)
-            except errors.Locked as error:
-                self._hand_on(run.actor)
-                return error
-            except OSError as error:
-                self._hand_on(run.actor)
-                return errors.unreadable(folder.path, error)
-        if config.data_dir is not None:
-            data_dir = str(files.expand(config.data_dir).absolute())
-            config = dataclasses.replace(config, data_dir=data_dir)
-        results_dir = str(files.expand(config.results_dir).absolute())
-        config = dataclasses.replace(config, results_dir=results_dir)
-        begin = run.actor.run.options(_generator_backpressure_num_objects=UNREAD)
-        run.stream = begin.remote(config, contents)
-        return None
-
-    def _take(self, run: _Running, message: ray_slot.Message) -> Outcome | None:
-        """Does what a message asks for; returns the outcome if it is one."""
-        if isinstance(message, ray_slot.Note):
-            run.notify(message.text)
-            return None
-        if isinstance(message, gathering.Change):
-            try:
-                gathering.apply(run.config.folder, message)
-            except OSError as error:
-                raise errors.unwritable(run.config.folder.path, error) from error
-            return None
-        if not isinstance(message, errors.UsageError | errors.Interrupted):
-            assert isinstance(message, ResultRecord)
-        self._hand_on(run.actor)
-        return message
-
-    def _hand_on(self, actor: Any) -> None:  # noqa: ANN401  (untyped in Ray)
-        """Gives an idle slot to a run that waits for one, which may never get room."""
-        if self._give_up_at is not None:  # After `stop`, no run begins.
-            return
-        for run in self._running:
-            is_placed = run.stream or self._ray.wait([run.place], timeout=0)[0]
-            if not is_placed:
-                self._ray.kill(run.actor)
-                run.actor, run.place = actor, actor.place.remote()
-                return
-        self._idle.append((actor, time.monotonic()))
-
-    def _free_idle(self) -> None:
-        """Ends slots that are no longer needed; others may want what they hold."""
-        since = time.monotonic() - IDLE_SECONDS
-        for actor in [actor for actor, began in self._idle if began < since]:
-            self._ray.kill(actor)
-        self._idle = [(actor, began) for actor, began in self._idle if began >= since]
-
-    def _end(self, run: _Running, outcome: Outcome) -> Ended:
-        self._running.remove(run)
-        run.locked.close()
-        return Ended(run.config, outcome)
-
-    def stop(self) -> None:
-        """Asks all slots to stop; those that don't, in time, are killed."""
-        self._give_up_at = time.monotonic() + STOP_SECONDS
-        for run in self._running:
-            if run.stream is None:
-                self._ray.kill(run.actor)  # Nothing is lost.
-            else:
-                run.actor.stop.remote()
-
-    def kill(self) -> None:
-        """Ends all slots at once."""
-        idle = [actor for actor, _ in self._idle]
-        for actor in [*idle, *(run.actor for run in self._running)]:
-            self._ray.kill(actor)
-        self._idle.clear()
+            notes, outcome = self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:  # As it can't import us.
+            return Ended(config, errors.UsageError(f"on a Ray node: {_gist(error)}"))
+        except self._ray.exceptions.RayError:
+            died = errors.WorkerDied("its worker or the worker's node died")
+            return Ended(config, died)
+        for note in notes:
+            notify(note)
+        return Ended(config, outcome)
 
 
-def _at(run: _Running) -> str:
-    """Returns where a run is, for people."""
-    return f"node {run.node}" if run.node else "a node"
+def _fitting(needs: Mapping[str, float], node: Mapping[str, float]) -> int:
+    """Returns how many runs a node has room for."""
+    wanted = {name: each for name, each in needs.items() if each}
+    return min(
+        (int(node.get(name, 0) / each + 1e-9) for name, each in wanted.items()),
+        default=1,
+    )
 
 
-def create(options: Options) -> RayExecutor:
-    """Returns an executor for the nodes of a Ray cluster.
+def variables() -> dict[str, str]:
+    """Returns this process's variables that runs on other nodes need."""
+    found = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_PREFIXES) or name == _THREADS
+    }
+    # Nodes may have been started with another default.
+    return found | {"KERAS_BACKEND": keras_setup.backend()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Here:
+    """What a node has to have in common with the sweep's process."""
+
+    version: str
+    working_folder: str  # Relative paths start there.
+    marker: str  # A file in the results folder.
+    variables: Mapping[str, str] = dataclasses.field(hash=False)
+
+
+def execute(here: Here, config: RunConfig) -> tuple[list[str], Outcome]:
+    """Executes a run on a node, and returns notes with how it ended."""
+    os.environ.pop(_THREADS, None)
+    os.environ.update(here.variables)
+    if os.path.isdir(here.working_folder):
+        os.chdir(here.working_folder)
+    node = platform.node()
+    notes = [f"on node {node}"]
+    try:
+        if normtest_tf.__version__ != here.version:
+            raise errors.UsageError(
+                f"the node {node} has normtest_tf {normtest_tf.__version__}, and the "
+                f"sweep {here.version}; install the same version on all nodes"
+            )
+        if not os.path.exists(here.marker):
+            raise errors.UsageError(
+                f"the node {node} does not see the folder {config.results_dir}; all "
+                "nodes have to share it, under the same path"
+            )
+        return notes, executor.execute(config, notes.append)
+    except errors.UsageError as error:
+        return notes, error
+
+
+def connect(address: str | None) -> Any:  # noqa: ANN401  (a module without types)
+    """Connects this process to a cluster, and returns the module `ray`.
 
     Args:
-        options: See `Options`.
-
-    Raises:
-        UsageError: See `RayExecutor`.
+        address: `HOST:PORT` of its head node, `auto` for that of this machine, or
+            `local` for this machine alone. None for the environment variable
+            RAY_ADDRESS or `auto`, and if there is neither, `local`.
     """
-    with signals.kept():
-        return RayExecutor(options)
+    if importlib.util.find_spec("ray") is None:
+        raise errors.UsageError(
+            "--executor=ray needs ray, which is not installed: pip install "
+            "'normtest_tf[ray]'"
+        )
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        _check_reachable(address or os.environ.get("RAY_ADDRESS"))
+        with keras_setup.silent_stderr():
+            import ray
+
+            ray.init(
+                address=address or None,
+                include_dashboard=False,
+                logging_level=logging.CRITICAL,
+                log_to_driver=False,
+            )
+    except Exception as error:  # Of many types.
+        raise errors.UsageError(
+            f"can't connect to a Ray cluster at {address or 'auto'}: {_gist(error)}; "
+            "check --ray_address, or start one with: ray start --head"
+        ) from error
+    finally:
+        signal.signal(signal.SIGTERM, handler)  # Ray replaces it.
+    return ray
+
+
+def _check_reachable(address: str | None) -> None:
+    """Raises unless something listens at an address: Ray would try for a minute."""
+    if address and address not in ("auto", "local"):
+        host, _, port = address.rpartition(":")
+        place = host.strip("[]"), int(port)
+        socket.create_connection(place, CONNECT_SECONDS).close()
+
+
+def _gist(error: BaseException) -> str:
+    """Returns the last line of an error's message that names an error, cut short."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return " ".join([*lines[:1], *named][-1].split())[:300] if lines else repr(error)

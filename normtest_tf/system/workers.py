@@ -1,21 +1,19 @@
-"""Calling functions in a separate process, whose memory is freed when it exits."""
+"""Function calls in a separate process, and the memory that processes take."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-import functools
 import multiprocessing
+import multiprocessing.connection
 import multiprocessing.process
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from normtest_tf import errors
-from normtest_tf.system import keras_setup, signals, streams
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -26,10 +24,13 @@ class Worker:
 
     TensorFlow leaks the graph of every trained model; only ending the process frees
     that memory. The process starts with the first call and never outlives this one.
-    Use it in a `with` statement.
+    Ctrl-C does not reach it: leaving the `with` block ends it.
 
     Args:
         environment: Variables that the process gets in addition to this one's.
+
+    Attributes:
+        calls: How many calls the process has received.
 
     Example:
     ```python
@@ -39,9 +40,10 @@ class Worker:
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self.calls = 0
         self._environment = dict(environment or {})
-        self._executor: concurrent.futures.ProcessPoolExecutor | None = None
         self._process: multiprocessing.process.BaseProcess | None = None
+        self._connection: multiprocessing.connection.Connection | None = None
 
     def __enter__(self) -> Worker:
         """Returns itself; the process starts with the first call."""
@@ -49,13 +51,15 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         """Ends the process."""
-        self.renew()
+        self.end()
 
-    def renew(self) -> None:
-        """Ends the process; the next call starts a new one."""
-        if self._executor is not None:
-            self._executor.shutdown()
-        self._executor = None
+    def end(self) -> None:
+        """Ends the process at once, whatever it is doing; the next call starts one."""
+        if self._process is not None and self._connection is not None:
+            self._process.kill()
+            self._process.join()
+            self._connection.close()
+        self.calls, self._process, self._connection = 0, None, None
 
     def call(
         self,
@@ -63,143 +67,79 @@ class Worker:
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
     ) -> Result:
-        """Calls a function in the process.
+        """Calls a function in the process and returns its result; see `result`."""
+        self.send(function, *args, **kwargs)
+        return self.result()
 
-        Ctrl-C and SIGTERM reach the process exactly once, as SIGTERM, whichever of the
-        two processes they are sent to.
-
-        Args:
-            function: Defined at the top level of a module, so it can be pickled.
-            *args: Picklable arguments.
-            **kwargs: Picklable arguments.
-
-        Returns:
-            The function's result.
-
-        Raises:
-            WorkerDied: If the process exits before it returns a result.
-            UsageError: If Keras can't be imported there.
-            Interrupted: If SIGTERM or Ctrl-C arrives during the call.
-            Exception: Whatever the function raises.
-        """
-        with signals.StopRequest(then=self.terminate) as stop:
-            try:
-                result = self.result(self.submit(function, *args, **kwargs))
-            except errors.WorkerDied:
-                if stop.received is None:
-                    raise
-            except errors.Interrupted as interruption:
-                number = stop.received or interruption.number
-                raise errors.Interrupted(interruption.resume_hint, number) from None
-            except KeyboardInterrupt:  # A second Ctrl-C: don't wait any longer.
-                self.kill()
-                raise
-        if stop.received is not None:
-            raise errors.Interrupted(
-                "everything completed so far is kept", stop.received
-            )
-        return result
-
-    def submit(
+    def send(
         self,
         function: Callable[Parameters, Result],
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
-    ) -> concurrent.futures.Future[Result]:
-        """Begins a call and returns at once; signals are the caller's affair.
+    ) -> None:
+        """Begins a call, of a function at the top level of a module; see `wait`."""
+        if self._process is None or not self._process.is_alive():
+            self._start()
+        self.calls += 1
+        with contextlib.suppress(OSError):  # It has died: `result` says so.
+            self._open_connection.send((function, args, kwargs))
 
-        Args:
-            function: Defined at the top level of a module, so it can be pickled.
-            *args: Picklable arguments.
-            **kwargs: Picklable arguments.
-
-        Returns:
-            For `result`, once it is done. One call at a time.
-        """
-        executor = self._executor or self._start()
-        try:
-            return executor.submit(_call, function, args, kwargs)
-        except BrokenProcessPool as error:  # The process ended between two calls.
-            future: concurrent.futures.Future[Result] = concurrent.futures.Future()
-            future.set_exception(error)
-            return future
-
-    def result(self, future: concurrent.futures.Future[Result]) -> Result:
-        """Waits for a call to end and returns its result.
-
-        Args:
-            future: From `submit`.
+    def result(self) -> Any:  # noqa: ANN401  (the function's)
+        """Waits for the call to end and returns its result.
 
         Raises:
-            WorkerDied: If the process exits before it returns a result; the next call
-                starts another.
-            UsageError: If Keras can't be imported there; likewise.
+            WorkerDied: If the process ends before; the next call starts another.
             Exception: Whatever the function raises.
         """
         try:
-            return future.result()
-        except BrokenProcessPool as error:
-            self.renew()
+            succeeded, value = self._open_connection.recv()
+        except (EOFError, OSError) as error:
+            self.end()
             raise errors.WorkerDied from error
-        except _UnusableError as unusable:
-            self.renew()
-            raise unusable.args[0] from None
+        if succeeded:
+            return value
+        raise value
 
-    def terminate(self) -> None:
-        """Sends SIGTERM to the process, which stops the call in its own way."""
-        if self._process is not None:
-            self._process.terminate()
-
-    def kill(self) -> None:
-        """Ends the process at once."""
-        if self._process is not None:
-            self._process.kill()
-
-    def _start(self) -> concurrent.futures.ProcessPoolExecutor:
-        self._executor = concurrent.futures.ProcessPoolExecutor(
-            max_workers=1,
-            # Forking a process that runs TensorFlow's threads can deadlock.
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_initialise,
-            initargs=(self._environment,),
+    def _start(self) -> None:
+        self.end()
+        # Forking a process that runs TensorFlow's threads can deadlock.
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, self._environment), name="normtest_tf worker"
         )
-        others = set(multiprocessing.active_children())
         with _ctrl_c_ignored():  # Inherited by the new process from the start.
-            self._executor.submit(os.getpid)
-        (self._process,) = set(multiprocessing.active_children()) - others
-        return self._executor
+            self._process.start()
+        theirs.close()
+
+    @property
+    def _open_connection(self) -> multiprocessing.connection.Connection:
+        assert self._connection is not None
+        return self._connection
 
 
-class _UnusableError(Exception):
-    """TensorFlow or Keras can't be imported in the process; holds the reason."""
+def wait(workers: Collection[Worker], seconds: float) -> list[Worker]:
+    """Returns those whose call has ended, after waiting a while for the first."""
+    by_connection: dict[Any, Worker] = {w._open_connection: w for w in workers}
+    ready = multiprocessing.connection.wait([*by_connection], seconds)
+    return [by_connection[connection] for connection in ready]
 
 
-def _call(
-    function: Callable[..., Result], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Result:
-    """Calls a function in the new process, with TensorFlow imported."""
-    try:
-        _import_tensorflow()
-    except Exception as error:
-        raise _UnusableError(error) from None
-    return function(*args, **kwargs)
-
-
-def _initialise(environment: Mapping[str, str]) -> None:
-    """Prepares the new process."""
+def _serve(
+    connection: multiprocessing.connection.Connection, environment: Mapping[str, str]
+) -> None:
+    """Executes calls in the new process until the other end closes."""
     os.environ.update(environment)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    streams.prepare()
-
-
-@functools.cache
-def _import_tensorflow() -> None:
-    """Imports TensorFlow in the new process, once."""
-    keras_setup.import_tensorflow()
-    import tensorflow as tf
-
-    # Silences warnings about leaked graphs: the worker exists to free them.
-    tf.get_logger().setLevel("ERROR")
+    while True:
+        function, args, kwargs = connection.recv()
+        try:
+            answer = True, function(*args, **kwargs)
+        except Exception as error:
+            if not isinstance(error, errors.UsageError):
+                error.add_note(traceback.format_exc())
+            answer = False, error
+        connection.send(answer)
 
 
 def _exit_with_parent() -> None:

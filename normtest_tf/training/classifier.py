@@ -16,12 +16,7 @@ from normtest_tf.text import Notify
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A classification task: image shape and number of classes.
-
-    Attributes:
-        image_shape: Height, width and 3.
-        num_classes: The number of classes.
-    """
+    """A classification task: image shape and number of classes."""
 
     image_shape: tuple[int, int, int]
     num_classes: int

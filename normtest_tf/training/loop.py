@@ -23,15 +23,10 @@ LEAD = 16  # Steps that the host runs ahead of a GPU before it reads their losse
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Images and labels of one split.
+    """Images and labels of one split."""
 
-    Attributes:
-        images: uint8 `[n, height, width, 3]`, in memory or not.
-        labels: int `[n]`.
-    """
-
-    images: Images
-    labels: np.ndarray
+    images: Images  # uint8 [n, height, width, 3], in memory or not.
+    labels: np.ndarray  # int [n].
 
     def __len__(self) -> int:
         return len(self.images)
@@ -39,52 +34,31 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """What a model is trained and evaluated on.
-
-    Attributes:
-        train: The images trained on.
-        evaluations: What is evaluated after every epoch, by the prefix of its
-            columns in the history: `test` and perhaps `validation`.
-        seed: The data seed, which determines the order of examples and their
-            augmentation.
-        augmentation: How training images are varied; one of `choices.AUGMENTATIONS`.
-    """
+    """What a model is trained and evaluated on."""
 
     train: Split
+    # By the prefix of their columns in the history: `test`, perhaps `validation`.
     evaluations: Mapping[str, Split]
-    seed: int
+    seed: int  # Determines the order of examples and their augmentation.
     augmentation: str = choices.PAD_CROP_FLIP
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a model makes of the images of a split.
+    """What a model makes of the images of a split."""
 
-    Attributes:
-        loss: The mean cross-entropy in nats.
-        accuracy: Top-1, from 0 to 1.
-        classes: The predicted class of each image, uint16 `[n]`.
-    """
-
-    loss: float
-    accuracy: float
-    classes: np.ndarray
+    loss: float  # The mean cross-entropy in nats.
+    accuracy: float  # Top-1, from 0 to 1.
+    classes: np.ndarray  # The predicted class of each image, uint16 [n].
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainingState:
-    """All that the next epoch depends on apart from the recipe and the data.
+    """All that the next epoch depends on apart from the recipe and the data."""
 
-    Attributes:
-        epoch: The number of completed epochs.
-        model: The values of the model's variables: weights, running statistics,
-            states of random generators.
-        optimizer: The optimizer's values: iterations, moments, loss scale.
-    """
-
-    epoch: int
-    model: list[np.ndarray]
-    optimizer: list[np.ndarray]
+    epoch: int  # The number of completed epochs.
+    model: list[np.ndarray]  # Weights, running statistics, random generators' states.
+    optimizer: list[np.ndarray]  # Iterations, moments, loss scale.
 
     @classmethod
     def capture(cls, model: keras.Model, epoch: int) -> TrainingState:
@@ -96,11 +70,7 @@ class TrainingState:
         )
 
     def restore(self, model: keras.Model) -> None:
-        """Puts a compiled model into this state.
-
-        Raises:
-            ValueError: If the state is another model's.
-        """
+        """Puts a compiled model into this state; raises ValueError if it can't be."""
         for variables, values in (
             (_variables(model), self.model),
             (model.optimizer.variables, self.optimizer),
@@ -127,17 +97,13 @@ class LossGuard(keras.callbacks.Callback):
         schedule: Gives each epoch's learning rate.
         lead: How many steps the host may run ahead before it reads their losses, and
             up to twice as many: it reads them in groups. With 0 it reads each at once.
-
-    Attributes:
-        finished: When the device had finished the last epoch's steps, by
-            `time.perf_counter`.
     """
 
     def __init__(self, schedule: EpochCosine, lead: int = 0) -> None:
         super().__init__()
         self._schedule = schedule
         self._lead = lead
-        self.finished = 0.0
+        self.finished = 0.0  # When the device had finished the last epoch's steps.
         self._epoch = 0
         self._unchecked: list[tuple[int, float | keras.KerasTensor]] = []
 
@@ -283,7 +249,7 @@ def fit(
             or PyTorch's running variance matters. Its trainable variables are trained.
         recipe: How to train it.
         data: What to train and evaluate on.
-        on_row: Called with each epoch's row of the history; see `EpochRow`.
+        on_row: Called with each epoch's row of the history.
         callbacks: Further Keras callbacks, called before an epoch is evaluated.
             Reading what they get of a step may wait for the device.
         state: What to resume from. Default: the model as it is.

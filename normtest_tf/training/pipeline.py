@@ -42,8 +42,7 @@ def training_batches(
         augmentation: A key of `AUGMENTATIONS`.
 
     Returns:
-        A data set of (uint8 images `[b, height, width, 3]`, int32 labels `[b]`),
-        `len(epochs) * ceil(n / batch_size)` batches long.
+        A data set of (uint8 images `[b, height, width, 3]`, int32 labels `[b]`).
     """
     take = _taking(images)
     augment = AUGMENTATIONS[augmentation]

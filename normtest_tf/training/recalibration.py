@@ -36,6 +36,16 @@ def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
     """Replaces the running statistics of a model's batch normalization.
 
     Dropout is off, and nothing else in the model changes.
+
+    Args:
+        model: A functional or sequential model, perhaps with models among its layers.
+        batches: At least one batch of its inputs, such as uint8
+            `[b, height, width, 3]`.
+
+    Example:
+        ```python
+        recalibrate(model, np.array_split(images, 10))
+        ```
     """
     copy = keras.models.clone_model(model, clone_function=_clone, recursive=True)
     copy.set_weights(model.get_weights())

@@ -26,10 +26,6 @@ class Recipe:
             momentum holds steps, not gradients); both without weight decay.
         warmup_epochs: During the first so many epochs the rate is multiplied with a
             factor that rises linearly, step by step, to 1.
-
-    Raises:
-        UsageError: If a value is not positive, there is no such optimizer, or the
-            warm-up is longer than the training.
     """
 
     epochs: int = 50

@@ -19,7 +19,7 @@ import keras
 from keras import ops
 
 from normtest_tf import errors, text
-from normtest_tf.backbones import copies
+from normtest_tf.backbones import layers
 from normtest_tf.training import choices
 
 
@@ -74,7 +74,7 @@ def batch_normalizations(
     model: keras.Model,
 ) -> Iterator[keras.layers.BatchNormalization]:
     """Yields a model's batch normalization layers, those of inner models included."""
-    for layer in copies.leaves(model):
+    for layer in layers.leaves(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             yield layer
 

@@ -97,9 +97,12 @@ def test_the_borders_convolution_is_found_or_not():
     ("make", "words"),
     [
         (lambda: keras.layers.Dense(2), "Received: Dense"),
-        (lambda: small_classifier(), "uint8; pass the part of it behind"),
-        (lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), "take"),
-        (lambda: keras.Sequential([keras.layers.Dense(2)]), "without an input"),
+        (lambda: small_classifier(), "pass the part behind.*Functional of uint8"),
+        (
+            lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]),
+            "Sequential of float32",
+        ),
+        (lambda: keras.Sequential([keras.layers.Dense(2)]), "of no input"),
     ],
 )
 def test_other_models_are_refused(make, words):
@@ -163,11 +166,6 @@ def test_synchronized_batch_normalization_is_looked_into():
     assert len(probe.see([inputs], "batch").moments) == 1
 
 
-class Subclassed(keras.Model):
-    def call(self, inputs):
-        return inputs
-
-
 class Block(keras.layers.Layer):
     def __init__(self):
         super().__init__()
@@ -177,18 +175,16 @@ class Block(keras.layers.Layer):
         return self.norm(inputs)
 
 
+class Subclassed(Block, keras.Model):
+    pass
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: small(keras.layers.Lambda(lambda x: 2 * x)), "is a Lambda"),
-        (lambda: keras.Model(x := keras.Input((8, 8, 3)), Subclassed()(x)), "subclas"),
-        (lambda: small(Block()), "inside a layer of another kind"),
-        (
-            lambda: keras.Sequential(
-                [keras.Input((3, 8, 8)), keras.layers.Permute((2, 3, 1))]
-            ),
-            "channels first",
-        ),
+        (lambda: small(keras.layers.Lambda(lambda x: 2 * x)), "can't copy the model"),
+        (lambda: small(Block()), "can't be looked into"),
+        (lambda: small(Subclassed()), "can't be looked into"),
     ],
 )
 def test_models_that_cannot_be_copied_are_refused_in_one_line(make, words):
@@ -205,7 +201,5 @@ def test_images_too_small_for_the_model_are_refused():
             keras.layers.GlobalAveragePooling2D(),
         ]
     )
-    with pytest.raises(errors.UsageError, match="can't take images of 2x2"):
-        Probe(model, size=(2, 2))
     with pytest.raises(errors.UsageError, match="images of 1x1"):
         Probe(model).see([np.zeros([2, 1, 1, 3])], "stored")

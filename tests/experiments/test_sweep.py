@@ -26,15 +26,16 @@ def wait_for(pattern, folder, process, *, more_than=0):
         time.sleep(0.05)
 
 
-def test_sigterm_stops_a_sweep_between_two_steps(tmp_path):
+def test_sigterm_stops_a_sweep_and_its_worker(tmp_path):
     flags = ["--results_dir=stopped", "--epochs=100000"]
     with programs.start("sweep", *FLAGS, *flags, cwd=tmp_path) as process:
-        wait_for("stopped/*/*/*/history.csv", tmp_path, process)
+        wait_for("stopped/*/*/*/checkpoints/*.ckpt", tmp_path, process)
         process.terminate()
         _, complaints = process.communicate()
     assert process.returncode == 143
-    assert "stopped by SIGTERM; " in complaints
-    assert "the same command resumes there" in complaints
+    assert complaints == (
+        "stopped by SIGTERM; completed work is kept, and the same command resumes it\n"
+    )
     (lock,) = tmp_path.glob("stopped/*/*/*/.lock")
     with files.only_writer(lock.parent):  # The worker process has also exited.
         assert list((lock.parent / "checkpoints").iterdir())

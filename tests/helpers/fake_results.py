@@ -42,17 +42,8 @@ def write_run(
 ):
     """Writes one finished run; returns its folder.
 
-    Args:
-        results_dir: Where to write it.
-        dataset: The data set's name in paths.
-        model: The network's name.
-        normalization: The setting's name.
-        seed: The seed.
-        final: The test accuracy after the last epoch.
-        best: The best test accuracy, at least `final`. Default: 0.01 more.
-        best_validation: The test accuracy of the best validation epoch, at most
-            `best`; None for a run without validation images.
-        **requested: Further configuration values.
+    Test accuracies are `final` after the last epoch, at best `best` (0.01 more), and
+    `best_validation` in the best validation epoch of a run with validation images.
     """
     folder = results_dir / dataset / f"{model}-{normalization}" / f"seed-{seed}"
     folder.mkdir(parents=True)
@@ -113,6 +104,8 @@ RESOLVED = {
         "input_size": 224,
     },
     "precision": "float32",
+    "augmentation": "pad_crop_flip",
+    "padding": 4,
     "data_seed": 1,
     "model_seed": 2,
     "train_examples": 50_000,

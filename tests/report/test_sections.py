@@ -2,7 +2,7 @@ import re
 
 from normtest_tf.analysis import comparisons, results
 from normtest_tf.normalization import SETTINGS
-from normtest_tf.report import rows, sections
+from normtest_tf.report import sections
 from normtest_tf.runs.history import FINAL
 from tests.helpers.fake_results import write_run
 
@@ -48,24 +48,20 @@ def test_a_rule_that_cannot_be_applied_has_no_mean(gathered):
     assert "| none |" in table
 
 
-def test_data_sets_show_their_statistics_after_normalization(gathered):
+def test_data_sets_show_their_statistics_and_explain_their_settings(gathered):
     table = sections.data_table(gathered.data_sets).splitlines()
-    (pretrain,) = (
-        line for line in table if "| cifar10 " in line and "pretrain" in line
+    rows_of = {
+        name: next(row for row in table if "| cifar10 " in row and name in row)
+        for name in ("pretrain", "instance")
+    }
+    assert "| 0.066, -0.250, -0.471 | 1.092, 0.893, 0.444 |" in rows_of["pretrain"]
+    assert rows_of["instance"].endswith("| - | - |")
+    assert "validation" not in "".join(table)
+    with_some = [row | {"validation_examples": 500} for row in gathered.data_sets]
+    assert "10,000 test, 500 validation" in sections.data_table(with_some)
+    assert sorted(sections.settings_list(gathered.data_sets).splitlines()) == sorted(
+        f"- `{name}`: {SETTINGS[name].formula}." for name in gathered.results.settings
     )
-    assert "| 0.066, -0.250, -0.471 | 1.092, 0.893, 0.444 |" in pretrain
-    (instance,) = (
-        line for line in table if "| cifar10 " in line and "instance" in line
-    )
-    assert instance.endswith("| - | - |")
-
-
-def test_every_setting_is_explained_from_the_registry(gathered):
-    text = sections.settings_list(gathered.data_sets)
-    shown = {row["normalization"] for row in gathered.data_sets}
-    assert len(text.splitlines()) == len(shown)
-    for name in shown:
-        assert f"- `{name}`: {SETTINGS[name].formula}." in text
 
 
 def test_published_differences_are_listed_with_ours(gathered):
@@ -93,13 +89,6 @@ def test_recipe_hardware_and_versions_are_listed(study):
         "- 60 runs on a processor, 2 cores, no GPU; Python 3.12.0, Keras 3.15.1 on "
         "tensorflow, TensorFlow 2.21.0, normtest_tf 0.1.0.",
     ]
-
-
-def test_rows_without_validation_images_do_not_mention_them(gathered):
-    assert "validation" not in sections.data_table(gathered.data_sets)
-    with_some = [row | {"validation_examples": 500} for row in gathered.data_sets]
-    assert "10,000 test, 500 validation" in sections.data_table(with_some)
-    assert rows.data_set_rows(gathered.results) == gathered.data_sets
 
 
 def test_a_cell_in_a_few_lines_for_a_terminal(tmp_path):

@@ -2,7 +2,7 @@ import dataclasses
 import os
 
 from normtest_tf import runs
-from normtest_tf.sweeps import grid
+from normtest_tf.sweeps import executor, grid
 from normtest_tf.sweeps.executor import Ended, Executor
 from tests.helpers.records import CONFIG, RESULT
 
@@ -58,21 +58,19 @@ def tiny_runs(folder, **values):
 
 @dataclasses.dataclass
 class FakeExecutor(Executor):
-    """Ends runs in the order in which they begin, with outcomes of a script.
+    """Ends runs in the order in which they start, with outcomes of a script.
 
     Attributes:
-        script: The outcomes of runs by their settings, one for each time they begin.
+        script: The outcomes of runs by their settings, one for each start.
             A function is called, and returns the outcome.
         number: The number of slots.
-        started: The runs that have begun, in order.
-        stopped: How often all runs were asked to stop.
+        started: The runs that were started, in order.
     """
 
     script: dict = dataclasses.field(default_factory=dict)
     number: int = 1
     started: list = dataclasses.field(default_factory=list)
     most: int = 0
-    stopped: int = 0
     running: list = dataclasses.field(default_factory=list)
 
     def __exit__(self, *_):
@@ -95,16 +93,30 @@ class FakeExecutor(Executor):
         outcome = outcomes.pop(0) if outcomes else RESULT
         return [Ended(config, outcome(config) if callable(outcome) else outcome)]
 
-    def stop(self):
-        self.stopped += 1
-
-    def kill(self):
-        self.running.clear()
-
 
 def write_record(config):
-    """Writes what a run writes once it has begun."""
+    """Writes what a run writes once it has started."""
     dataclasses.replace(CONFIG, requested=config.resolved.requested).write(
         config.folder
     )
     assert os.path.exists(config.folder.config)
+
+
+def fake_nvidia_smi(folder, monkeypatch, printed, status=0):
+    """Puts a program of that name on the path, and no GPUs into the environment."""
+    (folder / "printed").write_text(printed)
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ncat '{folder}/printed'\nexit {status}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def execute_and_report(config, notify):
+    """Executes a run, and says what its process sees."""
+    notify(f"{os.getpid()} sees {os.environ.get('CUDA_VISIBLE_DEVICES')}")
+    return executor.execute(config, notify)
+
+
+def show(line):
+    print(line, flush=True)

@@ -1,4 +1,6 @@
-"""How long runs take, estimated from finished ones."""
+"""How long runs take, from finished ones or from a few steps."""
+
+import dataclasses
 
 import pytest
 
@@ -37,8 +39,8 @@ def test_slots_share_the_work_but_not_a_run(tmp_path):
     measured = {names[0].cell: 60.0}
     assert estimates.seconds_left(names, measured, slots=2) == 180
     assert estimates.seconds_left(names, measured, slots=64) == 60
-    begun = {names[0]: 40.0, names[1]: 90.0}  # One takes longer than usual.
-    assert estimates.seconds_left(names[:3], measured, 1, begun) == 80
+    running = {names[0]: 40.0, names[1]: 90.0}  # One takes longer than usual.
+    assert estimates.seconds_left(names[:3], measured, 1, running) == 80
     assert estimates.seconds_left([], measured, slots=2) == 0
 
 
@@ -52,3 +54,17 @@ def test_a_clock_learns_from_runs_that_end(tmp_path):
     clock.stop(first, 120.0)
     clock.stop(second)
     assert clock.left(rest, 1) == pytest.approx(180)
+
+
+def test_models_are_measured_once_and_equal_work_gets_equal_estimates(tmp_path):
+    configs = configurations(tmp_path, train=["all", "head"], shift=["none", "invert"])
+    lines = []
+    seconds = estimates.expected_seconds(configs, lines.append)
+    assert len(lines) == 2
+    assert lines[0] == "measuring cifar_resnet8 at 32x32 ..."
+    assert len(seconds) == 4
+    assert len(set(seconds.values())) == 2
+    longer = [dataclasses.replace(config, epochs=10_000) for config in configs[:1]]
+    cell = configs[0].name.cell
+    assert 0 < seconds[cell] < estimates.expected_seconds(longer)[cell]
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,6 @@
 """Functions called in a worker process: what comes back, and what ends it."""
 
 import os
-import signal
 import time
 
 import pytest
@@ -15,60 +14,34 @@ def fail(error):
     raise error
 
 
-def kill_caller():
-    os.kill(os.getppid(), signal.SIGTERM)
-    time.sleep(600)
-
-
 def test_values_and_errors_come_back_and_a_dead_worker_is_replaced():
-    with workers.Worker() as worker:
+    with workers.Worker({"A": "1"}) as worker:
         first = worker.call(os.getpid)
         assert worker.call(os.getpid) == first != os.getpid()
+        assert worker.call(os.getenv, "A") == "1"
         for error in (
             errors.Locked("busy"),
             errors.TrainingFailed("train_loss", 3, 2, 0.1),
+            KeyError("a bug"),
         ):
             with pytest.raises(type(error)) as caught:
                 worker.call(fail, error)
             assert str(caught.value) == str(error)
+        assert "in fail" in caught.value.__notes__[0]
         with pytest.raises(errors.WorkerDied, match="probably killed for lack of"):
             worker.call(os._exit, 0)
         second = worker.call(os.getpid)
-        worker.renew()
+        worker.end()
         assert len({first, second, worker.call(os.getpid)}) == 3
 
 
-def test_interruptions_keep_their_hint_and_status():
-    error = errors.Interrupted("run it again to resume", signal.SIGTERM)
-    with (
-        workers.Worker() as worker,
-        pytest.raises(errors.Interrupted, match="stopped by SIGTERM; run") as caught,
-    ):
-        worker.call(fail, error)
-    assert caught.value.resume_hint == "run it again to resume"
-    assert caught.value.status == 143
-
-
-def test_sigterm_ends_a_function_that_ignores_it():
-    before = signal.getsignal(signal.SIGTERM)
-    with (
-        workers.Worker() as worker,
-        pytest.raises(errors.Interrupted, match="stopped by SIGTERM"),
-    ):
-        worker.call(kill_caller)
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_a_keras_json_that_keras_refuses_is_told_each_time(monkeypatch, tmp_path):
-    path = tmp_path / "keras.json"
-    path.write_text('{"floatx": "bfloat16"}')
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with workers.Worker() as worker:
-        for _ in range(2):
-            with pytest.raises(errors.UsageError, match="floatx=bfloat16; check"):
-                worker.call(os.getpid)
-        path.unlink()
-        assert worker.call(os.getpid) != os.getpid()
+def test_calls_run_side_by_side_and_leaving_ends_them():
+    with workers.Worker() as slow, workers.Worker() as fast:
+        slow.send(time.sleep, 600)
+        assert workers.wait([slow], 0) == []
+        fast.send(os.getpid)
+        assert workers.wait([slow, fast], 60) == [fast]
+        assert fast.result() > 0
 
 
 PARENT = """

@@ -71,7 +71,7 @@ def test_a_classifier_in_the_users_file_is_skipped_with_a_note():
     path = backbones.resolve("cifar_resnet8").fetch()
     notes = []
     build(weights=str(path), notify=notes.append)
-    assert notes == [f"skipped the classifier of 10 classes in {path.name}"]
+    assert notes == [f"skipped the classifier 'fc' in {path.name}"]
     build(weights="cifar10", notify=notes.append)
     assert len(notes) == 1  # Skipping a tag's classifier needs no note.
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.normalization import IMAGENET, MINMAX
-from normtest_tf.training import loop, pipeline, training_copy
+from normtest_tf.training import loop, pipeline
 from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
 from normtest_tf.training.training_copy import BatchNormalization
-from tests.training.helpers import SPLIT, linear_model, small_classifier
+from tests.training.helpers import SPLIT, linear_model
 
 
 def fit(model, epochs=2, evaluations=("test",), on_row=lambda row: None, **options):
@@ -62,45 +61,6 @@ def test_evaluate_counts_every_example_once():
     assert found.loss == pytest.approx(losses.mean(), rel=1e-12)
     assert found.accuracy == (logits.argmax(1) == SPLIT.labels).mean()
     np.testing.assert_array_equal(found.classes, logits.argmax(1))
-
-
-def test_settings_of_a_seed_see_the_same_batches_and_start_from_the_same_head(
-    monkeypatch,
-):
-    seen, heads = [], []
-    make_batches = pipeline.training_batches
-
-    def watched_batches(*args, **options):
-        batches = list(make_batches(*args, **options).as_numpy_iterator())
-        seen.append(batches)
-        return make_batches(*args, **options)
-
-    monkeypatch.setattr(pipeline, "training_batches", watched_batches)
-    for statistics in (IMAGENET, MINMAX):
-        model = small_classifier(statistics)
-        heads.append(model.get_layer("head").get_weights())
-        fit(model, evaluations=())
-    assert [len(labels) for _, labels in seen[0]] == [8, 8, 4] * 2
-    for (x, y), (other_x, other_y) in zip(*seen, strict=True):
-        np.testing.assert_array_equal(x, other_x)
-        np.testing.assert_array_equal(y, other_y)
-    for one, other in zip(*heads, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_every_layer_is_trained_and_equal_runs_are_equal():
-    def run():
-        model = small_classifier()
-        before = model.get_weights()
-        model = training_copy.make(model)
-        fit(model, epochs=1, evaluations=())
-        return before, model.get_weights()
-
-    (before, after), (_, again) = run(), run()
-    for old, new in zip(before, after, strict=True):
-        assert not np.array_equal(old, new)
-    for one, other in zip(after, again, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def small_model(policy):
@@ -222,10 +182,10 @@ def test_what_callbacks_do_after_an_epoch_is_not_its_time():
 
     class Slow(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            time.sleep(1)
+            time.sleep(0.5)
 
     fit(linear_model(), on_row=rows.append, callbacks=[Slow()])
-    assert rows[1]["seconds"] < 1  # The first epoch's includes tracing.
+    assert rows[1]["seconds"] < 0.5  # The first epoch's includes tracing.
 
 
 def test_callbacks_get_the_values_of_a_step_as_the_device_has_them():

@@ -1,11 +1,11 @@
 """What is trained, and what stays as it is."""
 
 import re
-import time
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from normtest_tf import backbones, errors
 from normtest_tf.normalization import IMAGENET, normalization_layer
@@ -64,7 +64,7 @@ def test_each_regime_trains_what_it_says_and_nothing_else():
     assert all(layer.trainable for layer in model.layers)
 
 
-def test_the_frozen_backbone_has_no_dropout_while_the_head_trains():
+def test_a_frozen_backbone_has_neither_dropout_nor_gradients():
     inputs = keras.Input((8,))
     hidden = keras.layers.Dense(16)(inputs)
     outputs = keras.layers.Dense(2)(keras.layers.Dropout(0.5)(hidden))
@@ -73,26 +73,12 @@ def test_the_frozen_backbone_has_no_dropout_while_the_head_trains():
     copy = regimes.freeze(training_copy.make(model), "all")
     assert np.abs(copy(x, training=True) - model(x)).max() > 0.01
     copy = regimes.freeze(training_copy.make(model), "head")
-    np.testing.assert_allclose(copy(x, training=True), model(x), rtol=1e-5)
-
-
-def test_a_head_trains_much_faster_than_all_layers():
-    """About three times: the gradients of the backbone are not computed."""
-    data = loop.TrainingData(
-        loop.Split(np.tile(SPLIT.images, [16, 1, 1, 1]), np.tile(SPLIT.labels, 16)),
-        {},
-        seed=0,
-        augmentation="none",
-    )
-    seconds = {}
-    for regime in ("all", "head"):
-        rows = []
-        copy = regimes.freeze(training_copy.make(new_classifier()), regime)
-        started = time.process_time()
-        loop.fit(copy, Recipe(epochs=3, batch_size=64), data, rows.append)
-        seconds[regime] = min(row["seconds"] for row in rows[1:])
-        assert time.process_time() > started
-    assert seconds["head"] < 0.7 * seconds["all"], seconds
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = copy(x, training=True)
+    np.testing.assert_allclose(outputs, model(x), rtol=1e-5)
+    assert tape.gradient(outputs, x) is None  # Which makes it much faster.
 
 
 @pytest.mark.parametrize(

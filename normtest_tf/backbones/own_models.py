@@ -1,0 +1,365 @@
+"""The user's own networks: models in `.keras` files, named by `--model=PATH.keras`.
+
+`describe` reads a file's configuration only, without Keras, so that a command line can
+be checked at once. `build` loads the model in Keras's safe mode, cuts its classifier
+off, since a run has a head of its own, and copies the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from normtest_tf import errors
+from normtest_tf.backbones import weights
+from normtest_tf.backbones.architecture import Architecture, Pretraining
+from normtest_tf.normalization import ChannelStatistics
+from normtest_tf.system import files
+from normtest_tf.text import Notify, counted
+
+if TYPE_CHECKING:
+    import keras
+
+SUFFIX = ".keras"
+PREFIX = "file-"  # Of a file's name in result paths.
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_.\\>-]")  # In TensorFlow's names.
+# `builtins` is where Keras says that functions and plain types come from.
+_STOCK = ("keras", "builtins")
+_CODE = ("Lambda", "__lambda__")
+# The layers of every run's model, `classifier`; see `training.classifier`. An export of
+# a run has a member of its own; see `export.metadata`.
+_OF_A_RUN = {"image", "normalization", "head"}
+_EXPORTED = "normtest_tf.json"
+_RAW = (
+    "--pretrain_mean=0,0,0 --pretrain_std="
+    "0.00392156862745098,0.00392156862745098,0.00392156862745098"
+)
+
+
+def names_file(model: str) -> bool:
+    """Tells whether `--model` names a file rather than a network of the registry.
+
+    Args:
+        model: What the user wrote.
+    """
+    return model.lower().endswith(SUFFIX)
+
+
+def slug(model: str) -> str:
+    """Returns a model's name as it appears in result paths.
+
+    Args:
+        model: What the user wrote: a network's name, which is returned unchanged, or
+            the path of a file, which becomes `file-` and its name without suffix.
+
+    Returns:
+        A name without path separators or white space.
+
+    Example:
+    ```python
+    assert backbones.slug("/data/my net.keras") == "file-my_net"
+    ```
+    """
+    if not names_file(model):
+        return model
+    stem = re.split(r"[/\\]", model)[-1][: -len(SUFFIX)]
+    return PREFIX + re.sub(r"[^\w.-]+", "_", stem)
+
+
+def layer_name(name: str) -> str:
+    """Returns a layer's name as TensorFlow accepts it: `é` becomes `_`."""
+    name = _ILLEGAL.sub("_", name)
+    return name if name[:1].isalnum() or name[:1] == "." else f"layer{name}"
+
+
+def describe(model: str) -> Architecture:
+    """Describes the network in a file, which has no tags: its weights are in it.
+
+    Raises:
+        UsageError: If there is no such file, if it holds custom classes or code, or
+            the model of a run.
+    """
+    path = files.expand(model)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+            exported = _EXPORTED in archive.namelist()
+        custom = list(_custom(config))
+        layers = {str(one["config"]["name"]) for one in config["config"]["layers"]}
+        of_a_run = config["config"]["name"] == "classifier" and layers >= _OF_A_RUN
+    except Exception as error:  # zipfile and json have several kinds.
+        advice = "name a functional or sequential model that Keras 3 saved, PATH.keras"
+        raise errors.unreadable(path, error, advice) from error
+    if custom:
+        raise errors.UsageError(
+            f"{path} has the custom class {custom[0]!r}, which plain Keras lacks or "
+            "does not run; save a model of stock Keras layers instead"
+        )
+    if exported or of_a_run:
+        raise errors.UsageError(
+            f"{path} is the model of a run, which takes raw pixels and normalises them "
+            "itself; to start from its weights, pass --model=NAME of its network and "
+            f"--weights={path}. If the run started from a file, save the network in "
+            f"it alone, keras.models.load_model(...).get_layer('{PREFIX}NAME')"
+            ".save('PATH.keras'), and pass --model=PATH.keras"
+        )
+    name = slug(model)
+    return Architecture(
+        name=name,
+        builder=f"{__name__}:build",
+        tags={},
+        options={"path": path, "name": layer_name(name)},
+        min_size=1,
+        file=path,
+    )
+
+
+def _custom(config: object) -> Iterator[str]:
+    """Yields the classes in a configuration that are not Keras's own, or hold code."""
+    if isinstance(config, dict):
+        name, module = config.get("class_name"), config.get("module")
+        if isinstance(name, str):
+            is_stock = module is None or str(module).partition(".")[0] in _STOCK
+            is_registered = ">" in str(config.get("registered_name"))
+            if not is_stock or is_registered or name in _CODE:
+                yield name[:80]
+        config = list(config.values())
+    for value in config if isinstance(config, list) else []:
+        yield from _custom(value)
+
+
+def pretraining(
+    architecture: Architecture, statistics: ChannelStatistics | None
+) -> Pretraining:
+    """Describes the inputs that a file's weights expect, by the user's statistics.
+
+    Raises:
+        UsageError: If there are none: a file does not tell.
+    """
+    if statistics is None:
+        raise errors.UsageError(
+            f"--model={architecture.file} needs --pretrain_mean=RED,GREEN,BLUE and "
+            "--pretrain_std=RED,GREEN,BLUE, with which its inputs were normalised in "
+            "pre-training, for pixels from 0 to 1: the file does not say"
+        )
+    return Pretraining("file", "unknown", statistics, licence="unknown")
+
+
+def build(
+    path: pathlib.Path,
+    name: str,
+    input_shape: tuple[int, int, int],
+    *,
+    with_weights: bool = True,
+    notify: Notify = warnings.warn,
+) -> keras.Model:
+    """Builds the backbone in a `.keras` file as a feature extractor.
+
+    Its layers compute under the global dtype policy, except for those that normalise
+    its inputs, which are float32; all of them can be trained.
+
+    Args:
+        path: A file that `describe` accepts.
+        name: The name of the model.
+        input_shape: Height, width and 3.
+        with_weights: Whether it has the file's weights. Otherwise they are random,
+            except for the constants of `Normalization` layers.
+        notify: Called with what was taken off, and with what its layers do that a run
+            does as well.
+
+    Returns:
+        A model that maps float images `[n, height, width, 3]` to features
+        `[n, features]`.
+
+    Raises:
+        UsageError: If the file can't be loaded, or holds no backbone for such images.
+    """
+    import keras
+
+    from normtest_tf.backbones import trunk
+
+    saved = _load(path)
+    _check_inputs(path, saved, input_shape)
+    features, head = trunk.without_head(saved)
+    if len(features.shape) == 4:
+        features = keras.layers.GlobalAveragePooling2D(
+            data_format="channels_last", name="global_pool"
+        )(features)
+    if len(features.shape) != 2 or features.shape[-1] is None:
+        raise errors.UsageError(
+            f"{path} must end in a feature map [n, height, width, channels] or in "
+            f"features [n, features]. Received: {features.shape}; add a layer that "
+            "pools them"
+        )
+    backbone = keras.Model(saved.inputs[0], features, name=name)
+    for variable in backbone.weights:
+        value = keras.ops.convert_to_numpy(variable)
+        weights.check_finite(path, variable.path, value)
+    weights.check_variances(backbone, path)
+    notes = [*_on_the_head(path, saved, head), *_on_the_inputs(path, backbone)]
+    if number := _leave_regularizers_out(backbone):
+        notes.append(
+            f"{path.name} was saved with {counted(number, 'regularizer')}, which a run "
+            "leaves out: its losses are mean cross-entropies"
+        )
+    built = _copy(path, backbone, input_shape, with_weights)
+    for note in notes:
+        notify(note)
+    return built
+
+
+def _load(path: pathlib.Path) -> keras.Model:
+    """Loads the model in a file, uncompiled, without running code in it."""
+    import keras
+
+    try:
+        with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} in it is damaged")
+            warnings.simplefilter("ignore")
+            return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras, h5py and zipfile have a dozen kinds.
+        advice = "save a model of stock layers with Keras 3"
+        raise errors.unreadable(path, _first(error), advice) from error
+
+
+def _first(error: Exception) -> Exception:
+    """Returns what started an error; Keras's own messages quote whole files."""
+    return ValueError(errors.first_cause(error))
+
+
+def _check_inputs(
+    path: pathlib.Path, model: keras.Model, input_shape: tuple[int, int, int]
+) -> None:
+    """Raises unless a model takes one RGB image of this size, and has one output."""
+    inputs, outputs = getattr(model, "inputs", []), getattr(model, "outputs", [])
+    shapes = [tuple(tensor.shape) for tensor in inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
+        raise errors.UsageError(
+            f"{path} must take one RGB image, (None, height, width, 3). Received: "
+            f"inputs {', '.join(map(str, shapes)) or 'none'}"
+        )
+    if len(outputs) != 1:
+        raise errors.UsageError(
+            f"{path} must have one output. Received: {len(outputs)}; save a model from "
+            "the image to one of them"
+        )
+    sides = zip(shapes[0][1:3], input_shape, strict=False)
+    if any(side not in (None, wanted) for side, wanted in sides):
+        height, width = (side or "any" for side in shapes[0][1:3])
+        raise errors.UsageError(
+            f"{path} takes images of {height}x{width} pixels. Received: "
+            f"{input_shape[0]}x{input_shape[1]}; pass another --image_size, or save "
+            "the model with an input of (None, None, 3)"
+        )
+
+
+def _on_the_head(
+    path: pathlib.Path, model: keras.Model, head: str | None
+) -> Iterator[str]:
+    """Yields a note on a model's classifier, unless it ends in a feature map."""
+    from normtest_tf.backbones import trunk
+
+    if head is not None:
+        yield f"took the classifier {head!r} off {path.name}"
+        return
+    has_probabilities = trunk.makes_probabilities(model)
+    if len(model.outputs[0].shape) == 2 or has_probabilities:
+        yield f"nothing was taken off {path.name}: its output serves as features" + (
+            "; it ends in probabilities, so save the model without its classifier if "
+            "it has one"
+            if has_probabilities
+            else ""
+        )
+
+
+def _on_the_inputs(path: pathlib.Path, model: keras.Model) -> Iterator[str]:
+    """Yields a note if a model normalises its inputs itself, or takes integers."""
+    import keras
+
+    from normtest_tf.backbones import trunk
+
+    if names := trunk.preprocessing(model):
+        yield (
+            f"{path.name} normalises its inputs itself, in {' and '.join(names)}, "
+            f"after the setting does; if it takes pixels from 0 to 255, {_RAW} give it "
+            "exactly these under `pretrain`, and for other settings save it without "
+            "these layers (see docs/models.md)"
+        )
+    elif not keras.backend.is_float_dtype(dtype := model.inputs[0].dtype):
+        yield (
+            f"{path.name} takes {dtype} images, so probably pixels from 0 to 255; "
+            f"{_RAW} give it exactly these under `pretrain`"
+        )
+
+
+def _leave_regularizers_out(model: keras.Model) -> int:
+    """Removes what a model adds to the loss; returns how many terms these were."""
+    number = 0
+    for layer in model._flatten_layers():
+        for attribute, value in list(vars(layer).items()):
+            if attribute.endswith("regularizer") and value is not None:
+                setattr(layer, attribute, None)
+                number += 1
+        if type(layer).__name__ == "ActivityRegularization":
+            layer.l1 = layer.l2 = 0.0  # Its configuration has these instead.
+    return number
+
+
+def _copy(
+    path: pathlib.Path,
+    model: keras.Model,
+    input_shape: tuple[int, int, int],
+    with_weights: bool,
+) -> keras.Model:
+    """Copies a model for images of this size, under the global dtype policy."""
+    import keras
+
+    from normtest_tf.backbones import layers
+
+    for layer in model._flatten_layers():
+        layer.name = layer_name(layer.name)
+    try:
+        built = keras.models.clone_model(
+            model,
+            input_tensors=keras.Input(input_shape),
+            clone_function=_clone,
+            recursive=True,
+        )
+        if with_weights:
+            built.set_weights(model.get_weights())
+            return built
+    except Exception as error:  # Layers have their own kinds.
+        height, width, _ = input_shape
+        raise errors.UsageError(
+            f"can't build the network in {path} for images of {height}x{width} pixels "
+            f"({errors.first_cause(error)}); try larger images, or a model of other "
+            "layers"
+        ) from error
+    for ours, theirs in zip(layers.leaves(built), layers.leaves(model), strict=True):
+        if isinstance(theirs, keras.layers.Normalization):
+            ours.set_weights(theirs.get_weights())
+    return built
+
+
+def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Makes a layer of the copy, without its weights."""
+    import keras
+
+    from normtest_tf.backbones import trunk
+
+    config = layer.get_config()
+    if not isinstance(layer, keras.layers.Layer):
+        return type(layer).from_config(config)
+    exact = type(layer).__name__ in trunk.PREPROCESSING
+    policy = "float32" if exact else keras.config.dtype_policy()
+    # Not all constructors take all of the base class's arguments.
+    config |= {"dtype": policy} if "dtype" in config else {}
+    copy = type(layer).from_config(config)
+    copy.trainable = True
+    return copy
