@@ -21,7 +21,8 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import errors, normalization, text
 from normtest_tf.datasets import shifts
-from normtest_tf.runs import RunConfig, options
+from normtest_tf.runs import RunConfig
+from normtest_tf.runs.config import DATASETS, MODEL_FILE, WEIGHTS
 from normtest_tf.sweeps import estimates, grid, local, runner
 from normtest_tf.sweeps.executor import Executor, Options
 from normtest_tf.system import keras_setup
@@ -32,19 +33,19 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list(
     "datasets",
     ["cifar10"],
-    f"Data sets to fine-tune on, each one of: {options.DATASETS} A path with a comma "
+    f"Data sets to fine-tune on, each one of: {DATASETS} A path with a comma "
     "is put in double quotes: --datasets='\"folder:/data/a,b\",digits'.",
 )
 flags.DEFINE_list(
     "models",
     ["resnet18"],
     "Networks to fine-tune; `experiments.train --list_models` lists them all. Or your "
-    f"own: {options.MODEL_FILE} A path with a comma is put in double quotes.",
+    f"own: {MODEL_FILE} A path with a comma is put in double quotes.",
 )
 flags.DEFINE_list(
     "weights",
     [],
-    f"Pre-trained weights of all models: {options.WEIGHTS} Or for some of them: "
+    f"Pre-trained weights of all models: {WEIGHTS} Or for some of them: "
     "MODEL=WEIGHTS,MODEL=WEIGHTS. A path with a comma is put in double quotes: "
     "--weights='\"resnet18=/data/a,b.safetensors\"'.",
 )

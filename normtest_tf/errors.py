@@ -19,11 +19,7 @@ class Locked(UsageError):  # noqa: N818  (a state, not an error)
 
 
 class WorkerDied(UsageError):  # noqa: N818  (says what happened)
-    """A worker process exited before it returned a result.
-
-    Args:
-        what: What happened; none if nobody knows.
-    """
+    """A worker process exited before it returned a result."""
 
     def __str__(self) -> str:
         """Says what happened, or explains the most likely cause."""
@@ -39,8 +35,8 @@ class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
     Args:
         what: The name of the loss in the history, such as `train_loss`, or of the
             weight.
-        epoch: The epoch in which it happened, counted from 1.
-        step: The step within that epoch, counted from 1.
+        epoch: Counted from 1, like the step within it.
+        step: The step at which it happened.
         rate: The learning rate at that step.
 
     Attributes:
@@ -90,25 +86,14 @@ def first_cause(error: BaseException) -> str:
 def unreadable(
     path: pathlib.Path, error: BaseException, advice: str = ""
 ) -> UsageError:
-    """Returns the error for a file or folder that can't be read.
-
-    Args:
-        path: The file or folder.
-        error: What went wrong.
-        advice: What to do next, without a trailing full stop.
-    """
+    """Returns the error for a file or folder that can't be read, and what to do."""
     return UsageError(
         f"can't read {path}: {reason(error)}" + (advice and f"; {advice}")
     )
 
 
 def unwritable(folder: pathlib.Path, error: BaseException) -> UsageError:
-    """Returns the error for a folder that can't be written to.
-
-    Args:
-        folder: The folder.
-        error: What went wrong.
-    """
+    """Returns the error for a folder that can't be written to."""
     return UsageError(
         f"can't write to {folder}: {reason(error)}; choose another folder"
     )
@@ -117,17 +102,9 @@ def unwritable(folder: pathlib.Path, error: BaseException) -> UsageError:
 def unknown_name(
     kind: str, received: str, allowed: list[str], hint: str | None = None
 ) -> UsageError:
-    """Returns the error for a name that is in no registry.
+    """Returns the error for an unknown name of a kind; it suggests the nearest one.
 
-    Args:
-        kind: The kind of thing named, such as "model".
-        received: The name.
-        allowed: Every name that would have been accepted.
-        hint: Where to see the allowed names, without a trailing full stop. Default:
-            all of them are listed.
-
-    Returns:
-        A `UsageError` that suggests the nearest allowed name, if one is near.
+    All allowed names are listed, unless a hint says where to see them.
     """
     import difflib
 

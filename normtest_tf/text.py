@@ -16,12 +16,7 @@ def ignore(text: str) -> None:
 
 
 def shown(name: str) -> str:
-    r"""Returns a file's name for messages: on one line and valid Unicode.
-
-    Args:
-        name: Any name; bytes that are not UTF-8 are surrogates, as in Python's own
-            functions, and become `\udcNN`.
-    """
+    """Returns a file's name for messages: on one line and valid Unicode."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode()
         for char in name
@@ -29,46 +24,22 @@ def shown(name: str) -> str:
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Aligns the columns of a table.
-
-    Args:
-        rows: Rows of the same number of cells; the first is the header.
-
-    Returns:
-        One line per row, without trailing spaces.
-
-    Example:
-    ```python
-    print(text_table([("model", "n"), ("resnet18", "5")]))
-    ```
-    """
+    """Aligns the columns of a table, without trailing spaces."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Formats a table as GitHub Markdown.
-
-    Args:
-        rows: Rows of the same number of cells; the first is the header.
-
-    Returns:
-        One line per row, and a line of dashes below the header.
-    """
+    """Formats a table, whose first row is the header, as GitHub Markdown."""
     header, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     lines = [header, ["---"] * len(header), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """Formats rows as CSV, floats with six significant digits.
+    """Formats rows as CSV, floats with six significant digits, None and NaN as empty.
 
-    Args:
-        rows: At least one row; all have the keys of the first, which become the
-            header. None and NaN become empty cells.
-
-    Returns:
-        The header and one line per row, each ending with a newline.
+    All rows have the keys of the first, which become the header.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -86,24 +57,12 @@ def _csv_cell(value: object) -> object:
 
 
 def counted(number: int, noun: str) -> str:
-    """Writes a number of things: `1 run`, `2 runs`.
-
-    Args:
-        number: How many there are.
-        noun: Its singular; the plural is made with an s.
-    """
+    """Writes a number of things: `1 run`, `2 runs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def duration(seconds: float) -> str:
-    """Formats a duration for people to read.
-
-    Args:
-        seconds: At least 0.
-
-    Returns:
-        Text such as `41 s`, `12 min` or `3 h 20 min`.
-    """
+    """Formats a duration for people to read: `41 s`, `12 min` or `3 h 20 min`."""
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"
@@ -113,12 +72,5 @@ def duration(seconds: float) -> str:
 
 
 def signed(points: float) -> str:
-    """Formats percentage points with an explicit sign and two decimals.
-
-    Args:
-        points: A difference in percentage points.
-
-    Returns:
-        Text such as `+0.31`; a value that rounds to zero is `+0.00`, never `-0.00`.
-    """
+    """Formats percentage points: `+0.31`, and `+0.00`, never `-0.00`."""
     return f"{round(points, 2) + 0.0:+.2f}"

@@ -13,3 +13,8 @@
 `studies/NAME/` holds committed studies: runs, tables, figures and report. Importing
 this package does not import matplotlib.
 """
+
+import os
+
+# Figures go to files. A notebook's backend may not even be importable here.
+os.environ["MPLBACKEND"] = "Agg"

@@ -6,9 +6,6 @@ import pathlib
 
 import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")  # Figures go to files; there may be no screen.
-
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +13,7 @@ from matplotlib.figure import Figure
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.system import files
 
+matplotlib.rcdefaults()  # Whatever the user's matplotlibrc: equal figures, equal bytes.
 matplotlib.rcParams["svg.hashsalt"] = "normtest_tf"
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; black is left for

@@ -100,7 +100,7 @@ def test_another_file_of_the_same_name_is_refused(tmp_path, path, digits, finish
     other = tmp_path / path.name
     network(seed=1).save(other)
     config = dataclasses.replace(finished, model=str(other))
-    with pytest.raises(errors.UsageError, match="with another weights file"):
+    with pytest.raises(errors.UsageError, match="SHA-256 of the weights"):
         finetuning.run(config, digits)
     other.write_bytes(path.read_bytes())
     config = dataclasses.replace(finished, model=str(other))

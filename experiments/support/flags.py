@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
 from normtest_tf import datasets, errors
-from normtest_tf.runs import RunConfig, options
-from normtest_tf.runs.config import MAX_SEED
+from normtest_tf.runs import RunConfig, config
 from normtest_tf.system import keras_setup
 
 FLAGS = flags.FLAGS
-_FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
-_TYPES = typing.get_type_hints(RunConfig)
 
 DATA = (
     "data_dir",
@@ -55,44 +50,44 @@ OUTPUT = ("results_dir", "overwrite")
 def define(*names: str, **defaults: object) -> None:
     """Defines the flags of some fields of `RunConfig`."""
     for name in names:
-        _define(name, _FIELDS[name].default, options.get(_FIELDS[name]).help)
+        _define(name, config.FIELDS[name].default)
     for name, default in defaults.items():
-        _define(name, default, options.get(_FIELDS[name]).help)
+        _define(name, default)
 
 
-def _define(name: str, default: Any, help: str) -> None:  # noqa: ANN401  (any flag)
+def _define(name: str, default: Any) -> None:  # noqa: ANN401  (any flag)
     """Defines one flag with the field's type and its option's limits."""
-    about = options.get(_FIELDS[name])
-    kinds = {kind for kind in _kinds(name) if kind is not type(None)}
-    if bool in kinds:
-        flags.DEFINE_bool(name, default, help)
-    elif int in kinds:
-        high = None if about.high is None else int(about.high)
+    about, kind = config.get_option(name), config.kind_of(name)
+    if kind is bool:
+        flags.DEFINE_bool(name, default, about.help)
+    elif kind is int:
+        low, high = about.limits.ge, about.limits.le
         flags.DEFINE_integer(
-            name, default, help, lower_bound=about.low, upper_bound=high
+            name, default, about.help, lower_bound=low, upper_bound=high
         )
-    elif float in kinds:
-        flags.DEFINE_float(name, default, help)
-        flags.register_validator(name, about.allows, about.range_in_words())
+    elif kind is float:
+        flags.DEFINE_float(name, default, about.help)
+        flags.register_validator(name, lambda value: _is_allowed(name, value))
     elif about.choices:
-        flags.DEFINE_enum(name, default, list(about.choices), help)
-    elif str in kinds:
-        flags.DEFINE_string(name, default, help)
+        flags.DEFINE_enum(name, default, list(about.choices), about.help)
+    elif kind is str:
+        flags.DEFINE_string(name, default, about.help)
     else:  # Several numbers.
-        flags.DEFINE_list(name, default, help)
+        flags.DEFINE_list(name, default, about.help)
 
 
-def _kinds(name: str) -> tuple[type, ...]:
-    """Returns the types that a field's annotation allows."""
-    annotation = _TYPES[name]
-    if isinstance(annotation, type):
-        return (annotation,)
-    return typing.get_args(annotation)
+def _is_allowed(name: str, value: object) -> bool:
+    """Raises absl's error for a value that the field's option does not allow."""
+    try:
+        config.check_option(name, value)
+    except errors.UsageError as error:
+        raise flags.ValidationError(str(error)) from error
+    return True
 
 
 def run_config(**values: object) -> RunConfig:
     """Builds the configuration from the program's flags."""
-    given = {name: FLAGS[name].value for name in _FIELDS if name in FLAGS}
+    given = {name: FLAGS[name].value for name in config.FIELDS if name in FLAGS}
     return RunConfig(**(given | values))
 
 
@@ -138,9 +133,10 @@ def parse_seeds(values: Sequence[str]) -> list[int]:
         raise errors.UsageError(
             f"--seeds takes whole numbers, such as 1,2,3. Received: {received}"
         ) from error
-    in_range = seeds and min(seeds) >= 0 and max(seeds) <= MAX_SEED
+    in_range = seeds and min(seeds) >= 0 and max(seeds) <= config.MAX_SEED
     if not in_range or len(set(seeds)) < len(seeds):
         raise errors.UsageError(
-            f"--seeds takes distinct numbers from 0 to {MAX_SEED}. Received: {received}"
+            f"--seeds takes distinct numbers from 0 to {config.MAX_SEED}. "
+            f"Received: {received}"
         )
     return seeds

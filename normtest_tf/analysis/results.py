@@ -27,9 +27,8 @@ from normtest_tf.runs import (
     RunFolder,
     RunName,
     history,
-    plan,
 )
-from normtest_tf.runs.folder import PLAN, REPAIR
+from normtest_tf.runs.folder import PLAN, REPAIR, read_plan
 from normtest_tf.system import files
 from normtest_tf.training import EpochRow
 
@@ -179,7 +178,7 @@ def read(
                 "experiments.train write them"
             )
         _check_comparable(runs)
-        expected = {*plan.read(root), *_whole_grid(runs)} if names is None else names
+        expected = {*read_plan(root), *_whole_grid(runs)} if names is None else names
         return Results(runs, _missing(root, folders, runs, set(map(str, expected))))
     except (OSError, zipfile.BadZipFile) as error:
         raise errors.unreadable(results_dir, error) from error

@@ -14,7 +14,7 @@ from normtest_tf import errors
 from normtest_tf.backbones import trunk
 from normtest_tf.datasets import MappedImages
 from normtest_tf.diagnosis import distances, inputs, linear_probe, rule
-from normtest_tf.diagnosis.distances import BATCH, STORED
+from normtest_tf.diagnosis.distances import BATCH, STORED, Distance
 from normtest_tf.diagnosis.findings import Explanation, SettingFindings
 from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
@@ -36,8 +36,8 @@ class _Passes:
 
     inputs: tuple[np.ndarray, np.ndarray]  # Mean and std of the normalised images.
     features: dict[str, np.ndarray]
-    distances: tuple[distances.Distance, ...]
-    reestimated: tuple[distances.Distance, ...]
+    distances: tuple[Distance, ...]
+    reestimated: tuple[Distance, ...]
 
 
 @keras_setup.checked()
@@ -115,7 +115,8 @@ def explain(
             notes += inputs.notes_on_control(*runs[name].inputs)
     probed = _linear_probes(runs, labels, notes)
     findings = {name: _findings(name, constants[name], runs, probed) for name in names}
-    treatment = _treatment(names)
+    # The control comes first.
+    treatment = TREATMENT if TREATMENT in names else next(iter(names[1:]), None)
     parts: dict[str, Parts] = {}
     predictions: tuple[rule.Prediction, ...] = ()
     if treatment is not None:
@@ -155,12 +156,6 @@ def _measured(images: np.ndarray, training_images: Images | None) -> Images:
     if isinstance(training_images, MappedImages):
         return training_images
     return inputs.pixels(training_images, "training_images")
-
-
-def _treatment(names: Sequence[str]) -> str | None:
-    """Returns the setting that predictions are about; None if there is none."""
-    others = [name for name in names if name != CONTROL]
-    return TREATMENT if TREATMENT in others else next(iter(others), None)
 
 
 def _batches(

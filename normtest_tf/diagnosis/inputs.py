@@ -111,7 +111,10 @@ def _first(
     return np.concatenate(blocks), np.concatenate(classes) if classes else None
 
 
-def pixels(images: np.ndarray, name: str = "images") -> np.ndarray:
+def pixels(
+    images: Any,  # noqa: ANN401  (a user's array)
+    name: str = "images",
+) -> np.ndarray:
     """Returns images as uint8; raises `UsageError` unless that is what they are."""
     images = np.asarray(images)
     is_rgb = images.ndim == 4 and images.shape[-1] == 3 and images.size

@@ -66,10 +66,7 @@ def fold(
 
 
 def first_convolution(network: keras.Model) -> keras.layers.Conv2D:
-    """Returns the convolution that a network begins with.
-
-    Args:
-        network: A functional or sequential model of images.
+    """Returns the convolution that a network of images begins with.
 
     Raises:
         UsageError: If it begins with anything else.

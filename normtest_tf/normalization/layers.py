@@ -58,19 +58,7 @@ def stack(
     image_shape: tuple[int, int, int],
     channel_order: str,
 ) -> keras.layers.Layer:
-    """Combines normalization layers into one, after the channel flip if one is needed.
-
-    Args:
-        layers: In the order in which they are applied, at least one.
-        image_shape: Height, width and 3.
-        channel_order: `rgb` or `bgr`: what the first of `layers` takes.
-
-    Returns:
-        One layer from raw RGB pixels; see `normalization_layer`.
-
-    Raises:
-        ValueError: If there is no such channel order.
-    """
+    """Combines layers into one from raw RGB pixels, flipping the channels if needed."""
     import keras  # Late: looking up a setting must not load TensorFlow.
 
     if channel_order not in CHANNEL_ORDERS:
@@ -91,12 +79,7 @@ def stack(
 def affine(
     statistics: ChannelStatistics, channel_order: str = "rgb"
 ) -> keras.layers.Layer:
-    """Returns the layer that computes (pixel - mean) / std per channel.
-
-    Args:
-        statistics: In RGB order.
-        channel_order: The channel order of the layer's inputs.
-    """
+    """Returns the layer that computes (pixel - mean) / std per channel."""
     import keras
 
     step = 1 if channel_order == "rgb" else -1
@@ -111,11 +94,7 @@ def affine(
 
 
 def instance(image_shape: tuple[int, int, int]) -> list[keras.layers.Layer]:
-    """Returns layers that give each channel of each image mean 0 and unbiased std 1.
-
-    Args:
-        image_shape: Height, width and 3.
-    """
+    """Returns layers that give each channel of each image mean 0 and unbiased std 1."""
     import keras
 
     pixels = image_shape[0] * image_shape[1]

@@ -176,15 +176,9 @@ def gray_statistics(
 def change(
     given: ChannelStatistics, wanted: ChannelStatistics
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what turns inputs normalised one way into those normalised another way.
+    """Returns `scale` and `shift`, float64 `[3]` each, in RGB order.
 
-    Args:
-        given: The statistics that inputs are normalised with.
-        wanted: The statistics that they should be normalised with.
-
-    Returns:
-        `scale` and `shift`, float64 `[3]` each, in RGB order, such that inputs under
-        `wanted` are `scale * inputs + shift` of those under `given`.
+    Inputs under `wanted` are `scale * inputs + shift` of those under `given`.
     """
     given_mean, given_std = np.array(given.mean), np.array(given.std)
     wanted_mean, wanted_std = np.array(wanted.mean), np.array(wanted.std)

@@ -19,7 +19,7 @@ from normtest_tf.analysis.published import TREATMENT, Condition, PublishedTable
 from normtest_tf.datasets import DATASETS
 from normtest_tf.normalization import CONTROL, Setting
 from normtest_tf.runs import RULES, Rule
-from normtest_tf.runs.history import BEST_TEST
+from normtest_tf.runs.history import BEST_TEST, FINAL
 from normtest_tf.system import files
 
 Row: TypeAlias = dict[str, Any]
@@ -98,6 +98,69 @@ def _published_accuracy(
                 "difference": 100 * float(np.mean(list(ours.values()))) - theirs,
             }
     return dict.fromkeys(("published", "published_n", "published_in", "difference"))
+
+
+def neighbour_rows(results: Results, published: Sequence[PublishedTable]) -> list[Row]:
+    """Returns our accuracies beside those of published runs of the same protocol.
+
+    There is a row for each of our data sets, models and settings, and each published
+    network that is the same, or else of the same family. Rows have the mean over our
+    seeds and the published value, at the best test epoch and at the final one (None if
+    not known).
+    """
+    return [
+        {
+            "dataset": cell.dataset,
+            "normalization": setting,
+            "model": cell.model,
+            "n": len(results.runs_of(cell, setting)),
+            "neighbour": name,
+            "published_in": table.title,
+        }
+        | _beside(results, Condition(*cell, setting), name, table)
+        for table in published
+        for cell in results.cells
+        for setting in results.settings
+        if _follows_protocol(results.runs_of(cell, setting), table)
+        for name in _neighbours(Condition(*cell, setting), table)
+    ]
+
+
+def _follows_protocol(runs: Sequence[Run], table: PublishedTable) -> bool:
+    """Tells whether all runs have a table's epochs, on all images of their data set."""
+    return bool(runs) and all(
+        run.config.requested["epochs"] == table.epochs
+        and run.config.requested["train_examples"] is None
+        and run.config.resolved.validation_examples == 0
+        for run in runs
+    )
+
+
+def _neighbours(condition: Condition, table: PublishedTable) -> list[str]:
+    """Returns the published network that is a condition's own, or else its family."""
+    if condition in table.accuracies:
+        return [condition.model]
+    family = condition.model.rstrip("0123456789")
+    return [
+        theirs.model
+        for theirs in table.accuracies
+        if theirs == condition._replace(model=theirs.model)
+        and theirs.model.rstrip("0123456789") == family
+    ]
+
+
+def _beside(
+    results: Results, condition: Condition, name: str, table: PublishedTable
+) -> Row:
+    """Returns our mean and the published value by rule."""
+    row: Row = {}
+    theirs = condition._replace(model=name)
+    for rule, accuracies in ((BEST_TEST, table.accuracies), (FINAL, table.final)):
+        ours = results.accuracies(condition.cell, condition.normalization, rule)
+        found = accuracies.get(theirs)
+        row[f"{rule.name}_ours"] = 100 * float(np.mean(list(ours.values())))
+        row[f"{rule.name}_published"] = found and 100 * float(np.mean(found))
+    return row
 
 
 def run_rows(results: Results) -> list[Row]:

@@ -11,7 +11,8 @@ from normtest_tf.analysis.comparisons import Comparison
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import RULES, Rule
-from normtest_tf.runs.folder import ONCE_ALWAYS
+from normtest_tf.runs.folder import UNRECORDED
+from normtest_tf.runs.history import BEST_TEST, FINAL
 from normtest_tf.text import counted, duration, markdown_table, signed, text_table
 
 
@@ -188,6 +189,35 @@ def published_table(rows: Sequence[Row]) -> str:
     return markdown_table([header, *body])
 
 
+def neighbours_table(rows: Sequence[Row]) -> str:
+    """Lists our accuracies beside those of published networks of the same family."""
+    header = (
+        *("data set", "setting", "ours", "published", "best test epoch", "difference"),
+        *("final epoch", "difference"),
+    )
+    body = [
+        (
+            row["dataset"],
+            row["normalization"],
+            f"{row['model']} (n = {row['n']})",
+            row["neighbour"],
+            *_beside(row, BEST_TEST),
+            *_beside(row, FINAL),
+        )
+        for row in rows
+    ]
+    return markdown_table([header, *body])
+
+
+def _beside(row: Row, rule: Rule) -> tuple[str, str]:
+    """Returns our accuracy and the published one, and the difference in points."""
+    ours, theirs = row[f"{rule.name}_ours"], row[f"{rule.name}_published"]
+    if theirs is None:
+        return f"{ours:.2f}, not published", "-"
+    probably = "probably " if rule is FINAL else ""
+    return f"{ours:.2f}, {probably}{theirs:.2f}", signed(ours - theirs)
+
+
 def missing(results: Results) -> str:
     """Lists the runs that would complete the grid."""
     if not results.missing:
@@ -251,7 +281,7 @@ def _unlike_the_study(requested: Mapping[str, Any]) -> list[str]:
 def _unless_always(name: str, requested: Mapping[str, Any]) -> str:
     """Returns a flag as it was given, or nothing if it is what all runs once did."""
     value = requested[name]
-    return "" if value == ONCE_ALWAYS[name] else f"--{name}={value}"
+    return "" if value == UNRECORDED[name] else f"--{name}={value}"
 
 
 def _environments(results: Results) -> list[str]:

@@ -1,17 +1,13 @@
 """One run and its folder: the configuration, the files and their format.
 
-    config        a run's configuration; each field is a flag
-    folder        every file name, and paths to and from a run's identity
+    config        a run's configuration; each field is a flag with its limits
+    folder        every file name, paths to and from a run's identity, plan.json
     record        config.json, result.json and failed.json, as typed records
     predictions   predictions.npz, the predicted class of each test image
     history       history.csv, and the rules for choosing one of its epochs
     identity      whether two runs are the same run
-    options       help text and limits of each configuration field
-    plan          plan.json: the requested runs of a results folder
-    checkpoints   the files that an interrupted run resumes from
+    checkpoints   a run's progress, and the files that it resumes from
     recorder      writes the folder while a run trains
-    state         a run's progress: what a checkpoint holds
-    tensorboard   the history for TensorBoard
     finetuning    one run, end to end
 
 Importing this package does not import TensorFlow.

@@ -1,19 +1,22 @@
-"""A run's configuration; each field is a flag."""
+"""A run's configuration; each field is a flag with help text and limits."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import json
-from typing import Any
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from normtest_tf import backbones, datasets, errors, normalization
 from normtest_tf.datasets import shifts
-from normtest_tf.normalization import SETTINGS, Setting
-from normtest_tf.runs import options
+from normtest_tf.normalization import SETTINGS, ChannelStatistics, Setting
 from normtest_tf.runs.folder import RunFolder, RunName
-from normtest_tf.runs.history import RULES
-from normtest_tf.runs.options import option
+from normtest_tf.runs.history import FINAL, RULES
 from normtest_tf.system import files, memory
 from normtest_tf.training import choices
 from normtest_tf.training.choices import Seeds
@@ -28,6 +31,56 @@ _NOT_REQUESTED = (
     "checkpoint_every",
     "memory_budget",
 )
+_OPTION = "option"  # In the metadata of a field.
+
+
+def _described(texts: Mapping[str, str]) -> str:
+    """Returns a sentence that says what each value stands for."""
+    return "; ".join(f"{name}: {text}" for name, text in texts.items()) + "."
+
+
+# Help texts that programs with lists share.
+DATASETS = (
+    f"{', '.join(datasets.DATASETS)}; folder:PATH for the images in PATH/train/CLASS/ "
+    "and PATH/test/CLASS/, or in PATH/CLASS/; csv:PATH for a table of "
+    "file,label[,split]; or tfds:NAME[/CONFIG] for an image classification set of "
+    "TensorFlow Datasets."
+)
+MODEL_FILE = (
+    "PATH.keras for the backbone, or the classifier without its head, in a .keras file "
+    "of stock layers; needs --pretrain_mean and --pretrain_std."
+)
+WEIGHTS = (
+    "a tag, none, the path of a .safetensors, .h5, .weights.h5 or .keras file or of "
+    "the .index.json of several .safetensors files, or the folder of a finished run. "
+    "Default: the model's own tag."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """Help text, choices and limits of a field; its flag is made from this.
+
+    Attributes:
+        help: A sentence for `--help`.
+        choices: The allowed values; empty where there is no list.
+        limits: Of a number.
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    limits: Meta = dataclasses.field(default_factory=Meta)
+
+
+def option(
+    default: Any,  # noqa: ANN401  (any type)
+    help: str,
+    choices: Sequence[str] = (),
+    **limits: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401  (any type)
+    """Returns a field with a default and an `Option`; limits are those of `Meta`."""
+    about = Option(help, tuple(choices), Meta(**limits))
+    return dataclasses.field(default=default, metadata={_OPTION: about})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +104,7 @@ class Resolved:
 class RunConfig:
     """Everything a user asks of a run.
 
-    Each field is a flag of the same name; its `option` has the help text and limits.
+    Each field is a flag of the same name, with help text and limits.
 
     Example:
     ```python
@@ -60,18 +113,19 @@ class RunConfig:
     ```
     """
 
-    dataset: str = option("cifar10", f"Data set to fine-tune on: {options.DATASETS}")
+    dataset: str = option("cifar10", f"Data set to fine-tune on: {DATASETS}")
     model: str = option(
         "resnet18",
         "Network to fine-tune; `experiments.train --list_models` lists them all. Or "
-        f"your own: {options.MODEL_FILE}",
+        f"your own: {MODEL_FILE}",
     )
     normalization: str = option(
         "finetune",
-        f"How inputs are normalised. {options.NORMALIZATIONS}",
+        "How inputs are normalised. "
+        + _described({s.name: s.description for s in SETTINGS.values()}),
         choices=tuple(SETTINGS),
     )
-    weights: str | None = option(None, f"Pre-trained weights: {options.WEIGHTS}")
+    weights: str | None = option(None, f"Pre-trained weights: {WEIGHTS}")
     data_dir: str | None = option(
         None,
         "Folder with data sets prepared by TensorFlow Datasets, or with the unpacked "
@@ -80,8 +134,8 @@ class RunConfig:
     image_size: int | None = option(
         None,
         "Side in pixels to resize all images to. Default: their own size.",
-        low=1,
-        high=datasets.MAX_IMAGE_SIZE,
+        ge=1,
+        le=datasets.MAX_IMAGE_SIZE,
     )
     resize: str | None = option(
         None,
@@ -104,15 +158,15 @@ class RunConfig:
         None,
         "The share of each class to test on, of data without a test split. Default: "
         f"{datasets.TEST_FRACTION}.",
-        positive=True,
-        high=1,
+        gt=0,
+        le=1,
     )
     split_seed: int | None = option(
         None,
         "Decides which images these are; the same for all runs, whatever their --seed. "
         "Default: 0.",
-        low=0,
-        high=MAX_SEED,
+        ge=0,
+        le=MAX_SEED,
     )
     memory_budget: str | None = option(
         None,
@@ -125,22 +179,22 @@ class RunConfig:
         f"{shifts.HELP}",
     )
     train_examples: int | None = option(
-        None, "Use only the first N training images. Default: all.", low=1
+        None, "Use only the first N training images. Default: all.", ge=1
     )
     test_examples: int | None = option(
-        None, "Use only the first N test images. Default: all.", low=1
+        None, "Use only the first N test images. Default: all.", ge=1
     )
     examples_per_class: int | None = option(
         None,
         "Use only the first N training images of each class; with --train_examples, "
         "of those images. Default: all.",
-        low=1,
+        ge=1,
     )
     validation_examples: int = option(
         0,
         "Hold out N training images, stratified by class, to choose an epoch without "
         "looking at the test images.",
-        low=0,
+        ge=0,
     )
     pretrain_mean: tuple[float, float, float] | None = option(
         None,
@@ -152,29 +206,29 @@ class RunConfig:
         "Red, green and blue standard deviation that belong to --pretrain_mean, above "
         "0 and at most 1.",
     )
-    epochs: int = option(50, "Passes over the training images.", low=1, high=1_000_000)
-    batch_size: int = option(256, "Images in a training batch.", low=1, high=1_000_000)
+    epochs: int = option(50, "Passes over the training images.", ge=1, le=1_000_000)
+    batch_size: int = option(256, "Images in a training batch.", ge=1, le=1_000_000)
     learning_rate: float = option(
         1e-3,
         "The learning rate in the first epoch; it falls to 0 along a cosine.",
-        positive=True,
-        high=MAX_LEARNING_RATE,
+        gt=0,
+        le=MAX_LEARNING_RATE,
     )
     warmup_epochs: int = option(
         0,
         "During the first N epochs the learning rate rises linearly, step by step, to "
         "what it is without this.",
-        low=0,
-        high=1_000_000,
+        ge=0,
+        le=1_000_000,
     )
     optimizer: str = option(
         choices.ADAM,
-        options.described(choices.OPTIMIZERS),
+        _described(choices.OPTIMIZERS),
         choices=tuple(choices.OPTIMIZERS),
     )
     train: str = option(
         choices.ALL,
-        f"What is trained. {options.described(choices.REGIMES)}",
+        f"What is trained. {_described(choices.REGIMES)}",
         choices=tuple(choices.REGIMES),
     )
     recalibrate: bool = option(
@@ -185,7 +239,7 @@ class RunConfig:
     )
     augmentation: str | None = option(
         None,
-        f"How training images are varied. {options.described(choices.AUGMENTATIONS)} "
+        f"How training images are varied. {_described(choices.AUGMENTATIONS)} "
         f"Default: {choices.PAD_CROP_FLIP} up to {choices.MAX_PADDED_SIZE} pixels a "
         f"side, else {choices.RANDOM_RESIZED_CROP_FLIP}.",
         choices=tuple(choices.AUGMENTATIONS),
@@ -194,8 +248,8 @@ class RunConfig:
         223,
         "Determines the head's initial weights, the order of examples and their "
         "augmentation.",
-        low=0,
-        high=MAX_SEED,
+        ge=0,
+        le=MAX_SEED,
     )
     precision: str = option(
         "auto",
@@ -205,7 +259,7 @@ class RunConfig:
     )
     strategy: str = option(
         choices.NONE,
-        f"What trains. {options.described(choices.STRATEGIES)}",
+        f"What trains. {_described(choices.STRATEGIES)}",
         choices=tuple(choices.STRATEGIES),
     )
     keep: str = option(
@@ -222,7 +276,7 @@ class RunConfig:
     checkpoint_every: int = option(
         1,
         "Epochs between checkpoints. An interrupted run resumes from the latest.",
-        low=1,
+        ge=1,
     )
     results_dir: str = option("results", "Folder for the results.")
     overwrite: bool = option(
@@ -231,11 +285,7 @@ class RunConfig:
 
     @property
     def name(self) -> RunName:
-        """Identifies the run within its results folder.
-
-        Raises:
-            UsageError: If there is no such data set or shift.
-        """
+        """Identifies the run within its results folder."""
         values = vars(self) | {
             "dataset": datasets.slug(self.dataset),
             "model": backbones.slug(self.model),
@@ -244,30 +294,22 @@ class RunConfig:
 
     @property
     def folder(self) -> RunFolder:
-        """The run's folder.
-
-        Raises:
-            UsageError: If there is no such data set or home folder.
-        """
+        """The run's folder."""
         return RunFolder(files.expand(self.results_dir) / str(self.name))
 
     @property
     def reading(self) -> datasets.ReadingOptions:
-        """How to read the data set.
-
-        Raises:
-            UsageError: If a value is not allowed.
-        """
+        """How to read the data set."""
         budget = self.memory_budget
         if self.resize is not None and self.image_size is None:
             raise errors.UsageError("--resize needs --image_size")
-        options = datasets.ReadingOptions.among(
+        reading = datasets.ReadingOptions.among(
             vars(self),
             memory_budget=None if budget is None else memory.parse(budget),
             shift=str(shifts.parse(self.shift)),  # Equal ones are read once.
         )
-        options.check()
-        return options
+        reading.check()
+        return reading
 
     @functools.cached_property
     def resolved(self) -> Resolved:
@@ -277,15 +319,13 @@ class RunConfig:
             UsageError: If a value is not allowed, or weights are not found.
         """
         datasets.check(self.dataset)
-        network = self._network()
+        statistics = _statistics(self.pretrain_mean, self.pretrain_std)
+        network = backbones.resolve(self.model, self.weights, statistics)
         setting = normalization.get(self.normalization)
-        options.check(self)
+        for name, value in self._values().items():
+            check_option(name, value)
         _ = self.reading
-        if self.keep == "best_validation" and not self.validation_examples:
-            raise errors.UsageError(
-                "--keep=best_validation needs --validation_examples=N with N > 0"
-            )
-        options.check_training(self)
+        self._check_training()
         return Resolved(
             setting=setting,
             network=network,
@@ -294,24 +334,29 @@ class RunConfig:
         )
 
     def check(self) -> None:
-        """Checks all that can be checked without loading anything slow.
-
-        Raises:
-            UsageError: If a value is not allowed, or weights are not found.
-        """
+        """Raises `UsageError` for what `resolved` refuses."""
         _ = self.resolved
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves `resolved` out of pickles: it holds functions."""
-        names = [field.name for field in dataclasses.fields(self)]
-        return {name: getattr(self, name) for name in names}
+        return self._values()
 
-    def _network(self) -> backbones.PretrainedNetwork:
-        """Resolves model and weights, with the statistics that flags override."""
-        statistics = options.pretraining_statistics(
-            self.pretrain_mean, self.pretrain_std
-        )
-        return backbones.resolve(self.model, self.weights, statistics)
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in FIELDS}
+
+    def _check_training(self) -> None:
+        """Checks the fields on how to train against each other."""
+        choices.check_warmup(self.warmup_epochs, self.epochs)
+        if self.keep == "best_validation" and not self.validation_examples:
+            raise errors.UsageError(
+                "--keep=best_validation needs --validation_examples=N with N > 0"
+            )
+        if self.recalibrate and self.train == choices.ALL and self.keep != FINAL.name:
+            raise errors.UsageError(
+                f"--recalibrate with --train={choices.ALL} changes the final epoch "
+                f"alone, so it needs --keep=final. Received: --keep={self.keep}"
+            )
+        choices.check_strategy(self.strategy)
 
     def _requested(self, network: backbones.PretrainedNetwork) -> dict[str, Any]:
         """Returns what decides the run's outcome, ready for JSON.
@@ -320,11 +365,9 @@ class RunConfig:
         and `config.json` can be shared. Their content is recorded as
         `data_fingerprint` and `weights_sha256`.
         """
-        values = {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if name not in _NOT_REQUESTED
-        }
+        values = self._values()
+        for name in _NOT_REQUESTED:
+            del values[name]
         values["dataset"] = datasets.slug(self.dataset)
         values["shift"] = str(shifts.parse(self.shift))
         values["model"] = backbones.slug(self.model)
@@ -334,3 +377,66 @@ class RunConfig:
         if network.path is not None and self.weights is not None:
             values["weights"] = network.path.name
         return json.loads(json.dumps(values))
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
+KINDS = typing.get_type_hints(RunConfig)
+
+
+def get_option(name: str) -> Option:
+    """Returns the option of a field of `RunConfig`."""
+    return FIELDS[name].metadata[_OPTION]
+
+
+def kind_of(name: str) -> type:
+    """Returns a field's type; if it may be None, the other one."""
+    kinds = typing.get_args(KINDS[name])
+    return kinds[0] if type(None) in kinds else KINDS[name]
+
+
+def check_option(name: str, value: object) -> None:
+    """Raises `UsageError` unless a field of `RunConfig` may have a value."""
+    about, kind = get_option(name), kind_of(name)
+    if value is None and kind is not KINDS[name]:
+        return
+    if about.choices and value not in about.choices:
+        raise errors.unknown_name(f"value of --{name}", str(value), list(about.choices))
+    try:
+        msgspec.convert(value, Annotated[kind, about.limits], strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.UsageError(f"--{name}: {error}. Received: {value}") from error
+
+
+def _statistics(
+    mean: Sequence[str | float] | None, std: Sequence[str | float] | None
+) -> ChannelStatistics | None:
+    """Returns the statistics of pre-training that flags give, None without them."""
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise errors.UsageError(
+            "--pretrain_mean and --pretrain_std must be given together"
+        )
+    return ChannelStatistics(
+        _three_numbers("pretrain_mean", mean, Meta(ge=0, le=1)),
+        _three_numbers("pretrain_std", std, Meta(gt=0, le=1)),
+        "fixed",
+        "--pretrain_mean and --pretrain_std",
+    )
+
+
+def _three_numbers(
+    flag: str, values: Sequence[str | float], limits: Meta
+) -> tuple[float, float, float]:
+    """Reads a flag of three numbers or texts of them, one per channel."""
+    number = Annotated[float, limits]
+    try:
+        return msgspec.convert(
+            list(values), tuple[number, number, number], strict=False
+        )
+    except msgspec.ValidationError as error:
+        raise errors.UsageError(
+            f"--{flag} takes three numbers for pixels from 0 to 1, red,green,blue: "
+            f"{error}. Received: {','.join(map(str, values))}. Divide constants of "
+            "pixels from 0 to 255 by 255"
+        ) from error

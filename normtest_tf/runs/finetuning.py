@@ -39,10 +39,7 @@ class Prepared:
 
     Attributes:
         model: The classifier, of stock Keras layers, with its initial weights.
-        recipe: How to train it.
-        data: What to train and evaluate it on.
         record: What `config.json` will hold.
-        devices: What to train on.
     """
 
     model: keras.Model
@@ -99,7 +96,7 @@ def run(
     files.check_writable(folder.path)
     with files.only_writer(folder.path):
         dataset = _images(config, dataset, notify)
-        # Another process may have begun or finished it since.
+        # Another process may have started or finished it since.
         if (result := identity.finished_result(config, dataset)) is not None:
             return result
         prepared = _prepare(config, dataset, found, notify)
@@ -183,19 +180,7 @@ def prepare(
     dataset: datasets.ImageDataset | None = None,
     notify: Notify = ignore,
 ) -> Prepared:
-    """Loads the data and builds the model.
-
-    Args:
-        config: What to run.
-        dataset: The data set, whole, if it has been loaded already.
-        notify: Called with messages for the user.
-
-    Returns:
-        What `loop.fit` needs and what `config.json` will hold.
-
-    Raises:
-        UsageError: If something can't be used.
-    """
+    """Loads the data, unless the whole data set is given, and builds the model."""
     found = _devices(config, notify)
     return _prepare(config, _images(config, dataset, notify), found, notify)
 
@@ -320,17 +305,7 @@ def _resolved_values(
 
 
 def dry_run(config: RunConfig) -> str:
-    """Describes a run without training: the resolved values and the model's summary.
-
-    Args:
-        config: What would be run.
-
-    Returns:
-        Text for people.
-
-    Raises:
-        UsageError: If something can't be used.
-    """
+    """Describes a run without training: resolved values and the model's summary."""
     notes: list[str] = []
     prepared = prepare(config, notify=notes.append)
     lines = [json.dumps(prepared.record.to_json(), indent=2), *notes]

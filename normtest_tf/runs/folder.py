@@ -14,6 +14,8 @@ tensorboard/  the history for TensorBoard
 checkpoints/  of an unfinished run: what it resumes from
 failed.json   of a run that failed: why
 .lock         empty; locked by the process that writes to the folder
+
+A results folder may hold a plan.json beside them: the requested runs.
 """
 
 from __future__ import annotations
@@ -23,22 +25,21 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from normtest_tf import errors
 from normtest_tf.datasets import shifts
 from normtest_tf.system import files
-from normtest_tf.training import choices
-from normtest_tf.training.choices import ADAM, ALL
+from normtest_tf.training.choices import ADAM, ALL, NONE
 
 LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
-FORMAT = 1  # The version of the folder's layout and files.
+FORMAT: Literal[1] = 1  # The version of the folder's layout and files.
 PLAN = "plan.json"  # In a results folder: the requested runs.
 CHECKPOINTS = "epoch-*.ckpt"  # In the folder of checkpoints.
 REPAIR = f"{files.RESTORE}, or run again with --overwrite"
-# What all runs did before there was a flag, by its name in a request.
-ONCE_ALWAYS = {
+# Defaults of flags that older configs don't record.
+UNRECORDED = {
     "deterministic": False,
     "shift": shifts.NONE,
     "examples_per_class": None,
@@ -46,18 +47,29 @@ ONCE_ALWAYS = {
     "optimizer": ADAM,
     "train": ALL,
     "recalibrate": False,
-    "strategy": choices.NONE,
+    "strategy": NONE,
 }
 # Flags of earlier versions, with the value that all runs have now.
-GONE = {"steps_per_execution": 1, "sync_batch_norm": False}
+_GONE = {"steps_per_execution": 1, "sync_batch_norm": False}
 _VARIANT = "+"  # In no other name; begins what is appended to one.
 _SEED_PREFIX = "seed-"
 _SEED = re.compile(_SEED_PREFIX + "(0|[1-9][0-9]*)")  # Each seed has one name.
 
 
-def checkpoint_name(epoch: int) -> str:
-    """Returns the name of the checkpoint after an epoch, counted from 1."""
-    return CHECKPOINTS.replace("*", f"{epoch:05}")
+def as_of_now(requested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns a recorded request as this version would record it.
+
+    Args:
+        requested: Values by the names of the flags, perhaps among others.
+        prefix: Of these names.
+    """
+    known = {f"{prefix}{name}": value for name, value in UNRECORDED.items()}
+    gone = {f"{prefix}{name}": value for name, value in _GONE.items()}
+    return {
+        name: value
+        for name, value in {**known, **requested}.items()
+        if name not in gone or gone[name] != value
+    }
 
 
 class Cell(NamedTuple):
@@ -115,7 +127,7 @@ class RunName:
         Raises:
             UsageError: If there is no such shift.
         """
-        requested = {**ONCE_ALWAYS, **requested}
+        requested = {**UNRECORDED, **requested}
         per_class = requested["examples_per_class"]
         optimizer, regime = requested["optimizer"], requested["train"]
         of_data = [
@@ -150,82 +162,55 @@ class RunName:
         return cls(dataset, model, normalization, int(seed[1]))
 
 
+class _Entry:
+    """A file or folder in a run's folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: RunFolder, owner: type | None = None) -> pathlib.Path:
+        return folder.path / self._name
+
+
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
     """The folder of one run, which need not exist.
 
     Attributes:
         path: Where it is.
+        config: Every resolved value; see `record.ConfigRecord`.
+        history: One row per epoch.
+        result: The summary of a finished run; see `record.ResultRecord`.
+        model: The trained model.
+        predictions: What the model predicts for each test image.
+        failure: Why a run failed.
+        checkpoints: A folder with what an interrupted run resumes from.
+        tensorboard: A folder with the history for TensorBoard.
+        exports: A folder for the model in other formats.
     """
 
     path: pathlib.Path
 
+    config = _Entry("config.json")
+    history = _Entry("history.csv")
+    result = _Entry("result.json")
+    model = _Entry("model.keras")
+    predictions = _Entry("predictions.npz")
+    failure = _Entry("failed.json")
+    checkpoints = _Entry("checkpoints")
+    tensorboard = _Entry("tensorboard")
+    exports = _Entry("export")
+
     def __str__(self) -> str:
         return str(self.path)
 
-    @property
-    def config(self) -> pathlib.Path:
-        """Every resolved value; see `record.ConfigRecord`."""
-        return self.path / "config.json"
-
-    @property
-    def history(self) -> pathlib.Path:
-        """One row per epoch."""
-        return self.path / "history.csv"
-
-    @property
-    def result(self) -> pathlib.Path:
-        """The summary of a finished run; see `record.ResultRecord`."""
-        return self.path / "result.json"
-
-    @property
-    def model(self) -> pathlib.Path:
-        """The trained model."""
-        return self.path / "model.keras"
-
-    @property
-    def predictions(self) -> pathlib.Path:
-        """What the model predicts for each test image."""
-        return self.path / "predictions.npz"
-
-    @property
-    def failure(self) -> pathlib.Path:
-        """Why a run failed."""
-        return self.path / "failed.json"
-
-    @property
-    def checkpoints(self) -> pathlib.Path:
-        """A folder with what an interrupted run resumes from."""
-        return self.path / "checkpoints"
-
-    @property
-    def tensorboard(self) -> pathlib.Path:
-        """A folder with the history for TensorBoard."""
-        return self.path / "tensorboard"
-
-    @property
-    def exports(self) -> pathlib.Path:
-        """A folder for the model in other formats."""
-        return self.path / "export"
-
     def is_finished(self) -> bool:
-        """Tells whether it holds a complete run.
-
-        Raises:
-            UsageError: If the folder can't be read, or `result.json` is no file.
-        """
+        """Tells whether it holds a complete run; `UsageError` if nobody can tell."""
         try:
-            if self.result.is_file():
-                return True
+            return self.result.is_file()
         except OSError as error:
             advice = "make it readable, or choose another --results_dir"
             raise errors.unreadable(self.path, error, advice) from error
-        if os.path.lexists(self.result):
-            raise errors.UsageError(
-                f"{self.result} is a folder or a broken link, not a file; remove it, "
-                "and run again"
-            )
-        return False
 
     def is_started(self) -> bool:
         """Tells whether a run was started here, finished or not."""
@@ -241,11 +226,9 @@ class RunFolder:
         self.result.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (
-            *(self.failure, self.history, self.model, self.predictions),
-            self.config,
-        ):
+        for file in (self.failure, self.history, self.model, self.predictions):
             file.unlink(missing_ok=True)
+        self.config.unlink(missing_ok=True)
 
 
 def find(results_dir: pathlib.Path) -> list[RunFolder]:
@@ -259,3 +242,33 @@ def find(results_dir: pathlib.Path) -> list[RunFolder]:
         for path in sorted(found)
         if _SEED.fullmatch(path.name) and os.path.isdir(path)
     ]
+
+
+def add_to_plan(results_dir: pathlib.Path, names: Sequence[RunName]) -> None:
+    """Adds runs to a results folder's plan; existing entries are kept."""
+    with files.only_writer(results_dir, wait=True):
+        known = read_plan(results_dir)
+        new = [str(name) for name in names if str(name) not in set(known)]
+        if new:
+            plan = {"format": FORMAT, "runs": known + new}
+            files.write_json(results_dir / PLAN, plan)
+
+
+def read_plan(results_dir: pathlib.Path) -> list[str]:
+    """Returns the planned runs' paths within a results folder; none without a plan."""
+    path = results_dir / PLAN
+    if not path.exists():
+        return []
+    advice = "remove it, and the next sweep writes it again"
+    runs = files.read_json(path, advice, _Plan).runs
+    try:
+        return [str(RunName.parse(pathlib.PurePosixPath(run))) for run in runs]
+    except errors.UsageError as error:
+        raise errors.unreadable(path, error, advice) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What `plan.json` holds."""
+
+    runs: list[str]

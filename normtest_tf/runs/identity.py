@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs.folder import GONE, RunFolder
-from normtest_tf.runs.record import ConfigRecord, ResultRecord, as_recorded_now
+from normtest_tf.runs.folder import RunFolder
+from normtest_tf.runs.record import ConfigRecord, ResultRecord
 from normtest_tf.system import keras_setup
 from normtest_tf.training import choices
 
@@ -24,46 +24,35 @@ if TYPE_CHECKING:
     from normtest_tf.runs.config import RunConfig
 
 # Of weights and statistics: their wording may change between versions.
-_PREFIXES = ("", "requested ")  # Of flags, in records and in checkpoints.
 _DESCRIPTIONS = ("source", "definition", "trained_on", "licence", "url")
 
 
 def check_request(config: RunConfig) -> ConfigRecord | None:
-    """Checks that a run's folder does not hold a run of another configuration.
-
-    Args:
-        config: The run.
-
-    Returns:
-        The record of the run in the folder, finished or not; None if there is none, or
-        if it will be replaced.
+    """Returns the record of the run in a folder, None if there is none to keep.
 
     Raises:
-        UsageError: If there is another one; the message shows the differences.
+        UsageError: If it is of another configuration; the message shows what differs.
     """
     folder = config.folder
     if config.overwrite or not (folder.is_finished() or folder.is_started()):
         return None
     record = ConfigRecord.read(folder)
-    changed = differences(record.requested, config.resolved.requested)
     # A backend rounds in its own way, and draws a whole network's initial weights.
-    backends = record.environment.get("backend"), keras_setup.backend()
-    if backends[0] not in (None, backends[1]):
-        changed.append("KERAS_BACKEND={} there, {} now".format(*backends))
-    if changed:
-        raise holds_another_run(folder, "configuration", changed)
+    refuse_another_run(
+        folder,
+        "configuration",
+        record.requested | {"KERAS_BACKEND": record.environment["backend"]},
+        config.resolved.requested | {"KERAS_BACKEND": keras_setup.backend()},
+    )
     return record
 
 
 def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | None:
-    """Returns the result of a run if it is finished.
+    """Returns the result of a run; None if there is something left to do.
 
     Args:
         config: The run.
-        dataset: The images of the run, including those that it will hold out.
-
-    Returns:
-        The result; None if there is something left to do.
+        dataset: The images that it uses, including those that it holds out.
 
     Raises:
         UsageError: If the folder holds a run of another configuration, or on other
@@ -74,8 +63,7 @@ def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | 
     if record is None:
         return None
     folder = config.folder
-    check_same_inputs(folder, record, dataset, config.resolved.network.sha256())
-    _check_same_augmentation(config, record)
+    _check_inputs(config, record, dataset)
     if not folder.is_finished():
         return None
     for path in (folder.model, folder.history):
@@ -87,135 +75,70 @@ def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | 
     return ResultRecord.read(folder)
 
 
-def check_same_inputs(
-    folder: RunFolder,
-    record: ConfigRecord,
-    dataset: ImageDataset,
-    weights_sha256: str | None,
+def _check_inputs(
+    config: RunConfig, record: ConfigRecord, dataset: ImageDataset
 ) -> None:
-    """Checks that the run in a folder used these images and these weights.
+    """Checks what a request does not tell, or tells by a name that others may have.
 
-    Files and folders are recorded by name only, and another file may have the same
-    name: every file of the Hugging Face Hub is called `model.safetensors`.
-
-    Args:
-        folder: Of a started run.
-        record: The run's.
-        dataset: The images to train and evaluate on, without the rest of the data
-            set; with the images that will be held out for validation.
-        weights_sha256: The digest of the weights file, None if there is none.
-
-    Raises:
-        UsageError: If it was begun with others; the message says what differs.
-    """
-    if record.data_fingerprint != dataset.fingerprint():
-        raise holds_another_run(folder, "data set", data_changes(record, dataset))
-    recorded = record.resolved.weights_sha256
-    if recorded != weights_sha256:
-        label = record.resolved.weights
-        what = (
-            "the model's file has" if label == "none" else f"the weights {label} have"
-        )
-        changes = [
-            f"{what} SHA-256 {_short(recorded)} there, {_short(weights_sha256)} now"
-        ]
-        raise holds_another_run(folder, "weights file", changes)
-
-
-def _check_same_augmentation(config: RunConfig, record: ConfigRecord) -> None:
-    """Raises `UsageError` if a run was begun with another augmentation than now.
-
-    What a request leaves open depends on the images, and on the version.
+    Every weights file of the Hugging Face Hub is called `model.safetensors`.
     """
     there, size = record.resolved, record.resolved.image_shape[0]
-    name = choices.resolve_augmentation(config.augmentation, size)
-    changed = differences(
-        {"augmentation": there.augmentation, "padding": there.padding},
-        {"augmentation": name, "padding": choices.padding(name, size)},
+    augmentation = choices.resolve_augmentation(config.augmentation, size)
+    refuse_another_run(
+        config.folder,
+        "data set, weights or augmentation",
+        {
+            "training images": there.train_examples + there.validation_examples,
+            "test images": there.test_examples,
+            "image shape": there.image_shape,
+            "classes": len(there.class_names),
+            "fingerprint of the images": record.data_fingerprint[:12],
+            f"SHA-256 of the weights {there.weights}": _short(there.weights_sha256),
+            "augmentation": there.augmentation,
+            "padding": there.padding,
+        },
+        {
+            "training images": len(dataset.train_images),
+            "test images": len(dataset.test_images),
+            "image shape": dataset.image_shape,
+            "classes": dataset.num_classes,
+            "fingerprint of the images": dataset.fingerprint()[:12],
+            f"SHA-256 of the weights {there.weights}": _short(
+                config.resolved.network.sha256()
+            ),
+            "augmentation": augmentation,
+            "padding": choices.padding(augmentation, size),
+        },
     )
-    if changed:
-        raise holds_another_run(config.folder, "augmentation", changed)
 
 
-def data_changes(record: ConfigRecord, dataset: ImageDataset) -> list[str]:
-    """Says in what the recorded data set and another one differ.
-
-    Args:
-        record: The run's.
-        dataset: A data set with another fingerprint.
-
-    Returns:
-        At least one phrase.
-    """
-    there = record.resolved
-    pairs = {
-        "training images": (
-            there.train_examples + there.validation_examples,
-            len(dataset.train_images),
-        ),
-        "test images": (there.test_examples, len(dataset.test_images)),
-        "image shape": (there.image_shape, dataset.image_shape),
-        "classes": (len(there.class_names), dataset.num_classes),
-    }
-    changes = [
-        f"{name}: {old} there, {new} now"
-        for name, (old, new) in pairs.items()
-        if old != new
-    ]
-    names = zip(there.class_names, dataset.class_names, strict=False)
-    if other := [(old, new) for old, new in names if old != new]:
-        old, new = other[0]
-        changes.append(f"a class is {old!r} there, {new!r} now")
-    return changes or [
-        "as many images of the same shape and classes, but other pixels or labels "
-        f"(fingerprint {_short(record.data_fingerprint)} there, "
-        f"{_short(dataset.fingerprint())} now)"
-    ]
-
-
-def _short(digest: str | None) -> str:
+def _short(digest: str | None) -> str | None:
     """Returns the start of a digest, enough to compare by eye."""
-    return "none" if digest is None else digest[:12]
+    return digest and digest[:12]
 
 
-def holds_another_run(
-    folder: RunFolder, what: str, changed: Sequence[str]
-) -> errors.UsageError:
-    """Returns the error for a folder that holds another run.
-
-    Args:
-        folder: The run's folder.
-        what: What differs, such as "configuration".
-        changed: From `differences`.
-    """
-    state = "a finished" if folder.is_finished() else "an unfinished"
-    return errors.UsageError(
-        f"{folder} holds {state} run with another {what}: {'; '.join(changed)}. "
-        "Choose another --results_dir or --seed, or pass --overwrite to replace it"
-    )
+def refuse_another_run(
+    folder: RunFolder, what: str, there: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
+    """Raises `UsageError` if a folder holds a run of another `what`."""
+    if changed := differences(there, now):
+        state = "a finished" if folder.is_finished() else "an unfinished"
+        raise errors.UsageError(
+            f"{folder} holds {state} run with another {what}: {'; '.join(changed)}. "
+            "Choose another --results_dir or --seed, or pass --overwrite to replace it"
+        )
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Returns `name=there, name=now` of each value that two records don't share.
 
-    Descriptions don't count, nor whether a number was recorded as text.
-
-    Args:
-        stored: From a file, perhaps of an earlier version.
-        wanted: What this version would record.
+    Descriptions don't count.
     """
     return [
         f"{name}={stored.get(name)!r} there, {name}={wanted.get(name)!r} now"
-        for name in sorted(stored.keys() - _always_now(stored) | wanted.keys())
-        if _computed(as_recorded_now(name, stored.get(name)))
-        != _computed(wanted.get(name))
+        for name in sorted(stored.keys() | wanted.keys())
+        if _computed(stored.get(name)) != _computed(wanted.get(name))
     ]
-
-
-def _always_now(stored: Mapping[str, Any]) -> set[str]:
-    """Returns the flags that are gone, where a record has what all runs have now."""
-    flags = {f"{prefix}{name}": v for name, v in GONE.items() for prefix in _PREFIXES}
-    return {name for name, value in flags.items() if stored.get(name) == value}
 
 
 def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)
@@ -228,11 +151,7 @@ def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)
 def statistics_note(
     network: PretrainedNetwork, statistics: ChannelStatistics | None
 ) -> str | None:
-    """Says how the run that the weights come from normalised its inputs, if otherwise.
-
-    Args:
-        network: Its weights may be the model in a finished run's folder.
-        statistics: What inputs are normalised with now, None for no constants.
+    """Says how the run that weights come from normalised its inputs, if otherwise.
 
     Returns:
         A message with the flags to pass. None if inputs are not normalised with what
@@ -258,18 +177,13 @@ def statistics_note(
 
 
 def _are_close(one: ChannelStatistics, other: ChannelStatistics) -> bool:
-    """Tells whether constants agree but for the digits that flags leave out."""
+    """Tells whether constants agree, except in the digits that flags leave out."""
     ours, theirs = (one.mean, one.std), (other.mean, other.std)
     return np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def compute(record: ConfigRecord, model: keras.Model) -> dict[str, Any]:
-    """Returns what must match before a checkpoint is resumed, ready for JSON.
-
-    Args:
-        record: The run's.
-        model: The model with its initial weights.
-    """
+    """Returns what must match before a checkpoint is resumed, ready for JSON."""
     digest = hashlib.sha256()
     for weights in model.get_weights():
         digest.update(np.ascontiguousarray(weights).data)

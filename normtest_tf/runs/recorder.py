@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import pathlib
+import shutil
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from normtest_tf import errors
-from normtest_tf.runs import checkpoints, history, identity, tensorboard
+from normtest_tf.runs import checkpoints, history, identity
+from normtest_tf.runs.checkpoints import KeptWeights, RunState, Spent
 from normtest_tf.runs.config import RunConfig
+from normtest_tf.runs.folder import as_of_now
 from normtest_tf.runs.predictions import Predictions
 from normtest_tf.runs.record import ConfigRecord, FailureRecord, ResultRecord
-from normtest_tf.runs.state import KeptWeights, RunState, Spent
 from normtest_tf.system import files
 from normtest_tf.text import Notify
 from normtest_tf.training import EpochRow
@@ -26,19 +31,8 @@ class Recorder:
     A checkpoint holds the whole history, from which the other files are written
     again, so a process may be killed between any two writes.
 
-    Args:
-        config: The run.
-        record: What `config.json` holds.
-        model: What is trained, with its initial weights.
-        notify: Called with messages for the user.
-        started: When this process began with the run, by `time.perf_counter`.
-
     Attributes:
         state: What the run has reached; where training resumes.
-
-    Raises:
-        UsageError: If the folder holds another unfinished run.
-        OSError: If it can't be written.
     """
 
     def __init__(
@@ -58,17 +52,15 @@ class Recorder:
         self._store = checkpoints.Store(self._folder.checkpoints)
         self._unwritten: checkpoints.Checkpoint | None = None
         self._started = started
-        self.state = RunState(KeptWeights(history.RULES[config.keep]))
+        self.state = RunState(KeptWeights(history.RULES[config.keep].maximises))
         self._resume_or_start()
         record.write(self._folder)
-        self._tensorboard = tensorboard.Writer(
-            self._folder.tensorboard, self.state.rows
-        )
+        self._tensorboard = TensorBoard(self._folder.tensorboard, self.state.rows)
 
     def _resume_or_start(self) -> None:
         """Resumes from the last good checkpoint, or empties the folder."""
-        files.remove_leftovers(self._folder.path)
-        self._store.remove_leftovers()
+        for folder in (self._folder.path, self._folder.checkpoints):
+            files.remove_leftovers(folder)
         checkpoint, problems = None, list[str]()
         if not self._config.overwrite:
             checkpoint, problems = self._store.read_latest()
@@ -85,10 +77,12 @@ class Recorder:
 
     def _resume_from(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Resumes from a checkpoint, which must be this run's."""
-        changed = identity.differences(checkpoint.meta["identity"], self._identity)
-        if changed:
-            what = "configuration, data or weights"
-            raise identity.holds_another_run(self._folder, what, changed)
+        identity.refuse_another_run(
+            self._folder,
+            "configuration, data or weights",
+            as_of_now(checkpoint.meta["identity"], "requested "),
+            self._identity,
+        )
         before = checkpoint.meta["environment"]
         # Only what was recorded then; earlier versions recorded less.
         now = {name: self._record.environment.get(name) for name in before}
@@ -110,11 +104,7 @@ class Recorder:
             self.state.classes = evaluation.classes
 
     def add(self, row: EpochRow) -> None:
-        """Records the epoch that has just ended.
-
-        Raises:
-            OSError: If a file can't be written.
-        """
+        """Records the epoch that has just ended."""
         # Recreating it would hide the cause: it was deleted, or its disk is gone.
         if not self._folder.is_started():
             raise FileNotFoundError("the folder was removed while the run wrote to it")
@@ -148,19 +138,7 @@ class Recorder:
     def finish(
         self, model: keras.Model, test_labels: np.ndarray, *, jit_compile: bool
     ) -> ResultRecord:
-        """Writes model, predictions and, last, the result; removes the checkpoints.
-
-        Args:
-            model: What to save, with the weights to keep.
-            test_labels: The labels of the test images, int `[n]`.
-            jit_compile: Whether XLA compiled the training.
-
-        Returns:
-            The content of `result.json`.
-
-        Raises:
-            OSError: If a file can't be written.
-        """
+        """Writes model, predictions and, last, the result; removes the checkpoints."""
         resolved = dataclasses.replace(self._record.resolved, jit_compile=jit_compile)
         dataclasses.replace(self._record, resolved=resolved).write(self._folder)
         with files.atomic_path(self._folder.model) as path:
@@ -184,3 +162,32 @@ class Recorder:
             peak_memory_mib=round(spent.peak_memory_mib, 1) or None,
             resumed_epochs=tuple(state.resumed_epochs),
         )
+
+
+class TensorBoard:
+    """Writes a history as `train/loss` and so on, each epoch once, or `OSError`."""
+
+    def __init__(self, folder: pathlib.Path, rows: list[EpochRow]) -> None:
+        # Otherwise TensorBoard would show two runs as one, or an epoch twice.
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            # As bytes: a name need not be text in any encoding.
+            self._writer = tf.summary.create_file_writer(os.fsencode(folder))
+        except tf.errors.OpError as error:
+            raise OSError(error.message) from error
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: EpochRow) -> None:
+        """Writes an epoch's row, and flushes it."""
+        try:
+            with self._writer.as_default(step=row["epoch"]):
+                for name, value in row.items():
+                    prefix, _, rest = name.partition("_")
+                    if name != "epoch":
+                        is_metric = rest in ("loss", "accuracy")
+                        tag = f"{prefix}/{rest}" if is_metric else name
+                        tf.summary.scalar(tag, value)
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise OSError(error.message) from error

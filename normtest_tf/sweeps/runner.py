@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from normtest_tf import errors
-from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, RunName, plan
+from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, RunName, folder
 from normtest_tf.sweeps import estimates, grid, local
 from normtest_tf.sweeps.executor import Executor, Options, Outcome
 from normtest_tf.system import files
@@ -73,7 +73,7 @@ def run_all(
     with executor or local.LocalExecutor() as executor:
         executor.check_inputs(configs, notify)
         results_dir = files.expand(configs[0].results_dir)
-        plan.add(results_dir, [config.name for config in configs])
+        folder.add_to_plan(results_dir, [config.name for config in configs])
         if waiting:
             _Sweep(waiting, executor, notify, tally, restarts).run()
     return tally

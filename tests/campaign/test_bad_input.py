@@ -21,8 +21,8 @@ from normtest_tf.analysis import published, results
 from normtest_tf.backbones import weights
 from normtest_tf.datasets import images
 from normtest_tf.export import prediction
-from normtest_tf.runs import history, plan
-from normtest_tf.runs.folder import PLAN
+from normtest_tf.runs import history
+from normtest_tf.runs.folder import PLAN, read_plan
 from normtest_tf.text import ignore
 from tests.datasets import helpers
 from tests.helpers.fake_results import write_run
@@ -141,7 +141,7 @@ def test_a_plan_is_read_or_refused(tmp_path, value):
     for content in (value, {"runs": value}):
         (tmp_path / PLAN).write_text(json.dumps(content))
         with refused_in_one_line():
-            assert all(isinstance(name, str) for name in plan.read(tmp_path))
+            assert all(isinstance(name, str) for name in read_plan(tmp_path))
 
 
 @few
@@ -192,7 +192,11 @@ def test_a_corrupt_image_is_decoded_or_refused(kind, corrupt):
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("16-bit", "more than 8 bits"), ("moving", "is animated"), ("empty", "is empty")],
+    [
+        ("16-bit", "more than 8 bits"),
+        ("moving", "several pictures"),
+        ("empty", "is empty"),
+    ],
 )
 def test_an_unsupported_image_is_refused(kind, reason):
     with pytest.raises(errors.UsageError, match=reason):

@@ -6,7 +6,7 @@ import pytest
 from absl import flags
 
 from experiments.support import flags as shared
-from normtest_tf.runs import RunConfig, options
+from normtest_tf.runs import RunConfig, config
 
 FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
 
@@ -36,7 +36,7 @@ def test_every_field_is_a_flag_with_its_default_and_help(values):
     shared.define(*FIELDS)
     for name, field in FIELDS.items():
         assert values[name].default == field.default
-        assert values[name].help.endswith(options.get(field).help)
+        assert values[name].help.endswith(config.get_option(name).help)
     values(["program"])
     assert shared.run_config() == RunConfig()
 

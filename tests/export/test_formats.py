@@ -23,17 +23,6 @@ def test_a_missing_runtime_is_named_with_the_pip_command():
         entry.check_installed()
 
 
-def test_only_formats_of_weights_alone_are_written_without_tensorflow():
-    written = {name: entry.by_tensorflow for name, entry in FORMATS.items()}
-    assert written == {
-        "keras": False,
-        "saved_model": True,
-        "onnx": True,
-        "litert": True,
-        "timm": False,
-    }
-
-
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_default_paths_all_differ(output):
     folder = RunFolder(pathlib.Path("run"))
@@ -66,14 +55,14 @@ def test_the_model_of_a_run_is_never_replaced(tmp_path):
         FORMATS["keras"].check_path(path, overwrite=True)
 
 
-def test_a_folder_that_is_not_a_saved_model_is_never_replaced(tmp_path):
-    entry = FORMATS["saved_model"]
-    (tmp_path / "holidays.jpg").touch()
-    with pytest.raises(
-        errors.UsageError, match="not an export with --format=saved_model"
-    ):
+@pytest.mark.parametrize("name", ["saved_model", "timm"])
+def test_only_folders_that_hold_an_export_are_replaced(name, tmp_path):
+    entry = FORMATS[name]
+    for other in ("holidays.jpg", "config.json", "model.safetensors", "model.keras"):
+        (tmp_path / other).touch()
+    with pytest.raises(errors.UsageError, match=f"not an export with --format={name}"):
         entry.check_path(tmp_path, overwrite=True)
-    (tmp_path / "saved_model.pb").touch()
+    (tmp_path / entry.marker).touch()
     entry.check_path(tmp_path, overwrite=True)
     with pytest.raises(errors.UsageError, match="--overwrite"):
         entry.check_path(tmp_path, overwrite=False)

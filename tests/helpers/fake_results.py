@@ -104,6 +104,8 @@ RESOLVED = {
         "input_size": 224,
     },
     "precision": "float32",
+    "augmentation": "pad_crop_flip",
+    "padding": 4,
     "data_seed": 1,
     "model_seed": 2,
     "train_examples": 50_000,

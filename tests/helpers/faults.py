@@ -21,7 +21,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from normtest_tf.runs import checkpoints, folder, history, record, recorder
+from normtest_tf.runs import checkpoints, history, record, recorder
 from normtest_tf.runs.folder import RunFolder
 from normtest_tf.training import loop
 
@@ -105,7 +105,7 @@ def while_writing_checkpoint(epoch, then=kill):
     write_bytes = pathlib.Path.write_bytes
 
     def write_half(path, data):
-        if path.name == checkpoint_name(epoch):
+        if path.name == checkpoints.file_name(epoch):
             write_bytes(path, data[: len(data) // 2])
             then()
         return write_bytes(path, data)
@@ -117,7 +117,7 @@ def while_writing_checkpoint(epoch, then=kill):
 
 def before_renaming_checkpoint(epoch, then=kill):
     """When an epoch's checkpoint is on disk, but does not have its name yet."""
-    name = checkpoint_name(epoch)
+    name = checkpoints.file_name(epoch)
     return _before(os, "replace", then, lambda _, path: path.name == name)
 
 
@@ -160,10 +160,6 @@ def small_disk(folder, size):
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def checkpoint_name(epoch):
-    return folder.checkpoint_name(epoch)
 
 
 def _is_checkpoint(epoch):

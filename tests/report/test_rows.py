@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -136,3 +137,21 @@ def test_every_run_has_a_row(tmp_path):
     assert first["best_validation_accuracy"] == "80"
     assert (second["dataset"], second["seed"]) == ("svhn_cropped", "7")
     assert second["best_validation_correct"] == second["best_validation_epoch"] == ""
+
+
+def test_runs_of_the_published_protocol_are_beside_their_published_neighbours(tmp_path):
+    for model in ("resnet18", "densenet169"):
+        write_run(tmp_path, model=model, normalization="pretrain", final=0.8, best=0.9)
+    study = results.read(tmp_path)
+    table = published.load("seed_table1")
+    assert rows.neighbour_rows(study, [table]) == []  # These have three epochs.
+    found = rows.neighbour_rows(study, [dataclasses.replace(table, epochs=3)])
+    assert [(row["model"], row["neighbour"]) for row in found] == [
+        ("densenet169", "densenet121"),
+        ("densenet169", "densenet161"),
+        ("resnet18", "resnet18"),
+    ]
+    last = found[-1]
+    assert (last["best_test_ours"], last["final_ours"]) == pytest.approx((90, 80))
+    assert last["best_test_published"] == pytest.approx(87.97)
+    assert last["final_published"] == pytest.approx(87.79)

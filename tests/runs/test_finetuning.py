@@ -152,7 +152,7 @@ def test_a_finished_run_does_not_answer_for_other_weights(tmp_path, all_digits):
         results_dir=str(tmp_path / "results"),
     )
     result = finetuning.run(config, all_digits)
-    with pytest.raises(errors.UsageError, match=r"another weights file: .*model\.safe"):
+    with pytest.raises(errors.UsageError, match=r"weights model\.safetensors='"):
         finetuning.run(dataclasses.replace(config, weights=str(paths[1])), all_digits)
     # The same content elsewhere is the same weights.
     paths[1].write_bytes(paths[0].read_bytes())

@@ -95,16 +95,28 @@ def test_all_runs_of_a_results_folder_are_found(tmp_path):
     assert folder.find(tmp_path / "missing") == []
 
 
-def test_a_result_that_is_no_file_is_refused(tmp_path):
-    run = RunFolder(tmp_path)
-    run.result.mkdir()
+def runs_of(*seeds):
+    return [
+        RunName("digits", "cifar_resnet8", setting, seed)
+        for seed in seeds
+        for setting in ("pretrain", "finetune")
+    ]
+
+
+def test_a_plan_is_kept_and_extended(tmp_path):
+    assert folder.read_plan(tmp_path) == []
+    folder.add_to_plan(tmp_path, runs_of(1))
+    folder.add_to_plan(tmp_path, runs_of(1, 2))
+    assert folder.read_plan(tmp_path) == [str(name) for name in runs_of(1, 2)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"runs": [1]}', '{"runs": "a"}', "{}", '{"runs": ["seed-1"]}', "", '{"runs": ['],
+)
+def test_a_plan_that_lists_anything_but_runs_is_refused(tmp_path, content):
+    (tmp_path / folder.PLAN).write_text(content)
     with pytest.raises(
-        errors.UsageError, match=r"result\.json is a folder or a broken"
+        errors.UsageError, match=r"can't read .*plan\.json.*; remove it"
     ):
-        run.is_finished()
-    run.result.rmdir()
-    run.result.symlink_to(tmp_path / "missing")
-    with pytest.raises(
-        errors.UsageError, match=r"result\.json is a folder or a broken"
-    ):
-        run.is_finished()
+        folder.read_plan(tmp_path)

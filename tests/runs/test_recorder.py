@@ -164,7 +164,7 @@ def test_ctrl_c_in_a_notebook_leaves_a_checkpoint_of_the_last_epoch(
     ):
         finetuning.run(config, digits)
     stored = sorted(path.name for path in config.folder.checkpoints.iterdir())
-    assert stored == [faults.checkpoint_name(epoch) for epoch in kept]
+    assert stored == [checkpoints.file_name(epoch) for epoch in kept]
     assert finetuning.run(config, digits).resumed_epochs == (2,)
     assert outcome(config) == expected
 

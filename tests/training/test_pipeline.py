@@ -28,8 +28,22 @@ def mapped(images):
 def batches(images, **options):
     defaults = {"batch_size": 10, "seed": 7, "epochs": range(2)}
     options = defaults | {"augmentation": choices.PAD_CROP_FLIP} | options
-    dataset = pipeline.training_batches(images, LABELS, **options)
+    return listed(pipeline.training_batches(images, LABELS, **options))
+
+
+def evaluated(images):
+    return listed(pipeline.evaluation_batches(images, LABELS, 10))
+
+
+def listed(dataset):
+    assert dataset.element_spec[0].shape[1:].is_fully_defined()
     return list(dataset.as_numpy_iterator())
+
+
+def assert_equal(some, others):
+    for (x, y), (other_x, other_y) in zip(some, others, strict=True):
+        np.testing.assert_array_equal(x, other_x)
+        np.testing.assert_array_equal(y, other_y)
 
 
 def test_an_epoch_holds_every_example_once_and_keeps_the_short_batch(images):
@@ -43,11 +57,8 @@ def test_an_epoch_holds_every_example_once_and_keeps_the_short_batch(images):
 @EVERY
 def test_the_same_seed_gives_the_same_batches(images, augmentation):
     first, again = (batches(images, augmentation=augmentation) for _ in range(2))
-    for (x, y), (again_x, again_y) in zip(first, again, strict=True):
-        assert x.dtype == np.uint8
-        assert x.shape == (len(y), *images.shape[1:])
-        np.testing.assert_array_equal(x, again_x)
-        np.testing.assert_array_equal(y, again_y)
+    assert_equal(first, again)
+    assert all(x.dtype == np.uint8 for x, _ in first)
 
 
 def test_epochs_and_seeds_differ_in_order_and_augmentation(images):
@@ -70,9 +81,7 @@ def test_epochs_and_seeds_differ_in_order_and_augmentation(images):
 def test_starting_at_a_later_epoch_gives_that_epochs_batches(images, augmentation):
     whole = batches(images, augmentation=augmentation)
     second = batches(images, augmentation=augmentation, epochs=range(1, 2))
-    for (x, y), (later_x, later_y) in zip(whole[3:], second, strict=True):
-        np.testing.assert_array_equal(x, later_x)
-        np.testing.assert_array_equal(y, later_y)
+    assert_equal(whole[3:], second)
 
 
 def test_the_batches_of_the_pytorch_studys_augmentation_never_change():
@@ -86,54 +95,17 @@ def test_the_batches_of_the_pytorch_studys_augmentation_never_change():
 
 
 def test_evaluation_covers_all_examples_once_in_order(images):
-    result = list(pipeline.evaluation_batches(images, LABELS, 10).as_numpy_iterator())
-    np.testing.assert_array_equal(np.concatenate([x for x, _ in result]), images)
-    np.testing.assert_array_equal(np.concatenate([y for _, y in result]), LABELS)
+    starts = (0, 10, 20)
+    expected = [(images[i : i + 10], LABELS[i : i + 10]) for i in starts]
+    assert_equal(evaluated(images), expected)
 
 
-def test_images_in_a_file_give_the_same_batches(images):
-    for (x, y), (mapped_x, mapped_y) in zip(
-        batches(images), batches(mapped(images)), strict=True
-    ):
-        np.testing.assert_array_equal(x, mapped_x)
-        np.testing.assert_array_equal(y, mapped_y)
-
-
-def test_images_in_a_file_are_evaluated_in_order(images):
-    kept, mapped_ = (
-        list(pipeline.evaluation_batches(one, LABELS, 10).as_numpy_iterator())
-        for one in (images, mapped(images))
-    )
-    assert [len(labels) for _, labels in mapped_] == [10, 10, 3]
-    for (x, y), (mapped_x, mapped_y) in zip(kept, mapped_, strict=True):
-        np.testing.assert_array_equal(x, mapped_x)
-        np.testing.assert_array_equal(y, mapped_y)
-
-
-def test_images_that_are_too_large_to_copy_give_the_same_batches(images, monkeypatch):
-    copied = batches(images)
-    evaluated = list(pipeline.evaluation_batches(images, LABELS, 10))
-    monkeypatch.setattr(pipeline, "MAX_COPIED", images.nbytes - 1)
-    for (x, y), (other_x, other_y) in zip(copied, batches(images), strict=True):
-        np.testing.assert_array_equal(x, other_x)
-        np.testing.assert_array_equal(y, other_y)
-    for (x, y), (other_x, other_y) in zip(
-        evaluated, pipeline.evaluation_batches(images, LABELS, 10), strict=True
-    ):
-        np.testing.assert_array_equal(x, other_x)
-        np.testing.assert_array_equal(y, other_y)
-
-
-def test_batches_of_images_in_a_file_have_known_shapes(images):
-    for one in (images, mapped(images)):
-        training = pipeline.training_batches(
-            one,
-            LABELS,
-            batch_size=10,
-            seed=7,
-            epochs=range(1),
-            augmentation=choices.PAD_CROP_FLIP,
-        )
-        evaluation = pipeline.evaluation_batches(one, LABELS, 10)
-        for dataset in (training, evaluation):
-            assert dataset.element_spec[0].shape == (None, 8, 6, 3)
+@pytest.mark.parametrize("kept", ["in a file", "too large to copy"])
+def test_batches_are_the_same_wherever_the_images_are(images, kept, monkeypatch):
+    expected = batches(images), evaluated(images)
+    if kept == "in a file":
+        images = mapped(images)
+    else:
+        monkeypatch.setattr(pipeline, "MAX_COPIED", images.nbytes - 1)
+    assert_equal(batches(images), expected[0])
+    assert_equal(evaluated(images), expected[1])

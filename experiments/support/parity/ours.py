@@ -114,8 +114,9 @@ def training(name: str) -> Arrays:
 
 def exported(name: str) -> Arrays:
     """Returns the logits of raw images from the classifier that `theirs` loads."""
+    model = exports.build(name)
     with precision("float64"):
-        model = exports.in_current_precision(name, exports.build(name))
+        model = exports.in_current_precision(name, model)
         return {"logits": _outputs(model, exports.images())}
 
 
