@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from normtest_tf import backbones, datasets, errors, runs
 from normtest_tf.runs import finetuning, folder, history, identity
-from normtest_tf.runs.predictions import Predictions
+from normtest_tf.runs.record import Predictions
 from normtest_tf.system import files
 from normtest_tf.training import loop
 from normtest_tf.training.recipe import EpochCosine

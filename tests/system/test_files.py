@@ -114,10 +114,8 @@ def test_folders_and_pipes_are_no_text(tmp_path):
 
 
 @pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0\1"])
-def test_ordinary_files_are_usable(tmp_path, head):
+def test_ordinary_files_are_usable(head):
     assert files.unusable_kind(head) is None
-    (tmp_path / "a").write_bytes(head * 999)
-    assert files.read_head(tmp_path / "a") == (head * 999)[: files.HEAD_BYTES]
 
 
 def test_checking_whether_a_folder_is_writable_leaves_no_trace(tmp_path):
@@ -134,9 +132,7 @@ def test_checking_whether_a_folder_is_writable_leaves_no_trace(tmp_path):
 
 def test_the_home_folder_of_an_unknown_user_is_refused():
     assert files.expand("~/x") == pathlib.Path.home() / "x"
-    with pytest.raises(
-        errors.UsageError, match=r"~no-such-user; write \./~no-such-user"
-    ):
+    with pytest.raises(errors.UsageError, match="can't read ~no-such-user/x: "):
         files.expand("~no-such-user/x")
 
 
