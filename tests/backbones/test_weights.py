@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from normtest_tf import backbones, errors, normalization
 from normtest_tf.backbones import timm_layout, weights
+from normtest_tf.system import files
 from normtest_tf.training.classifier import Task, build_classifier
 
 SHAPE = (32, 32, 3)
@@ -594,9 +595,11 @@ def test_a_tag_that_cannot_be_downloaded_is_one_clear_error(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
-    words = rf"resnet18\.tv_in1k from timm/.*{error}.*--weights=PATH"
-    with pytest.raises(errors.UsageError, match=words):
-        backbones.resolve("resnet18").fetch()
+    for problem, reason in ((None, error), ("no answer", "no answer")):
+        monkeypatch.setattr(files, "host_problem", lambda url, found=problem: found)
+        words = rf"resnet18\.tv_in1k from timm/.*{reason}.*--weights=PATH"
+        with pytest.raises(errors.UsageError, match=words):
+            backbones.resolve("resnet18").fetch()
 
 
 def test_a_cached_tag_is_used_offline(monkeypatch):
