@@ -58,18 +58,9 @@ def stack(
     image_shape: tuple[int, int, int],
     channel_order: str,
 ) -> keras.layers.Layer:
-    """Combines normalization layers into one, after the channel flip if one is needed.
+    """Combines layers into one from raw RGB pixels, flipping channels first if needed.
 
-    Args:
-        layers: In the order in which they are applied, at least one.
-        image_shape: Height, width and 3.
-        channel_order: `rgb` or `bgr`: what the first of `layers` takes.
-
-    Returns:
-        One layer from raw RGB pixels; see `normalization_layer`.
-
-    Raises:
-        ValueError: If there is no such channel order.
+    `channel_order` is what the first of these takes.
     """
     import keras  # Late: looking up a setting must not load TensorFlow.
 
@@ -78,7 +69,20 @@ def stack(
             f"channel_order must be 'rgb' or 'bgr'. Received: {channel_order!r}"
         )
     if channel_order == "bgr":
-        layers = [_channel_flip(), *layers]
+        # Keras has no layer that permutes channels, and an operation in the graph would
+        # be saved under a private module path. A product with 0s and 1s is exact for
+        # 8-bit pixels in every precision.
+        flip = keras.layers.Dense(
+            3,
+            use_bias=False,
+            kernel_initializer=keras.initializers.Constant(
+                [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+            ),
+            trainable=False,
+            dtype="float32",
+            name="rgb_to_bgr",
+        )
+        layers = [flip, *layers]
     if len(layers) == 1:
         # Building it inside a `tf.data` pipeline would tie its constants to that graph.
         layers[0].build((None, *image_shape))
@@ -91,12 +95,7 @@ def stack(
 def affine(
     statistics: ChannelStatistics, channel_order: str = "rgb"
 ) -> keras.layers.Layer:
-    """Returns the layer that computes (pixel - mean) / std per channel.
-
-    Args:
-        statistics: In RGB order.
-        channel_order: The channel order of the layer's inputs.
-    """
+    """Returns the layer that computes (pixel - mean) / std of channels in an order."""
     import keras
 
     step = 1 if channel_order == "rgb" else -1
@@ -111,11 +110,7 @@ def affine(
 
 
 def instance(image_shape: tuple[int, int, int]) -> list[keras.layers.Layer]:
-    """Returns layers that give each channel of each image mean 0 and unbiased std 1.
-
-    Args:
-        image_shape: Height, width and 3.
-    """
+    """Returns layers that give each channel of each image mean 0 and unbiased std 1."""
     import keras
 
     pixels = image_shape[0] * image_shape[1]
@@ -135,22 +130,3 @@ def instance(image_shape: tuple[int, int, int]) -> list[keras.layers.Layer]:
             math.sqrt((pixels - 1) / pixels), dtype="float32", name="unbiased_std"
         ),
     ]
-
-
-def _channel_flip() -> keras.layers.Layer:
-    """Returns a frozen dense layer that reverses the channels, exactly."""
-    import keras
-
-    # Keras has no layer that permutes channels, and an operation in the graph
-    # would be saved under a private module path. A product with 0s and 1s is
-    # exact for 8-bit pixels in every precision.
-    return keras.layers.Dense(
-        3,
-        use_bias=False,
-        kernel_initializer=keras.initializers.Constant(
-            [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
-        ),
-        trainable=False,
-        dtype="float32",
-        name="rgb_to_bgr",
-    )
