@@ -179,7 +179,7 @@ def test_variants_have_their_own_names(values, path, tmp_path):
         ({"train": "heads"}, "Did you mean 'head'"),
         ({"optimizer": "sdg"}, "Did you mean 'sgd'"),
         ({"warmup_epochs": EPOCHS + 1}, "--warmup_epochs must be from 0 to --epochs=4"),
-        ({"examples_per_class": 0}, "--examples_per_class must be at least 1"),
+        ({"examples_per_class": 0}, "--examples_per_class: Expected `int` >= 1"),
         ({"strategy": "data_parallel"}, "--strategy=data_parallel needs --backend=jax"),
         ({"recalibrate": True}, "needs --keep=final. Received: --keep=best_test"),
     ],
@@ -222,20 +222,6 @@ def test_every_committed_run_answers_the_request_that_made_it():
         assert config.name == run.name
         recorded = {**run.config.requested, "weights": None}
         assert identity.differences(recorded, config.resolved.requested) == []
-
-
-def test_a_checkpoint_from_before_the_flags_is_this_runs(tmp_path):
-    requested = new_config(tmp_path).resolved.requested
-    now = {f"requested {name}": value for name, value in requested.items()}
-    new = ("shift", "train", "optimizer", "warmup_epochs", "recalibrate")
-    before = {
-        name: value
-        for name, value in now.items()
-        if name.removeprefix("requested ") not in (*new, "examples_per_class")
-    }
-    assert len(before) == len(now) - 6
-    assert identity.differences(before, now) == []
-    assert identity.differences(before, now | {"requested train": "head"})
 
 
 def test_variants_are_cells_of_their_own(tmp_path):

@@ -55,7 +55,7 @@ def _transition(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     )(x)
 
 
-def _features(
+def features(
     x: keras.KerasTensor, growth: int, depths: tuple[int, ...]
 ) -> keras.KerasTensor:
     """Stacks the dense blocks, with transitions between them."""
@@ -73,7 +73,7 @@ def _densenet(depth: int, channels: int, growth: int, *depths: int) -> Builder:
     """Makes the function of a DenseNet."""
     return builder(
         f"DenseNet{depth}",
-        lambda x: _features(x, growth, depths),
+        lambda x: features(x, growth, depths),
         title=f"DenseNet-{depth}, equivalent to timm's `densenet{depth}`",
         channels=channels,
     )

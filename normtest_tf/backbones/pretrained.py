@@ -99,11 +99,10 @@ class PretrainedNetwork:
             return self.architecture.build(weights=self.tag, **options)
 
     def load_weights(self, model: keras.Model, notify: Notify = warnings.warn) -> None:
-        """Loads the weights into a model of the network.
+        """Loads the weights into a model of the network, unless they are random.
 
         Args:
-            model: With or without a classifier; its variables are overwritten, but
-                not if the weights are random.
+            model: With or without a classifier; its variables are overwritten.
             notify: Called with a message if the file's classifier was skipped or a
                 prefix was taken off its names.
 
@@ -115,29 +114,16 @@ class PretrainedNetwork:
             weights.load_file(model, path, notify)
 
     def fetch(self) -> pathlib.Path | None:
-        """Finds the local file of the weights, and downloads it if necessary.
-
-        Returns:
-            The path of a weights file, or None for random weights.
-
-        Raises:
-            UsageError: If the file is not cached and can't be downloaded.
-            ValueError: If the weights are a tag of Keras Applications.
-        """
+        """Returns the local file of the weights, downloaded if necessary, or None."""
         if self.tag is None:
             return self.path
         return _fetch(self.pretraining.origin, self._full_name)
 
     def sha256(self) -> str | None:
-        """Returns the digest of the user's weights file.
+        """Returns the SHA-256 of the user's file, of weights or of the network.
 
-        Returns:
-            The SHA-256 of the file in hexadecimal, or one of all files that an index
-            lists; None for a tag or random weights, unless the network itself is in a
-            file. A process reads a file only once.
-
-        Raises:
-            UsageError: If the file can't be read any more.
+        Of an index, it is one of all files that it lists. None for a tag or random
+        weights. A process reads a file only once.
         """
         path = self.path or self.architecture.file
         return None if path is None else weights.sha256(path)
@@ -264,7 +250,7 @@ def _fetch(origin: str, name: str) -> pathlib.Path:
 
 def _from_hub(repository: str, name: str) -> pathlib.Path:
     """Returns a file of the Hugging Face Hub, from its cache or downloaded."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     with contextlib.suppress(LocalEntryNotFoundError):
@@ -272,6 +258,9 @@ def _from_hub(repository: str, name: str) -> pathlib.Path:
             hf_hub_download(repository, weights.HUB_FILE, local_files_only=True)
         )
     with _downloading(name, repository):
+        is_offline = constants.HF_HUB_OFFLINE
+        if not is_offline and (problem := files.host_problem(constants.ENDPOINT)):
+            raise ConnectionError(problem)  # The client would retry for a while.
         return pathlib.Path(hf_hub_download(repository, weights.HUB_FILE))
 
 

@@ -21,17 +21,14 @@ OR_A_FILE = f"{LIST_MODELS}, or name a file: PATH.keras"
 
 
 def known_statistics(mean: str, std: str) -> ChannelStatistics:
-    """Finds the statistics that have these constants.
+    """Returns the statistics of known origin with these constants.
 
     Args:
         mean: Three decimal numbers separated by spaces, for pixels from 0 to 1.
         std: Likewise.
 
-    Returns:
-        `IMAGENET` or `HALF`, which say where the numbers come from.
-
     Raises:
-        ValueError: If the constants are neither's, so that their origin is unknown.
+        ValueError: If their origin is unknown.
     """
     for known in (IMAGENET, HALF):
         if _floats(mean) == known.mean and _floats(std) == known.std:

@@ -138,17 +138,13 @@ def load_file(
 ) -> None:
     """Loads a file of one of `SUFFIXES` into a functional model.
 
-    Args:
-        model: Its variables are overwritten.
-        path: Holds this network exactly once, with finite values. Other values, or a
-            transposition that keeps the shape, can't be detected without a checksum.
-        notify: Called with what was left out: a classifier that is not the model's,
-            or the constants of a `Normalization` layer that the model lacks; and with
-            the prefix of PyTorch's names.
+    `notify` is called with what is left out: a classifier that is not the model's, or
+    the constants of a `Normalization` layer that the model lacks.
 
     Raises:
-        UsageError: If the file can't be read or does not fit; the model is then
-            unchanged. Also if a running variance in it is negative.
+        UsageError: If the file can't be read, or does not hold this network exactly
+            once, with finite values; the model is then unchanged. Also if a running
+            variance in it is negative.
     """
     with _refusing(path), contextlib.ExitStack() as stack:
         name_variables, arrays = _open(path, stack)

@@ -196,11 +196,12 @@ def _resized(
         loading.note_own_splits(dataset.name, options, notify)
         return dataset
 
-    def examples(split: str, pixels: Images, labels: np.ndarray) -> loading.Examples:
+    def examples(split: str, given: Images, labels: np.ndarray) -> loading.Examples:
+        pixels = np.asarray(given)  # These sets fit into memory at their own size.
         return loading.Examples(
             [f"image {index} of {split}" for index in range(len(labels))],
             labels,
-            lambda index: images.resized(np.asarray(pixels[index]), size),
+            lambda index: images.resized(pixels[index], size),
         )
 
     return loading.assemble(

@@ -22,15 +22,11 @@ class MappedImages:
     """Images in a file, used like an array, uint8 `[n, height, width, 3]`.
 
     Subsets copy no images: they are read when they are needed.
-
-    Attributes:
-        pixels: All images of the file, a memory map.
-        indices: int64 `[n]`, which of them these are, in order.
-        changes: Functions applied to images, one after another, when they are read.
     """
 
-    pixels: np.ndarray
-    indices: np.ndarray
+    pixels: np.ndarray  # All images of the file, a memory map.
+    indices: np.ndarray  # int64 `[n]`, which of them these are, in order.
+    # Applied to images, one after another, when they are read.
     changes: tuple[Callable[[np.ndarray], np.ndarray], ...] = ()
 
     @property

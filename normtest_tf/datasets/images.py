@@ -48,12 +48,7 @@ _Result = TypeVar("_Result")
 
 
 class BadImage(errors.UsageError):
-    """A file that is no usable image.
-
-    Args:
-        name: The file's name.
-        problem: What is wrong with it.
-    """
+    """A file, by name, that is no usable image, and what is wrong with it."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(name, problem)
@@ -68,23 +63,11 @@ class BadImage(errors.UsageError):
 def decode(
     data: bytes, name: str, image_size: int | None = None, resize: str = "squash"
 ) -> np.ndarray:
-    """Decodes one image file: PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, AVIF or JPEG 2000.
+    """Decodes one image file, in whatever format its bytes are; name is for messages.
 
-    Args:
-        data: The file's bytes; they say which format it is.
-        name: The file's name, for error messages.
-        image_size: Height and width in pixels to resize to, as `resized` does; None to
-            keep the image's own size.
-        resize: One of `loading.RESIZES`.
-
-    Returns:
-        uint8 `[height, width, 3]`, whatever the file's colour mode: grey values
-        are repeated, palettes looked up and alpha channels dropped. The image is
-        turned as its EXIF orientation says.
-
-    Raises:
-        BadImage: If the file is no still picture that can be decoded, is suspiciously
-            large, or has more than 8 bits per channel.
+    Returns uint8 `[height, width, 3]`, whatever the file's colour mode: grey values are
+    repeated, palettes looked up and alpha channels dropped. The image is turned as its
+    EXIF orientation says, then resized as `resized` does if there is a size.
     """
     try:
         with PIL.Image.open(io.BytesIO(data), formats=_formats()) as image:
@@ -115,17 +98,10 @@ def decode_file(
 def resized(
     pixels: np.ndarray, size: int | tuple[int, int], resize: str = "squash"
 ) -> np.ndarray:
-    """Makes an image a square, or a rectangle, by Pillow's antialiased bilinear filter.
+    """Gives an image a size, by Pillow's antialiased bilinear filter.
 
-    Args:
-        pixels: uint8 `[height, width, 3]`.
-        size: The new height and width, or one number for both.
-        resize: What happens to proportions. `squash`: they change. `crop`: the largest
-            part in the middle that has the new ones is taken. `pad`: black borders are
-            added.
-
-    Returns:
-        uint8 `[height, width, 3]`.
+    `squash` changes its proportions, `crop` takes the largest part in the middle that
+    has the new ones, and `pad` adds black borders.
     """
     height, width = size if isinstance(size, tuple) else (size, size)
     if pixels.shape == (height, width, 3):
@@ -187,7 +163,7 @@ def _check(image: PIL.Image.Image, suffix: str) -> None:
         raise ValueError("it is a camera's raw file; convert it to PNG or JPEG")
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"it has more than {MAX_PIXELS} pixels")
-    if image.mode.startswith(("I", "F")) or ";16" in str(image.tile):
+    if image.mode.startswith(("I", "F")) or ";16" in str(getattr(image, "tile", "")):
         raise ValueError("it has more than 8 bits per channel; convert it to 8")
     if getattr(image, "is_animated", False) and image.format not in _STILL_FORMATS:
         raise ValueError(

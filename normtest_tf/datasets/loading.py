@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import hashlib
 import pathlib
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,12 +64,7 @@ class ReadingOptions:
         values: Mapping[str, Any],
         **others: Any,  # noqa: ANN401  (any option)
     ) -> ReadingOptions:
-        """Takes those of the options that are among values and not None.
-
-        Args:
-            values: By name, such as what a run's `config.json` has as requested.
-            **others: Options that take precedence.
-        """
+        """Takes the options that are among values and not None; others come first."""
         names = (field.name for field in dataclasses.fields(cls))
         given = {name: values.get(name) for name in names} | others
         return cls(**{name: one for name, one in given.items() if one is not None})
@@ -94,18 +88,11 @@ class ReadingOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """The images of one split, before they are decoded.
+    """The images of one split, before they are decoded."""
 
-    Attributes:
-        names: What messages call them, `[n]`.
-        labels: int32 `[n]`.
-        decode: Returns the image of an index, uint8 `[height, width, 3]`, or raises
-            `BadImage`.
-    """
-
-    names: Sequence[str]
-    labels: np.ndarray
-    decode: Callable[[int], np.ndarray]
+    names: Sequence[str]  # For messages.
+    labels: np.ndarray  # int32 `[n]`.
+    decode: Callable[[int], np.ndarray]  # Of an index; may raise `BadImage`.
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -153,22 +140,8 @@ def assemble(
 ) -> ImageDataset:
     """Decodes every image once, into memory or into a file.
 
-    Args:
-        name: The data set's name.
-        class_names: One name per class.
-        train: The images to train on.
-        test: The images to test on; None to take some of those to train on.
-        options: Image size, memory budget, and how to divide.
-        notify: Called with notes on images in both splits, and if they don't fit into
-            memory.
-        place: Where the images are, for messages.
-
-    Returns:
-        The data set.
-
-    Raises:
-        UsageError: If images can't be used (the first `MAX_NAMED` are named) or have
-            several sizes and none was asked for.
+    Without images to test on, some of those to train on are taken. `place` is where
+    the images are, for messages. All that can't be used are reported together.
     """
     if len(class_names) < 2:
         raise errors.UsageError(
@@ -190,14 +163,14 @@ def assemble(
     if shared := sum(one in known for one in test_hashes):
         notify(
             f"{shown(name)}: {shared} of {counted(len(test), 'test image')} "
-            f"{'is' if shared == 1 else 'are'} among the training images as well, so "
-            "that tests show in part what was learned by heart"
+            f"{'is' if shared == 1 else 'are'} among the training images as well: the "
+            "test accuracy measures memory in part"
         )
     if not is_kept:
         notify(
             f"{shown(name)}: {reader.size_in_words(len(train) + len(test))}, more than "
-            f"the memory budget; they are in a temporary file in "
-            f"{tempfile.gettempdir()} (--memory_budget)"
+            "the memory budget (--memory_budget); they are kept in a temporary file in "
+            f"{tempfile.gettempdir()}"
         )
     return ImageDataset(
         name,
@@ -258,12 +231,7 @@ def _shape(options: ReadingOptions, *of_splits: Examples) -> tuple[int, int, int
 
 
 class _Reader:
-    """Decodes splits, and collects what is wrong with their images.
-
-    Args:
-        place: Where they are, for messages.
-        shape: What every image should have.
-    """
+    """Decodes splits, and collects what is wrong with their images."""
 
     def __init__(self, place: str, shape: tuple[int, int, int]) -> None:
         self._place = place
@@ -294,12 +262,7 @@ class _Reader:
         return f"{counted(examples, 'image')} of {width}x{height} take {size}"
 
     def read(self, examples: Examples, *, is_kept: bool) -> tuple[Images, list[bytes]]:
-        """Decodes one split.
-
-        Returns:
-            Its images, in memory or in a file, and a hash of each; both are incomplete
-            if `check` raises.
-        """
+        """Returns a split's images and a hash of each, incomplete if `check` raises."""
         shape = (len(examples), *self._shape)
         hashes: list[bytes] = []
         if is_kept:
@@ -341,7 +304,7 @@ class _Reader:
         if self._bad:
             listed = [
                 f"{shown(name)} ({self._bad[name]})"
-                for name in sorted(self._bad, key=_natural)[:MAX_NAMED]
+                for name in sorted(self._bad)[:MAX_NAMED]
             ]
             raise errors.UsageError(
                 f"{len(self._bad)} of {self._sizes.total() + len(self._bad)} images in "
@@ -367,9 +330,3 @@ class _Reader:
 def _listed(first: list[str], count: int) -> str:
     more = f", and {count - len(first)} more" if count > len(first) else ""
     return ", ".join(first) + more
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Returns a key that sorts numbers in names by their values."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -41,15 +41,10 @@ _LUMA = np.array([299, 587, 114])
 
 @dataclasses.dataclass(frozen=True)
 class Shift:
-    """A change of all images.
+    """A change of all images."""
 
-    Attributes:
-        kind: `none`, `contrast`, `brightness`, `cast`, `invert` or `gray`.
-        numbers: The kind's factors, each positive; often none.
-    """
-
-    kind: str
-    numbers: tuple[float, ...] = ()
+    kind: str  # A key of `_NUMBERS`.
+    numbers: tuple[float, ...] = ()  # Its factors, each positive.
 
     def __str__(self) -> str:
         """Returns it as the flag takes it; each shift has one text."""
@@ -64,11 +59,7 @@ class Shift:
         return "_".join([self.kind, *map(_number, self.numbers)])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Returns the shifted images, uint8, of any number of leading axes.
-
-        Args:
-            images: uint8 `[..., 3]`, RGB.
-        """
+        """Returns the shifted images, uint8 `[..., 3]`, RGB."""
         if self.kind == NONE:
             return images
         if self.kind == GRAY:
@@ -110,19 +101,7 @@ def _number(value: float) -> str:
 
 
 def parse(text: str) -> Shift:
-    """Returns the shift that a value of `--shift` means.
-
-    Args:
-        text: `none`, `contrast:0.5`, `cast:1,0.6,0.3`, ...
-
-    Raises:
-        UsageError: If it means none.
-
-    Example:
-    ```python
-    assert str(shifts.parse("contrast:0.50")) == "contrast:0.5"
-    ```
-    """
+    """Returns the shift that a value of `--shift` means, or raises `UsageError`."""
     kind, colon, rest = text.partition(":")
     if kind not in _NUMBERS:
         raise errors.unknown_name("value of --shift", text, list(_FORMS))

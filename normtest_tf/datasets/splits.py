@@ -21,14 +21,7 @@ _Random = np.random.RandomState
 def choose(
     train: str | None, test: str | None, there: Collection[str], place: str
 ) -> tuple[str, str]:
-    """Returns the names of the splits to train and to test on.
-
-    Args:
-        train: What the user has named; None for `TRAIN`.
-        test: Likewise; None for the first of `TESTS` that is there.
-        there: The splits' names.
-        place: Where they are, for messages.
-    """
+    """Returns the splits to train and to test on: named ones, or the usual ones."""
     found = (
         train or TRAIN,
         test or next((name for name in TESTS if name in there), TESTS[0]),

@@ -44,7 +44,7 @@ def load_described(
 
     builder = _builder(description.name, data_dir)
     _prepare(builder, description.name, description.download_url)
-    arrays = []
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     try:
         for split in ("train", "test"):
             columns = tfds.as_numpy(
@@ -55,8 +55,11 @@ def load_described(
                 # Numbers are zero-padded to five digits, and some have six.
                 ids = columns["id"]
                 order = np.array(sorted(order, key=lambda i: (len(ids[i]), ids[i])))
-            arrays += columns["image"][order], columns["label"][order].astype(np.int32)
-        return ImageDataset(description.name, *arrays, description.class_names)
+            labels = columns["label"][order].astype(np.int32)
+            found.append((columns["image"][order], labels))
+        return ImageDataset(
+            description.name, *found[0], *found[1], description.class_names
+        )
     except Exception as error:  # TensorFlow raises a type per kind of corruption.
         raise _corrupt(builder, description.name, error) from error
 

@@ -19,6 +19,8 @@ import pathlib
 import zipfile
 from typing import Any
 
+import msgspec
+
 from normtest_tf import __version__, datasets, errors
 from normtest_tf.datasets import shifts
 from normtest_tf.export.formats import LOGITS
@@ -45,7 +47,8 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
     """
     _check_is_finished(folder)
     record, result = ConfigRecord.read(folder), ResultRecord.read(folder)
-    requested, resolved = record.requested, record.resolved.to_json()
+    requested = record.requested
+    resolved = msgspec.json.decode(msgspec.json.encode(record.resolved))
     shift = requested["shift"]
     return {
         "format": METADATA_FORMAT,

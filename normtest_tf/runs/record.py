@@ -18,8 +18,6 @@ from normtest_tf.runs.history import Accuracy, Rule
 from normtest_tf.system import files
 
 _Count = Annotated[int, Meta(ge=0)]
-# They are left out of files while they are not known.
-_OPTIONAL = ("jit_compile", "division", "own_statistics")
 
 
 class _Requested(TypedDict):
@@ -78,6 +76,17 @@ class ResolvedValues:
     # Of version 0.2.0: the devices that normalised shares of a batch by themselves.
     own_statistics: int | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Returns the values ready for JSON; what is not known yet is left out."""
+        values = dataclasses.asdict(self)
+        for name in ("jit_compile", "division", "own_statistics"):
+            if values[name] is None:
+                del values[name]
+        return values | {
+            "image_shape": list(self.image_shape),
+            "class_names": list(self.class_names),
+        }
+
 
 @dataclasses.dataclass(frozen=True)
 class ConfigRecord:
@@ -98,15 +107,11 @@ class ConfigRecord:
     format: Literal[1] = FORMAT
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the record ready for JSON; what is not known yet is left out."""
-        resolved = dataclasses.asdict(self.resolved)
-        for name in _OPTIONAL:
-            if resolved[name] is None:
-                del resolved[name]
+        """Returns the record ready for JSON."""
         return {
             "format": self.format,
             "requested": self.requested,
-            "resolved": resolved,
+            "resolved": self.resolved.to_json(),
             "data_fingerprint": self.data_fingerprint,
             "environment": self.environment,
         }

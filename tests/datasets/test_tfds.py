@@ -145,53 +145,48 @@ def test_splits_that_can_not_be_used_are_refused(pets, options, words):
         load(pets, **options)
 
 
-def test_sizes_that_differ_need_image_size(tmp_path):
-    def example(split, index):
-        return {"image": io.BytesIO(jpeg(index, (4, 4 + index))), "label": index % 2}
-
-    prepare(tmp_path, "sizes", {"train": 4, "test": 2}, example=example)
-    with helpers.usage_error("4x4", "4x5", "image ", "--image_size"):
-        load(tmp_path, "sizes", image_size=None)
-
-
 def test_images_may_be_kept_in_a_file(pets):
     kept, mapped = load(pets), load(pets, memory_budget=1000)
     assert not isinstance(mapped.train_images, np.ndarray)
     assert mapped.fingerprint() == kept.fingerprint()
 
 
-def test_labels_that_are_no_class_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"train": (0, 1), "test": (-1, -1)}, ("2 of 2 images", "split test", "-1")),
+        ({"train": (0, 0), "test": (0, 1)}, ("1 test image", "training image: dog")),
+    ],
+)
+def test_labels_that_can_not_be_used_are_refused(tmp_path, labels, words):
     def example(split, index):
-        return {"image": io.BytesIO(jpeg(index)), "label": -1 if split == "test" else 0}
+        return {"image": io.BytesIO(jpeg(index)), "label": labels[split][index]}
 
-    prepare(tmp_path, "unlabelled", {"train": 3, "test": 3}, example=example)
-    with helpers.usage_error("3 of 3 images", "split test", "-1", "no class"):
-        load(tmp_path, "unlabelled")
+    prepare(tmp_path, "labels", {"train": 2, "test": 2}, example=example)
+    with helpers.usage_error(*words):
+        load(tmp_path, "labels")
 
 
-def test_sets_of_another_kind_are_refused_by_name(tmp_path):
+def test_sets_of_another_kind_are_refused(tmp_path):
     import tensorflow_datasets as tfds
 
-    image, label = tfds.features.Image(), tfds.features.ClassLabel(names=CLASSES)
     pixels = np.zeros([4, 4, 3], np.uint8)
-    kinds = {
-        "texts": ({"label": (label, 0)}, "one image and one class label"),
-        "plain": ({"image": (image, pixels)}, "one image and one class label"),
-        "pairs": (
-            {"one": (image, pixels), "two": (image, pixels), "label": (label, 0)},
-            "one image and one class label",
-        ),
-    }
-    for name, (features, words) in kinds.items():
-        values = {key: value for key, (_, value) in features.items()}
-        prepare(
-            tmp_path,
-            name,
-            {"train": 1},
-            {key: feature for key, (feature, _) in features.items()},
-            lambda split, index, values=values: values,
-        )
-        with helpers.usage_error(f"tfds:{name}", words, "Its features"):
+    image = tfds.features.Image(), pixels
+    label = tfds.features.ClassLabel(names=CLASSES), 0
+    single = tfds.features.ClassLabel(names=["cat"]), 0
+    grey = np.zeros([4, 4, 1], np.float32)
+    floats = tfds.features.Image(shape=grey.shape, dtype=np.float32), grey
+    for name, features, words in (
+        ("texts", {"label": label}, "one image and one class label"),
+        ("plain", {"image": image}, "one image and one class label"),
+        ("pairs", {"a": image, "b": image, "label": label}, "a (Image), b (Image)"),
+        ("alone", {"image": image, "label": single}, "only one class, 'cat'"),
+        ("floats", {"image": floats, "label": label}, "float32"),
+    ):
+        kinds = {key: kind for key, (kind, _) in features.items()}
+        example = {key: value for key, (_, value) in features.items()}
+        prepare(tmp_path, name, {"train": 2}, kinds, lambda *_, it=example: it)
+        with helpers.usage_error(f"tfds:{name}", words):
             load(tmp_path, name)
 
 
@@ -202,29 +197,6 @@ def test_other_file_formats_give_the_same_images(pets, tmp_path):
         dataset = load(tmp_path / file_format)
         found = {image.tobytes() for image in dataset.train_images}
         assert found == expected_images(range(12))
-
-
-def test_images_of_floats_are_refused(tmp_path):
-    import tensorflow_datasets as tfds
-
-    features = {
-        "image": tfds.features.Image(shape=(4, 4, 1), dtype=np.float32),
-        "label": tfds.features.ClassLabel(names=CLASSES),
-    }
-    example = {"image": np.zeros([4, 4, 1], np.float32), "label": 0}
-    prepare(tmp_path, "floats", {"train": 1}, features, lambda *_: example)
-    with helpers.usage_error("tfds:floats", "float32", "8 bits per channel"):
-        load(tmp_path, "floats")
-
-
-def test_every_class_tested_needs_training_images(tmp_path):
-    def example(split, index):
-        label = index % 2 if split == "test" else 0
-        return {"image": io.BytesIO(jpeg(index)), "label": label}
-
-    prepare(tmp_path, "lopsided", {"train": 3, "test": 4}, example=example)
-    with helpers.usage_error("2 test images", "without a training image: dog"):
-        load(tmp_path, "lopsided")
 
 
 @pytest.mark.parametrize(

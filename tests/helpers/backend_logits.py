@@ -12,10 +12,9 @@ from safetensors.numpy import save_file
 
 from experiments.support.parity import cases
 from normtest_tf import backbones, normalization
-from normtest_tf.backbones import timm_layout, weights
-from normtest_tf.training import classifier
+from normtest_tf.backbones import densenet, timm_layout, weights
 
-TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=10)
+SHAPE = (32, 32, 3)
 CONSTANT = 2  # The number of images with constant channels; they come first.
 
 
@@ -38,27 +37,27 @@ def load(model):
     weights.load_file(model, path)
 
 
-def network_logits(name):
-    """Returns the logits of a network on normalised images."""
-    model = backbones.get(name).build(
-        weights=None,
-        input_shape=TASK.image_shape,
-        classes=TASK.num_classes,
-        classifier_activation=None,
-    )
+def features():
+    """Returns what a short DenseNet makes of normalised images."""
+    pixels = keras.Input(SHAPE)
+    model = keras.Model(pixels, densenet.features(pixels, 8, (2, 2)))
     load(model)
     inputs, _ = cases.batch(32, 2)
-    return model.predict(inputs.astype("float32"), verbose=0)
+    found = model.predict(inputs.astype("float32"), verbose=0)
+    return found.reshape(len(found), -1)
 
 
 def classifier_logits(setting, statistics):
     """Returns the logits of a classifier on raw images."""
-    layer = normalization.get(setting).layer(statistics, TASK.image_shape)
-    network = backbones.resolve("resnet18", "none")
-    model = classifier.build_classifier(network, layer, TASK, seed=1)
-    load(model.get_layer("resnet18"))
-    kernel = cases.tensors({"head": (10, 512)})["head"].T
-    model.get_layer("head").set_weights([kernel, np.arange(10.0)])
+    layer = normalization.get(setting).layer(statistics, SHAPE)
+    network = backbones.resolve("cifar_resnet8", "none").build(SHAPE)
+    load(network)
+    inputs = keras.Input(SHAPE, dtype="uint8")
+    # A run's head is drawn by TensorFlow, which other backends must not need here.
+    head = keras.layers.Dense(10)
+    model = keras.Model(inputs, head(network(layer(inputs))))
+    kernel = cases.tensors({"head": (10, 128)})["head"].T
+    head.set_weights([kernel, np.arange(10.0)])
     # Users of other backends get the model by loading the saved file.
     path = pathlib.Path(sys.argv[1]).with_suffix(".keras")
     model.save(path)
@@ -67,8 +66,7 @@ def classifier_logits(setting, statistics):
 
 def main():
     logits = {
-        "resnet18": network_logits("resnet18"),
-        "densenet121": network_logits("densenet121"),
+        "densenet": features(),
         "classifier": classifier_logits("pretrain", normalization.IMAGENET),
         "instance": classifier_logits("instance", None),
     }

@@ -1,13 +1,12 @@
 """Each setting against its definition."""
 
 import dataclasses
-import importlib
 
 import keras
 import numpy as np
 import pytest
 
-from normtest_tf import backbones, errors, normalization
+from normtest_tf import errors, normalization
 from normtest_tf.normalization import CONTROL, IMAGENET, MINMAX, SETTINGS
 
 SHAPE = (32, 32, 3)
@@ -73,30 +72,6 @@ def test_instance_turns_a_constant_channel_into_zeros(size):
     outputs = normalise("instance", image)
     assert np.isfinite(outputs).all()
     np.testing.assert_array_equal(outputs[..., :2], 0)
-
-
-# The others have preprocessing in the model; see tests/backbones.
-WITH_PREPROCESS_INPUT = [
-    entry.name
-    for entry in backbones.ARCHITECTURES.values()
-    if not entry.is_own
-    and "include_preprocessing" not in entry.options
-    and entry.first_layer is None
-]
-
-
-@pytest.mark.parametrize("name", WITH_PREPROCESS_INPUT)
-def test_pretrain_equals_keras_own_preprocess_input(name, images):
-    architecture = backbones.get(name)
-    module = importlib.import_module(architecture.load_builder().__module__)
-    pretraining = architecture.tags[architecture.default_tag]
-    layer = SETTINGS["pretrain"].layer(
-        SETTINGS["pretrain"].statistics(images, pretraining.statistics),
-        SHAPE,
-        pretraining.channel_order,
-    )
-    expected = module.preprocess_input(images.astype("float32").copy())
-    np.testing.assert_allclose(np.array(layer(images)), expected, atol=1e-4)
 
 
 def test_every_setting_is_described_and_says_if_it_depends_on_the_images(images):

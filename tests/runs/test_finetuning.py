@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
-from experiments.support import fault_campaign
 from normtest_tf import backbones, datasets, errors, runs
 from normtest_tf.runs import finetuning, folder, history, identity
 from normtest_tf.runs.predictions import Predictions
@@ -324,7 +323,7 @@ def test_a_folder_that_was_removed_is_not_recreated(config, digits):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    with fault_campaign.small_disk(tmp_path / "disk", size=256 * 2**10) as disk:
+    with faults.small_disk(tmp_path / "disk", size=256 * 2**10) as disk:
         if disk is None:
             pytest.skip("no tmpfs can be mounted here; that requires root")
         yield disk
