@@ -163,14 +163,14 @@ def assemble(
     if shared := sum(one in known for one in test_hashes):
         notify(
             f"{shown(name)}: {shared} of {counted(len(test), 'test image')} "
-            f"{'is' if shared == 1 else 'are'} among the training images as well, so "
-            "that tests show in part what was learned by heart"
+            f"{'is' if shared == 1 else 'are'} among the training images as well: the "
+            "test accuracy measures memory in part"
         )
     if not is_kept:
         notify(
             f"{shown(name)}: {reader.size_in_words(len(train) + len(test))}, more than "
-            f"the memory budget; they are in a temporary file in "
-            f"{tempfile.gettempdir()} (--memory_budget)"
+            "the memory budget (--memory_budget); they are kept in a temporary file in "
+            f"{tempfile.gettempdir()}"
         )
     return ImageDataset(
         name,

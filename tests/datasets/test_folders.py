@@ -185,11 +185,6 @@ def test_what_is_no_folder_is_refused(tmp_path):
             helpers.load_folder(tmp_path / name)
 
 
-def test_a_class_of_one_image_can_not_be_divided(tmp_path):
-    with helpers.usage_error("'dog' has one image", "no test split"):
-        helpers.load_folder(write_classes(tmp_path, {"cat": 3, "dog": 1}))
-
-
 def test_the_first_ten_bad_images_are_named_with_their_number(tmp_path):
     helpers.write_folder(tmp_path)
     for index in range(11):

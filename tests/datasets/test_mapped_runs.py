@@ -37,7 +37,7 @@ def test_a_run_is_the_same_in_memory_and_in_a_file_and_may_change(tmp_path, tiny
     notes = []
     with faults.after_step(3, 1), pytest.raises(faults.Killed):
         finetuning.run(in_file, notify=notes.append)
-    assert any("in a temporary file" in note for note in notes)
+    assert any("kept in a temporary file" in note for note in notes)
     in_memory = dataclasses.replace(in_file, memory_budget=None)
     assert finetuning.run(in_memory).resumed_epochs == (2,)
     assert outcome(in_file) == expected
