@@ -178,13 +178,14 @@ class RunState:
             "spent": dataclasses.asdict(spent),
             "resumed_epochs": self.resumed_epochs,
         }
+        groups = {
+            "model": training.model,
+            "optimizer": training.optimizer,
+            "kept": self.kept.weights,
+        }
         tensors = {
             f"{group}/{index:05}": array
-            for group, arrays in (
-                ("model", training.model),
-                ("optimizer", training.optimizer),
-                ("kept", self.kept.weights),
-            )
+            for group, arrays in groups.items()
             for index, array in enumerate(arrays)
         }
         classes = {_LAST_CLASSES: self.classes, _KEPT_CLASSES: self.kept.classes}

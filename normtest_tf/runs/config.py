@@ -169,8 +169,7 @@ class RunConfig:
     )
     validation_examples: int = option(
         0,
-        "Hold out N training images, stratified by class, to choose an epoch without "
-        "looking at the test images.",
+        "Hold out N training images, stratified by class, to choose an epoch on.",
         Meta(ge=0),
     )
     pretrain_mean: tuple[_Mean, _Mean, _Mean] | None = option(
@@ -180,8 +179,7 @@ class RunConfig:
     )
     pretrain_std: tuple[_Std, _Std, _Std] | None = option(
         None,
-        "Red, green and blue standard deviation that belong to --pretrain_mean, above "
-        "0 and at most 1.",
+        "The standard deviations that belong to --pretrain_mean, in (0, 1].",
     )
     epochs: int = option(50, "Passes over the training images.", _MANY)
     batch_size: int = option(256, "Images in a training batch.", _MANY)
@@ -192,8 +190,7 @@ class RunConfig:
     )
     warmup_epochs: int = option(
         0,
-        "During the first N epochs the learning rate rises linearly, step by step, to "
-        "what it is without this.",
+        "The learning rate rises linearly during the first N epochs.",
         Meta(ge=0, le=1_000_000),
     )
     optimizer: str = option(
@@ -219,7 +216,7 @@ class RunConfig:
     )
     seed: int = option(
         223,
-        "Determines the head's initial weights, the examples' order and augmentation.",
+        "Decides the head's initial weights, the images' order and augmentation.",
         _SEED,
     )
     precision: str = option(

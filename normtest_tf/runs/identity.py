@@ -59,12 +59,12 @@ def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | 
     _check_inputs(config, record, dataset)
     if not folder.is_finished():
         return None
-    for path in (folder.model, folder.history):
-        if not path.is_file():
-            raise errors.UsageError(
-                f"{path} of a finished run is missing. Restore it, or pass --overwrite "
-                "to run again"
-            )
+    missing = [path for path in (folder.model, folder.history) if not path.is_file()]
+    if missing:
+        raise errors.UsageError(
+            f"{missing[0]} of a finished run is missing. Restore it, or pass "
+            "--overwrite to run again"
+        )
     return ResultRecord.read(folder)
 
 

@@ -6,7 +6,7 @@ Only this module reads and writes them; msgspec checks what it reads.
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -21,36 +21,28 @@ from normtest_tf.system import files
 _Count = Annotated[int, Meta(ge=0)]
 
 
-class _Requested(TypedDict):
-    """What the rest of the code relies on, of what was requested."""
-
-    dataset: str
-    model: str
-    normalization: str
-    shift: str
-    optimizer: str
-    train: str
-    strategy: str
-    seed: int
-    epochs: int
-    batch_size: int
-    warmup_epochs: int
-    learning_rate: float
-    examples_per_class: int | None
-    recalibrate: bool
-
-
-class _Environment(TypedDict):
-    """What the rest of the code relies on, of versions and hardware."""
-
-    normtest_tf: str
-    python: str
-    keras: str
-    tensorflow: str
-    backend: str
-    cpu: str
-    cpu_cores: int | None
-    gpus: list[Any]
+_TEXTS = "dataset model normalization shift optimizer train strategy"
+_COUNTS = "seed epochs batch_size warmup_epochs"
+# What the rest of the code relies on, of what was requested, and of the environment.
+_Requested = msgspec.defstruct(
+    "Requested",
+    [
+        *((name, str) for name in _TEXTS.split()),
+        *((name, int) for name in _COUNTS.split()),
+        ("learning_rate", float),
+        ("examples_per_class", int | None),
+        ("recalibrate", bool),
+    ],
+)
+_VERSIONS = "normtest_tf python keras tensorflow backend cpu"
+_Environment = msgspec.defstruct(
+    "Environment",
+    [
+        *((name, str) for name in _VERSIONS.split()),
+        ("cpu_cores", int | None),
+        ("gpus", list),
+    ],
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,14 +140,9 @@ class ResultRecord:
         return getattr(self, rule.accuracy_key)
 
     def write(self, folder: RunFolder) -> None:
-        """Writes `result.json`, atomically, omitting rules that can't be applied."""
-        is_validated = self.best_validation_epoch is not None
-        values = {"format": self.format} | {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if is_validated or not name.startswith("best_validation")
-        }
-        files.write_json(folder.result, values)
+        """Writes `result.json`, atomically, omitting what is unknown."""
+        known = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        files.write_json(folder.result, {"format": self.format} | known)
 
     @classmethod
     def read(cls, folder: RunFolder) -> ResultRecord:

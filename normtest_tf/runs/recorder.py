@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import re
 import shutil
-from typing import Any
 
 import keras
 import numpy as np
@@ -68,9 +68,7 @@ class Recorder:
         if not self._config.overwrite:
             checkpoint, problems = self._store.read_latest()
         if problems and checkpoint is None:
-            problems.append(
-                "no checkpoint can be read: the run starts from the beginning"
-            )
+            problems.append("no checkpoint can be read: the run starts anew")
         for problem in problems:
             self._notify(problem)
         if checkpoint is None:
@@ -97,9 +95,8 @@ class Recorder:
                 f"uninterrupted one in the last digits: {'; '.join(elsewhere)}"
             )
         self.state = RunState.from_checkpoint(checkpoint, self._rule)
-        self._notify(
-            f"resuming after epoch {checkpoint.epoch} of {self._config.epochs}"
-        )
+        epochs = self._config.epochs
+        self._notify(f"resuming after epoch {checkpoint.epoch} of {epochs}")
 
     def see(self, prefix: str, evaluation: Evaluation) -> None:
         """Takes an evaluation of the epoch that has just ended."""
@@ -151,9 +148,8 @@ class Recorder:
             correct = final == test_labels, kept == test_labels
             Predictions(final, correct[0], kept, correct[1]).write(self._folder)
         state, spent = self.state, self._spent()
-        summary: dict[str, Any] = history.summarise(state.rows)
         result = ResultRecord(
-            **summary,
+            **history.summarise(state.rows),
             kept_epoch=state.kept.epoch,
             train_seconds=round(sum(row["seconds"] for row in state.rows), 3),
             total_seconds=round(spent.seconds, 3),
@@ -184,10 +180,8 @@ class TensorBoard:
         try:
             with self._writer.as_default(step=row["epoch"]):
                 for name, value in row.items():
-                    prefix, _, rest = name.partition("_")
-                    if name != "epoch":
-                        is_metric = rest in ("loss", "accuracy")
-                        tag = f"{prefix}/{rest}" if is_metric else name
+                    if name != "epoch":  # `train_loss` becomes `train/loss`.
+                        tag = re.sub("_(?=(loss|accuracy)$)", "/", name)
                         tf.summary.scalar(tag, value)
             self._writer.flush()
         except tf.errors.OpError as error:

@@ -58,52 +58,42 @@ def test_whatever_is_damaged_is_refused(tmp_path):
         assert problem.startswith("skipped the checkpoint")
 
 
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_the_last_two_checkpoints_are_kept(tmp_path):
-    store = checkpoints.Store(tmp_path / "checkpoints")
-    for epoch in (1, 2, 9, 10):
-        store.write(checkpoint(epoch))
-    assert names(tmp_path / "checkpoints") == ["epoch-00009.ckpt", "epoch-00010.ckpt"]
-    store.remove()
-    assert names(tmp_path) == []
-    assert store.read_latest() == (None, [])
-
-
 def cut_in_half(folder, epoch):
     path = folder / checkpoints.file_name(epoch)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
 
 
-def test_the_checkpoint_before_a_corrupt_one_is_used_and_kept(tmp_path):
-    store = checkpoints.Store(tmp_path)
-    store.write(checkpoint(3))
-    store.write(checkpoint(4))
-    cut_in_half(tmp_path, 4)
-    again = checkpoints.Store(tmp_path)
-    read, (problem,) = again.read_latest()
-    assert read.epoch == 3
-    assert "epoch-00004.ckpt: its content is corrupt" in problem
-    again.write(checkpoint(5))
-    assert names(tmp_path) == ["epoch-00003.ckpt", "epoch-00005.ckpt"]
-    cut_in_half(tmp_path, 5)
-    cut_in_half(tmp_path, 3)
-    nothing, problems = checkpoints.Store(tmp_path).read_latest()
-    assert nothing is None
-    assert len(problems) == 2
+def test_the_last_two_good_checkpoints_are_kept(tmp_path):
+    folder = tmp_path / "checkpoints"
+    store = checkpoints.Store(folder)
 
+    def kept():
+        return sorted(
+            int(path.stem.removeprefix("epoch-")) for path in folder.iterdir()
+        )
 
-def test_a_failed_write_keeps_the_existing_checkpoints(tmp_path):
-    store = checkpoints.Store(tmp_path)
-    store.write(checkpoint(1))
-    store.write(checkpoint(2))
-    no_json = dataclasses.replace(checkpoint(3), meta={"loss": float("nan")})
+    for epoch in (1, 2, 9, 10):
+        store.write(checkpoint(epoch))
+    assert kept() == [9, 10]
+    no_json = dataclasses.replace(checkpoint(11), meta={"loss": float("nan")})
     with pytest.raises(ValueError, match="JSON"):
         store.write(no_json)
-    assert names(tmp_path) == ["epoch-00001.ckpt", "epoch-00002.ckpt"]
+    assert kept() == [9, 10]
+    cut_in_half(folder, 10)
+    again = checkpoints.Store(folder)
+    read, (problem,) = again.read_latest()
+    assert read.epoch == 9
+    assert "epoch-00010.ckpt: its content is corrupt" in problem
+    again.write(checkpoint(11))
+    assert kept() == [9, 11]
+    cut_in_half(folder, 11)
+    cut_in_half(folder, 9)
+    nothing, problems = checkpoints.Store(folder).read_latest()
+    assert (nothing, len(problems)) == (None, 2)
+    store.remove()
+    assert list(tmp_path.iterdir()) == []
+    assert store.read_latest() == (None, [])
 
 
 def model_with(value):

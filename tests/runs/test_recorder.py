@@ -78,7 +78,7 @@ def test_corrupt_checkpoints_are_reported_and_skipped(config, digits, expected):
     flip_a_bit(config, 1)
     corrupt, whole = kill(config, digits, faults.after_epoch(3))
     assert "epoch-00001.ckpt: its content is corrupt" in corrupt
-    assert whole == "no checkpoint can be read: the run starts from the beginning"
+    assert whole == "no checkpoint can be read: the run starts anew"
     flip_a_bit(config, 3)
     notes = []
     result = finetuning.run(config, digits, notify=notes.append)
@@ -151,14 +151,6 @@ def test_ctrl_c_in_a_notebook_leaves_a_checkpoint_of_the_last_epoch(
     assert outcome(config) == expected
 
 
-@pytest.fixture
-def ctrl_c():
-    """Makes Ctrl-C work even if pytest runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 STOPPED_WHILE_WRITING = """
 import signal
 from experiments import train
@@ -176,7 +168,7 @@ STOPPED = "stopped by {}; completed work is kept, and the same command resumes i
 
 
 @pytest.mark.campaign
-def test_stopped_processes_end_like_an_uninterrupted_one(tmp_path, digits, ctrl_c):
+def test_stopped_processes_end_like_an_uninterrupted_one(tmp_path, digits):
     config = new_config(tmp_path / "killed", keep="final", learning_rate=1e-3)
     config = dataclasses.replace(config, train_examples=70, test_examples=20)
     flags = [*FLAGS, f"--results_dir={config.results_dir}"]
@@ -185,7 +177,10 @@ def test_stopped_processes_end_like_an_uninterrupted_one(tmp_path, digits, ctrl_
     assert done.stderr.endswith(STOPPED.format("SIGTERM"))  # After TensorFlow's log.
     assert len(list(config.folder.path.rglob(f"{files.TEMPORARY}*"))) == 1
 
+    # Ctrl-C works even if pytest runs in the background.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with programs.start("train", *flags) as stopped:
+        signal.signal(signal.SIGINT, before)
         for line in stopped.stdout:
             if line.startswith("epoch 2"):  # It has its checkpoint.
                 stopped.send_signal(signal.SIGINT)

@@ -46,9 +46,9 @@ def test_a_folder_replaces_a_folder_and_nothing_else(tmp_path):
 
 
 def test_only_leftovers_of_killed_processes_are_removed(tmp_path):
-    (tmp_path / f"{files.TEMPORARY}killed").mkdir()
-    (tmp_path / f"{files.TEMPORARY}killed" / "half").touch()
-    (tmp_path / "whole").touch()
+    for name in (f"{files.TEMPORARY}killed", "whole"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").touch()
     files.remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / "whole"]
 
@@ -139,17 +139,7 @@ def test_a_folder_has_one_writer_and_is_removed_if_it_was_created_in_vain(tmp_pa
         files.only_writer(folder / "history.csv").__enter__()
 
 
-@pytest.mark.parametrize(
-    ("answer", "problem"),
-    [
-        (200, None),
-        (404, None),
-        (502, "a proxy answered 502"),
-        ("fail", "no route to host"),
-        ("hang", "no answer within 0.2 s"),
-    ],
-)
-def test_a_host_answers_or_the_reason_is_given_in_time(monkeypatch, answer, problem):
+def test_a_host_answers_or_the_reason_is_given_in_time(monkeypatch):
     import requests
 
     finished = threading.Event()
@@ -158,17 +148,22 @@ def test_a_host_answers_or_the_reason_is_given_in_time(monkeypatch, answer, prob
         if answer == "hang":
             finished.wait(30)
         if isinstance(answer, str):
-            raise requests.ConnectionError("max retries") from OSError(
-                "no route to host"
-            )
+            cause = OSError("no route to host")
+            raise requests.ConnectionError("max retries") from cause
         response = requests.Response()
         response.status_code = answer
         return response
 
     monkeypatch.setattr(requests, "get", get)
     monkeypatch.setattr(requests.Response, "close", lambda _: None)
-    monkeypatch.setattr(
-        files, "TIMEOUT_SECONDS", 0.2 if answer == "hang" else files.TIMEOUT_SECONDS
-    )
-    assert files.host_problem("http://example.invalid") == problem
+    for answer, problem in {
+        200: None,
+        404: None,
+        502: "a proxy answered 502",
+        "fail": "no route to host",
+        "hang": "no answer within 0.2 s",
+    }.items():
+        if answer == "hang":
+            monkeypatch.setattr(files, "TIMEOUT_SECONDS", 0.2)
+        assert files.host_problem("http://example.invalid") == problem
     finished.set()
