@@ -30,19 +30,7 @@ class WorkerDied(UsageError):  # noqa: N818  (says what happened)
 
 
 class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
-    """A loss or a weight became NaN or infinite.
-
-    Args:
-        what: The name of the loss in the history, such as `train_loss`, or of the
-            weight.
-        epoch: Counted from 1, like the step within it.
-        step: The step at which it happened.
-        rate: The learning rate at that step.
-
-    Attributes:
-        details: `epoch`, `step`, `learning_rate` and `last_good_epoch` (0 if there
-            is none), ready for JSON.
-    """
+    """A loss or a weight became NaN or infinite; `details` is ready for JSON."""
 
     def __init__(self, what: str, epoch: int, step: int, rate: float) -> None:
         # Positional, for pickle: given by keyword they would not be in `args`.
@@ -57,11 +45,11 @@ class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
 
     def __str__(self) -> str:
         """Names the step at which the loss diverged and flags that may help."""
+        found = self.details
         return (
-            f"{self._what} is not finite at step {self.details['step']} of epoch "
-            f"{self.details['epoch']}, learning rate "
-            f"{self.details['learning_rate']:.3g}; the last good epoch is "
-            f"{self.details['last_good_epoch'] or 'none'}. Try a lower "
+            f"{self._what} is not finite at step {found['step']} of epoch "
+            f"{found['epoch']}, learning rate {found['learning_rate']:.3g}; the last "
+            f"good epoch is {found['last_good_epoch'] or 'none'}. Try a lower "
             "--learning_rate or --precision=float32, with --overwrite"
         )
 
@@ -102,10 +90,7 @@ def unwritable(folder: pathlib.Path, error: BaseException) -> UsageError:
 def unknown_name(
     kind: str, received: str, allowed: list[str], hint: str | None = None
 ) -> UsageError:
-    """Returns the error for an unknown name of a kind; it suggests the nearest one.
-
-    All allowed names are listed, unless a hint says where to see them.
-    """
+    """Returns the error for an unknown name: the nearest one, and a hint or all."""
     import difflib
 
     near = difflib.get_close_matches(received, allowed, n=1)
