@@ -36,7 +36,7 @@ def test_resnets_equal_their_definition_in_numpy(name, size):
 
 
 def test_residual_branches_start_at_0():
-    for build, last in [(backbones.ResNet34, "bn2"), (backbones.ResNet50, "bn3")]:
+    for build, last in [(backbones.CifarResNet8, "bn2"), (backbones.ResNet50, "bn3")]:
         model = build(weights=None, input_shape=(32, 32, 3), include_top=False)
         for layer in model.layers:
             if layer.name.startswith("layer") and "_bn" in layer.name:
