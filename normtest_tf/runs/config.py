@@ -318,7 +318,7 @@ class RunConfig:
         Raises:
             UsageError: If a value is not allowed, or weights are not found.
         """
-        datasets.check(self.dataset)
+        datasets.slug(self.dataset)
         statistics = _statistics(self.pretrain_mean, self.pretrain_std)
         network = backbones.resolve(self.model, self.weights, statistics)
         setting = normalization.get(self.normalization)
