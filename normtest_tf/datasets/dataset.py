@@ -97,7 +97,8 @@ class ImageDataset:
     def __post_init__(self) -> None:
         for images, labels in self._splits():
             if (
-                (images.dtype, labels.dtype) != (np.uint8, np.int32)
+                images.dtype != np.uint8
+                or labels.dtype != np.int32
                 or images.shape != (*labels.shape, *self.image_shape)
                 or not np.all((labels >= 0) & (labels < self.num_classes))
             ):

@@ -34,14 +34,16 @@ def load(options: ReadingOptions, notify: Notify) -> ImageDataset:
         images.resized(np.repeat(image[..., np.newaxis], 3, axis=-1), SIZE)
         for image in grey
     ]
-    examples = [
-        loading.Examples(
+    size = options.image_size or SIZE
+
+    def examples(part: np.ndarray) -> loading.Examples:
+        return loading.Examples(
             [f"digit {index}" for index in part],
             digits.target[part].astype(np.int32),
-            lambda position, part=part: images.resized(
-                pixels[part[position]], options.image_size or SIZE
-            ),
+            lambda position: images.resized(pixels[part[position]], size),
         )
-        for part in parts
-    ]
-    return loading.assemble("digits", "0123456789", examples, options, notify, "digits")
+
+    of_splits = list(map(examples, parts))
+    return loading.assemble(
+        "digits", "0123456789", of_splits, options, notify, "digits"
+    )

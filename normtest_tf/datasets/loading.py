@@ -272,7 +272,7 @@ class _Reader:
             self._sizes[image.shape[:2]].append(name)
             if image.shape == self._shape:
                 image = np.ascontiguousarray(image)
-                self.hashes.append(hashlib.blake2b(image, digest_size=16).digest())
+                self.hashes.append(hashlib.blake2b(image.data, digest_size=16).digest())
                 yield index, image
 
     def check(self, place: str) -> None:

@@ -52,7 +52,7 @@ def _lines(path: pathlib.Path) -> list[str]:
 
 def _train_labels(root: pathlib.Path, wnids: list[str]) -> dict[str, int]:
     """Returns the label of each training image by its path relative to `root`."""
-    labels = {}
+    labels: dict[str, int] = {}
     for label, wnid in enumerate(wnids):
         found = [*(root / "train" / wnid / "images").glob("*.JPEG")]
         if not found:
