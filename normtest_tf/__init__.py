@@ -3,7 +3,7 @@
 The packages, in the order in which they may import one another:
 
     errors, text    exceptions whose message is all a user needs; tables, durations
-    system          the operating system: files, locks, signals, worker processes
+    system          the operating system: files, locks, worker processes
     normalization   the settings, channel statistics, and their Keras layers
     datasets        the data sets, in memory
     backbones       the networks and their pre-trained weights
@@ -13,7 +13,6 @@ The packages, in the order in which they may import one another:
     sweeps          many runs: the grid, estimates, the runner
     export          a run's model elsewhere: formats, verification, prediction
     analysis        what runs show: effects, tests, power, verdicts
-    published       the PyTorch study's numbers
     report          words and tables
 
 Importing this package, or any of these, does not import Keras or TensorFlow.
