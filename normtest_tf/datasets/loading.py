@@ -16,7 +16,7 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.datasets import images, shifts, splits
 from normtest_tf.datasets.dataset import ImageDataset, Images, MappedImages
-from normtest_tf.system import memory
+from normtest_tf.system import workers
 from normtest_tf.text import Notify, counted, shown
 
 MAX_NAMED = 10
@@ -244,21 +244,22 @@ class _Reader:
     def fits(self, examples: int, budget: int | None) -> bool:
         """Tells whether images fit into memory, or checks that they do on the disk."""
         size = examples * self._bytes
-        if size <= (memory.free_bytes() // 2 if budget is None else budget):
+        if size <= (workers.free_memory() // 2 if budget is None else budget):
             return True
         folder = tempfile.gettempdir()
         if size > (free := shutil.disk_usage(folder).free):
             raise errors.UsageError(
                 f"{self.size_in_words(examples)}, more than the memory budget, and "
-                f"{folder} has only {memory.in_words(free)} free. Set the environment "
-                "variable TMPDIR to a folder with more, or pass a smaller --image_size"
+                f"{folder} has only {workers.size_in_words(free)} free. Set the "
+                "environment variable TMPDIR to a folder with more, or pass a smaller "
+                "--image_size"
             )
         return False
 
     def size_in_words(self, examples: int) -> str:
         """Says how much images take."""
         height, width, _ = self._shape
-        size = memory.in_words(examples * self._bytes)
+        size = workers.size_in_words(examples * self._bytes)
         return f"{counted(examples, 'image')} of {width}x{height} take {size}"
 
     def read(self, examples: Examples, *, is_kept: bool) -> tuple[Images, list[bytes]]:

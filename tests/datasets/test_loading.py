@@ -10,7 +10,7 @@ import pytest
 
 from normtest_tf import datasets, normalization
 from normtest_tf.normalization.statistics import gray_statistics, mean_of_stds
-from normtest_tf.system import memory
+from normtest_tf.system import workers
 from tests.datasets import helpers
 
 SIZE = 6
@@ -92,10 +92,10 @@ def test_a_shift_can_follow_another(folder):
 
 def test_the_default_budget_is_half_of_what_is_free(folder, monkeypatch):
     notes = []
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * BYTES)
+    monkeypatch.setattr(workers, "free_memory", lambda: 2 * BYTES)
     assert isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert notes == []
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * BYTES - 2)
+    monkeypatch.setattr(workers, "free_memory", lambda: 2 * BYTES - 2)
     assert not isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert "28 images of 6x6 take 3.0 KB" in notes[0]
     assert f"temporary file in {tempfile.gettempdir()}" in notes[0]
