@@ -11,7 +11,6 @@
     benchmark    training speed compared with PyTorch's
     parity       numerical agreement with PyTorch; writes docs/parity.md
     networks     lists all pre-trained weights, with licences and origins
-    faults       kills runs, corrupts files, fills disks, and counts what survives
 
     support      what these programs share
 

@@ -5,8 +5,6 @@
     speed            the two sides of experiments.benchmark
     parity           the two sides of experiments.parity
     pytorch          imports PyTorch, timm and torchvision
-    fault_campaign   killed processes and full disks, for experiments.faults
-    corruption       corrupt checkpoints and weights files, likewise
 
 Importing this package imports none of these.
 """

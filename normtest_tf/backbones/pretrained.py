@@ -250,7 +250,7 @@ def _fetch(origin: str, name: str) -> pathlib.Path:
 
 def _from_hub(repository: str, name: str) -> pathlib.Path:
     """Returns a file of the Hugging Face Hub, from its cache or downloaded."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     with contextlib.suppress(LocalEntryNotFoundError):
@@ -258,6 +258,9 @@ def _from_hub(repository: str, name: str) -> pathlib.Path:
             hf_hub_download(repository, weights.HUB_FILE, local_files_only=True)
         )
     with _downloading(name, repository):
+        is_offline = constants.HF_HUB_OFFLINE
+        if not is_offline and (problem := files.host_problem(constants.ENDPOINT)):
+            raise ConnectionError(problem)  # The client would retry for a while.
         return pathlib.Path(hf_hub_download(repository, weights.HUB_FILE))
 
 

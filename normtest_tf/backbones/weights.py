@@ -138,17 +138,13 @@ def load_file(
 ) -> None:
     """Loads a file of one of `SUFFIXES` into a functional model.
 
-    Args:
-        model: Its variables are overwritten.
-        path: Holds this network exactly once, with finite values. Other values, or a
-            transposition that keeps the shape, can't be detected without a checksum.
-        notify: Called with what was left out: a classifier that is not the model's,
-            or the constants of a `Normalization` layer that the model lacks; and with
-            the prefix of PyTorch's names.
+    `notify` is called with what is left out: a classifier that is not the model's, or
+    the constants of a `Normalization` layer that the model lacks.
 
     Raises:
-        UsageError: If the file can't be read or does not fit; the model is then
-            unchanged. Also if a running variance in it is negative.
+        UsageError: If the file can't be read, or does not hold this network exactly
+            once, with finite values; the model is then unchanged. Also if a running
+            variance in it is negative.
     """
     with _refusing(path), contextlib.ExitStack() as stack:
         name_variables, arrays = _open(path, stack)
@@ -268,12 +264,14 @@ def _keras_2_variables(model: keras.Model) -> Variables:
     return {
         f"{layer.name}/{index}": variable
         for layer in model.layers
-        for index, variable in enumerate(layer.weights)
+        for index, variable in enumerate(
+            layer.trainable_weights + layer.non_trainable_weights
+        )
     }
 
 
-def _keras_3_variables(model: keras.Model) -> Variables:
-    """Returns a model's variables as Keras 3's files name them."""
+def _keras_3_variables(model: keras.Model, prefix: str = "") -> Variables:
+    """Returns a model's variables as Keras 3's files name them, by classes."""
     variables: Variables = {}
     counts: collections.Counter[str] = collections.Counter()
     for layer in model.layers:
@@ -281,8 +279,12 @@ def _keras_3_variables(model: keras.Model) -> Variables:
         kind = re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower()
         name = f"{kind}_{counts[kind]}" if counts[kind] else kind
         counts[kind] += 1
+        path = f"{prefix}layers/{name}/"
+        if hasattr(layer, "layers"):  # As in ConvNeXts.
+            variables |= _keras_3_variables(layer, path)
+            continue
         for index, variable in enumerate(layer.weights):
-            variables[f"layers/{name}/vars/{index}"] = variable
+            variables[f"{path}vars/{index}"] = variable
     return variables
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 
 from normtest_tf import backbones, datasets, errors
@@ -79,50 +78,23 @@ def grid(
 
 
 def check(configs: Sequence[RunConfig]) -> None:
-    """Checks all runs before the first one starts.
-
-    Raises:
-        UsageError: If one can't be run, if two share a folder, if --pretrain_mean is
-            for some of them only, if a folder of images is missing, or if a run's
-            folder holds a finished run of another configuration.
-    """
+    """Raises `UsageError` if a run can't be executed, before the first one starts."""
     seen: dict[RunName, RunConfig] = {}
     for config in configs:
         config.check()
         other = seen.setdefault(config.name, config)
         if other is not config:
-            raise _same_folder(other, config)
+            raise errors.UsageError(
+                f"{config.dataset} with {config.model} and {other.dataset} with "
+                f"{other.model} would both be written to {config.folder}; name each "
+                "once, and give folders and files different names"
+            )
         if state(config) == "done":
             identity.check_request(config)
     _check_statistics(configs)
     for key in {(config.dataset, config.reading): None for config in configs}:
         datasets.check_available(*key)
     files.check_writable(files.expand(configs[0].results_dir))
-
-
-def _same_folder(one: RunConfig, other: RunConfig) -> errors.UsageError:
-    """Returns the error for two runs that would be written to one folder."""
-    if one.dataset != other.dataset:
-        return errors.UsageError(
-            f"{one.dataset} and {other.dataset} would both be written to "
-            f"{other.folder}; give the folders different names"
-        )
-    if _is_same_file(one.model, other.model):
-        return errors.UsageError(
-            f"--models: {one.model} and {other.model} are the same file; name it once"
-        )
-    return errors.UsageError(
-        f"{one.model} and {other.model} would both be written to {other.folder}; give "
-        "the files different names"
-    )
-
-
-def _is_same_file(one: str, other: str) -> bool:
-    """Tells whether two paths, with `~` as the user typed it, lead to one file."""
-    try:
-        return os.path.samefile(files.expand(one), files.expand(other))
-    except OSError:
-        return False
 
 
 def _check_statistics(configs: Sequence[RunConfig]) -> None:

@@ -190,8 +190,8 @@ class _Sweep:
             return
         for ended in self._executor.wait(POLL_SECONDS):
             run, outcome = self._running.pop(ended.config.name), ended.outcome
-            finished = isinstance(outcome, ResultRecord)
-            self._clock.stop(run.config, outcome.total_seconds if finished else None)
+            seconds = getattr(outcome, "total_seconds", None)
+            self._clock.stop(run.config, seconds)
             if (message := self._account_for(run, outcome)) is not None:
                 self._notify(f"{self._prefix(run)}{message}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
 import re
 import sys
@@ -18,39 +17,27 @@ CGROUP = pathlib.Path("/sys/fs/cgroup")
 
 
 def peak_mebibytes() -> float | None:
-    """Returns the peak resident memory of this process so far.
-
-    Returns:
-        MiB, or None on systems that don't report it.
-    """
-    if sys.platform == "linux":
-        # `getrusage` counts what the parent had when it started this process.
-        with contextlib.suppress(OSError), open("/proc/self/status") as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 2**10
+    """Returns the peak resident memory of this process; None on Windows."""
+    # `getrusage` counts what the parent had when it started this process.
+    if (peak := _bytes_in("/proc/self/status", "VmHWM:")) is not None:
+        return peak / 2**20
     try:
         import resource
-    except ImportError:  # Windows has no such module.
+    except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def parse(text: str) -> int:
-    """Returns the bytes that a size such as `4GB`, `500MB` or `1.5GiB` stands for.
-
-    Raises:
-        UsageError: If it is no size above 0.
-    """
+    """Returns the bytes that a size such as `4GB`, `500MB` or `1.5GiB` stands for."""
     found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]*)\s*", text)
     unit = _UNITS.get(found[2].upper()) if found else None
     size = int(float(found[1]) * unit) if found and unit else 0
     if size < 1:
         raise errors.UsageError(
-            "--memory_budget takes a size such as 4GB, 500MB or 64MiB, in B, KB, MB, "
-            "GB, TB or KiB to TiB. "
-            f"Received: {text[:50]!r}"
+            "--memory_budget takes a size such as 4GB, 500MB or 64MiB. Received: "
+            f"{text[:50]!r}"
         )
     return size
 
@@ -58,33 +45,23 @@ def parse(text: str) -> int:
 def in_words(size: int) -> str:
     """Writes a number of bytes: `1.9 GB`, `38 MB`."""
     for unit in ("GB", "MB", "KB"):
-        value = size / _UNITS[unit]
-        if value >= 1:
+        if (value := size / _UNITS[unit]) >= 1:
             return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
     return f"{size} bytes"
 
 
 def free_bytes() -> int:
-    """Returns how much memory this process may still take.
-
-    Returns:
-        What the kernel estimates to be available, or what the container may still
-        take if that is less; half of the machine's memory where neither is known.
-    """
-    free = [value for value in (_available(), _left_in_cgroup()) if value is not None]
-    if free:
-        return min(free)
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, OSError, ValueError):  # Windows has none of them.
-        return 4 * 2**30
+    """Returns how much memory the machine and the container still have to give."""
+    free = [_bytes_in(MEMINFO, "MemAvailable:"), _left_in_cgroup()]
+    # Without /proc: what a small machine can spare.
+    return min((size for size in free if size is not None), default=4 * 2**30)
 
 
-def _available() -> int | None:
-    """Returns `MemAvailable`, in bytes."""
-    with contextlib.suppress(OSError), open(MEMINFO, encoding="utf-8") as file:
+def _bytes_in(path: str, name: str) -> int | None:
+    """Returns a number of KiB in a file of the kernel, in bytes."""
+    with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
         for line in file:
-            if line.startswith("MemAvailable:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 2**10
     return None
 

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from normtest_tf import backbones, errors, normalization
 from normtest_tf.backbones import timm_layout, weights
+from normtest_tf.system import files
 from normtest_tf.training.classifier import Task, build_classifier
 
 SHAPE = (32, 32, 3)
@@ -384,15 +385,18 @@ def test_names_that_keras_made_up_are_matched_by_their_order(tmp_path):
     assert same_weights(model, donor)
 
 
-def test_variables_are_named_as_keras_names_them(tmp_path):
+@pytest.mark.parametrize("name", ["a.weights.h5", "a.h5", "a.keras"])
+def test_variables_are_named_as_keras_names_them(tmp_path, name):
     """For each kind of layer in the networks of Keras Applications."""
     inputs = keras.Input(SHAPE)
     x = L.SeparableConv2D(4, 1)(L.DepthwiseConv2D(1)(L.Conv2D(4, 1)(inputs)))
     x = L.LayerNormalization()(L.BatchNormalization()(x))
+    # ConvNeXts downsample in a model within the model.
+    x = keras.Sequential([L.LayerNormalization(), L.Conv2D(4, 2)])(x)
     donor = randomise(keras.Model(inputs, L.Dense(4)(L.PReLU()(x))))
-    donor.save_weights(tmp_path / "a.weights.h5")
+    FORMATS[name](donor, tmp_path / name)
     model = keras.Model.from_config(donor.get_config())
-    assert load(model, tmp_path / "a.weights.h5") == []
+    assert load(model, tmp_path / name) == []
     assert same_weights(model, donor)
 
 
@@ -594,9 +598,11 @@ def test_a_tag_that_cannot_be_downloaded_is_one_clear_error(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
-    words = rf"resnet18\.tv_in1k from timm/.*{error}.*--weights=PATH"
-    with pytest.raises(errors.UsageError, match=words):
-        backbones.resolve("resnet18").fetch()
+    for problem, reason in ((None, error), ("no answer", "no answer")):
+        monkeypatch.setattr(files, "host_problem", lambda url, found=problem: found)
+        words = rf"resnet18\.tv_in1k from timm/.*{reason}.*--weights=PATH"
+        with pytest.raises(errors.UsageError, match=words):
+            backbones.resolve("resnet18").fetch()
 
 
 def test_a_cached_tag_is_used_offline(monkeypatch):

@@ -192,7 +192,11 @@ def test_a_corrupt_image_is_decoded_or_refused(kind, corrupt):
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("16-bit", "more than 8 bits"), ("moving", "is animated"), ("empty", "is empty")],
+    [
+        ("16-bit", "more than 8 bits"),
+        ("moving", "several pictures"),
+        ("empty", "is empty"),
+    ],
 )
 def test_an_unsupported_image_is_refused(kind, reason):
     with pytest.raises(errors.UsageError, match=reason):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from normtest_tf import datasets, errors, runs
+from normtest_tf import errors, runs
 from normtest_tf.runs import finetuning
 from tests.datasets import helpers
 from tests.helpers import faults
@@ -37,7 +37,7 @@ def test_a_run_is_the_same_in_memory_and_in_a_file_and_may_change(tmp_path, tiny
     notes = []
     with faults.after_step(3, 1), pytest.raises(faults.Killed):
         finetuning.run(in_file, notify=notes.append)
-    assert any("in a temporary file" in note for note in notes)
+    assert any("kept in a temporary file" in note for note in notes)
     in_memory = dataclasses.replace(in_file, memory_budget=None)
     assert finetuning.run(in_memory).resumed_epochs == (2,)
     assert outcome(in_file) == expected
@@ -63,11 +63,3 @@ def test_how_data_were_divided_is_recorded_and_reported(tmp_path, tiny):
     other = dataclasses.replace(config, split_seed=1)
     with pytest.raises(errors.UsageError, match=r"split_seed=None there, .*=1 now"):
         finetuning.run(other)
-
-
-def test_sets_of_any_kind_have_a_folder_of_their_own(tmp_path):
-    config = dataclasses.replace(new_config(tmp_path), dataset="tfds:eurosat/rgb")
-    assert str(config.name) == "tfds-eurosat-rgb/cifar_resnet8-finetune/seed-223"
-    assert config.resolved.requested["dataset"] == "tfds-eurosat-rgb"
-    assert "memory_budget" not in config.resolved.requested
-    assert config.reading == datasets.ReadingOptions()

@@ -15,6 +15,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import subprocess
 
 import keras
 import pytest
@@ -143,6 +144,22 @@ def before_writing_result(then=kill):
 def before_removing_checkpoints(then=kill):
     """When the run has its `result.json`, but still has its checkpoints."""
     return _before(checkpoints.Store, "remove", then)
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """Mounts a disk of some bytes in memory; None where that is not allowed."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    try:
+        mounted = not subprocess.run(mount, capture_output=True, check=False).returncode
+    except OSError:  # There is no such command.
+        mounted = False
+    try:
+        yield folder if mounted else None
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def _is_checkpoint(epoch):

@@ -1,13 +1,27 @@
 """Runs of a tiny network in this process, and the outcome that faults must keep."""
 
+import dataclasses
+
 import keras
 
-from experiments.support.fault_campaign import outcome
 from normtest_tf import runs
-
-__all__ = ["EPOCHS", "names", "new_config", "outcome", "tiny_classifier"]
+from normtest_tf.runs import history
 
 EPOCHS = 4
+CLOCKS = ("seconds", "images_per_second")
+
+
+def outcome(config):
+    """Returns a run's history, weights, chosen epochs and predicted classes."""
+    rows = [
+        {name: value for name, value in row.items() if name not in CLOCKS}
+        for row in history.read(config.folder.history)
+    ]
+    model = keras.models.load_model(config.folder.model)
+    result = dataclasses.asdict(runs.ResultRecord.read(config.folder))
+    chosen = {k: v for k, v in result.items() if k.endswith(("epoch", "accuracy"))}
+    weights = [values.tobytes() for values in model.get_weights()]
+    return rows, weights, chosen, config.folder.predictions.read_bytes()
 
 
 def tiny_classifier(network, normalization, task, *, seed, **_):

@@ -4,12 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from experiments.support import fault_campaign
 from normtest_tf import errors, runs
 from normtest_tf.runs import ConfigRecord
 from normtest_tf.system import keras_setup
 from normtest_tf.training import devices
-from tests.helpers import programs
+from tests.helpers import programs, tiny_runs
 
 PARALLEL = "data_parallel"
 
@@ -71,7 +70,7 @@ def outcome_of(folder, name):
         recalibrate=True,
         results_dir=str(folder / name),
     )
-    return config.folder, fault_campaign.outcome(config)
+    return config.folder, tiny_runs.outcome(config)
 
 
 def test_a_resumed_run_on_two_devices_ends_as_one_on_one(trained):
