@@ -248,7 +248,7 @@ def _prepare(
         resolved.requested,
         _resolved_values(config, dataset, data, statistics, precision, model),
         fingerprint,
-        environment.describe() | {"devices": found.count},
+        environment.describe() | {"devices": len(found.names)},
     )
     options = [field.name for field in dataclasses.fields(Recipe)]
     recipe = Recipe(**{name: getattr(config, name) for name in options})
