@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matplotlib.axes import Axes
+import numpy as np
 from matplotlib.figure import Figure
 
 from normtest_tf.analysis.calibration import Outcome
 from plots import style
 
 _MARKERS = "osD^vP"
-_WIDTH, _HEIGHT = 4.6, 3.9
 
 
 def calibration_figure(outcomes: Sequence[Outcome], comparison: str) -> Figure:
     """Returns measured effects against displacement, and against predictions."""
-    figure, grid = style.new_grid(1, 2, _WIDTH, _HEIGHT)
-    left, right = grid[0]
+    figure, ((left, right),) = style.new_grid(1, 2, 4.6, 3.9)
     names = list(dict.fromkeys(outcome.training for outcome in outcomes))
     for number, name in enumerate(names):
         members = [outcome for outcome in outcomes if outcome.training == name]
@@ -33,7 +31,7 @@ def calibration_figure(outcomes: Sequence[Outcome], comparison: str) -> Figure:
             ax.errorbar(
                 values,
                 effects,
-                yerr=[_half_width(outcome) for outcome in members],
+                yerr=np.nan_to_num([o.effect.half_width for o in members]),
                 linestyle="",
                 elinewidth=0.8,
                 markersize=5.5,
@@ -44,26 +42,19 @@ def calibration_figure(outcomes: Sequence[Outcome], comparison: str) -> Figure:
     left.set_xlabel("displacement of the features, of their spread")
     left.set_ylabel("measured effect (percentage points)")
     right.set_xlabel("predicted effect (percentage points)")
-    _diagonal(right, outcomes)
+    # Where a prediction would be exact.
+    ends = [value for o in outcomes for value in (o.points, o.effect.mean)]
+    line = [min(ends), max(ends)]
+    right.plot(line, line, color=style.GREY, linewidth=0.8, linestyle=":")
     for ax in (left, right):
         style.decorate(ax)
         ax.axhline(0, color="black", linewidth=0.8)
     left.set_title(f"{comparison} against mismatch", loc="left", fontsize=11)
     right.set_title("against prediction", loc="left", fontsize=11)
-    handles, labels = left.get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=len(names), frameon=False
+        *left.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=len(names),
+        frameon=False,
     )
     return figure
-
-
-def _half_width(outcome: Outcome) -> float:
-    """Returns half the interval of an effect; 0 for a single pair."""
-    return outcome.effect.half_width if outcome.effect.n > 1 else 0.0
-
-
-def _diagonal(ax: Axes, outcomes: Sequence[Outcome]) -> None:
-    """Draws where a prediction would be exact."""
-    ends = [value for o in outcomes for value in (o.points, o.effect.mean)]
-    line = [min(ends), max(ends)]
-    ax.plot(line, line, color=style.GREY, linewidth=0.8, linestyle=":")

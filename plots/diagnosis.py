@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from normtest_tf.diagnosis import Explanation
@@ -10,45 +9,32 @@ from plots import style
 
 
 def distances_figure(found: Explanation) -> Figure:
-    """Draws the distances with stored statistics, and what each setting adds."""
+    """Draws distances from stored statistics, and these less the control's.
+
+    What the control has is the images' part; the rest is what a setting adds.
+    """
     figure, ((stored, extra),) = style.new_grid(1, 2, 5.5, 3.8)
-    draw_distances(stored, found)
-    draw_extra(extra, found)
-    stored.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def draw_distances(ax: Axes, found: Explanation) -> Axes:
-    """Draws every setting's distance from the stored statistics by depth."""
-    depths = range(1, len(found.layers) + 1)
-    for setting in found.settings:
-        _draw(ax, depths, [layer.total for layer in setting.distances], setting.name)
-    ax.set(
-        title="Distance from the stored statistics",
-        xlabel="batch normalization, by depth",
-        ylabel="distance",
-    )
-    ax.set_ylim(bottom=0)
-    return style.decorate(ax)
-
-
-def draw_extra(ax: Axes, found: Explanation) -> Axes:
-    """Draws the same less the control's, which is the images' part."""
     depths = range(1, len(found.layers) + 1)
     control = found.setting(found.control).distances
     for setting in found.settings:
-        pairs = zip(setting.distances, control, strict=True)
-        _draw(ax, depths, [own.total - base.total for own, base in pairs], setting.name)
-    ax.set(
-        title=f"The same, less {found.control}'s",
-        xlabel="batch normalization, by depth",
-        ylabel="difference",
-    )
-    return style.decorate(ax)
-
-
-def _draw(ax: Axes, depths: range, values: list[float], name: str) -> None:
-    marker = "o" if len(depths) < 30 else None
-    ax.plot(
-        depths, values, label=name, color=style.color(name), marker=marker, markersize=3
-    )
+        pairs = list(zip(setting.distances, control, strict=True))
+        for ax, values in (
+            (stored, [own.total for own, _ in pairs]),
+            (extra, [own.total - base.total for own, base in pairs]),
+        ):
+            ax.plot(
+                depths,
+                values,
+                label=setting.name,
+                color=style.color(setting.name),
+                marker="o" if len(depths) < 30 else None,
+                markersize=3,
+            )
+    stored.set(title="Distance from the stored statistics", ylabel="distance")
+    stored.set_ylim(bottom=0)
+    extra.set(title=f"The same, less {found.control}'s", ylabel="difference")
+    for ax in (stored, extra):
+        ax.set_xlabel("batch normalization, by depth")
+        style.decorate(ax)
+    stored.legend(frameon=False, fontsize=8)
+    return figure

@@ -30,12 +30,6 @@ def draw_differences(ax: Axes, comparison: Comparison, cell: Cell) -> Axes:
     ax.set_xticks(range(len(labels)), labels)
     ax.set_xlim(-0.5, len(labels) - 0.5)
     ax.set_ylabel(f"{comparison} (percentage points)")
-    _name_sides(ax, comparison)
-    return style.decorate(ax)
-
-
-def _name_sides(ax: Axes, comparison: Comparison) -> None:
-    """Labels which side favours which setting."""
     for height, align, setting, arrow in (
         (0.98, "top", comparison.treatment, "↑"),
         (0.02, "bottom", comparison.control, "↓"),
@@ -48,3 +42,4 @@ def _name_sides(ax: Axes, comparison: Comparison) -> None:
             va=align,
             color=style.color(setting),
         )
+    return style.decorate(ax)

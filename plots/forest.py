@@ -41,32 +41,21 @@ class Panel:
     def extent(self) -> tuple[float, float]:
         """The smallest and the largest value to show, in percentage points."""
         comparison = self.comparison
-        judged = [j.effect for j in comparison.judgements.values()]
-        ends = [
-            (effect.low, effect.high)
-            for effect in (*judged, comparison.over_cells)
-            if effect.n > 1
+        judged = comparison.judgements
+        effects = [*(j.effect for j in judged.values()), comparison.over_cells]
+        noise = [
+            floor.half_width(judged[cell].effect.n)
+            for cell, floor in comparison.noise.items()
+            if cell in judged
         ]
-        values = np.array(
-            [
-                -comparison.margin,
-                comparison.margin,
-                *np.ravel(ends),
-                *(v for s in comparison.seed_differences.values() for v in s.values()),
-                *self.published.values(),
-                *_noise_ends(comparison),
-            ]
-        )
-        return float(values.min()), float(values.max())
-
-
-def _noise_ends(comparison: Comparison) -> list[float]:
-    """Returns the half widths of the noise floors that a plot shows."""
-    return [
-        comparison.noise[cell].half_width(judgement.effect.n)
-        for cell, judgement in comparison.judgements.items()
-        if cell in comparison.noise
-    ]
+        values = [
+            *(-comparison.margin, comparison.margin),
+            *(end for effect in effects for end in (effect.low, effect.high)),
+            *(v for s in comparison.seed_differences.values() for v in s.values()),
+            *self.published.values(),
+            *noise,
+        ]
+        return float(np.nanmin(values)), float(np.nanmax(values))
 
 
 def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
@@ -78,11 +67,15 @@ def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
     ax.axvline(0, color="black", linewidth=0.8, zorder=1)
     for row, cell in enumerate(cells):
         if cell in comparison.judgements:
-            _noise(ax, row, comparison, cell)
+            effect = comparison.judgements[cell].effect
+            if floor := comparison.noise.get(cell):
+                half_width = floor.half_width(effect.n, effect.confidence)
+                left = -half_width
+                ax.barh(row, 2 * half_width, left=left, height=0.3, zorder=1, **_NOISE)
             points = list(comparison.seed_differences[cell].values())
             rows = [row + _SEEDS_BELOW] * len(points)
             ax.scatter(points, rows, s=12, color=color, alpha=0.5, lw=0, zorder=2)
-            _interval(ax, row, comparison.judgements[cell].effect, color)
+            _interval(ax, row, effect, color)
         if cell in panel.published:
             ax.scatter(panel.published[cell], row, marker="x", color="black", zorder=4)
     labels = [f"{cell.dataset}\n{cell.model}" for cell in cells]
@@ -95,22 +88,6 @@ def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
     ax.set_ylim(len(labels) - 0.45, -0.45)
     ax.set_title(str(comparison), loc="left", fontsize=10, fontweight="bold")
     return _decorate(ax, comparison)
-
-
-def _noise(ax: Axes, row: float, comparison: Comparison, cell: Cell) -> None:
-    """Draws what chaos alone does to a mean of as many pairs, where it is known."""
-    if (floor := comparison.noise.get(cell)) is None:
-        return
-    effect = comparison.judgements[cell].effect
-    half_width = floor.half_width(effect.n, effect.confidence)
-    ax.barh(
-        row,
-        2 * half_width,
-        left=-half_width,
-        height=0.3,
-        zorder=1,
-        **_NOISE,
-    )
 
 
 def _interval(

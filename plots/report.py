@@ -15,31 +15,24 @@ from plots import calibration, forest, report_figures, style
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
     """Writes a report's files, the page last; returns its answer in Markdown."""
-    accuracies = report_figures.accuracy_figure(content.results)
-    _save(accuracies, out_dir, document.ACCURACY_FIGURE)
+    figures: dict[str, Figure | None] = {
+        document.ACCURACY_FIGURE: report_figures.accuracy_figure(content.results),
+        document.EFFECTS_FIGURE: None,
+        document.CALIBRATION_FIGURE: None,
+    }
     if content.comparisons:
-        panels = [
-            forest.Panel(comparison, content.published_for(comparison))
-            for comparison in content.comparisons
-        ]
-        effects = report_figures.effects_figure(panels)
-        _save(effects, out_dir, document.EFFECTS_FIGURE)
-    else:
-        _remove(out_dir, document.EFFECTS_FIGURE)
+        figures[document.EFFECTS_FIGURE] = report_figures.effects_figure(
+            [forest.Panel(c, content.published_for(c)) for c in content.comparisons]
+        )
     if content.outcomes:
         comparison = f"{TREATMENT} - {CONTROL}"
         figure = calibration.calibration_figure(content.outcomes, comparison)
-        _save(figure, out_dir, document.CALIBRATION_FIGURE)
-    else:
-        _remove(out_dir, document.CALIBRATION_FIGURE)
+        figures[document.CALIBRATION_FIGURE] = figure
+    for name, each in figures.items():
+        paths = [out_dir / f"{name}.png", out_dir / f"{name}.svg"]
+        if each:
+            style.save(each, *paths)
+        else:  # An earlier report's would pass for one of these results.
+            for path in paths:
+                path.unlink(missing_ok=True)
     return document.write(content, out_dir, command)
-
-
-def _save(figure: Figure, out_dir: pathlib.Path, name: str) -> None:
-    style.save(figure, out_dir / f"{name}.png", out_dir / f"{name}.svg")
-
-
-def _remove(out_dir: pathlib.Path, name: str) -> None:
-    """Removes an earlier report's figure, which would pass for one of these results."""
-    for suffix in (".png", ".svg"):
-        (out_dir / f"{name}{suffix}").unlink(missing_ok=True)

@@ -88,33 +88,23 @@ def compare(
     prediction_of: Callable[[Run, str], Prediction | None],
     treatment: str,
     rule: Rule,
-) -> list[Outcome]:
-    """Puts predictions beside measured effects, for the cells that have both.
+) -> tuple[list[Outcome], list[Cell]]:
+    """Puts predictions beside measured effects; returns also the cells without one.
 
     `prediction_of` returns what was predicted for a run's cell and a way of training.
     """
-    outcomes = []
+    outcomes, unpredicted = [], []
     for cell in results.cells:
         found = results.paired_differences(cell, treatment, CONTROL, rule)
-        run = results.runs_of(cell)[0]
-        if not found or (predicted := prediction_of(run, training_of(run))) is None:
+        if not found:
             continue
-        effect = effects.estimate_mean(list(found.values()))
-        outcomes.append(Outcome(**vars(predicted), cell=cell, effect=effect))
-    return outcomes
-
-
-def without_prediction(
-    results: Results, outcomes: Sequence[Outcome], treatment: str, rule: Rule
-) -> list[Cell]:
-    """Returns the cells that have a measured effect but are not among `outcomes`."""
-    predicted = {outcome.cell for outcome in outcomes}
-    return [
-        cell
-        for cell in results.cells
-        if cell not in predicted
-        and results.paired_differences(cell, treatment, CONTROL, rule)
-    ]
+        run = results.runs_of(cell)[0]
+        if predicted := prediction_of(run, training_of(run)):
+            effect = effects.estimate_mean(list(found.values()))
+            outcomes.append(Outcome(**vars(predicted), cell=cell, effect=effect))
+        else:
+            unpredicted.append(cell)
+    return outcomes, unpredicted
 
 
 def calibrate(outcomes: Sequence[Outcome], treatment: str) -> Calibration:

@@ -22,14 +22,10 @@ class NoiseFloor:
     `CONTROL_AGAIN` is `CONTROL` with inputs multiplied by 1 + 1e-5, which no network
     can tell from 1: pairs of the two differ by what training makes of a rounding error,
     and no comparison of settings can be sharper.
-
-    Attributes:
-        n: The number of pairs of `CONTROL_AGAIN` and `CONTROL`.
-        rms: The root mean square of their differences, in percentage points.
     """
 
-    n: int
-    rms: float
+    n: int  # The number of pairs.
+    rms: float  # The root mean square of their differences, in percentage points.
 
     def half_width(self, pairs: int, confidence: float = 0.95) -> float:
         """Returns how far from 0 the mean difference of equal settings would be.
@@ -38,15 +34,6 @@ class NoiseFloor:
         """
         quantile = float(stats.t.ppf((1 + confidence) / 2, self.n))
         return quantile * self.rms / math.sqrt(pairs)
-
-    def in_words(self, effect: effects.Estimate) -> str:
-        """Compares a mean difference of two settings with the noise floor."""
-        half_width = self.half_width(effect.n, effect.confidence)
-        within = abs(effect.mean) <= half_width
-        return (
-            f"{'no wider than' if within else 'beyond'} what chaos alone does, "
-            f"±{half_width:.2f} (n = {self.n})"
-        )
 
 
 def noise_floors(results: Results, rule: Rule) -> dict[Cell, NoiseFloor]:
@@ -66,27 +53,18 @@ def noise_floors(results: Results, rule: Rule) -> dict[Cell, NoiseFloor]:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """One setting against another, over all cells that have both.
+    """One setting against another, over all cells that have both."""
 
-    Attributes:
-        treatment: The setting that positive differences favour.
-        control: The setting it is compared with.
-        rule: How epochs were chosen.
-        margin: The smallest difference that matters, in percentage points.
-        seed_differences: Paired differences in points, by cell and seed.
-        judgements: The judgement of each cell's differences.
-        over_cells: The mean over cells, with the t interval of the cells' means.
-        noise: What chaos alone does, in the cells where it was measured.
-    """
-
-    treatment: str
+    treatment: str  # The setting that positive differences favour.
     control: str
     rule: Rule
-    margin: float
-    seed_differences: dict[Cell, dict[int, float]]
+    margin: float  # The smallest difference that matters, in percentage points.
+    seed_differences: dict[Cell, dict[int, float]]  # In points, by seed.
     judgements: dict[Cell, verdicts.Judgement]
+    # A cell counts as one observation, whatever the spread of its pairs, so the
+    # interval generalises to new data sets and models.
     over_cells: effects.Estimate
-    noise: dict[Cell, NoiseFloor] = dataclasses.field(default_factory=dict)
+    noise: dict[Cell, NoiseFloor]  # Of the cells where it was measured.
 
     def __str__(self) -> str:
         """Returns the comparison as a difference of settings."""
@@ -114,10 +92,10 @@ def compare(
         The comparison; None if no cell has both settings for the same seed.
     """
     found = {
-        cell: results.paired_differences(cell, treatment, control, rule)
+        cell: by_seed
         for cell in results.cells
+        if (by_seed := results.paired_differences(cell, treatment, control, rule))
     }
-    found = {cell: by_seed for cell, by_seed in found.items() if by_seed}
     if not found:
         return None
     values = {cell: list(by_seed.values()) for cell, by_seed in found.items()}
@@ -130,7 +108,7 @@ def compare(
         judgements=verdicts.judge_family(
             values, treatment=treatment, control=control, margin=margin
         ),
-        over_cells=effects.mean_over_cells(list(values.values())),
+        over_cells=effects.estimate_mean([float(np.mean(v)) for v in values.values()]),
         noise={} if treatment == CONTROL_AGAIN else noise_floors(results, rule),
     )
 
@@ -147,23 +125,5 @@ def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparis
         for name in results.settings
         if SETTINGS[name].folds
     ]
-    found = [
-        compare(results, treatment, control, rule=rule, margin=margin)
-        for treatment, control in pairs
-    ]
+    found = [compare(results, *pair, rule=rule, margin=margin) for pair in pairs]
     return [comparison for comparison in found if comparison is not None]
-
-
-def test_set_error(results: Results, cell: Cell, setting: str, rule: Rule) -> float:
-    """Returns the binomial standard error of a setting's mean accuracy, in points.
-
-    It is the uncertainty due to the choice of test images. More seeds don't reduce
-    it, but settings largely share it, since they are tested on the same images.
-    It is NaN if there is no accuracy.
-    """
-    accuracies = list(results.accuracies(cell, setting, rule).values())
-    if not accuracies:
-        return math.nan
-    examples = results.runs_of(cell, setting)[0].config.resolved.test_examples
-    mean = float(np.mean(accuracies))
-    return 100 * effects.binomial_standard_error(mean, examples)

@@ -2,7 +2,8 @@
 
 The PyTorch study, TooTouch/Normalization-Test on GitHub (MIT), is what this project
 reimplements. It published two tables, an edition each; `EDITIONS` describes them. All
-of their runs started from timm 0.6's default weights (`WEIGHTS`) and followed the
+of their runs started from timm 0.6's default weights (`tv_in1k` of `resnet18` and
+`densenet161`, `a1_in1k` of `resnet50`, `ra_in1k` of `densenet121`) and followed the
 recipe of `experiments.train`. Before comparing with them, note:
 
 - There is one run per data set, model and setting, all with seed 223, so chance
@@ -18,8 +19,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
 
 from normtest_tf import errors
 from normtest_tf.analysis import results
@@ -27,15 +29,8 @@ from normtest_tf.runs import Cell
 from normtest_tf.runs.folder import LAYOUT
 from normtest_tf.system import files
 
-DATA = pathlib.Path(__file__).parent
 # The setting that the study compares with `normalization.CONTROL`.
 TREATMENT = "finetune"
-WEIGHTS = {
-    "resnet18": "tv_in1k",
-    "resnet50": "a1_in1k",
-    "densenet121": "ra_in1k",
-    "densenet161": "tv_in1k",
-}
 # The study's code writes saved_model/CIFAR10/resnet18-finetune/best_results.json.
 FILE = "best_results.json"
 STUDY_DATASETS = {
@@ -55,15 +50,9 @@ STUDY_SETTINGS = {
 
 
 class Condition(NamedTuple):
-    """What runs share that differ only by chance.
+    """What runs share that differ only by chance."""
 
-    Attributes:
-        dataset: The data set's name in result paths.
-        model: A key of `backbones.ARCHITECTURES`.
-        normalization: A key of `normalization.SETTINGS`.
-    """
-
-    dataset: str
+    dataset: str  # Its name in result paths.
     model: str
     normalization: str
 
@@ -75,20 +64,13 @@ class Condition(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PublishedTable:
-    """Accuracies to compare with.
+    """Test accuracies to compare with, 0 to 1, by condition."""
 
-    Attributes:
-        title: Their name in tables and figures.
-        description: Where they come from, and their known weaknesses.
-        accuracies: The test accuracies of best test epochs, 0 to 1, by condition.
-        epochs: Passes over the training images in each run; None if unknown.
-        final: The test accuracies of what very probably are the final epochs.
-    """
-
-    title: str
-    description: str
-    accuracies: dict[Condition, list[float]]
-    epochs: int | None = None
+    title: str  # In tables and figures.
+    description: str  # Where they come from, and their known weaknesses.
+    accuracies: dict[Condition, list[float]]  # Of best test epochs.
+    epochs: int | None = None  # None if unknown.
+    # Of what very probably are the final epochs.
     final: dict[Condition, list[float]] = dataclasses.field(default_factory=dict)
 
 
@@ -127,69 +109,46 @@ EDITIONS = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class _BestResults:
+    """What one of the study's files holds, such as `{"best_acc": 0.8847}`."""
+
+    best_acc: Annotated[float, Meta(ge=0, le=1)]
+
+
 def load(name_or_path: str | pathlib.Path) -> PublishedTable:
-    """Loads published accuracies, or those found in a folder.
+    """Loads an edition of `EDITIONS` by its name, or the results in a folder.
 
-    Args:
-        name_or_path: A key of `EDITIONS`; or a folder, either with the
-            `best_results.json` files of the PyTorch study's code, or with results
-            of this package. A folder named like an edition is written `./NAME`.
-
-    Returns:
-        The table, with the accuracies of best test epochs.
-
-    Raises:
-        UsageError: If it is none of these, or contains an unusable file.
-
-    Example:
-    ```python
-    table = load("seed_table1")
-    table.accuracies["cifar10", "resnet18", "finetune"]  # [0.8847]
-    ```
+    The folder holds the `best_results.json` files of the PyTorch study's code, or
+    results of this package. One that is named like an edition is written `./NAME`.
     """
     name = str(name_or_path)
     if name in EDITIONS:
-        edition = EDITIONS[name]
-        return PublishedTable(
-            edition.title,
-            edition.description,
-            _grouped(_of_csv(DATA / f"{name}.csv")),
-            edition.epochs,
-            _grouped(_of_csv(DATA / f"{name}_final.csv")),
-        )
-    runs = _of_folder(files.expand(name))
-    return PublishedTable(name, f"the results in {name}", _grouped(runs))
+        title, description, epochs = EDITIONS[name]
+        best, final = (_of_csv(f"{name}{end}.csv") for end in ("", "_final"))
+        return PublishedTable(title, description, best, epochs, final)
+    accuracies: dict[Condition, list[float]] = {}
+    for condition, accuracy in _of_folder(files.expand(name)):
+        accuracies.setdefault(condition, []).append(accuracy)
+    return PublishedTable(name, f"the results in {name}", accuracies)
 
 
-def _grouped(
-    runs: Sequence[tuple[Condition, float]],
-) -> dict[Condition, list[float]]:
-    """Returns the accuracies of each condition's runs."""
-    found: dict[Condition, list[float]] = {}
-    for condition, accuracy in runs:
-        found.setdefault(condition, []).append(accuracy)
-    return found
-
-
-def _of_csv(path: pathlib.Path) -> list[tuple[Condition, float]]:
+def _of_csv(name: str) -> dict[Condition, list[float]]:
     """Reads a file of this package; one that is not there has no accuracies."""
+    path = pathlib.Path(__file__).with_name(name)
     if not path.exists():
-        return []
+        return {}
     with path.open(encoding="utf-8", newline="") as file:
-        return [
-            (
-                Condition(row["dataset"], row["model"], row["normalization"]),
-                float(row["accuracy"]),
-            )
-            for row in csv.DictReader(file)
-        ]
+        rows = csv.reader(file)
+        next(rows)  # The header: data set, model, normalization, accuracy.
+        return {Condition(*names): [float(accuracy)] for *names, accuracy in rows}
 
 
 def _of_folder(folder: pathlib.Path) -> list[tuple[Condition, float]]:
     """Reads a folder of either kind of results."""
     try:
         if paths := list(folder.glob(f"*/*/{FILE}")):
-            return sorted((_condition(path), _accuracy(path)) for path in paths)
+            return sorted(map(_of_file, paths))
         runs = results.read(folder).runs
     except (errors.UsageError, OSError) as error:
         raise errors.UsageError(
@@ -204,8 +163,8 @@ def _of_folder(folder: pathlib.Path) -> list[tuple[Condition, float]]:
     ]
 
 
-def _condition(path: pathlib.Path) -> Condition:
-    """Returns the data set, model and setting of one of the study's files."""
+def _of_file(path: pathlib.Path) -> tuple[Condition, float]:
+    """Reads one of the study's files, whose folders name its condition."""
     dataset, cell = path.parts[-3:-1]
     model, _, setting = cell.rpartition("-")
     if dataset not in STUDY_DATASETS or not model or setting not in STUDY_SETTINGS:
@@ -214,15 +173,5 @@ def _condition(path: pathlib.Path) -> Condition:
             f"a data set of {', '.join(STUDY_DATASETS)} and a setting of "
             f"{', '.join(STUDY_SETTINGS)}"
         )
-    return Condition(STUDY_DATASETS[dataset], model, STUDY_SETTINGS[setting])
-
-
-def _accuracy(path: pathlib.Path) -> float:
-    """Returns the accuracy in one of the study's files, 0 to 1."""
-    accuracy = files.read_json(path).get("best_acc")
-    if isinstance(accuracy, int | float) and 0 <= accuracy <= 1:
-        return float(accuracy)
-    raise errors.UsageError(
-        f'{path}: expected {{"best_epoch": 41, "best_acc": 0.8847}}, best_acc from 0 '
-        f"to 1. Received: best_acc {str(accuracy)[:80]}"
-    )
+    condition = Condition(STUDY_DATASETS[dataset], model, STUDY_SETTINGS[setting])
+    return condition, files.read_json(path, kind=_BestResults).best_acc

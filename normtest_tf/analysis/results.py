@@ -44,19 +44,12 @@ _TOLERANCE = 1e-9  # Files hold all digits of an accuracy.
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One finished run.
-
-    Attributes:
-        name: Data set, model, setting and seed.
-        config: What `config.json` holds.
-        result: What `result.json` holds.
-        history: What `history.csv` holds, one row per epoch.
-    """
+    """One finished run, in three of its files."""
 
     name: RunName
     config: ConfigRecord
     result: ResultRecord
-    history: list[EpochRow]
+    history: list[EpochRow]  # A row per epoch.
 
     @property
     def cell(self) -> Cell:
@@ -71,24 +64,18 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """All runs of a results folder.
+    """All runs of a results folder."""
 
-    Attributes:
-        runs: The finished ones, sorted by data set, model, setting and seed.
-        missing: Why each other run is missing, by its path within the results folder:
-            `not run`, `interrupted`, or `failed: ` and the error.
-    """
-
-    runs: list[Run]
+    runs: list[Run]  # The finished ones, by data set, model, setting and seed.
+    # Why each other run is missing, by its path within the results folder: `not run`,
+    # `interrupted`, or `failed: ` and the error.
     missing: dict[str, str]
 
     @functools.cached_property
     def _by_cell(self) -> dict[Cell, list[Run]]:
         """The runs of each cell: a report asks for them thousands of times."""
-        found: dict[Cell, list[Run]] = {}
-        for run in self.runs:
-            found.setdefault(run.cell, []).append(run)
-        return found
+        grouped = itertools.groupby(self.runs, key=lambda run: run.cell)
+        return {cell: list(runs) for cell, runs in grouped}
 
     @property
     def cells(self) -> list[Cell]:
@@ -110,23 +97,17 @@ class Results:
         ]
 
     def accuracies(self, cell: Cell, setting: str, rule: Rule) -> dict[int, float]:
-        """Returns test accuracies, 0 to 1, by seed.
-
-        Runs to which the rule can't be applied are left out.
-        """
-        values = {
-            run.name.seed: run.result.test_accuracy(rule)
+        """Returns test accuracies, 0 to 1, by seed, where the rule can be applied."""
+        return {
+            run.name.seed: accuracy
             for run in self.runs_of(cell, setting)
+            if (accuracy := run.result.test_accuracy(rule)) is not None
         }
-        return {seed: value for seed, value in values.items() if value is not None}
 
     def paired_differences(
         self, cell: Cell, treatment: str, control: str, rule: Rule
     ) -> dict[int, float]:
-        """Returns `treatment - control` in percentage points, by seed.
-
-        Seeds that lack one of the two runs are left out.
-        """
+        """Returns `treatment - control` in percentage points, by seeds of both."""
         treated = self.accuracies(cell, treatment, rule)
         controls = self.accuracies(cell, control, rule)
         return {
@@ -138,12 +119,8 @@ class Results:
 
     def accuracy_by_epoch(self, cell: Cell, setting: str) -> np.ndarray:
         """Returns test accuracy, 0 to 1, float `[seeds, epochs]`."""
-        return np.array(
-            [
-                [row["test_accuracy"] for row in run.history]
-                for run in self.runs_of(cell, setting)
-            ]
-        )
+        runs = self.runs_of(cell, setting)
+        return np.array([[row["test_accuracy"] for row in run.history] for run in runs])
 
 
 def read(
@@ -166,7 +143,14 @@ def read(
             seed.
     """
     try:
-        root = _root(results_dir)
+        root = results_dir
+        if root.suffix == ".zip" and root.is_file():
+            # It answers all that reading asks of a folder.
+            root = cast(pathlib.Path, zipfile.Path(root))
+        elif not root.is_dir():
+            raise errors.UsageError(
+                f"--results_dir={root} is not a folder; experiments.sweep creates one"
+            )
         if names is None:
             folders = _folders(root)
         else:
@@ -178,22 +162,12 @@ def read(
                 "experiments.train write them"
             )
         _check_comparable(runs)
-        expected = {*read_plan(root), *_whole_grid(runs)} if names is None else names
-        return Results(runs, _missing(root, folders, runs, set(map(str, expected))))
+        expected = {str(name) for name in names or _whole_grid(runs)}
+        if names is None:
+            expected |= set(read_plan(root))
+        return Results(runs, _missing(root, folders, runs, expected))
     except (OSError, zipfile.BadZipFile) as error:
         raise errors.unreadable(results_dir, error) from error
-
-
-def _root(results_dir: pathlib.Path) -> pathlib.Path:
-    """Returns the folder, or a zip's root, which answers all that reading asks for."""
-    if results_dir.suffix == ".zip" and results_dir.is_file():
-        return cast(pathlib.Path, zipfile.Path(results_dir))
-    if not results_dir.is_dir():
-        raise errors.UsageError(
-            f"--results_dir={results_dir} is not a folder; experiments.sweep creates "
-            "one"
-        )
-    return results_dir
 
 
 def _folders(root: pathlib.Path) -> list[RunFolder]:
@@ -202,10 +176,9 @@ def _folders(root: pathlib.Path) -> list[RunFolder]:
     for _ in range(3):
         inner = itertools.chain.from_iterable(folder.iterdir() for folder in level)
         level = [path for path in inner if path.is_dir() and path.name[0] != "."]
-    folders = [RunFolder(path) for path in sorted(level, key=str)]
     return [
         found
-        for found in folders
+        for found in map(RunFolder, sorted(level, key=str))
         if found.is_started() or found.failure.exists() or found.result.exists()
     ]
 
@@ -221,7 +194,11 @@ def _distinct(finished: Iterable[RunFolder]) -> list[Run]:
                 f"{first} and {found} hold the same run, {run.name}, by their "
                 "config.json; move one of them out of the results folder"
             )
-    return sorted((run for _, run in runs.values()), key=_order)
+    order = list(SETTINGS).index
+    return sorted(
+        (run for _, run in runs.values()),
+        key=lambda run: (run.cell, order(run.setting.name), run.name.seed),
+    )
 
 
 def _read_run(folder: RunFolder) -> Run:
@@ -240,11 +217,6 @@ def _read_run(folder: RunFolder) -> Run:
                 f"says {expected}: they are not of one run; {REPAIR}"
             )
     return Run(name, config, result, rows)
-
-
-def _order(run: Run) -> tuple[Cell, int, int]:
-    """Sorts runs the way tables list them: by cell, setting (registry) and seed."""
-    return run.cell, list(SETTINGS).index(run.name.normalization), run.name.seed
 
 
 def _check_comparable(runs: Sequence[Run]) -> None:
@@ -288,36 +260,29 @@ def _missing(
     expected: set[str],
 ) -> dict[str, str]:
     """Returns why the runs that were started or expected are not finished, by path."""
+    unfinished = [found.path for found in folders if not found.result.is_file()]
     started = {
-        "/".join((path.parent.parent.name, path.parent.name, path.name))
-        for path in (found.path for found in folders if not found.result.is_file())
+        "/".join((p.parent.parent.name, p.parent.name, p.name)) for p in unfinished
     }
-    finished = {str(run.name) for run in runs}
-    return {
-        path: _why(RunFolder(root / path))
-        for path in sorted((started | expected) - finished)
-    }
+    missing = {}
+    for name in sorted((started | expected) - {str(run.name) for run in runs}):
+        folder = RunFolder(root / name)
+        missing[name] = "interrupted" if folder.is_started() else "not run"
+        if folder.failure.exists():
+            missing[name] = f"failed: {FailureRecord.read(folder).error}"
+    return missing
 
 
-def _whole_grid(runs: Sequence[Run]) -> set[str]:
-    """Returns the paths of each cell's settings crossed with its seeds."""
-    cells: dict[Cell, tuple[set[str], set[int]]] = {}
+def _whole_grid(runs: Sequence[Run]) -> set[RunName]:
+    """Returns each cell's settings crossed with its seeds."""
+    cells: dict[Cell, list[RunName]] = {}
     for run in runs:
-        settings, seeds = cells.setdefault(run.cell, (set(), set()))
-        settings.add(run.name.normalization)
-        seeds.add(run.name.seed)
+        cells.setdefault(run.cell, []).append(run.name)
     return {
-        str(RunName(*cell, setting, seed))
-        for cell, (settings, seeds) in cells.items()
-        for setting, seed in itertools.product(settings, seeds)
+        dataclasses.replace(name, seed=other.seed)
+        for names in cells.values()
+        for name, other in itertools.product(names, names)
     }
-
-
-def _why(folder: RunFolder) -> str:
-    """Says why a run is not finished."""
-    if folder.failure.exists():
-        return f"failed: {FailureRecord.read(folder).error}"
-    return "interrupted" if folder.is_started() else "not run"
 
 
 def check_rule(results: Results, rule: Rule) -> None:
@@ -331,14 +296,9 @@ def check_rule(results: Results, rule: Rule) -> None:
 
 
 def pack(results_dir: pathlib.Path, archive: pathlib.Path) -> None:
-    """Packs what a report reads of a results folder into one zip, atomically.
+    """Packs what a report reads of a folder into a `.zip`, atomically.
 
-    The same runs give the same bytes. Models, checkpoints and TensorBoard's files are
-    left out.
-
-    Args:
-        results_dir: The folder.
-        archive: The zip to write; its name ends with `.zip`, or `read` won't know it.
+    The same runs give the same bytes; models and checkpoints are left out.
     """
     found = itertools.chain.from_iterable(map(results_dir.glob, _PACKED))
     with files.atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w") as to:

@@ -264,12 +264,14 @@ def _keras_2_variables(model: keras.Model) -> Variables:
     return {
         f"{layer.name}/{index}": variable
         for layer in model.layers
-        for index, variable in enumerate(layer.weights)
+        for index, variable in enumerate(
+            layer.trainable_weights + layer.non_trainable_weights
+        )
     }
 
 
-def _keras_3_variables(model: keras.Model) -> Variables:
-    """Returns a model's variables as Keras 3's files name them."""
+def _keras_3_variables(model: keras.Model, prefix: str = "") -> Variables:
+    """Returns a model's variables as Keras 3's files name them, by classes."""
     variables: Variables = {}
     counts: collections.Counter[str] = collections.Counter()
     for layer in model.layers:
@@ -277,8 +279,12 @@ def _keras_3_variables(model: keras.Model) -> Variables:
         kind = re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower()
         name = f"{kind}_{counts[kind]}" if counts[kind] else kind
         counts[kind] += 1
+        path = f"{prefix}layers/{name}/"
+        if hasattr(layer, "layers"):  # As in ConvNeXts.
+            variables |= _keras_3_variables(layer, path)
+            continue
         for index, variable in enumerate(layer.weights):
-            variables[f"layers/{name}/vars/{index}"] = variable
+            variables[f"{path}vars/{index}"] = variable
     return variables
 
 

@@ -28,33 +28,14 @@ def fold(
     wanted: ChannelStatistics,
     channel_order: str = "rgb",
 ) -> None:
-    """Makes a network compute of some inputs what it computed of others.
+    """Makes a network compute of `given` inputs what it computed of `wanted` ones.
 
-    The kernel of its first convolution is scaled, channel by channel. The constant
-    that remains is added to the convolution's bias; without a bias, it is subtracted
-    from the running mean of the batch normalization that follows (in training, the
-    batch's own mean has taken it up already).
-
-    Args:
-        network: A functional model of normalised images `[n, height, width, 3]`. Its
-            weights are changed.
-        given: What its inputs will be normalised with.
-        wanted: What they were normalised with.
-        channel_order: The channel order that the network takes: `rgb` or `bgr`.
-
-    Raises:
-        UsageError: If the network does not begin with a convolution, or if neither
-            that nor what follows it has a place for the constant. Nothing is changed
-            then.
-
-    Example:
-    ```python
-    network = backbones.ResNet18(include_top=False, pooling="avg")
-    cifar10 = datasets.DATASETS["cifar10"].published_statistics
-    fold(network, given=cifar10, wanted=IMAGENET)
-    ```
+    The constant that remains is added to the first convolution's bias; without a bias,
+    it is subtracted from the running mean of the batch normalization that follows (in
+    training, the batch's own mean has taken it up already). Where neither takes it,
+    nothing is changed.
     """
-    convolution, following = _first(network)
+    convolution, following = first_convolution(network)
     scale, shift = change(given, wanted)
     if channel_order == "bgr":
         scale, shift = scale[::-1], shift[::-1]
@@ -65,24 +46,15 @@ def fold(
     target.assign(np.array(target, "float64") + sign * constant)
 
 
-def first_convolution(network: keras.Model) -> keras.layers.Conv2D:
-    """Returns the convolution that a network of images begins with.
-
-    Raises:
-        UsageError: If it begins with anything else.
-    """
-    return _first(network)[0]
-
-
-def _first(
+def first_convolution(
     network: keras.Model,
 ) -> tuple[keras.layers.Conv2D, list[keras.layers.Layer]]:
-    """Returns the first convolution, and the layers that take its outputs."""
+    """Returns a network's first layer, a convolution, and what takes its outputs."""
     tensor = network.inputs[0]
     while len(taking := list(_consumers(network, tensor))) == 1:
         layer, output = taking[0]
         if isinstance(layer, keras.Model):
-            return _first(layer)
+            return first_convolution(layer)
         if type(layer) is keras.layers.Conv2D and layer.groups == 1:
             return layer, [layer for layer, _ in _consumers(network, output)]
         if not isinstance(layer, _TRANSPARENT):

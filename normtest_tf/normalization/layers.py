@@ -58,7 +58,10 @@ def stack(
     image_shape: tuple[int, int, int],
     channel_order: str,
 ) -> keras.layers.Layer:
-    """Combines layers into one from raw RGB pixels, flipping the channels if needed."""
+    """Combines layers into one from raw RGB pixels, flipping channels first if needed.
+
+    `channel_order` is what the first of these takes.
+    """
     import keras  # Late: looking up a setting must not load TensorFlow.
 
     if channel_order not in CHANNEL_ORDERS:
@@ -66,7 +69,20 @@ def stack(
             f"channel_order must be 'rgb' or 'bgr'. Received: {channel_order!r}"
         )
     if channel_order == "bgr":
-        layers = [_channel_flip(), *layers]
+        # Keras has no layer that permutes channels, and an operation in the graph would
+        # be saved under a private module path. A product with 0s and 1s is exact for
+        # 8-bit pixels in every precision.
+        flip = keras.layers.Dense(
+            3,
+            use_bias=False,
+            kernel_initializer=keras.initializers.Constant(
+                [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+            ),
+            trainable=False,
+            dtype="float32",
+            name="rgb_to_bgr",
+        )
+        layers = [flip, *layers]
     if len(layers) == 1:
         # Building it inside a `tf.data` pipeline would tie its constants to that graph.
         layers[0].build((None, *image_shape))
@@ -79,7 +95,7 @@ def stack(
 def affine(
     statistics: ChannelStatistics, channel_order: str = "rgb"
 ) -> keras.layers.Layer:
-    """Returns the layer that computes (pixel - mean) / std per channel."""
+    """Returns the layer that computes (pixel - mean) / std of channels in an order."""
     import keras
 
     step = 1 if channel_order == "rgb" else -1
@@ -114,22 +130,3 @@ def instance(image_shape: tuple[int, int, int]) -> list[keras.layers.Layer]:
             math.sqrt((pixels - 1) / pixels), dtype="float32", name="unbiased_std"
         ),
     ]
-
-
-def _channel_flip() -> keras.layers.Layer:
-    """Returns a frozen dense layer that reverses the channels, exactly."""
-    import keras
-
-    # Keras has no layer that permutes channels, and an operation in the graph
-    # would be saved under a private module path. A product with 0s and 1s is
-    # exact for 8-bit pixels in every precision.
-    return keras.layers.Dense(
-        3,
-        use_bias=False,
-        kernel_initializer=keras.initializers.Constant(
-            [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
-        ),
-        trainable=False,
-        dtype="float32",
-        name="rgb_to_bgr",
-    )

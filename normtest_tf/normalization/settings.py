@@ -37,18 +37,24 @@ RAW = ChannelStatistics(
     definition="fixed",
     source="pixels as they are, from 0 to 255",
 )
-_TRAINING_IMAGES = "the training images of this run"
 
 ImageShape: TypeAlias = tuple[int, int, int]
 # (training images, statistics of pre-training, notify) -> constants, if it has any
 StatisticsOf: TypeAlias = Callable[
-    [Images, ChannelStatistics, Notify],
-    ChannelStatistics | None,
+    [Images, ChannelStatistics, Notify], ChannelStatistics | None
 ]
 # (constants, image shape, channel order of the inputs) -> layers
 LayersOf: TypeAlias = Callable[
     [ChannelStatistics | None, ImageShape, str], "list[keras.layers.Layer]"
 ]
+
+
+def _measured(
+    measure: Callable[[Images, str, Notify], ChannelStatistics],
+) -> StatisticsOf:
+    """Returns what measures a setting's constants on the training images."""
+    source = "the training images of this run"
+    return lambda images, pretraining, notify: measure(images, source, notify)
 
 
 def _affine(
@@ -58,13 +64,6 @@ def _affine(
     if statistics is None:
         raise ValueError("the setting needs channel statistics. Received: None")
     return [layers.affine(statistics, channel_order)]
-
-
-def _measured(
-    measure: Callable[[Images, str, Notify], ChannelStatistics],
-) -> StatisticsOf:
-    """Returns what measures a setting's constants on the training images."""
-    return lambda images, pretraining, notify: measure(images, _TRAINING_IMAGES, notify)
 
 
 def _pretrain_again(
@@ -79,41 +78,20 @@ def _pretrain_again(
     )
 
 
-def _instance(
-    statistics: ChannelStatistics | None, image_shape: ImageShape, channel_order: str
-) -> list[keras.layers.Layer]:
-    return layers.instance(image_shape)
-
-
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One way to normalise a network's inputs.
+    """One way to normalise a network's inputs."""
 
-    Attributes:
-        name: On the command line and in result paths; without a hyphen, which
-            separates it from the model there.
-        description: What it normalises with, for help texts.
-        formula: What a pixel x, from 0 to 1, becomes.
-        question: What comparing it with `CONTROL` answers.
-        statistics_of: Returns the constants that it normalises with, or None.
-        layers_of: Returns the layers that it puts in front of the backbone.
-        measures_images: Whether its constants are measured on the training images.
-        standardises: Whether it gives each channel of these mean 0 and std 1, pooled.
-        folds: Whether the network's first convolution is rewritten so that the network
-            starts as the function that `CONTROL` starts from; see `folding.fold`.
-
-    Raises:
-        ValueError: If there is a hyphen in the name.
-    """
-
-    name: str
-    description: str
-    formula: str
-    question: str
-    statistics_of: StatisticsOf
-    layers_of: LayersOf = _affine
-    measures_images: bool = False
-    standardises: bool = False
+    name: str  # Without a hyphen, which separates it from the model in result paths.
+    description: str  # What it normalises with, for help texts.
+    formula: str  # What a pixel x, from 0 to 1, becomes.
+    question: str  # What comparing it with `CONTROL` answers.
+    statistics_of: StatisticsOf  # Returns the constants that it normalises with.
+    layers_of: LayersOf = _affine  # Returns what it puts in front of the backbone.
+    measures_images: bool = False  # Its constants are measured on the training images.
+    standardises: bool = False  # These get mean 0 and std 1 in each channel, pooled.
+    # The network's first convolution is rewritten so that the network starts as the
+    # function that `CONTROL` starts from; see `folding.fold`.
     folds: bool = False
 
     def __post_init__(self) -> None:
@@ -126,16 +104,12 @@ class Setting:
         pretraining: ChannelStatistics,
         notify: Notify = warnings.warn,
     ) -> ChannelStatistics | None:
-        """Returns the constants that it normalises with.
+        """Returns the constants to normalise with, RGB; None for a setting without.
 
         Args:
-            training_images: uint8 `[n, height, width, 3]`, the images trained on, in
-                memory or not.
+            training_images: uint8 `[n, height, width, 3]`, in memory or not.
             pretraining: The statistics that the weights were pre-trained with.
             notify: Called with messages for the user.
-
-        Returns:
-            The statistics, in RGB order; None for a setting without constants.
         """
         return self.statistics_of(training_images, pretraining, notify)
 
@@ -155,16 +129,6 @@ class Setting:
         Returns:
             A layer from uint8 `[n, height, width, 3]`, RGB, to float32 of the same
             shape in the backbone's channel order.
-
-        Raises:
-            ValueError: If there is no such channel order, or no statistics where
-                the setting needs them.
-
-        Example:
-        ```python
-        minmax = SETTINGS["minmax"].layer(MINMAX, image_shape=(32, 32, 3))
-        inputs = minmax(np.zeros([1, 32, 32, 3], "uint8"))
-        ```
         """
         own = self.layers_of(statistics, image_shape, channel_order)
         return layers.stack(own, image_shape, channel_order)
@@ -200,7 +164,7 @@ SETTINGS: dict[str, Setting] = {
             "unbiased std",
             question="Does it help to remove each image's brightness and contrast?",
             statistics_of=lambda images, pretraining, notify: None,
-            layers_of=_instance,
+            layers_of=lambda statistics, shape, order: layers.instance(shape),
         ),
         Setting(
             name="minmax",
@@ -267,11 +231,7 @@ SETTINGS: dict[str, Setting] = {
 
 
 def get(name: str) -> Setting:
-    """Returns the setting of that name.
-
-    Raises:
-        UsageError: If there is none.
-    """
+    """Returns the setting of that name; `UsageError` if there is none."""
     if name not in SETTINGS:
         raise errors.unknown_name("normalization", name, list(SETTINGS))
     return SETTINGS[name]

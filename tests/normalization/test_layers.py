@@ -5,17 +5,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from normtest_tf.backbones.architecture import CAFFE, HALF
+from normtest_tf.backbones.architecture import CAFFE
 from normtest_tf.normalization import (
     IMAGENET,
-    MINMAX,
     SETTINGS,
     ChannelStatistics,
     normalization_layer,
 )
 
 SHAPE = (32, 32, 3)
-STATISTICS = {"imagenet": IMAGENET, "half": HALF, "caffe": CAFFE, "minmax": MINMAX}
+STATISTICS = {"imagenet": IMAGENET, "caffe": CAFFE}
 
 
 def build(name, order="rgb"):
@@ -25,8 +24,10 @@ def build(name, order="rgb"):
     return normalization_layer(STATISTICS[name], SHAPE, order)
 
 
-@pytest.mark.parametrize("order", ["rgb", "bgr"])
-@pytest.mark.parametrize("name", [*STATISTICS, "instance"])
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [("imagenet", "rgb"), ("caffe", "bgr"), ("instance", "rgb"), ("instance", "bgr")],
+)
 def test_a_layer_computes_the_same_in_a_model_and_in_a_pipeline(images, name, order):
     layer = build(name, order)
     dataset = tf.data.Dataset.from_tensor_slices(images).batch(20).map(layer)
@@ -55,8 +56,10 @@ def test_layers_compute_in_float32_under_every_policy(images, name, policy):
 
 def test_bgr_reverses_channels_after_normalising_in_rgb_order(images):
     statistics = ChannelStatistics((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "fixed", "a test")
-    rgb = np.array(normalization_layer(statistics, SHAPE, "rgb")(images))
-    bgr = np.array(normalization_layer(statistics, SHAPE, "bgr")(images))
+    rgb, bgr = (
+        np.array(normalization_layer(statistics, SHAPE, order)(images))
+        for order in ("rgb", "bgr")
+    )
     np.testing.assert_allclose(bgr, rgb[..., ::-1], atol=1e-5)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from normtest_tf.normalization import channel_statistics
+from normtest_tf.normalization.statistics import gray_statistics, mean_of_stds
 
 
 def test_statistics_equal_numpys_in_float64(images):
@@ -11,23 +12,23 @@ def test_statistics_equal_numpys_in_float64(images):
     scaled = images.astype(np.float64) / 255
     np.testing.assert_allclose(statistics.mean, scaled.mean((0, 1, 2)), rtol=1e-13)
     np.testing.assert_allclose(statistics.std, scaled.std((0, 1, 2)), rtol=1e-13)
-    assert statistics.definition == "pooled"
-    assert statistics.source == "a test"
+    assert (statistics.definition, statistics.source) == ("pooled", "a test")
 
 
-def test_a_constant_channel_gets_std_1_and_is_reported():
-    images = np.zeros((4, 8, 8, 3), np.uint8)
-    images[0, ..., 0] = 255
-    images[..., 1] = 51
-    images[1, ..., 2] = 9
-    sentences = []
-    statistics = channel_statistics(images, "a test", sentences.append)
-    assert statistics.std[1] == 1
+@pytest.mark.parametrize("measure", [channel_statistics, mean_of_stds, gray_statistics])
+def test_what_is_constant_gets_std_1_and_is_reported(measure):
+    images = np.full((2, 8, 8, 3), 51, np.uint8)
+    if measure is not gray_statistics:
+        images[0, :4, :, ::2] = [255, 9]  # Only the green channel is constant.
+    notes = []
+    statistics = measure(images, "a test", notes.append)
     assert statistics.mean[1] == pytest.approx(0.2)
-    (sentence,) = sentences
-    assert sentence.startswith("the green channel of a test is constant")
-    with pytest.warns(UserWarning, match="green channel of a test is constant"):
-        channel_statistics(images, "a test")
+    assert statistics.std[1] == 1
+    (note,) = notes
+    assert "a test" in note
+    assert note.endswith("its std is taken as 1")
+    with pytest.warns(UserWarning, match="is taken as 1"):
+        measure(images, "a test")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
+"""The axes of a cell: accuracy by epoch, and paired differences."""
+
 import numpy as np
 
-from plots import curves
+from plots import curves, differences, quickstart
+from tests.helpers.fake_results import CELLS
 
 
 def test_curves_show_means_and_bands_in_percent(ax):
@@ -10,3 +13,20 @@ def test_curves_show_means_and_bands_in_percent(ax):
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [1, 2])
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (10, 60)
+
+
+def test_differences_show_every_seed_and_the_interval(ax, comparison):
+    assert differences.draw_differences(ax, comparison, CELLS[0]) is ax
+    points = list(comparison.seed_differences[CELLS[0]].values())
+    np.testing.assert_allclose(ax.collections[0].get_offsets()[:, 1], points)
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert labels == [*(f"seed {seed}" for seed in range(5)), "mean,\n95% interval"]
+    effect = comparison.judgements[CELLS[0]].effect
+    bar = ax.containers[0].lines[2][0].get_segments()[0]
+    np.testing.assert_allclose(bar[:, 1], [effect.low, effect.high])
+
+
+def test_the_quickstarts_figure_is_a_png(study, comparison, tmp_path):
+    path = tmp_path / "figure.png"
+    quickstart.write_figure(study, comparison, study.cells[0], path)
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -1,24 +1,25 @@
 import csv
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from normtest_tf.analysis import published, results
-from normtest_tf.report import rows
+from normtest_tf.report import rows, sections
 from normtest_tf.runs.history import BEST_TEST, FINAL
+from normtest_tf.text import csv_text
 from tests.helpers.fake_results import CELLS, write_run
 
 
-def test_effects_equal_scipys_paired_t_test(study, gathered):
+def test_effects_equal_scipys_paired_t_test_and_end_with_their_mean(study, gathered):
     found = rows.effect_rows(gathered.comparisons)
-    finetune = [row for row in found if row["treatment"] == "finetune"]
-    assert [(row["dataset"], row["model"]) for row in finetune] == [
-        *CELLS,
-        ("all", "all"),
-    ]
-    for row, cell in zip(finetune, CELLS, strict=False):
+    treatments = [row["treatment"] for row in found]
+    assert treatments == [n for n in ("finetune", "instance", "minmax") for _ in "abcd"]
+    *cells, last = found[:4]
+    for row, cell in zip(cells, CELLS, strict=True):
+        assert (row["dataset"], row["model"]) == cell
         treated, control = (
             100 * np.array(list(study.accuracies(cell, setting, FINAL).values()))
             for setting in ("finetune", "pretrain")
@@ -26,22 +27,12 @@ def test_effects_equal_scipys_paired_t_test(study, gathered):
         test = stats.ttest_rel(treated, control)
         interval = test.confidence_interval()
         assert row["mean"] == pytest.approx((treated - control).mean())
-        assert row["t_low"] == pytest.approx(interval.low)
-        assert row["t_high"] == pytest.approx(interval.high)
+        assert (row["t_low"], row["t_high"]) == pytest.approx(interval)
         assert row["t_p"] == pytest.approx(test.pvalue)
         assert row["verdict"] == "finetune better"
-
-
-def test_the_last_row_of_a_comparison_is_its_mean_over_cells(gathered):
-    found = rows.effect_rows(gathered.comparisons)
-    last = [row for row in found if row["dataset"] == "all"]
-    assert [row["treatment"] for row in last] == ["finetune", "instance", "minmax"]
-    for row, comparison in zip(last, gathered.comparisons, strict=True):
-        assert list(row) == list(found[0])
-        assert (row["unit"], row["n"]) == ("cells", 3)
-        means = [j.effect.mean for j in comparison.judgements.values()]
-        assert row["mean"] == pytest.approx(np.mean(means))
-        assert row["t_p"] is None
+    assert (last["dataset"], last["model"]) == ("all", "all")
+    assert (last["unit"], last["n"]) == ("cells", 3)
+    assert last["mean"] == pytest.approx(np.mean([row["mean"] for row in cells]))
 
 
 def test_accuracies_are_our_means_with_the_published_values(study, gathered):
@@ -52,61 +43,52 @@ def test_accuracies_are_our_means_with_the_published_values(study, gathered):
     assert len(found) == 12
     row = found["cifar10", "resnet18", "finetune"]
     values = list(study.accuracies(("cifar10", "resnet18"), "finetune", FINAL).values())
-    assert row["final_mean"] == pytest.approx(100 * np.mean(values))
+    mean = np.mean(values)
+    assert row["final_mean"] == pytest.approx(100 * mean)
     assert row["final_sd"] == pytest.approx(100 * np.std(values, ddof=1))
+    assert row["test_set_error"] == pytest.approx(math.sqrt(mean * (1 - mean)))
     assert (row["n"], row["best"]) == (5, 1)
     assert row["published"] == pytest.approx(88.47)
     assert row["difference"] == pytest.approx(row["best_test_mean"] - 88.47)
-    assert row["best_validation_mean"] is None
+    assert math.isnan(row["best_validation_mean"])
     assert found["cifar10", "resnet18", "minmax"]["published"] is None
     assert found["cifar10", "resnet18", "pretrain"]["best"] == 0
-
-
-def test_the_first_table_with_a_condition_wins(study):
+    # The first table with a condition wins.
     tables = [published.load("extended_table3"), published.load("seed_table1")]
-    found = rows.accuracy_rows(study, FINAL, tables)
-    assert found[0]["published"] == pytest.approx(87.88)
-    assert found[0]["published_in"] == "PyTorch study, later edition"
+    row = rows.accuracy_rows(study, FINAL, tables)[0]
+    assert row["published"] == pytest.approx(87.88)
+    assert row["published_in"] == "PyTorch study, later edition"
 
 
-def test_data_sets_have_statistics_after_normalization(gathered):
+def test_data_sets_have_statistics_after_normalization(gathered, tmp_path):
     found = {(row["dataset"], row["normalization"]): row for row in gathered.data_sets}
     row = found["cifar10", "pretrain"]
     assert row["mean_red"] == pytest.approx((0.5 - 0.485) / 0.229)
     assert row["std_blue"] == pytest.approx(0.1 / 0.225)
     assert found["cifar10", "minmax"]["mean_green"] == pytest.approx(0.4)
-    assert found["cifar10", "instance"]["mean_red"] is None
-    assert found["cifar100", "finetune"]["models"] == "resnet18 resnet50"
-    assert found["cifar100", "finetune"]["mean_red"] == 0
-    assert found["cifar100", "finetune"]["std_red"] == 1
-
-
-def test_images_that_no_run_has_measured_have_no_statistics(tmp_path):
-    write_run(tmp_path, normalization="pretrain")
-    (row,) = rows.data_set_rows(results.read(tmp_path))
-    assert row["mean_red"] is None
-
-
-def test_published_single_runs_have_their_test_set_error(gathered):
-    row = next(
-        row
-        for row in gathered.published_differences
-        if (row["dataset"], row["model"]) == CELLS[0]
+    assert math.isnan(found["cifar10", "instance"]["mean_red"])
+    row = found["cifar100", "finetune"]
+    assert (row["models"], row["mean_red"], row["std_red"]) == (
+        "resnet18 resnet50",
+        *(0, 1),
     )
-    assert row["difference"] == pytest.approx(0.5)
-    # sqrt(.8847 * .1153 + .8797 * .1203) / 100 in points.
-    assert "up to 0.46" in row["in_words"]
+    write_run(tmp_path, normalization="pretrain")  # It does not measure the images.
+    (row,) = rows.data_set_rows(results.read(tmp_path))
+    assert math.isnan(row["mean_red"])
 
 
-def test_our_difference_follows_the_published_rule(tmp_path):
+def test_published_differences_have_their_error_and_ours(tmp_path):
     for seed, best in ((1, 0.91), (2, 0.93)):
         write_run(tmp_path, normalization="finetune", seed=seed, best=best)
         write_run(tmp_path, normalization="pretrain", seed=seed, best=0.9)
     found = results.read(tmp_path)
-    row = next(
-        row
-        for row in rows.published_rows([published.load("seed_table1")], found)
-        if row["ours_n"]
+    rows_of = rows.published_rows([published.load("seed_table1")], found)
+    (row,) = [row for row in rows_of if row["ours_n"]]
+    assert (row["dataset"], row["model"]) == CELLS[0]
+    assert row["difference"] == pytest.approx(0.5)
+    # sqrt(.8847 * .1153 + .8797 * .1203) / 100 in points.
+    assert row["in_words"] == (
+        "+0.50 points; the test set alone gives a standard error of up to 0.46"
     )
     ours = found.paired_differences(CELLS[0], "finetune", "pretrain", BEST_TEST)
     assert row["ours"] == pytest.approx(np.mean(list(ours.values()))) == 2
@@ -124,17 +106,19 @@ def test_every_run_has_a_row(tmp_path):
         best_validation=0.8,
     )
     write_run(tmp_path, "svhn_cropped", seed=7, final=0.5)
-    rows.write_csv(tmp_path / "runs.csv", rows.run_rows(results.read(tmp_path)))
-    with open(tmp_path / "runs.csv", encoding="utf-8", newline="") as file:
-        first, second = csv.DictReader(file)
-    assert first["dataset"] == "cifar10"
-    assert {name: first[name] for name in values} == {
-        name: str(value) for name, value in values.items()
+    text = csv_text([rows.run_row(run) for run in results.read(tmp_path).runs])
+    first, second = csv.DictReader(text.splitlines())
+    expected = {name: str(value) for name, value in values.items()} | {
+        "dataset": "cifar10",
+        "test_examples": "10000",
+        "final_epoch": "3",
+        "final_accuracy": "70.11",
+        "final_correct": "7011",
+        "best_test_epoch": "2",
+        "best_test_correct": "9000",
+        "best_validation_accuracy": "80",
     }
-    assert (first["final_epoch"], first["final_accuracy"]) == ("3", "70.11")
-    assert (first["final_correct"], first["test_examples"]) == ("7011", "10000")
-    assert (first["best_test_epoch"], first["best_test_correct"]) == ("2", "9000")
-    assert first["best_validation_accuracy"] == "80"
+    assert {name: first[name] for name in expected} == expected
     assert (second["dataset"], second["seed"]) == ("svhn_cropped", "7")
     assert second["best_validation_correct"] == second["best_validation_epoch"] == ""
 
@@ -144,14 +128,17 @@ def test_runs_of_the_published_protocol_are_beside_their_published_neighbours(tm
         write_run(tmp_path, model=model, normalization="pretrain", final=0.8, best=0.9)
     study = results.read(tmp_path)
     table = published.load("seed_table1")
-    assert rows.neighbour_rows(study, [table]) == []  # These have three epochs.
-    found = rows.neighbour_rows(study, [dataclasses.replace(table, epochs=3)])
-    assert [(row["model"], row["neighbour"]) for row in found] == [
+    assert sections.neighbours_table(study, [table]) == ""  # These have three epochs.
+    table = dataclasses.replace(table, epochs=3)
+    assert [
+        (ours.model, other.model) for ours, other in rows.neighbours(study, table)
+    ] == [
         ("densenet169", "densenet121"),
         ("densenet169", "densenet161"),
         ("resnet18", "resnet18"),
     ]
-    last = found[-1]
-    assert (last["best_test_ours"], last["final_ours"]) == pytest.approx((90, 80))
-    assert last["best_test_published"] == pytest.approx(87.97)
-    assert last["final_published"] == pytest.approx(87.79)
+    last = sections.neighbours_table(study, [table]).splitlines()[-1]
+    assert last == (
+        "| cifar10 | pretrain | resnet18 (n = 1) | resnet18 | 90.00, 87.97 | +2.03 | "
+        "80.00, probably 87.79 | -7.79 |"
+    )
