@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from typing import TypeAlias
+from typing import Any
 
 from normtest_tf import errors, normalization
 from normtest_tf.system import files
@@ -35,13 +35,10 @@ class DatasetDescription:
     source: str
 
 
-_Triple: TypeAlias = tuple[float, float, float]
-
-
 def _described(
     name: str,
     sizes: tuple[int, int, int, int],  # Classes, side, training and test images.
-    published: tuple[_Triple, _Triple] | None,  # Mean and standard deviation.
+    published: tuple[Any, Any] | None,  # Mean and standard deviation.
     source: str,
 ) -> DatasetDescription:
     statistics = published and normalization.ChannelStatistics(

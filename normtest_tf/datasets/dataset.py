@@ -43,13 +43,11 @@ class MappedImages:
         return len(self.indices)
 
     def __getitem__(self, chosen: slice | np.ndarray) -> MappedImages:
-        """Returns some of the images, as a slice or an index of an array does."""
         return dataclasses.replace(self, indices=self.indices[chosen])
 
     def __array__(
         self, dtype: np.dtype | None = None, copy: bool | None = None
     ) -> np.ndarray:
-        """Reads all images."""
         return self.read(np.arange(len(self))).astype(dtype or self.dtype, copy=False)
 
     def read(self, positions: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.datasets import images, shifts, splits
 from normtest_tf.datasets.dataset import ImageDataset, Images, MappedImages
-from normtest_tf.system import memory
+from normtest_tf.system import workers
 from normtest_tf.text import Notify, counted, shown
 
 MAX_NAMED = 10
@@ -215,29 +215,30 @@ class _Reader:
         # Names of images by height and width.
         self._sizes: dict[tuple[int, ...], list[str]] = collections.defaultdict(list)
         side = options.image_size or 1
-        # Without a size, that of the first image that can be decoded.
-        decoded = (image for one in of_splits for image in one.decoded())
-        shapes = (image.shape for image in decoded if isinstance(image, np.ndarray))
-        default = side, side, 3
-        self._shape = default if options.image_size else next(shapes, default)
+        self._shape: tuple[int, ...] = (side, side, 3)
+        if not options.image_size:  # That of the first image that can be decoded.
+            decoded = (image for one in of_splits for image in one.decoded())
+            shapes = (image.shape for image in decoded if isinstance(image, np.ndarray))
+            self._shape = next(shapes, self._shape)
         number = sum(len(one.labels) for one in of_splits)
         self.excess = self._check_room(number, options.memory_budget)
 
     def _check_room(self, number: int, budget: int | None) -> str:
-        """Says how much images take, if that is too much for memory; else ""."""
+        """Says how much images take, if they don't fit into memory; else ""."""
         size = number * math.prod(self._shape)
-        if size <= (memory.free_bytes() // 2 if budget is None else budget):
+        if size <= (workers.free_memory() // 2 if budget is None else budget):
             return ""
         height, width, _ = self._shape
         excess = (
             f"{counted(number, 'image')} of {width}x{height} take "
-            f"{memory.in_words(size)}, more than the memory budget (--memory_budget)"
+            f"{workers.size_in_words(size)}, more than the memory budget "
+            "(--memory_budget)"
         )
         folder = tempfile.gettempdir()
         if size > (free := shutil.disk_usage(folder).free):
             raise errors.UsageError(
-                f"{excess}, and {folder} has only {memory.in_words(free)} free. Set "
-                "the environment variable TMPDIR to a folder with more, or pass a "
+                f"{excess}, and {folder} has only {workers.size_in_words(free)} free. "
+                "Set the environment variable TMPDIR to a folder with more, or pass a "
                 "smaller --image_size"
             )
         return excess

@@ -27,9 +27,8 @@ _BATCH = 256  # Records read at a time.
 
 def default_data_dir() -> str:
     """Returns the directory that TFDS uses by default."""
-    return os.path.expanduser(
-        os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
-    )
+    folder = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return os.path.expanduser(folder)
 
 
 def load(
@@ -39,11 +38,7 @@ def load(
     notify: Notify,
     is_official: bool,
 ) -> ImageDataset:
-    """Reads an image classification set, after downloading it if necessary.
-
-    Official are the order of the original files, by TFDS's `id`, and the splits;
-    otherwise a fixed order mixes the classes.
-    """
+    """Reads any image classification set, in the official or in a mixed order."""
     builder = _builder(tfds_name, options.data_dir)
     if builder.info.features is not None:
         _features(builder, tfds_name)  # Before anything is downloaded.
@@ -76,7 +71,7 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
             f"--data_dir {data_dir!r} is not a folder. Pass one that contains prepared "
             "TFDS data, or an empty one to download them into"
         )
-    root = default_data_dir() if data_dir is None else os.path.expanduser(data_dir)
+    root = str(files.expand(data_dir or default_data_dir()))
     try:
         return tfds.builder(name, data_dir=root, try_gcs=False)
     except tfds.core.DatasetNotFoundError as error:
@@ -151,7 +146,7 @@ def _splits(
     others = [split for split in splits.TESTS if split in there and split != train]
     named = [train, *([options.test_split] if options.test_split else others[:1])]
     used = []
-    for split in named if there else ():  # Mocked data have no records to look at.
+    for split in named:
         try:
             if not known[split].num_examples:
                 raise ValueError("it is empty")

@@ -49,6 +49,16 @@ def write_folder(root, test="test", images=3):
     return root
 
 
+def write_photographs(root, count):
+    """Writes random images of several sizes in two classes, and returns the folder."""
+    random = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        for index in range(count):
+            size = tuple(random.integers(9, 20, 2))
+            write_random(root / name / f"{index}.png", size, random)
+    return root
+
+
 def load_folder(root, notify=lambda text: None, **options):
     return datasets.load(f"folder:{root}", datasets.ReadingOptions(**options), notify)
 

@@ -1,5 +1,6 @@
 """Images in memory, or in a temporary file if they don't fit there: all is equal."""
 
+import dataclasses
 import functools
 import shutil
 import tempfile
@@ -8,10 +9,13 @@ import types
 import numpy as np
 import pytest
 
-from normtest_tf import datasets, normalization
+from normtest_tf import datasets, errors, normalization, runs
 from normtest_tf.normalization.statistics import gray_statistics, mean_of_stds
-from normtest_tf.system import memory
+from normtest_tf.runs import finetuning
+from normtest_tf.system import workers
 from tests.datasets import helpers
+from tests.helpers import faults
+from tests.helpers.tiny_runs import new_config, outcome
 
 SIZE = 6
 BYTES = 28 * SIZE * SIZE * 3
@@ -19,20 +23,13 @@ BYTES = 28 * SIZE * SIZE * 3
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Random images of several sizes: 20 to train on and 8 to test on."""
-    root = tmp_path_factory.mktemp("photos")
-    random = np.random.default_rng(0)
-    for split, count in (("train", 10), ("test", 4)):
-        for name in ("cat", "dog"):
-            for index in range(count):
-                size = tuple(random.integers(5, 20, 2))
-                helpers.write_random(root / split / name / f"{index}.png", size, random)
-    return root
+    return helpers.write_photographs(tmp_path_factory.mktemp("photos"), 14)
 
 
 def load(folder, notify=lambda text: None, **options):
-    reading = datasets.ReadingOptions(image_size=SIZE, **options)
-    return datasets.load(f"folder:{folder}", reading, notify)
+    return helpers.load_folder(
+        folder, notify, image_size=SIZE, test_fraction=0.3, **options
+    )
 
 
 def of_both(folder, **options):
@@ -79,24 +76,19 @@ def test_channel_statistics_are_equal_to_the_last_bit(folder):
 
 def test_the_default_budget_is_half_of_what_is_free(folder, monkeypatch):
     notes = []
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * BYTES)
+    monkeypatch.setattr(workers, "free_memory", lambda: 2 * BYTES)
     assert isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert notes == []
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * BYTES - 2)
+    monkeypatch.setattr(workers, "free_memory", lambda: 2 * BYTES - 2)
     assert not isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert "28 images of 6x6 take 3.0 KB" in notes[0]
     assert f"temporary file in {tempfile.gettempdir()}" in notes[0]
 
 
-def test_files_are_not_needed_afterwards_and_the_temporary_one_has_no_name(
-    folder, tmp_path, monkeypatch
-):
+def test_the_temporary_file_has_no_name(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    shutil.copytree(folder, tmp_path / "copy")
-    kept, mapped = of_both(tmp_path / "copy")
-    shutil.rmtree(tmp_path / "copy")
+    assert_equal(*(one.train_images for one in of_both(folder)))
     assert list(tmp_path.iterdir()) == []
-    assert_equal(kept.train_images, mapped.train_images)
 
 
 def test_a_disk_without_room_is_refused(folder, monkeypatch):
@@ -109,3 +101,32 @@ def test_a_disk_without_room_is_refused(folder, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with helpers.usage_error("can't write to", "No space left"):
         of_both(folder)
+
+
+def test_a_run_is_the_same_in_memory_and_in_a_file_and_may_change(tmp_path, tiny):
+    root = helpers.write_photographs(tmp_path / "pets", 28)
+    options = {"image_size": 16, "validation_examples": 8, "test_fraction": 0.25}
+    config = dataclasses.replace(
+        new_config(tmp_path / "kept", **options), dataset=f"folder:{root}"
+    )
+    finetuning.run(config)
+    expected = outcome(config)
+    in_file = dataclasses.replace(
+        config, results_dir=str(tmp_path / "mapped"), memory_budget="30KB"
+    )
+    notes = []
+    with faults.after_step(3, 1), pytest.raises(faults.Killed):
+        finetuning.run(in_file, notify=notes.append)
+    how = "0.25 of each class for testing, drawn with seed 0"
+    assert f"folder-pets has no test split: {how}" in notes
+    assert any("kept in a temporary file" in note for note in notes)
+    in_memory = dataclasses.replace(in_file, memory_budget=None)
+    assert finetuning.run(in_memory).resumed_epochs == (2,)
+    assert outcome(in_file) == expected
+    records = [runs.ConfigRecord.read(one.folder) for one in (config, in_file)]
+    assert records[0].resolved.division == how
+    for name in ("requested", "resolved", "data_fingerprint"):
+        assert getattr(records[0], name) == getattr(records[1], name)
+    other = dataclasses.replace(config, split_seed=1)
+    with pytest.raises(errors.UsageError, match=r"split_seed=None there, .*=1 now"):
+        finetuning.run(other)

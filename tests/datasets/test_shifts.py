@@ -78,12 +78,9 @@ def test_each_shift_has_one_text_and_one_name(text, canonical, slug):
     ("text", "message"),
     [
         ("sepia", "none, contrast:C"),
-        ("", "none, contrast:C"),
         ("contrast", "is written contrast:C. Received: 'contrast'"),
         ("contrast:", "takes numbers from 0.001"),
-        ("contrast:1e-300", "takes numbers from 0.001"),
         ("contrast:0", "takes numbers from 0.001"),
-        ("contrast:-1", "takes numbers from 0.001"),
         ("brightness:nan", "takes numbers from 0.001"),
         ("brightness:inf", "to 100"),
         ("brightness:two", "Received: 'brightness:two'"),

@@ -8,7 +8,6 @@ from normtest_tf import backbones, errors, runs
 from normtest_tf.normalization import IMAGENET, ChannelStatistics, folding
 from normtest_tf.normalization.statistics import change
 from normtest_tf.runs import finetuning
-from normtest_tf.training import classifier
 
 TINTED = ChannelStatistics((0.35, 0.55, 0.24), (0.16, 0.08, 0.27), "pooled", "a test")
 SHAPE = (32, 32, 3)
@@ -142,7 +141,7 @@ def test_finetune_folded_starts_from_a_rewritten_first_convolution(tmp_path):
             results_dir=str(tmp_path),
         )
         prepared = finetuning.prepare(asked)
-        network = classifier.backbone(prepared.model)
+        network = prepared.model.layers[-2]
         kernels[name] = np.array(folding.first_convolution(network)[0].kernel)
     given = prepared.record.resolved.statistics.std
     ratio = np.array(given) / asked.resolved.network.pretraining.statistics.std
