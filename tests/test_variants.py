@@ -12,164 +12,124 @@ import pytest
 from normtest_tf import datasets, errors, runs
 from normtest_tf.analysis import results
 from normtest_tf.export import metadata, prediction
-from normtest_tf.runs import finetuning, identity
-from normtest_tf.training import recalibration
+from normtest_tf.runs import finetuning, history, identity
+from normtest_tf.training import classifier, recalibration
 from tests.helpers import ROOT, faults
 from tests.helpers.fake_results import write_run
 from tests.helpers.tiny_runs import EPOCHS, new_config, outcome
 
-VARIANTS = [
-    {"train": "head", "recalibrate": True},
-    {"train": "frozen_bn", "optimizer": "sgd"},
-    {"train": "all", "recalibrate": True, "warmup_epochs": 2},
-]
 
-
-def variant(config, **values):
-    return dataclasses.replace(config, keep="final", **values)
-
-
-@pytest.mark.parametrize("values", [VARIANTS[0], VARIANTS[2]])
-def test_a_killed_variant_ends_as_an_uninterrupted_one(
-    values, config, digits, tmp_path
-):
-    config = variant(config, **values)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"train": "head", "recalibrate": True},
+        {"train": "frozen_bn", "optimizer": "sgd"},
+        {"train": "all", "recalibrate": True, "warmup_epochs": 2},
+    ],
+)
+def test_a_variant_is_what_was_evaluated_and_resumes(values, config, digits, tmp_path):
+    config = dataclasses.replace(config, keep="final", shift="invert", **values)
     whole = dataclasses.replace(config, results_dir=str(tmp_path / "whole"))
-    finetuning.run(whole, digits)
-    for fault in (
-        faults.after_step(1, 2),
-        faults.after_epoch(2),
-        faults.after_epoch(4),
-    ):
-        with fault, pytest.raises(faults.Killed):
-            finetuning.run(config, digits)
-    assert finetuning.run(config, digits).resumed_epochs == (2, EPOCHS)
-    assert outcome(config) == outcome(whole)
-
-
-@pytest.mark.parametrize("values", VARIANTS)
-def test_the_saved_model_trains_whole_and_is_what_was_evaluated(values, config, digits):
-    config = variant(config, shift="invert", **(values | {"epochs": 2}))
     inverted = datasets.shifted(digits, "invert")
-    result = finetuning.run(config, inverted)
-    model = keras.models.load_model(config.folder.model)
+    result = finetuning.run(whole, inverted)
+    model = keras.models.load_model(whole.folder.model)
     assert all(layer.trainable for layer in model.layers)
     logits = model.predict(inverted.test_images, verbose=0)
     accuracy = np.mean(logits.argmax(axis=1) == inverted.test_labels)
     assert result.final_test_accuracy == pytest.approx(accuracy)
+    for fault in (faults.after_epoch(2), faults.after_epoch(EPOCHS)):
+        with fault, pytest.raises(faults.Killed):
+            finetuning.run(config, inverted)
+    assert finetuning.run(config, inverted).resumed_epochs == (2, EPOCHS)
+    assert outcome(config) == outcome(whole)
 
 
 def batch_normalization(model):
     """Returns the weights of a model's only batch normalization."""
-    (layer,) = (
-        layer
-        for layer in model.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-    )
+    kind = keras.layers.BatchNormalization
+    (layer,) = (layer for layer in model.layers if isinstance(layer, kind))
     return layer.get_weights()
 
 
-@pytest.mark.parametrize("train", ["head", "frozen_bn"])
+@pytest.mark.parametrize("train", ["head", "frozen_bn", "all"])
 def test_statistics_are_estimated_on_the_training_images(train, config, digits):
-    config = variant(config, train=train, recalibrate=True, epochs=1)
-    finetuning.run(config, digits)
-    model = keras.models.load_model(config.folder.model)
-    found = batch_normalization(model)
-    if train == "head":  # Frozen since then, so the estimate can be repeated.
-        recalibration.recalibrate(model, np.split(digits.train_images, [32, 64]))
-        np.testing.assert_allclose(found, batch_normalization(model), rtol=1e-5)
+    config = dataclasses.replace(
+        config, keep="final", train=train, recalibrate=True, epochs=2
+    )
     plain = dataclasses.replace(config, recalibrate=False)
-    finetuning.run(plain, digits)
-    others = batch_normalization(keras.models.load_model(plain.folder.model))
-    assert np.abs(found[2] - others[2]).max() > 1e-3
+    rows, found = [], []
+    for each in (config, plain):
+        finetuning.run(dataclasses.replace(each, overwrite=True), digits)
+        rows.append(history.read(each.folder.history))
+        model = keras.models.load_model(each.folder.model)
+        found.append(batch_normalization(model))
+        if train == "head" and each is config:  # Frozen, so it can be repeated.
+            batches = np.split(digits.train_images, [32, 64])
+            recalibration.recalibrate(model, batches)
+            again = batch_normalization(model)
+            np.testing.assert_allclose(found[0], again, rtol=1e-5)
+    assert np.abs(found[0][2] - found[1][2]).max() > 1e-3
+    if train == "all":  # The last row alone shows recalibrated statistics.
+        for first, second, is_last in zip(*rows, (False, True), strict=True):
+            assert first["train_loss"] == second["train_loss"]
+            assert (first["test_loss"] != second["test_loss"]) == is_last
 
 
-def test_the_last_row_alone_shows_recalibrated_statistics(config, digits):
-    recalibrated = variant(config, recalibrate=True, epochs=2)
-    plain = variant(config, epochs=2)
-    rows = []
-    for each in (recalibrated, plain):
-        finetuning.run(each, digits)
-        rows.append(results.history.read(each.folder.history))
-    ours, theirs = rows
-    for epoch in range(2):
-        assert ours[epoch]["train_loss"] == theirs[epoch]["train_loss"]
-        is_same = ours[epoch]["test_loss"] == theirs[epoch]["test_loss"]
-        assert is_same == (epoch == 0)
-
-
-def test_a_network_without_batch_normalization_is_refused(
-    config, digits, monkeypatch, tmp_path
-):
-    from normtest_tf.training import classifier
-
+def test_networks_that_can_not_be_trained_so_are_refused(config, digits, monkeypatch):
     def plain(network, normalization, task, **_):
         inputs = keras.Input(task.image_shape, dtype="uint8")
         return keras.Model(inputs, keras.layers.Flatten()(inputs))
 
-    monkeypatch.setattr(classifier, "build_classifier", plain)
-    for values in ({"train": "frozen_bn"}, {"recalibrate": True}):
-        bad = variant(config, **values)
-        with pytest.raises(errors.UsageError, match="needs a network with batch norm"):
-            finetuning.run(bad, digits)
-        assert not bad.folder.is_started()
-
-
-def test_single_images_are_refused_only_where_batch_normalization_learns(
-    config, monkeypatch
-):
-    """A batch of one image has no variance of its own; stored ones will do."""
-    from normtest_tf.training import classifier
-
     def single_values(network, normalization, task, **_):
         inputs = keras.Input(task.image_shape, dtype="uint8")
-        pooled = keras.layers.GlobalAveragePooling2D()(
-            keras.layers.Rescaling(1 / 255)(inputs)
-        )
+        scaled = keras.layers.Rescaling(1 / 255)(inputs)
+        pooled = keras.layers.GlobalAveragePooling2D()(scaled)
         normalised = keras.layers.BatchNormalization()(pooled)
         return keras.Model(inputs, keras.layers.Dense(task.num_classes)(normalised))
 
-    monkeypatch.setattr(classifier, "build_classifier", single_values)
-    images = datasets.load("digits").take(33, 20)
-    for train in ("head", "frozen_bn"):
-        run = variant(config, train=train, epochs=1)
-        assert finetuning.run(run, images).final_epoch == 1
-    for values in ({"train": "all"}, {"train": "head", "recalibrate": True}):
-        with pytest.raises(errors.UsageError, match="would be a single image"):
-            finetuning.run(variant(config, **values), images)
+    few = datasets.load("digits").take(33, 20)  # A batch of 32 and one of 1.
+    for build, images, values, words in [
+        (plain, digits, {"train": "frozen_bn"}, "needs a network with batch norm"),
+        (plain, digits, {"recalibrate": True}, "needs a network with batch norm"),
+        (single_values, few, {}, "would be a single image"),
+        (single_values, few, {"train": "head", "recalibrate": True}, "a single image"),
+        (single_values, few, {"train": "head"}, None),
+        (single_values, few, {"train": "frozen_bn"}, None),
+    ]:
+        monkeypatch.setattr(classifier, "build_classifier", build)
+        each = dataclasses.replace(config, keep="final", **values)
+        if words is None:
+            finetuning.prepare(each, images)
+        else:
+            with pytest.raises(errors.UsageError, match=words):
+                finetuning.run(each, images)
+        assert not each.folder.is_started()
 
 
 @pytest.mark.parametrize(
-    ("values", "path"),
+    ("values", "cell"),
     [
-        ({}, "digits/cifar_resnet8-finetune/seed-223"),
-        ({"warmup_epochs": 1}, "digits/cifar_resnet8-finetune/seed-223"),
+        ({}, "digits/cifar_resnet8"),
+        ({"warmup_epochs": 1}, "digits/cifar_resnet8"),
         (
             {"shift": "cast:1.0,0.60,0.3", "train": "head"},
-            "digits+cast_1_0.6_0.3/cifar_resnet8+head-finetune/seed-223",
+            "digits+cast_1_0.6_0.3/cifar_resnet8+head",
         ),
         (
             {"examples_per_class": 20, "shift": "gray", "optimizer": "sgd"},
-            "digits+gray+20_per_class/cifar_resnet8+sgd-finetune/seed-223",
+            "digits+gray+20_per_class/cifar_resnet8+sgd",
         ),
         (
             {"train": "frozen_bn", "recalibrate": True},
-            "digits/cifar_resnet8+frozen_bn+recalibrated-finetune/seed-223",
+            "digits/cifar_resnet8+frozen_bn+recalibrated",
         ),
     ],
 )
-def test_variants_have_their_own_names(values, path, tmp_path):
-    config = new_config(tmp_path, **values)
-    assert str(config.name) == path
+def test_variants_have_their_own_names(values, cell, tmp_path):
+    config = new_config(tmp_path, keep="final", **values)
+    assert str(config.name) == f"{cell}-finetune/seed-223"
     assert runs.RunName.parse(config.folder.path) == config.name
-    assert (
-        runs.RunName.of(
-            config.resolved.requested
-            if not values.get("recalibrate")
-            else variant(config).resolved.requested
-        )
-        == config.name
-    )
+    assert runs.RunName.of(config.resolved.requested) == config.name
 
 
 @pytest.mark.parametrize(
@@ -225,32 +185,24 @@ def test_every_committed_run_answers_the_request_that_made_it():
 
 
 def test_variants_are_cells_of_their_own(tmp_path):
-    for dataset, model, values in (
-        ("cifar10", "resnet18", {}),
-        ("cifar10+invert", "resnet18", {"shift": "invert"}),
-        ("cifar10", "resnet18+head", {"train": "head"}),
-        ("csv-a", "resnet18", {}),
-    ):
-        path = write_run(tmp_path, dataset, model, **values) / "config.json"
-        config = json.loads(path.read_text())
-        for key in ("dataset", "model"):
-            config["requested"][key] = config["requested"][key].partition("+")[0]
-        path.write_text(json.dumps(config))
-    found = results.read(tmp_path)
-    assert [tuple(cell) for cell in found.cells] == [
-        ("cifar10", "resnet18"),
-        ("cifar10", "resnet18+head"),
-        ("cifar10+invert", "resnet18"),
-        ("csv-a", "resnet18"),
-    ]
+    cells = {
+        ("cifar10", "resnet18"): {},
+        ("cifar10", "resnet18+head"): {"train": "head"},
+        ("cifar10+invert", "resnet18"): {"shift": "invert"},
+        ("csv-a", "resnet18"): {},
+    }
+    for (dataset, model), values in cells.items():
+        write_run(tmp_path, dataset, model, **values)
+    assert [tuple(cell) for cell in results.read(tmp_path).cells] == list(cells)
 
 
 def test_what_was_shifted_is_shifted_again(config):
     """Files are classified as what the run was tested on."""
-    config = variant(config, shift="invert", examples_per_class=4, epochs=1)
+    config = dataclasses.replace(
+        config, keep="final", shift="invert", examples_per_class=4, epochs=1
+    )
     finetuning.run(config)
-    record = runs.ConfigRecord.read(config.folder)
-    assert record.resolved.train_examples == 40
+    assert runs.ConfigRecord.read(config.folder).resolved.train_examples == 40
     assert metadata.find(config.folder.path)["image"]["shift"] == "invert"
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     file = config.folder.path / "image.png"

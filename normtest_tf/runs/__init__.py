@@ -2,8 +2,7 @@
 
     config        a run's configuration; each field is a flag with its limits
     folder        every file name, paths to and from a run's identity, plan.json
-    record        config.json, result.json and failed.json, as typed records
-    predictions   predictions.npz, the predicted class of each test image
+    record        config.json, result.json, failed.json, predictions.npz, as records
     history       history.csv, and the rules for choosing one of its epochs
     identity      whether two runs are the same run
     checkpoints   a run's progress, and the files that it resumes from

@@ -28,7 +28,7 @@ import safetensors.numpy
 from normtest_tf import errors
 from normtest_tf.runs.folder import CHECKPOINTS, RunFolder
 from normtest_tf.runs.history import Rule
-from normtest_tf.system import files, memory
+from normtest_tf.system import files, workers
 from normtest_tf.training import EpochRow
 from normtest_tf.training.loop import TrainingState
 
@@ -38,22 +38,12 @@ _START = len(MAGIC) + hashlib.sha256().digest_size
 _META, _LAST_CLASSES, _KEPT_CLASSES = "meta", "last_classes", "kept_classes"
 
 
-class UnreadableError(ValueError):
-    """Bytes that are not a complete checkpoint."""
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a file holds.
+    """What a file holds."""
 
-    Attributes:
-        epoch: The number of completed epochs.
-        meta: Values for JSON.
-        tensors: Named arrays.
-    """
-
-    epoch: int
-    meta: dict[str, Any]
+    epoch: int  # The number of completed epochs.
+    meta: dict[str, Any]  # For JSON.
     tensors: dict[str, np.ndarray]
 
 
@@ -68,16 +58,13 @@ def encode(checkpoint: Checkpoint) -> bytes:
 
 
 def decode(data: bytes) -> Checkpoint:
-    """Returns the checkpoint that `encode` turned into bytes."""
+    """Returns the checkpoint that `encode` turned into bytes, or raises an error."""
     content = data[_START:]
     if data[:_START] != MAGIC + hashlib.sha256(content).digest():
-        raise UnreadableError("its content is corrupt or incomplete")
-    try:
-        tensors = safetensors.numpy.load(content)
-        meta = json.loads(tensors.pop(_META).tobytes())
-        return Checkpoint(int(meta["epoch"]), dict(meta["meta"]), tensors)
-    except Exception as error:
-        raise UnreadableError(errors.one_line(error)) from error
+        raise ValueError("its content is corrupt or incomplete")
+    tensors = safetensors.numpy.load(content)
+    meta = json.loads(tensors.pop(_META).tobytes())
+    return Checkpoint(meta["epoch"], meta["meta"], tensors)
 
 
 def file_name(epoch: int) -> str:
@@ -98,10 +85,9 @@ class Store:
         for path in sorted(self._folder.glob(CHECKPOINTS), reverse=True):
             try:
                 checkpoint = decode(path.read_bytes())
-            except (OSError, UnreadableError) as error:
-                problems.append(
-                    f"skipped the checkpoint {path}: {errors.one_line(error)}"
-                )
+            except Exception as error:
+                reason = errors.one_line(error)
+                problems.append(f"skipped the checkpoint {path}: {reason}")
             else:
                 self._last = path
                 return checkpoint, problems
@@ -141,27 +127,20 @@ class Spent:
         """Adds this process, which started at `started` (`time.perf_counter`)."""
         return Spent(
             self.seconds + time.perf_counter() - started,
-            max(self.peak_memory_mib, memory.peak_mebibytes() or 0.0),
+            max(self.peak_memory_mib, workers.peak_mebibytes() or 0.0),
         )
 
 
 @dataclasses.dataclass
 class KeptWeights:
-    """The weights of the epoch selected by `--keep`, among the epochs so far.
+    """The weights of the epoch selected by `--keep`, among the epochs so far."""
 
-    Attributes:
-        column: Of the history; the epoch where it is highest, or the final one.
-        epoch: The selected epoch, counted from 1; 0 before the first.
-        best: The column's value there.
-        weights: Its weights; none for the final epoch's, which the model has.
-        classes: The predicted class of each test image in it; None if unknown, as
-            after resuming from a checkpoint of version 0.2.0.
-    """
-
-    column: str | None
-    epoch: int = 0
-    best: float = -1.0
+    column: str | None  # Of the history: highest in that epoch; None: the final one.
+    epoch: int = 0  # Counted from 1; 0 before the first.
+    best: float = -1.0  # The column's value there.
+    # None for the final epoch's, which the model has.
     weights: list[np.ndarray] = dataclasses.field(default_factory=list)
+    # Of the test images; None if unknown, as in a checkpoint of version 0.2.0.
     classes: np.ndarray | None = None
 
     def consider(
@@ -177,22 +156,14 @@ class KeptWeights:
 
 @dataclasses.dataclass
 class RunState:
-    """A run's progress: all that a checkpoint has to hold.
+    """A run's progress: all that a checkpoint has to hold."""
 
-    Attributes:
-        kept: The weights that `model.keras` will hold, as things stand.
-        rows: The history so far, one row per epoch.
-        training: What to resume training from; None at the start.
-        classes: The predicted class of each test image in the last epoch.
-        spent: By the processes before this one.
-        resumed_epochs: The completed epochs each time that the run was resumed.
-    """
-
-    kept: KeptWeights
+    kept: KeptWeights  # What `model.keras` will hold, as things stand.
     rows: list[EpochRow] = dataclasses.field(default_factory=list)
-    training: TrainingState | None = None
-    classes: np.ndarray | None = None
-    spent: Spent = dataclasses.field(default_factory=Spent)
+    training: TrainingState | None = None  # What to resume from; None at the start.
+    classes: np.ndarray | None = None  # Of the test images, in the last epoch.
+    spent: Spent = dataclasses.field(default_factory=Spent)  # Before this process.
+    # The completed epochs each time that the run was resumed.
     resumed_epochs: list[int] = dataclasses.field(default_factory=list)
 
     def to_checkpoint(
@@ -208,9 +179,13 @@ class RunState:
             "resumed_epochs": self.resumed_epochs,
         }
         tensors = {
-            **_named("model", training.model),
-            **_named("optimizer", training.optimizer),
-            **_named("kept", self.kept.weights),
+            f"{group}/{index:05}": array
+            for group, arrays in (
+                ("model", training.model),
+                ("optimizer", training.optimizer),
+                ("kept", self.kept.weights),
+            )
+            for index, array in enumerate(arrays)
         }
         classes = {_LAST_CLASSES: self.classes, _KEPT_CLASSES: self.kept.classes}
         known = {name: array for name, array in classes.items() if array is not None}
@@ -220,31 +195,22 @@ class RunState:
     def from_checkpoint(cls, checkpoint: Checkpoint, rule: Rule) -> RunState:
         """Returns the state stored by `to_checkpoint`, to resume from."""
         meta, tensors = checkpoint.meta, checkpoint.tensors
-        return cls(
-            kept=KeptWeights(
-                rule.maximises,
-                **meta["kept"],
-                weights=_listed("kept", tensors),
-                classes=tensors.get(_KEPT_CLASSES),
-            ),
-            rows=meta["rows"],
-            training=TrainingState(
-                checkpoint.epoch,
-                _listed("model", tensors),
-                _listed("optimizer", tensors),
-            ),
-            classes=tensors.get(_LAST_CLASSES),
-            spent=Spent(**meta["spent"]),
-            resumed_epochs=[*meta["resumed_epochs"], checkpoint.epoch],
+
+        def arrays(group: str) -> list[np.ndarray]:
+            names = sorted(name for name in tensors if name.startswith(f"{group}/"))
+            return [tensors[name] for name in names]
+
+        kept = KeptWeights(
+            rule.maximises,
+            **meta["kept"],
+            weights=arrays("kept"),
+            classes=tensors.get(_KEPT_CLASSES),
         )
-
-
-def _named(prefix: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Names arrays by their place in a list."""
-    return {f"{prefix}/{index:05}": array for index, array in enumerate(arrays)}
-
-
-def _listed(prefix: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Returns the list that `_named` has named."""
-    names = sorted(name for name in tensors if name.startswith(f"{prefix}/"))
-    return [tensors[name] for name in names]
+        return cls(
+            kept,
+            meta["rows"],
+            TrainingState(checkpoint.epoch, arrays("model"), arrays("optimizer")),
+            tensors.get(_LAST_CLASSES),
+            Spent(**meta["spent"]),
+            [*meta["resumed_epochs"], checkpoint.epoch],
+        )

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -17,21 +17,19 @@ from normtest_tf.datasets import shifts
 from normtest_tf.normalization import SETTINGS, ChannelStatistics, Setting
 from normtest_tf.runs.folder import RunFolder, RunName
 from normtest_tf.runs.history import FINAL, RULES
-from normtest_tf.system import files, memory
+from normtest_tf.system import files, workers
 from normtest_tf.training import choices
 from normtest_tf.training.choices import Seeds
 
 MAX_SEED = 2**32 - 1
-MAX_LEARNING_RATE = 1000.0
-# These affect where and how safely a run is stored, not what it computes.
-_NOT_REQUESTED = (
-    "results_dir",
-    "data_dir",
-    "overwrite",
-    "checkpoint_every",
-    "memory_budget",
-)
+_SEED, _POSITIVE, _SHARE = Meta(ge=0, le=MAX_SEED), Meta(ge=1), Meta(gt=0, le=1)
+_MANY = Meta(ge=1, le=1_000_000)  # Epochs, and images in a batch.
+# Where and how safely a run is stored, which does not change what it computes.
+_NOT_REQUESTED = {"results_dir", "data_dir", "overwrite"}
+_NOT_REQUESTED |= {"checkpoint_every", "memory_budget"}
 _OPTION = "option"  # In the metadata of a field.
+_Mean = Annotated[float, Meta(ge=0, le=1)]
+_Std = Annotated[float, _SHARE]
 
 
 def _described(texts: Mapping[str, str]) -> str:
@@ -59,45 +57,30 @@ WEIGHTS = (
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """Help text, choices and limits of a field; its flag is made from this.
-
-    Attributes:
-        help: A sentence for `--help`.
-        choices: The allowed values; empty where there is no list.
-        limits: Of a number.
-    """
+    """How a field becomes a flag."""
 
     help: str
-    choices: tuple[str, ...] = ()
-    limits: Meta = dataclasses.field(default_factory=Meta)
+    choices: tuple[str, ...]  # The allowed values; empty where there is no list.
+    limits: Meta  # Of a number.
 
 
-def option(
-    default: Any,  # noqa: ANN401  (any type)
-    help: str,
-    choices: Sequence[str] = (),
-    **limits: Any,  # noqa: ANN401
-) -> Any:  # noqa: ANN401  (any type)
-    """Returns a field with a default and an `Option`; limits are those of `Meta`."""
-    about = Option(help, tuple(choices), Meta(**limits))
+def option(default: Any, help: str, allowed: Iterable[str] | Meta = ()) -> Any:  # noqa: ANN401
+    """Returns a field with a default, help, and choices or limits."""
+    if isinstance(allowed, Meta):
+        about = Option(help, (), allowed)
+    else:
+        about = Option(help, tuple(allowed), Meta())
     return dataclasses.field(default=default, metadata={_OPTION: about})
 
 
 @dataclasses.dataclass(frozen=True)
 class Resolved:
-    """What the names in a configuration stand for, looked up and checked once.
-
-    Attributes:
-        setting: The normalization setting.
-        network: The network and its pre-trained weights.
-        seeds: The data seed and the model seed.
-        requested: What decides the run's outcome, ready for JSON.
-    """
+    """What the names in a configuration stand for, looked up and checked once."""
 
     setting: Setting
     network: backbones.PretrainedNetwork
     seeds: Seeds
-    requested: dict[str, Any]
+    requested: dict[str, Any]  # What decides the run's outcome, ready for JSON.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +106,7 @@ class RunConfig:
         "finetune",
         "How inputs are normalised. "
         + _described({s.name: s.description for s in SETTINGS.values()}),
-        choices=tuple(SETTINGS),
+        SETTINGS,
     )
     weights: str | None = option(None, f"Pre-trained weights: {WEIGHTS}")
     data_dir: str | None = option(
@@ -134,15 +117,13 @@ class RunConfig:
     image_size: int | None = option(
         None,
         "Side in pixels to resize all images to. Default: their own size.",
-        ge=1,
-        le=datasets.MAX_IMAGE_SIZE,
+        Meta(ge=1, le=datasets.MAX_IMAGE_SIZE),
     )
     resize: str | None = option(
         None,
-        "How --image_size makes squares of other images. squash: it changes their "
-        "proportions; crop: it takes the centre; pad: it adds black borders. Default: "
-        "squash.",
-        choices=datasets.RESIZES,
+        "How --image_size makes squares of other images. squash (the default): it "
+        "changes their proportions; crop: takes the centre; pad: adds black borders.",
+        datasets.RESIZES,
     )
     train_split: str | None = option(
         None,
@@ -156,17 +137,14 @@ class RunConfig:
     )
     test_fraction: float | None = option(
         None,
-        "The share of each class to test on, of data without a test split. Default: "
-        f"{datasets.TEST_FRACTION}.",
-        gt=0,
-        le=1,
+        "The share of each class to test on, of data without a test split. "
+        f"Default: {datasets.TEST_FRACTION}.",
+        _SHARE,
     )
     split_seed: int | None = option(
         None,
-        "Decides which images these are; the same for all runs, whatever their --seed. "
-        "Default: 0.",
-        ge=0,
-        le=MAX_SEED,
+        "Decides which images these are, whatever the --seed. Default: 0.",
+        _SEED,
     )
     memory_budget: str | None = option(
         None,
@@ -175,61 +153,56 @@ class RunConfig:
     )
     shift: str = option(
         shifts.NONE,
-        f"What is done to all images, before their statistics are measured: "
-        f"{shifts.HELP}",
+        f"What is done to all images before statistics are measured: {shifts.HELP}",
     )
     train_examples: int | None = option(
-        None, "Use only the first N training images. Default: all.", ge=1
+        None, "Use only the first N training images. Default: all.", _POSITIVE
     )
     test_examples: int | None = option(
-        None, "Use only the first N test images. Default: all.", ge=1
+        None, "Use only the first N test images. Default: all.", _POSITIVE
     )
     examples_per_class: int | None = option(
         None,
         "Use only the first N training images of each class; with --train_examples, "
         "of those images. Default: all.",
-        ge=1,
+        _POSITIVE,
     )
     validation_examples: int = option(
         0,
         "Hold out N training images, stratified by class, to choose an epoch without "
         "looking at the test images.",
-        ge=0,
+        Meta(ge=0),
     )
-    pretrain_mean: tuple[float, float, float] | None = option(
+    pretrain_mean: tuple[_Mean, _Mean, _Mean] | None = option(
         None,
         "Red, green and blue mean, in [0, 1], that a weights file was pre-trained "
         "with. Default: those of the model's own tag; --model=PATH.keras has none.",
     )
-    pretrain_std: tuple[float, float, float] | None = option(
+    pretrain_std: tuple[_Std, _Std, _Std] | None = option(
         None,
         "Red, green and blue standard deviation that belong to --pretrain_mean, above "
         "0 and at most 1.",
     )
-    epochs: int = option(50, "Passes over the training images.", ge=1, le=1_000_000)
-    batch_size: int = option(256, "Images in a training batch.", ge=1, le=1_000_000)
+    epochs: int = option(50, "Passes over the training images.", _MANY)
+    batch_size: int = option(256, "Images in a training batch.", _MANY)
     learning_rate: float = option(
         1e-3,
         "The learning rate in the first epoch; it falls to 0 along a cosine.",
-        gt=0,
-        le=MAX_LEARNING_RATE,
+        Meta(gt=0, le=1000.0),
     )
     warmup_epochs: int = option(
         0,
         "During the first N epochs the learning rate rises linearly, step by step, to "
         "what it is without this.",
-        ge=0,
-        le=1_000_000,
+        Meta(ge=0, le=1_000_000),
     )
     optimizer: str = option(
-        choices.ADAM,
-        _described(choices.OPTIMIZERS),
-        choices=tuple(choices.OPTIMIZERS),
+        choices.ADAM, _described(choices.OPTIMIZERS), choices.OPTIMIZERS
     )
     train: str = option(
         choices.ALL,
         f"What is trained. {_described(choices.REGIMES)}",
-        choices=tuple(choices.REGIMES),
+        choices.REGIMES,
     )
     recalibrate: bool = option(
         False,
@@ -242,31 +215,29 @@ class RunConfig:
         f"How training images are varied. {_described(choices.AUGMENTATIONS)} "
         f"Default: {choices.PAD_CROP_FLIP} up to {choices.MAX_PADDED_SIZE} pixels a "
         f"side, else {choices.RANDOM_RESIZED_CROP_FLIP}.",
-        choices=tuple(choices.AUGMENTATIONS),
+        choices.AUGMENTATIONS,
     )
     seed: int = option(
         223,
-        "Determines the head's initial weights, the order of examples and their "
-        "augmentation.",
-        ge=0,
-        le=MAX_SEED,
+        "Determines the head's initial weights, the examples' order and augmentation.",
+        _SEED,
     )
     precision: str = option(
         "auto",
         "Keras precision policy of the backbone. auto: bfloat16 where the GPU has it, "
         "else float16, and float32 on a CPU.",
-        choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+        ("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
     strategy: str = option(
         choices.NONE,
         f"What trains. {_described(choices.STRATEGIES)}",
-        choices=tuple(choices.STRATEGIES),
+        choices.STRATEGIES,
     )
     keep: str = option(
         "final",
         "The epoch whose weights model.keras holds: the final one, the best on the "
         "test images (as in the PyTorch study), or the best on the validation images.",
-        choices=tuple(RULES),
+        RULES,
     )
     deterministic: bool = option(
         False,
@@ -276,7 +247,7 @@ class RunConfig:
     checkpoint_every: int = option(
         1,
         "Epochs between checkpoints. An interrupted run resumes from the latest.",
-        ge=1,
+        _POSITIVE,
     )
     results_dir: str = option("results", "Folder for the results.")
     overwrite: bool = option(
@@ -305,7 +276,7 @@ class RunConfig:
             raise errors.UsageError("--resize needs --image_size")
         reading = datasets.ReadingOptions.among(
             vars(self),
-            memory_budget=None if budget is None else memory.parse(budget),
+            memory_budget=None if budget is None else workers.parse_size(budget),
             shift=str(shifts.parse(self.shift)),  # Equal ones are read once.
         )
         reading.check()
@@ -318,19 +289,15 @@ class RunConfig:
         Raises:
             UsageError: If a value is not allowed, or weights are not found.
         """
-        datasets.check(self.dataset)
-        statistics = _statistics(self.pretrain_mean, self.pretrain_std)
-        network = backbones.resolve(self.model, self.weights, statistics)
+        datasets.slug(self.dataset)
+        network = backbones.resolve(self.model, self.weights, self._statistics())
         setting = normalization.get(self.normalization)
         for name, value in self._values().items():
             check_option(name, value)
         _ = self.reading
         self._check_training()
         return Resolved(
-            setting=setting,
-            network=network,
-            seeds=Seeds.split(self.seed),
-            requested=self._requested(network),
+            setting, network, Seeds.split(self.seed), self._requested(network)
         )
 
     def check(self) -> None:
@@ -344,9 +311,21 @@ class RunConfig:
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in FIELDS}
 
+    def _statistics(self) -> ChannelStatistics | None:
+        """Returns the statistics of pre-training that were given, None without."""
+        mean, std = (
+            check_option(name, getattr(self, name))
+            for name in ("pretrain_mean", "pretrain_std")
+        )
+        flags = "--pretrain_mean and --pretrain_std"
+        if (mean is None) != (std is None):
+            raise errors.UsageError(f"{flags} must be given together")
+        return mean and ChannelStatistics(mean, std, "fixed", flags)
+
     def _check_training(self) -> None:
         """Checks the fields on how to train against each other."""
         choices.check_warmup(self.warmup_epochs, self.epochs)
+        choices.check_strategy(self.strategy)
         if self.keep == "best_validation" and not self.validation_examples:
             raise errors.UsageError(
                 "--keep=best_validation needs --validation_examples=N with N > 0"
@@ -356,7 +335,6 @@ class RunConfig:
                 f"--recalibrate with --train={choices.ALL} changes the final epoch "
                 f"alone, so it needs --keep=final. Received: --keep={self.keep}"
             )
-        choices.check_strategy(self.strategy)
 
     def _requested(self, network: backbones.PretrainedNetwork) -> dict[str, Any]:
         """Returns what decides the run's outcome, ready for JSON.
@@ -365,9 +343,7 @@ class RunConfig:
         and `config.json` can be shared. Their content is recorded as
         `data_fingerprint` and `weights_sha256`.
         """
-        values = self._values()
-        for name in _NOT_REQUESTED:
-            del values[name]
+        values = {k: v for k, v in self._values().items() if k not in _NOT_REQUESTED}
         values["dataset"] = datasets.slug(self.dataset)
         values["shift"] = str(shifts.parse(self.shift))
         values["model"] = backbones.slug(self.model)
@@ -380,7 +356,7 @@ class RunConfig:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
-KINDS = typing.get_type_hints(RunConfig)
+KINDS = typing.get_type_hints(RunConfig, include_extras=True)
 
 
 def get_option(name: str) -> Option:
@@ -388,55 +364,24 @@ def get_option(name: str) -> Option:
     return FIELDS[name].metadata[_OPTION]
 
 
-def kind_of(name: str) -> type:
+def kind_of(name: str) -> Any:  # noqa: ANN401  (a type)
     """Returns a field's type; if it may be None, the other one."""
     kinds = typing.get_args(KINDS[name])
     return kinds[0] if type(None) in kinds else KINDS[name]
 
 
-def check_option(name: str, value: object) -> None:
-    """Raises `UsageError` unless a field of `RunConfig` may have a value."""
+def check_option(name: str, value: Any) -> Any:  # noqa: ANN401  (any field's)
+    """Returns a value of a field, of the field's type, or raises `UsageError`."""
     about, kind = get_option(name), kind_of(name)
     if value is None and kind is not KINDS[name]:
-        return
+        return None
     if about.choices and value not in about.choices:
         raise errors.unknown_name(f"value of --{name}", str(value), list(about.choices))
+    value = tuple(value) if isinstance(value, list) else value
     try:
-        msgspec.convert(value, Annotated[kind, about.limits], strict=False)
+        return msgspec.convert(value, Annotated[kind, about.limits], strict=False)
     except msgspec.ValidationError as error:
-        raise errors.UsageError(f"--{name}: {error}. Received: {value}") from error
-
-
-def _statistics(
-    mean: Sequence[str | float] | None, std: Sequence[str | float] | None
-) -> ChannelStatistics | None:
-    """Returns the statistics of pre-training that flags give, None without them."""
-    if mean is None and std is None:
-        return None
-    if mean is None or std is None:
-        raise errors.UsageError(
-            "--pretrain_mean and --pretrain_std must be given together"
-        )
-    return ChannelStatistics(
-        _three_numbers("pretrain_mean", mean, Meta(ge=0, le=1)),
-        _three_numbers("pretrain_std", std, Meta(gt=0, le=1)),
-        "fixed",
-        "--pretrain_mean and --pretrain_std",
-    )
-
-
-def _three_numbers(
-    flag: str, values: Sequence[str | float], limits: Meta
-) -> tuple[float, float, float]:
-    """Reads a flag of three numbers or texts of them, one per channel."""
-    number = Annotated[float, limits]
-    try:
-        return msgspec.convert(
-            list(values), tuple[number, number, number], strict=False
-        )
-    except msgspec.ValidationError as error:
-        raise errors.UsageError(
-            f"--{flag} takes three numbers for pixels from 0 to 1, red,green,blue: "
-            f"{error}. Received: {','.join(map(str, values))}. Divide constants of "
-            "pixels from 0 to 255 by 255"
-        ) from error
+        message = f"--{name}: {error}. Received: {value}"
+        if name.startswith("pretrain_"):  # Elsewhere they are of pixels up to 255.
+            message += ". It takes red,green,blue of pixels from 0 to 1: divide by 255"
+        raise errors.UsageError(message) from error

@@ -35,17 +35,12 @@ from normtest_tf.training.recipe import Recipe
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """All that training needs, resolved and loaded.
+    """All that training needs, resolved and loaded."""
 
-    Attributes:
-        model: The classifier, of stock Keras layers, with its initial weights.
-        record: What `config.json` will hold.
-    """
-
-    model: keras.Model
+    model: keras.Model  # Of stock Keras layers, with its initial weights.
     recipe: Recipe
     data: loop.TrainingData
-    record: ConfigRecord
+    record: ConfigRecord  # What `config.json` will hold.
     devices: devices.Devices
 
 
@@ -92,14 +87,13 @@ def run(
         if (result := identity.finished_result(config, dataset)) is not None:
             checkpoints.remove_of_finished(folder)
             return result
-    found = _devices(config, notify)
-    files.check_writable(folder.path)
+    environment.check_backend(notify)
     with files.only_writer(folder.path):
         dataset = _images(config, dataset, notify)
         # Another process may have started or finished it since.
         if (result := identity.finished_result(config, dataset)) is not None:
             return result
-        prepared = _prepare(config, dataset, found, notify)
+        prepared = _prepare(config, dataset, notify)
         try:
             return _train(config, prepared, started, notify, show_epoch)
         except BrokenPipeError:  # Nobody reads the output any more.
@@ -119,59 +113,41 @@ def _train(
     show_epoch: Notify,
 ) -> ResultRecord:
     """Trains the epochs that are missing and writes the run's folder."""
+    recipe, data = prepared.recipe, prepared.data
     model = prepared.devices.spread(
         lambda: regimes.freeze(training_copy.make(prepared.model), config.train)
     )
     recorder = Recorder(config, prepared.record, model, notify, started)
-    try:
-        _fit(config, prepared, model, recorder, show_epoch)
-    except (errors.TrainingFailed, KeyboardInterrupt) as reason:
-        recorder.abort(reason)
-        raise
-    prepared.model.set_weights(recorder.kept_weights())
-    return recorder.finish(
-        prepared.model,
-        prepared.data.evaluations["test"].labels,
-        jit_compile=bool(model.jit_compile),
-    )
-
-
-def _fit(
-    config: RunConfig,
-    prepared: Prepared,
-    model: keras.Model,
-    recorder: Recorder,
-    show_epoch: Notify,
-) -> None:
-    """Trains, reporting every epoch to the recorder and the progress bar."""
-    bar = Progress(
-        f"{config.name.model}-{config.normalization} seed {config.seed}",
-        prepared.recipe,
-        len(prepared.data.train),
-        first_epoch=len(recorder.state.rows),
-    )
+    title = f"{config.name.model}-{config.normalization} seed {config.seed}"
+    done = len(recorder.state.rows)
+    bar = Progress(title, recipe, len(data.train), first_epoch=done)
+    callbacks = [bar]
+    if config.recalibrate:
+        callbacks.append(
+            recalibration.Recalibrator(prepared.model, data.train, recipe, config.train)
+        )
 
     def on_row(row: EpochRow) -> None:
         recorder.add(row)
         bar.show(row, show_epoch)
 
-    callbacks = [bar]
-    if config.recalibrate:
-        callbacks.append(
-            recalibration.Recalibrator(
-                prepared.model, prepared.data.train, prepared.recipe, config.train
+    try:
+        with contextlib.closing(bar):
+            loop.fit(
+                model,
+                recipe,
+                data,
+                on_row,
+                callbacks=callbacks,
+                state=recorder.state.training,
+                on_evaluation=recorder.see,
             )
-        )
-    with contextlib.closing(bar):
-        loop.fit(
-            model,
-            prepared.recipe,
-            prepared.data,
-            on_row,
-            callbacks=callbacks,
-            state=recorder.state.training,
-            on_evaluation=recorder.see,
-        )
+    except (errors.TrainingFailed, KeyboardInterrupt) as reason:
+        recorder.abort(reason)
+        raise
+    prepared.model.set_weights(recorder.kept_weights())
+    labels = data.evaluations["test"].labels
+    return recorder.finish(prepared.model, labels, jit_compile=bool(model.jit_compile))
 
 
 @keras_setup.checked()
@@ -181,14 +157,8 @@ def prepare(
     notify: Notify = ignore,
 ) -> Prepared:
     """Loads the data, unless the whole data set is given, and builds the model."""
-    found = _devices(config, notify)
-    return _prepare(config, _images(config, dataset, notify), found, notify)
-
-
-def _devices(config: RunConfig, notify: Notify) -> devices.Devices:
-    """Returns what a run trains on, if its backend can train that way."""
     environment.check_backend(notify)
-    return devices.find(config.strategy, config.batch_size, notify)
+    return _prepare(config, _images(config, dataset, notify), notify)
 
 
 def _images(
@@ -203,88 +173,23 @@ def _images(
 
 
 def _prepare(
-    config: RunConfig,
-    dataset: datasets.ImageDataset,
-    found: devices.Devices,
-    notify: Notify,
+    config: RunConfig, dataset: datasets.ImageDataset, notify: Notify
 ) -> Prepared:
     """Builds the model and everything else that training needs."""
     resolved = config.resolved
+    found = devices.find(config.strategy, config.batch_size, notify)
     environment.set_determinism(config.deterministic)
-    fingerprint = dataset.fingerprint()
+    fingerprint = dataset.fingerprint()  # Of all images, also those held out.
     if dataset.division:
         notify(f"{dataset.name} has no test split: {dataset.division}")
-    dataset, data = _hold_out(
-        dataset,
-        config.validation_examples,
-        resolved.seeds.data,
-        config.augmentation,
-        notify,
-    )
-    pretraining = resolved.network.pretraining
+    dataset, data = _hold_out(config, dataset, notify)
     statistics = resolved.setting.statistics(
-        dataset.train_images, pretraining.statistics, notify
+        dataset.train_images, resolved.network.pretraining.statistics, notify
     )
     precision = environment.resolve_precision(config.precision)
-    keras.utils.clear_session()
-    model = classifier.build_classifier(
-        resolved.network,
-        resolved.setting.layer(
-            statistics, dataset.image_shape, pretraining.channel_order
-        ),
-        classifier.Task(dataset.image_shape, dataset.num_classes),
-        seed=resolved.seeds.model,
-        precision=precision,
-        notify=notify,
-    )
-    if resolved.setting.folds and statistics is not None:
-        classifier.fold(model, resolved.network, statistics)
-    if note := identity.statistics_note(resolved.network, statistics):
-        notify(note)
-    regimes.check(model, config.train, recalibrate=config.recalibrate)
-    if config.train == choices.ALL or config.recalibrate:
-        regimes.check_batches(model, len(dataset.train_images), config.batch_size)
-    record = ConfigRecord(
-        resolved.requested,
-        _resolved_values(config, dataset, data, statistics, precision, model),
-        fingerprint,
-        environment.describe() | {"devices": found.count},
-    )
-    options = [field.name for field in dataclasses.fields(Recipe)]
-    recipe = Recipe(**{name: getattr(config, name) for name in options})
-    return Prepared(model, recipe, data, record, found)
-
-
-def _hold_out(
-    dataset: datasets.ImageDataset,
-    validation_examples: int,
-    seed: int,
-    augmentation: str | None,
-    notify: Notify,
-) -> tuple[datasets.ImageDataset, loop.TrainingData]:
-    """Holds out validation images; returns the rest, and what to train and test on."""
-    evaluations = {"test": loop.Split(dataset.test_images, dataset.test_labels)}
-    if validation_examples:
-        dataset, images, labels = datasets.split_validation(
-            dataset, validation_examples, seed
-        )
-        evaluations["validation"] = loop.Split(images, labels)
-    train = loop.Split(dataset.train_images, dataset.train_labels)
-    name = choices.resolve_augmentation(augmentation, dataset.image_shape[0], notify)
-    return dataset, loop.TrainingData(train, evaluations, seed, name)
-
-
-def _resolved_values(
-    config: RunConfig,
-    dataset: datasets.ImageDataset,
-    data: loop.TrainingData,
-    statistics: ChannelStatistics | None,
-    precision: str,
-    model: keras.Model,
-) -> ResolvedValues:
-    """Returns the resolved values for `config.json`."""
-    network, seeds = config.resolved.network, config.resolved.seeds
-    return ResolvedValues(
+    model = _build(config, dataset, statistics, precision, notify)
+    network, seeds = resolved.network, resolved.seeds
+    values = ResolvedValues(
         weights=network.label,
         weights_sha256=network.sha256(),
         pretraining=dataclasses.asdict(network.pretraining),
@@ -302,6 +207,56 @@ def _resolved_values(
         parameters=model.count_params(),
         division=dataset.division,
     )
+    surroundings = environment.describe() | {"devices": len(found.names)}
+    record = ConfigRecord(resolved.requested, values, fingerprint, surroundings)
+    options = [field.name for field in dataclasses.fields(Recipe)]
+    recipe = Recipe(**{name: getattr(config, name) for name in options})
+    return Prepared(model, recipe, data, record, found)
+
+
+def _hold_out(
+    config: RunConfig, dataset: datasets.ImageDataset, notify: Notify
+) -> tuple[datasets.ImageDataset, loop.TrainingData]:
+    """Holds out validation images; returns the rest, and what to train and test on."""
+    seed, size = config.resolved.seeds.data, dataset.image_shape[0]
+    evaluations = {"test": loop.Split(dataset.test_images, dataset.test_labels)}
+    if config.validation_examples:
+        dataset, images, labels = datasets.split_validation(
+            dataset, config.validation_examples, seed
+        )
+        evaluations["validation"] = loop.Split(images, labels)
+    train = loop.Split(dataset.train_images, dataset.train_labels)
+    augmentation = choices.resolve_augmentation(config.augmentation, size, notify)
+    return dataset, loop.TrainingData(train, evaluations, seed, augmentation)
+
+
+def _build(
+    config: RunConfig,
+    dataset: datasets.ImageDataset,
+    statistics: ChannelStatistics | None,
+    precision: str,
+    notify: Notify,
+) -> keras.Model:
+    """Returns the classifier, if it can be trained as the configuration asks."""
+    resolved, shape = config.resolved, dataset.image_shape
+    network = resolved.network
+    keras.utils.clear_session()
+    model = classifier.build_classifier(
+        network,
+        resolved.setting.layer(statistics, shape, network.pretraining.channel_order),
+        classifier.Task(shape, dataset.num_classes),
+        seed=resolved.seeds.model,
+        precision=precision,
+        notify=notify,
+    )
+    if resolved.setting.folds and statistics is not None:
+        classifier.fold(model, network, statistics)
+    if note := identity.statistics_note(network, statistics):
+        notify(note)
+    regimes.check(model, config.train, recalibrate=config.recalibrate)
+    if config.train == choices.ALL or config.recalibrate:
+        regimes.check_batches(model, len(dataset.train_images), config.batch_size)
+    return model
 
 
 def dry_run(config: RunConfig) -> str:

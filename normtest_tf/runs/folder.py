@@ -21,12 +21,13 @@ A results folder may hold a plan.json beside them: the requested runs.
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+
+from msgspec import Meta
 
 from normtest_tf import errors
 from normtest_tf.datasets import shifts
@@ -57,12 +58,7 @@ _SEED = re.compile(_SEED_PREFIX + "(0|[1-9][0-9]*)")  # Each seed has one name.
 
 
 def as_of_now(requested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns a recorded request as this version would record it.
-
-    Args:
-        requested: Values by the names of the flags, perhaps among others.
-        prefix: Of these names.
-    """
+    """Returns a recorded request, its names prefixed, as this version records it."""
     known = {f"{prefix}{name}": value for name, value in UNRECORDED.items()}
     gone = {f"{prefix}{name}": value for name, value in _GONE.items()}
     return {
@@ -73,12 +69,7 @@ def as_of_now(requested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 class Cell(NamedTuple):
-    """A data set and a model: the unit in which settings are compared.
-
-    Attributes:
-        dataset: The data set's name in result paths.
-        model: The network's name in result paths.
-    """
+    """A data set and a model: the unit in which settings are compared."""
 
     dataset: str
     model: str
@@ -86,27 +77,17 @@ class Cell(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, order=True)
 class RunName:
-    """Identifies a run within its results folder.
+    """Identifies a run within its results folder."""
 
-    Attributes:
-        dataset: The data set's name in paths, from `datasets.slug`, and its variants.
-        model: The network's name in paths, from `backbones.slug`, and how it is
-            trained, if not as the PyTorch study does.
-        normalization: The setting's name.
-        seed: The seed.
-    """
-
-    dataset: str
-    model: str
+    dataset: str  # From `datasets.slug`, and its variants.
+    model: str  # From `backbones.slug`, and how its training differs from the study's.
     normalization: str
     seed: int
 
     def __str__(self) -> str:
         """Returns the run's path within a results folder, with slashes."""
-        return (
-            f"{self.dataset}/{self.model}-{self.normalization}/"
-            f"{_SEED_PREFIX}{self.seed}"
-        )
+        setting = f"{self.model}-{self.normalization}"
+        return f"{self.dataset}/{setting}/{_SEED_PREFIX}{self.seed}"
 
     @property
     def cell(self) -> Cell:
@@ -115,24 +96,17 @@ class RunName:
 
     @classmethod
     def of(cls, requested: Mapping[str, Any]) -> RunName:
-        """Returns the name of a run from what was requested.
+        """Returns the name of a run from what was requested, as `config.json` has it.
 
         A cell is compared within itself only, so runs whose images or regime are
         others have another cell, and no published run has its name.
-
-        Args:
-            requested: As `config.json` records it; versions without a flag left its
-                value out.
-
-        Raises:
-            UsageError: If there is no such shift.
         """
         requested = {**UNRECORDED, **requested}
         per_class = requested["examples_per_class"]
         optimizer, regime = requested["optimizer"], requested["train"]
         of_data = [
             shifts.parse(requested["shift"]).slug,
-            f"{per_class}_per_class" if per_class else "",
+            per_class and f"{per_class}_per_class",
         ]
         of_training = [
             regime if regime != ALL else "",
@@ -148,12 +122,7 @@ class RunName:
 
     @classmethod
     def parse(cls, path: pathlib.PurePath) -> RunName:
-        """Returns the name that a run's path ends in.
-
-        Raises:
-            UsageError: If the last folder is not named `seed-NUMBER`, as `str` writes
-                it: `seed-02` is refused.
-        """
+        """Returns the name that a path ends in; `UsageError` if it is no run's."""
         seed = _SEED.fullmatch(path.name)
         if len(path.parts) < 3 or seed is None:
             raise errors.UsageError(f"{path} is not named seed-NUMBER")
@@ -174,20 +143,7 @@ class _Entry:
 
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run, which need not exist.
-
-    Attributes:
-        path: Where it is.
-        config: Every resolved value; see `record.ConfigRecord`.
-        history: One row per epoch.
-        result: The summary of a finished run; see `record.ResultRecord`.
-        model: The trained model.
-        predictions: What the model predicts for each test image.
-        failure: Why a run failed.
-        checkpoints: A folder with what an interrupted run resumes from.
-        tensorboard: A folder with the history for TensorBoard.
-        exports: A folder for the model in other formats.
-    """
+    """The folder of one run, which need not exist; the module describes its files."""
 
     path: pathlib.Path
 
@@ -199,7 +155,7 @@ class RunFolder:
     failure = _Entry("failed.json")
     checkpoints = _Entry("checkpoints")
     tensorboard = _Entry("tensorboard")
-    exports = _Entry("export")
+    exports = _Entry("export")  # For the model in other formats.
 
     def __str__(self) -> str:
         return str(self.path)
@@ -232,16 +188,9 @@ class RunFolder:
 
 
 def find(results_dir: pathlib.Path) -> list[RunFolder]:
-    """Returns the folders of all runs in a results folder, finished or not, sorted.
-
-    Folders with another name than a run's are left out.
-    """
-    found = results_dir.glob(f"*/*/{_SEED_PREFIX}*")
-    return [
-        RunFolder(path)
-        for path in sorted(found)
-        if _SEED.fullmatch(path.name) and os.path.isdir(path)
-    ]
+    """Returns the folders of all runs in a results folder, finished or not, sorted."""
+    found = sorted(results_dir.glob(f"*/*/{_SEED_PREFIX}*/"))
+    return [RunFolder(path) for path in found if _SEED.fullmatch(path.name)]
 
 
 def add_to_plan(results_dir: pathlib.Path, names: Sequence[RunName]) -> None:
@@ -260,15 +209,10 @@ def read_plan(results_dir: pathlib.Path) -> list[str]:
     if not path.exists():
         return []
     advice = "remove it, and the next sweep writes it again"
-    runs = files.read_json(path, advice, _Plan).runs
-    try:
-        return [str(RunName.parse(pathlib.PurePosixPath(run))) for run in runs]
-    except errors.UsageError as error:
-        raise errors.unreadable(path, error, advice) from error
+    return files.read_json(path, advice, _Plan)["runs"]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Plan:
+class _Plan(TypedDict):
     """What `plan.json` holds."""
 
-    runs: list[str]
+    runs: list[Annotated[str, Meta(pattern=rf"^[^/]+/[^/]+-[^/]+/{_SEED.pattern}\Z")]]

@@ -30,21 +30,13 @@ _DIGITS = {"seconds": 3, "images_per_second": 1}
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """A rule for choosing one epoch of a run.
+    """A rule for choosing one epoch of a run."""
 
-    Attributes:
-        name: On the command line.
-        title: In tables.
-        maximises: The column of the history that is highest in the chosen epoch
-            (the first of equals); None for the final epoch.
-        epoch_key: What `result.json` calls the epoch.
-        accuracy_key: What `result.json` calls the epoch's test accuracy.
-    """
-
-    name: str
-    title: str
+    name: str  # On the command line.
+    title: str  # In tables.
+    # Of the history: highest in the chosen epoch (the first of equals); None: the last.
     maximises: str | None
-    epoch_key: str
+    epoch_key: str  # What `result.json` calls the epoch, and its test accuracy.
     accuracy_key: str
 
     def choose(self, rows: Sequence[EpochRow]) -> EpochRow | None:
@@ -57,31 +49,22 @@ class Rule:
         return max(rows, key=lambda row: row[column])
 
 
-FINAL = Rule(
-    name="final",
-    title="final epoch",
-    maximises=None,
-    epoch_key="final_epoch",
-    accuracy_key="final_test_accuracy",
-)
+FINAL = Rule("final", "final epoch", None, "final_epoch", "final_test_accuracy")
 BEST_TEST = Rule(  # The PyTorch study's.
-    name="best_test",
-    title="best epoch on the test images",
-    maximises="test_accuracy",
-    epoch_key="best_epoch",
-    accuracy_key="best_test_accuracy",
+    "best_test",
+    "best epoch on the test images",
+    "test_accuracy",
+    "best_epoch",
+    "best_test_accuracy",
 )
 BEST_VALIDATION = Rule(
-    name="best_validation",
-    title="best epoch on the validation images",
-    maximises="validation_accuracy",
-    epoch_key="best_validation_epoch",
-    accuracy_key="best_validation_test_accuracy",
+    "best_validation",
+    "best epoch on the validation images",
+    "validation_accuracy",
+    "best_validation_epoch",
+    "best_validation_test_accuracy",
 )
-
-RULES: dict[str, Rule] = {
-    rule.name: rule for rule in (FINAL, BEST_TEST, BEST_VALIDATION)
-}
+RULES = {rule.name: rule for rule in (FINAL, BEST_TEST, BEST_VALIDATION)}
 
 
 def summarise(rows: Sequence[EpochRow]) -> dict[str, Any]:
@@ -101,28 +84,18 @@ def write(path: pathlib.Path, rows: list[EpochRow]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(
-        {name: _rounded(name, value) for name, value in row.items()} for row in rows
-    )
+    for row in rows:
+        rounded = {name: round(row[name], digits) for name, digits in _DIGITS.items()}
+        writer.writerow({**row, **rounded})
     files.write_text(path, text.getvalue())
 
 
-def _rounded(column: str, value: float) -> float:
-    digits = _DIGITS.get(column)
-    return value if digits is None else round(value, digits)
-
-
 def read(path: pathlib.Path) -> list[EpochRow]:
-    """Reads a history, checked: one row per epoch, from 1 on, of finite numbers.
-
-    Raises:
-        UsageError: If it is not what a run writes.
-    """
+    """Reads a history of epochs 1 to n; `UsageError` if it is not what a run writes."""
     text = files.read_text(path, REPAIR)
     try:
         lines = list(csv.DictReader(text.splitlines(), strict=True))
-        found = msgspec.convert(lines, list[_Row], strict=False)
-        rows = [cast(EpochRow, row) for row in found]
+        rows = cast(list[EpochRow], msgspec.convert(lines, list[_Row], strict=False))
         if not rows or [row["epoch"] for row in rows] != [*range(1, len(rows) + 1)]:
             raise ValueError("its epochs are not 1 to n, in order")
     except (ValueError, csv.Error) as error:

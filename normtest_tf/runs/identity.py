@@ -30,8 +30,7 @@ _DESCRIPTIONS = ("source", "definition", "trained_on", "licence", "url")
 def check_request(config: RunConfig) -> ConfigRecord | None:
     """Returns the record of the run in a folder, None if there is none to keep.
 
-    Raises:
-        UsageError: If it is of another configuration; the message shows what differs.
+    Raises `UsageError` if it is of another configuration, and shows what differs.
     """
     folder = config.folder
     if config.overwrite or not (folder.is_finished() or folder.is_started()):
@@ -50,14 +49,8 @@ def check_request(config: RunConfig) -> ConfigRecord | None:
 def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | None:
     """Returns the result of a run; None if there is something left to do.
 
-    Args:
-        config: The run.
-        dataset: The images that it uses, including those that it holds out.
-
-    Raises:
-        UsageError: If the folder holds a run of another configuration, or on other
-            images or weights, or augmented otherwise, or if a file of a finished run
-            is missing.
+    Raises `UsageError` if the folder holds another run, or one on other images (those
+    held out included) or weights, or augmented otherwise, or a file is missing.
     """
     record = check_request(config)
     if record is None:
@@ -82,39 +75,23 @@ def _check_inputs(
 
     Every weights file of the Hugging Face Hub is called `model.safetensors`.
     """
-    there, size = record.resolved, record.resolved.image_shape[0]
+    then, size = record.resolved, record.resolved.image_shape[0]
     augmentation = choices.resolve_augmentation(config.augmentation, size)
-    refuse_another_run(
-        config.folder,
-        "data set, weights or augmentation",
-        {
-            "training images": there.train_examples + there.validation_examples,
-            "test images": there.test_examples,
-            "image shape": there.image_shape,
-            "classes": len(there.class_names),
-            "fingerprint of the images": record.data_fingerprint[:12],
-            f"SHA-256 of the weights {there.weights}": _short(there.weights_sha256),
-            "augmentation": there.augmentation,
-            "padding": there.padding,
-        },
-        {
-            "training images": len(dataset.train_images),
-            "test images": len(dataset.test_images),
-            "image shape": dataset.image_shape,
-            "classes": dataset.num_classes,
-            "fingerprint of the images": dataset.fingerprint()[:12],
-            f"SHA-256 of the weights {there.weights}": _short(
-                config.resolved.network.sha256()
-            ),
-            "augmentation": augmentation,
-            "padding": choices.padding(augmentation, size),
-        },
-    )
-
-
-def _short(digest: str | None) -> str | None:
-    """Returns the start of a digest, enough to compare by eye."""
-    return digest and digest[:12]
+    digests = (then.weights_sha256, config.resolved.network.sha256())
+    examples = then.train_examples + then.validation_examples
+    fingerprints = (record.data_fingerprint, dataset.fingerprint())
+    values = {  # There, and now; the start of a digest is enough to compare by eye.
+        "training images": (examples, len(dataset.train_images)),
+        "test images": (then.test_examples, len(dataset.test_images)),
+        "image shape": (then.image_shape, dataset.image_shape),
+        "classes": (len(then.class_names), dataset.num_classes),
+        "fingerprint of the images": [digest[:12] for digest in fingerprints],
+        f"SHA-256 of the weights {then.weights}": [one and one[:12] for one in digests],
+        "augmentation": (then.augmentation, augmentation),
+        "padding": (then.padding, choices.padding(augmentation, size)),
+    }
+    there, now = ({name: pair[i] for name, pair in values.items()} for i in (0, 1))
+    refuse_another_run(config.folder, "data set, weights or augmentation", there, now)
 
 
 def refuse_another_run(
@@ -130,10 +107,7 @@ def refuse_another_run(
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Returns `name=there, name=now` of each value that two records don't share.
-
-    Descriptions don't count.
-    """
+    """Returns `name=there, name=now` of the values, not descriptions, that differ."""
     return [
         f"{name}={stored.get(name)!r} there, {name}={wanted.get(name)!r} now"
         for name in sorted(stored.keys() | wanted.keys())
@@ -151,12 +125,10 @@ def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)
 def statistics_note(
     network: PretrainedNetwork, statistics: ChannelStatistics | None
 ) -> str | None:
-    """Says how the run that weights come from normalised its inputs, if otherwise.
+    """Says which flags normalise as the run that weights come from did, if not these.
 
-    Returns:
-        A message with the flags to pass. None if inputs are not normalised with what
-        the weights are assumed to be pre-trained with, if the weights are not a run's,
-        or if that run had no constants or the same.
+    None unless inputs are normalised with what the weights are assumed to be
+    pre-trained with, and the weights are those of a run that had other constants.
     """
     if network.path is None or statistics != network.pretraining.statistics:
         return None
@@ -167,7 +139,10 @@ def statistics_note(
         there = ConfigRecord.read(folder).resolved.statistics
     except errors.UsageError:
         return None
-    if there is None or _are_close(there, statistics):
+    if there is None:
+        return None
+    theirs, ours = [there.mean, there.std], [statistics.mean, statistics.std]
+    if np.allclose(theirs, ours, rtol=1e-4, atol=1e-5):  # Flags leave out digits.
         return None
     mean, std = (",".join(f"{x:.6g}" for x in xs) for xs in (there.mean, there.std))
     return (
@@ -176,18 +151,13 @@ def statistics_note(
     )
 
 
-def _are_close(one: ChannelStatistics, other: ChannelStatistics) -> bool:
-    """Tells whether constants agree, except in the digits that flags leave out."""
-    ours, theirs = (one.mean, one.std), (other.mean, other.std)
-    return np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-
-
 def compute(record: ConfigRecord, model: keras.Model) -> dict[str, Any]:
     """Returns what must match before a checkpoint is resumed, ready for JSON."""
     digest = hashlib.sha256()
     for weights in model.get_weights():
         digest.update(np.ascontiguousarray(weights).data)
     values = record.to_json()
+    del values["resolved"]["class_names"]  # Many, perhaps; the fingerprint has them.
     identity = {
         "format": record.format,
         "data_fingerprint": record.data_fingerprint,
@@ -195,5 +165,4 @@ def compute(record: ConfigRecord, model: keras.Model) -> dict[str, Any]:
         **{f"requested {k}": v for k, v in values["requested"].items()},
         **{f"resolved {k}": v for k, v in values["resolved"].items()},
     }
-    del identity["resolved class_names"]  # May be many; the fingerprint covers them.
     return json.loads(json.dumps(identity))

@@ -1,4 +1,4 @@
-"""`config.json`, `result.json` and `failed.json`, as typed records.
+"""`config.json`, `result.json`, `failed.json` and `predictions.npz` as typed records.
 
 Only this module reads and writes them; msgspec checks what it reads.
 """
@@ -9,6 +9,7 @@ import dataclasses
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from normtest_tf import errors
@@ -78,43 +79,29 @@ class ResolvedValues:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the values ready for JSON; what is not known yet is left out."""
+        optional = {"jit_compile", "division", "own_statistics"}
         values = dataclasses.asdict(self)
-        for name in ("jit_compile", "division", "own_statistics"):
-            if values[name] is None:
-                del values[name]
-        return values | {
-            "image_shape": list(self.image_shape),
-            "class_names": list(self.class_names),
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in optional or value is not None
         }
 
 
 @dataclasses.dataclass(frozen=True)
 class ConfigRecord:
-    """What `config.json` holds: everything that is needed to repeat a run.
+    """What `config.json` holds: everything that is needed to repeat a run."""
 
-    Attributes:
-        requested: What the user asked for, by the names of the flags.
-        resolved: The values it resolved to.
-        data_fingerprint: The digest of all images, labels and class names.
-        environment: Versions and hardware.
-        format: The version of the run's files.
-    """
-
-    requested: dict[str, Any]
+    requested: dict[str, Any]  # By the names of the flags.
     resolved: ResolvedValues
-    data_fingerprint: str
-    environment: dict[str, Any]
+    data_fingerprint: str  # The digest of all images, labels and class names.
+    environment: dict[str, Any]  # Versions and hardware.
     format: Literal[1] = FORMAT
 
     def to_json(self) -> dict[str, Any]:
         """Returns the record ready for JSON."""
-        return {
-            "format": self.format,
-            "requested": self.requested,
-            "resolved": self.resolved.to_json(),
-            "data_fingerprint": self.data_fingerprint,
-            "environment": self.environment,
-        }
+        values = {"format": self.format, **vars(self)}
+        return values | {"resolved": self.resolved.to_json()}
 
     def write(self, folder: RunFolder) -> None:
         """Writes `config.json`, atomically."""
@@ -138,34 +125,19 @@ class ResultRecord:
     """What `result.json` holds: the summary of a finished run.
 
     Accuracies are from 0 to 1, epochs are counted from 1.
-
-    Attributes:
-        best_epoch: The best on the test images, as the PyTorch study chooses.
-        best_test_accuracy: Its test accuracy.
-        final_epoch: The last one.
-        final_test_accuracy: Its test accuracy.
-        final_train_accuracy: Its accuracy on augmented training images.
-        kept_epoch: The epoch whose weights `model.keras` holds.
-        train_seconds: Time spent in training, without evaluation.
-        total_seconds: All time spent on the run, in all processes.
-        peak_memory_mib: The most memory of any process, if the system reports it.
-        resumed_epochs: The completed epochs each time that the run was resumed.
-        best_validation_epoch: The best on the validation images, if there are any.
-        best_validation_accuracy: Its accuracy on these.
-        best_validation_test_accuracy: Its test accuracy.
-        format: The version of the run's files.
     """
 
-    best_epoch: int
+    best_epoch: int  # On the test images, as the PyTorch study chooses.
     best_test_accuracy: Accuracy
     final_epoch: int
     final_test_accuracy: Accuracy
-    final_train_accuracy: Accuracy
-    kept_epoch: int
-    train_seconds: float
-    total_seconds: float
-    peak_memory_mib: float | None = None
-    resumed_epochs: tuple[int, ...] = ()
+    final_train_accuracy: Accuracy  # On augmented images.
+    kept_epoch: int  # Whose weights `model.keras` holds.
+    train_seconds: float  # Without evaluation.
+    total_seconds: float  # Of all processes.
+    peak_memory_mib: float | None = None  # The largest of all processes.
+    resumed_epochs: tuple[int, ...] = ()  # Completed at each resumption.
+    # Only of runs with validation images.
     best_validation_epoch: int | None = None
     best_validation_accuracy: Accuracy | None = None
     best_validation_test_accuracy: Accuracy | None = None
@@ -177,13 +149,12 @@ class ResultRecord:
 
     def write(self, folder: RunFolder) -> None:
         """Writes `result.json`, atomically, omitting rules that can't be applied."""
-        values = {"format": self.format} | dataclasses.asdict(self)
-        if self.best_validation_epoch is None:
-            values = {
-                name: value
-                for name, value in values.items()
-                if not name.startswith("best_validation")
-            }
+        is_validated = self.best_validation_epoch is not None
+        values = {"format": self.format} | {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if is_validated or not name.startswith("best_validation")
+        }
         files.write_json(folder.result, values)
 
     @classmethod
@@ -194,29 +165,25 @@ class ResultRecord:
     def describe(self) -> str:
         """Returns the result in two or three lines of text."""
         lines = [
-            f"test accuracy  {self.final_test_accuracy:.2%} after the final epoch "
+            f"{self.final_test_accuracy:.2%} after the final epoch "
             f"({self.final_epoch})",
-            f"               {self.best_test_accuracy:.2%} at best (epoch "
-            f"{self.best_epoch}, chosen on the test images, as in the PyTorch study)",
+            f"{self.best_test_accuracy:.2%} at best (epoch {self.best_epoch}, chosen "
+            "on the test images, as in the PyTorch study)",
         ]
-        if self.best_validation_test_accuracy is not None:
+        if (accuracy := self.best_validation_test_accuracy) is not None:
+            epoch = self.best_validation_epoch
             lines.append(
-                f"               {self.best_validation_test_accuracy:.2%} in epoch "
-                f"{self.best_validation_epoch}, chosen on the validation images"
+                f"{accuracy:.2%} in epoch {epoch}, chosen on validation images"
             )
-        return "\n".join(lines)
+        return "test accuracy  " + ("\n" + 15 * " ").join(lines)
 
 
 @dataclasses.dataclass(frozen=True)
 class FailureRecord:
-    """What `failed.json` holds: why a run failed.
-
-    Attributes:
-        error: The message of the error.
-        details: Further values, ready for JSON; see `errors.TrainingFailed`.
-    """
+    """What `failed.json` holds: why a run failed."""
 
     error: str
+    # Written beside it; see `errors.TrainingFailed`.
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def write(self, folder: RunFolder) -> None:
@@ -226,7 +193,30 @@ class FailureRecord:
 
     @classmethod
     def read(cls, folder: RunFolder) -> FailureRecord:
-        """Reads `failed.json`; `UsageError` if it is not what a run writes."""
-        values = files.read_json(folder.failure, "remove it")
-        values.pop("format", None)
-        return cls(str(values.pop("error", "no reason given")), values)
+        """Reads `failed.json`, without details; `UsageError` if it is no record."""
+        return files.read_json(folder.failure, "remove it", cls)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+    """What `predictions.npz` holds: a class for each test image, in order."""
+
+    final_class: np.ndarray  # After the final epoch, int `[n]`.
+    final_correct: np.ndarray  # Whether it is the label, bool `[n]`.
+    kept_class: np.ndarray  # After the epoch that `--keep` selects.
+    kept_correct: np.ndarray
+
+    def write(self, folder: RunFolder) -> None:
+        """Writes `predictions.npz`, atomically."""
+        with files.atomic_path(folder.predictions) as path:
+            np.savez_compressed(path, **vars(self))
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> Predictions:
+        """Reads `predictions.npz`; `UsageError` if it is not what a run writes."""
+        try:
+            with np.load(folder.predictions) as stored:
+                return cls(**stored)
+        except Exception as error:
+            advice = "run again with --overwrite"
+            raise errors.unreadable(folder.predictions, error, advice) from error

@@ -17,8 +17,12 @@ from normtest_tf.runs import checkpoints, history, identity
 from normtest_tf.runs.checkpoints import KeptWeights, RunState, Spent
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.folder import as_of_now
-from normtest_tf.runs.predictions import Predictions
-from normtest_tf.runs.record import ConfigRecord, FailureRecord, ResultRecord
+from normtest_tf.runs.record import (
+    ConfigRecord,
+    FailureRecord,
+    Predictions,
+    ResultRecord,
+)
 from normtest_tf.system import files
 from normtest_tf.text import Notify
 from normtest_tf.training import EpochRow
@@ -29,10 +33,8 @@ class Recorder:
     """Records a run: history, checkpoints, kept weights, result.
 
     A checkpoint holds the whole history, from which the other files are written
-    again, so a process may be killed between any two writes.
-
-    Attributes:
-        state: What the run has reached; where training resumes.
+    again, so a process may be killed between any two writes. `state` is what the run
+    has reached, and where training resumes.
     """
 
     def __init__(
@@ -52,7 +54,8 @@ class Recorder:
         self._store = checkpoints.Store(self._folder.checkpoints)
         self._unwritten: checkpoints.Checkpoint | None = None
         self._started = started
-        self.state = RunState(KeptWeights(history.RULES[config.keep].maximises))
+        self._rule = history.RULES[config.keep]
+        self.state = RunState(KeptWeights(self._rule.maximises))
         self._resume_or_start()
         record.write(self._folder)
         self._tensorboard = TensorBoard(self._folder.tensorboard, self.state.rows)
@@ -64,16 +67,18 @@ class Recorder:
         checkpoint, problems = None, list[str]()
         if not self._config.overwrite:
             checkpoint, problems = self._store.read_latest()
+        if problems and checkpoint is None:
+            problems.append(
+                "no checkpoint can be read: the run starts from the beginning"
+            )
         for problem in problems:
             self._notify(problem)
-        if checkpoint is not None:
-            self._resume_from(checkpoint)
-            history.write(self._folder.history, self.state.rows)
-            self._folder.failure.unlink(missing_ok=True)
+        if checkpoint is None:
+            self._folder.start_afresh()
             return
-        if problems:
-            self._notify("no checkpoint can be read: the run starts from the beginning")
-        self._folder.start_afresh()
+        self._resume_from(checkpoint)
+        history.write(self._folder.history, self.state.rows)
+        self._folder.failure.unlink(missing_ok=True)
 
     def _resume_from(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Resumes from a checkpoint, which must be this run's."""
@@ -86,14 +91,12 @@ class Recorder:
         before = checkpoint.meta["environment"]
         # Only what was recorded then; earlier versions recorded less.
         now = {name: self._record.environment.get(name) for name in before}
-        elsewhere = identity.differences(before, now)
-        if elsewhere:
+        if elsewhere := identity.differences(before, now):
             self._notify(
                 "the run was started in another environment, and may differ from an "
                 f"uninterrupted one in the last digits: {'; '.join(elsewhere)}"
             )
-        rule = history.RULES[self._config.keep]
-        self.state = RunState.from_checkpoint(checkpoint, rule)
+        self.state = RunState.from_checkpoint(checkpoint, self._rule)
         self._notify(
             f"resuming after epoch {checkpoint.epoch} of {self._config.epochs}"
         )
@@ -115,9 +118,9 @@ class Recorder:
         self._tensorboard.add(row)
         extra = {"identity": self._identity, "environment": self._record.environment}
         checkpoint = state.to_checkpoint(self._model, self._spent(), extra)
-        every, last = self._config.checkpoint_every, self._config.epochs
         self._unwritten = checkpoint
-        if row["epoch"] % every == 0 or row["epoch"] == last:
+        every = self._config.checkpoint_every
+        if row["epoch"] % every == 0 or row["epoch"] == self._config.epochs:
             self._store.write(checkpoint)
             self._unwritten = None
 
@@ -145,16 +148,11 @@ class Recorder:
             model.save(path)
         final, kept = self.state.classes, self.state.kept.classes
         if final is not None and kept is not None:
-            Predictions.of(final, kept, test_labels).write(self._folder)
-        result = self._result()
-        result.write(self._folder)
-        self._store.remove()
-        return result
-
-    def _result(self) -> ResultRecord:
+            correct = final == test_labels, kept == test_labels
+            Predictions(final, correct[0], kept, correct[1]).write(self._folder)
         state, spent = self.state, self._spent()
         summary: dict[str, Any] = history.summarise(state.rows)
-        return ResultRecord(
+        result = ResultRecord(
             **summary,
             kept_epoch=state.kept.epoch,
             train_seconds=round(sum(row["seconds"] for row in state.rows), 3),
@@ -162,6 +160,9 @@ class Recorder:
             peak_memory_mib=round(spent.peak_memory_mib, 1) or None,
             resumed_epochs=tuple(state.resumed_epochs),
         )
+        result.write(self._folder)
+        self._store.remove()
+        return result
 
 
 class TensorBoard:

@@ -25,10 +25,9 @@ RESTORE = "restore the file from a copy"
 HEAD_BYTES = 512  # Enough for `unusable_kind`.
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
-# Our own limit, because a name look-up can hang beyond every socket timeout.
-TIMEOUT_SECONDS = 8.0
+TIMEOUT_SECONDS = 8.0  # A name look-up can hang beyond every socket timeout.
 # A proxy answers with one of these when it can't reach the server itself.
-_PROXY_ERRORS = frozenset({407, 502, 503, 504})
+_PROXY_ERRORS = {407, 502, 503, 504}
 
 
 @contextlib.contextmanager
@@ -51,8 +50,7 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary = folder / path.name
     try:
         yield temporary
-        inner = temporary.rglob("*") if temporary.is_dir() else [temporary]
-        for file in inner:
+        for file in (temporary, *temporary.rglob("*")):
             if file.is_file():
                 with open(file, "rb") as opened:
                     os.fsync(opened.fileno())
@@ -106,11 +104,7 @@ def write_json(path: pathlib.Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(
-    path: pathlib.Path,
-    advice: str = RESTORE,
-    kind: Any = dict[str, Any],  # noqa: ANN401  (any type)
-) -> Any:  # noqa: ANN401  (of that type)
+def read_json(path: pathlib.Path, advice: str = RESTORE, kind: Any = dict) -> Any:  # noqa: ANN401
     """Reads a value of a type, by default an object, or raises `UsageError`."""
     text = read_text(path, advice)
     try:
@@ -135,21 +129,11 @@ def read_text(path: pathlib.Path, advice: str = RESTORE) -> str:
         raise errors.unreadable(path, error, advice) from error
 
 
-def read_head(path: pathlib.Path) -> bytes:
-    """Returns a file's first `HEAD_BYTES` bytes, or all of them."""
-    with path.open("rb") as file:
-        return file.read(HEAD_BYTES)
-
-
 def unusable_kind(head: bytes, advice: str = "") -> str | None:
-    """Recognises files that are not what their name says.
+    """Says what a file is whose name promises more, from its first `HEAD_BYTES` bytes.
 
-    Args:
-        head: The file's first `HEAD_BYTES` bytes, or all of them.
-        advice: What to do about an empty file, without a trailing full stop.
-
-    Returns:
-        A phrase that completes "it is ...", and advice; None for anything else.
+    Returns a phrase that completes "it is ...", with advice; `advice` is that for an
+    empty file.
     """
     if not head:
         return "empty" + (advice and f": {advice}")
@@ -177,17 +161,13 @@ def expand(name: str) -> pathlib.Path:
     try:
         return pathlib.Path(name).expanduser()
     except RuntimeError as error:
-        raise errors.UsageError(
-            f"there is no home folder {name.split('/')[0]}; write ./{name} for a file "
-            "or folder of that name here"
-        ) from error
+        raise errors.unreadable(pathlib.Path(name), error) from error
 
 
 def check_writable(folder: pathlib.Path) -> None:
-    """Checks that a folder can be created and written to, leaving no trace."""
-    existing = next(
-        path for path in (folder, *folder.absolute().parents) if os.path.exists(path)
-    )
+    """Raises `UsageError` unless a folder can be created and written to."""
+    parents = (folder, *folder.absolute().parents)
+    existing = next(path for path in parents if os.path.exists(path))
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
@@ -201,15 +181,8 @@ def only_writer(folder: pathlib.Path, *, wait: bool = False) -> Iterator[None]:
 
     The operating system holds the lock, so it is released however the process ends.
     The empty lock file stays, because another process may be about to lock it; but
-    folders that were created for nothing else are removed again.
-
-    Args:
-        folder: Created if it does not exist.
-        wait: Whether to wait for another process to release the lock.
-
-    Raises:
-        Locked: If another process holds the lock and `wait` is false.
-        UsageError: If the folder can't be written to.
+    folders that were created for nothing else are removed again. Raises `Locked` if
+    another process holds the lock, unless the call waits for it.
     """
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
@@ -247,9 +220,9 @@ def host_problem(url: str) -> str | None:
 
         try:
             with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
-                refused = response.status_code in _PROXY_ERRORS
-                answer = f"a proxy answered {response.status_code}"
-            problem[0] = answer if refused else None
+                status = response.status_code
+            refused = status in _PROXY_ERRORS
+            problem[0] = f"a proxy answered {status}" if refused else None
         except (requests.RequestException, OSError) as error:
             problem[0] = errors.first_cause(error)
 

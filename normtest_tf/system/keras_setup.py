@@ -25,26 +25,19 @@ _BACKEND_VARIABLE = f"{_PREFIX}BACKEND"
 _UNSET = f"Unset {_BACKEND_VARIABLE} to use {_DEFAULT_BACKEND}"
 
 # Names of `keras.config`; older versions of Keras lack some of them.
-_LAYOUT = {"image_data_format": "channels_last", "epsilon": 1e-7}
 _DTYPES = {"floatx": "float32", "dtype_policy": "float32"}
-_LIMITS = {"max_epochs": None, "max_steps_per_epoch": None}
+_OTHERS: dict[str, Any] = {"image_data_format": "channels_last", "epsilon": 1e-7}
+_OTHERS |= {"max_epochs": None, "max_steps_per_epoch": None}
 
 
 def backend() -> str:
-    """Returns the backend that the environment asks for, without importing Keras.
-
-    Returns:
-        The value of KERAS_BACKEND, or `tensorflow`; keras.json has no say in it.
-
-    Raises:
-        UsageError: If KERAS_BACKEND names none, or one that is not installed.
-    """
+    """Returns the backend that KERAS_BACKEND asks for, without importing Keras."""
     name = os.environ.get(_BACKEND_VARIABLE) or _DEFAULT_BACKEND
     if name not in _BACKENDS:
         names = list(TRAINING_BACKENDS)
         allowed = f"Allowed: {', '.join(names)}. {_UNSET}"
         raise errors.unknown_name(_BACKEND_VARIABLE, name, names, allowed)
-    if name not in sys.modules and importlib.util.find_spec(name) is None:
+    if importlib.util.find_spec(name) is None:
         raise errors.UsageError(
             f"{_BACKEND_VARIABLE}={name} asks for a backend of Keras that is not "
             f"installed. {_UNSET}, or install {name}"
@@ -65,7 +58,7 @@ def choose_backend(name: str) -> None:
 
 
 def check_installed(name: str) -> None:
-    """Checks that a backend is installed, without importing it."""
+    """Raises `UsageError` unless a backend is installed."""
     if importlib.util.find_spec(name) is None:
         raise errors.UsageError(
             f"--backend={name} needs {name}, which is not installed; pip install {name}"
@@ -73,7 +66,7 @@ def check_installed(name: str) -> None:
 
 
 def check_can_train(name: str | None = None) -> None:
-    """Checks that a backend, by default the environment's, can train."""
+    """Raises `UsageError` unless a backend, by default the environment's, can train."""
     name = name or backend()
     if name not in TRAINING_BACKENDS:
         raise errors.UsageError(
@@ -88,10 +81,6 @@ def import_tensorflow() -> None:
     Programs call this after the cheap checks of their flags, and only then import
     modules that need TensorFlow. Its log goes straight to the process's stderr,
     regardless of TF_CPP_MIN_LOG_LEVEL, and would bury an error message.
-
-    Raises:
-        UsageError: If KERAS_BACKEND names a backend that can't be used, or Keras
-            refuses its settings.
     """
     with silent_stderr():
         import_keras()  # TensorFlow reads keras.json, but hides what is wrong with it.
@@ -111,17 +100,14 @@ def import_keras() -> None:
     try:
         import keras
     except Exception as error:  # Backends fail in their own ways.
-        variables = "".join(
-            f", {variable}={value}"
-            for variable, value in sorted(os.environ.items())
-            if variable.startswith(_PREFIX) and value
-        )
+        names = sorted(name for name in os.environ if name.startswith(_PREFIX))
+        variables = "".join(f", {name}={os.environ[name]}" for name in names)
         raise errors.UsageError(
             f"can't import Keras with the backend {name}: {errors.first_cause(error)}; "
             f"check what it reads (keras.json in KERAS_HOME or ~/.keras{variables}), "
             "or repair the installation"
         ) from error
-    for setting, value in (_LAYOUT | _DTYPES | _LIMITS).items():
+    for setting, value in (_DTYPES | _OTHERS).items():
         if setter := getattr(keras.config, f"set_{setting}", None):
             setter(value)
 
@@ -130,19 +116,11 @@ def import_keras() -> None:
 def checked(*, dtypes: bool = True) -> Iterator[None]:
     """Raises `UsageError` unless Keras is set to what a function or block needs.
 
-    Args:
-        dtypes: Whether float type and dtype policy matter; a network on its own is
-            built in its caller's.
-
-    Example:
-    ```python
-    @keras_setup.checked()
-    def build() -> keras.Model: ...
-    ```
+    Use `dtypes=False` for a network on its own, which is built in its caller's.
     """
     import keras
 
-    for name, wanted in (_LAYOUT | _LIMITS | (_DTYPES if dtypes else {})).items():
+    for name, wanted in (_OTHERS | (_DTYPES if dtypes else {})).items():
         found = getattr(keras.config, name, lambda wanted=wanted: wanted)()
         found = getattr(found, "name", found)  # Of a dtype policy.
         if found != wanted:

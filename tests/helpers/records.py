@@ -69,6 +69,35 @@ RESULT = ResultRecord(
     peak_memory_mib=None,
     resumed_epochs=(1, 2),
 )
+# What `config.json` holds, as version 0.2.0 wrote it.
+CONFIG_JSON = {
+    "format": 1,
+    "requested": REQUESTED,
+    "resolved": {
+        "weights": "cifar10",
+        "weights_sha256": None,
+        "pretraining": {"origin": "package:a", "statistics": {"mean": [0.5] * 3}},
+        "statistics": {
+            "mean": [0.1, 0.2, 0.3],
+            "std": [0.4, 0.5, 0.6],
+            "definition": "pooled",
+            "source": "a test",
+        },
+        "precision": "float32",
+        "augmentation": "pad_crop_flip",
+        "padding": 4,
+        "data_seed": 1,
+        "model_seed": 2,
+        "train_examples": 50,
+        "test_examples": 10,
+        "validation_examples": 0,
+        "image_shape": [32, 32, 3],
+        "class_names": ["a", "b"],
+        "parameters": 123,
+    },
+    "data_fingerprint": "abc",
+    "environment": ENVIRONMENT,
+}
 VALIDATED = dataclasses.replace(
     RESULT,
     best_validation_epoch=1,

@@ -39,23 +39,23 @@ def test_a_checkpoint_is_read_back_bit_by_bit(tmp_path):
         assert array.tobytes() == other.tobytes()
 
 
-def damaged(data):
-    """Yields every truncation, every changed bit, and what never was a checkpoint."""
-    for length in range(len(data)):
-        yield data[:length]
-    yield data + b"\0"
+def test_whatever_is_damaged_is_refused(tmp_path):
+    data = checkpoints.encode(checkpoint())
+    cut = [data[:length] for length in range(len(data))]
     for bit in range(8 * len(data)):
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
-        yield bytes(changed)
-    for content in (b"", b"no safetensors", b"\xff" * 100):
-        yield checkpoints.MAGIC + hashlib.sha256(content).digest() + content
-
-
-def test_whatever_is_damaged_is_refused():
-    for data in damaged(checkpoints.encode(checkpoint())):
-        with pytest.raises(checkpoints.UnreadableError):
-            checkpoints.decode(data)
+        cut.append(bytes(changed))
+    for damaged in (*cut, data + b"\0"):
+        with pytest.raises(ValueError, match="corrupt or incomplete"):
+            checkpoints.decode(damaged)
+    store = checkpoints.Store(tmp_path)
+    for content in (b"", b"no safetensors", b"\xff" * 100):  # It never was one.
+        whole = checkpoints.MAGIC + hashlib.sha256(content).digest() + content
+        (tmp_path / checkpoints.file_name(1)).write_bytes(whole)
+        nothing, (problem,) = store.read_latest()
+        assert nothing is None
+        assert problem.startswith("skipped the checkpoint")
 
 
 def names(folder):
@@ -131,8 +131,7 @@ def test_the_weights_of_the_first_best_epoch_are_kept(rule, epoch):
 
 
 def test_time_adds_up_over_processes_and_memory_does_not():
-    earlier = checkpoints.Spent(seconds=100.0, peak_memory_mib=1e9)
-    now = earlier.since(time.perf_counter() - 5)
+    now = checkpoints.Spent(100.0, 1e9).since(time.perf_counter() - 5)
     assert now.seconds == pytest.approx(105, abs=1)
     assert now.peak_memory_mib == 1e9
     assert checkpoints.Spent().since(time.perf_counter()).peak_memory_mib > 0

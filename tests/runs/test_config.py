@@ -25,23 +25,17 @@ def refused(name):
 
 
 @pytest.mark.parametrize("name", configs.FIELDS)
-def test_every_field_has_an_option_that_allows_its_default(name):
+def test_every_field_has_an_option_and_refuses_what_it_forbids(name):
     about = configs.get_option(name)
-    configs.check_option(name, configs.FIELDS[name].default)
     assert about.help.endswith(".")
-    for choice in about.choices:
-        configs.check_option(name, choice)
+    for value in (configs.FIELDS[name].default, *about.choices):
+        configs.check_option(name, value)
     # Every number has a limit: a flag without one would accept -1.
     assert refused(name) or configs.kind_of(name) not in (int, float)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [(name, value) for name in configs.FIELDS for value in refused(name)],
-)
-def test_a_value_that_its_option_forbids_is_refused_by_name(name, value):
-    with pytest.raises(errors.UsageError, match=rf"{name}.* {value}|{name}.*'{value}'"):
-        _ = runs.RunConfig(**{name: value}).resolved
+    for value in refused(name):
+        message = rf"{name}.* {value}|{name}.*'{value}'"
+        with pytest.raises(errors.UsageError, match=message):
+            runs.RunConfig(**{name: value}).check()
 
 
 @pytest.mark.parametrize(
@@ -52,8 +46,7 @@ def test_a_value_that_its_option_forbids_is_refused_by_name(name, value):
         ({"weights": "tv"}, "neither a file nor a tag"),
         ({"normalization": "pretrained"}, "Did you mean 'pretrain'"),
         ({"pretrain_mean": (0, 0, 0)}, "must be given together"),
-        ({"pretrain_mean": (0, 0), "pretrain_std": (1, 1)}, "three numbers"),
-        ({"pretrain_mean": "abc", "pretrain_std": (1, 1, 1)}, "three numbers"),
+        ({"pretrain_mean": (0, 0), "pretrain_std": (1, 1)}, "of length 3"),
         ({"pretrain_mean": (0, 0, 0), "pretrain_std": (1, 0, 1)}, "> 0.0"),
         ({"pretrain_mean": (0, 0, "nan"), "pretrain_std": (1, 1, 1)}, ">= 0.0"),
         ({"pretrain_mean": (124, 116, 104), "pretrain_std": (1, 1, 1)}, "by 255"),
@@ -68,7 +61,7 @@ def test_a_value_that_its_option_forbids_is_refused_by_name(name, value):
 )
 def test_unusable_values_are_refused(values, message):
     with pytest.raises(errors.UsageError, match=message):
-        _ = runs.RunConfig(**values).resolved
+        runs.RunConfig(**values).check()
 
 
 def test_statistics_of_a_weights_file_can_be_given():
@@ -79,19 +72,6 @@ def test_statistics_of_a_weights_file_can_be_given():
     assert statistics.mean == (0.5, 0.4, 0.3)
     assert statistics.std == (1.0, 0.2, 0.3)
     assert config.resolved.requested["pretrain_mean"] == [0.5, 0.4, 0.3]
-
-
-def test_name_and_folder_follow_from_dataset_model_setting_and_seed(tmp_path):
-    config = runs.RunConfig(
-        dataset="folder:data/flowers",
-        model="resnet18",
-        normalization="minmax",
-        seed=7,
-        results_dir=str(tmp_path),
-    )
-    assert config.name == runs.RunName("folder-flowers", "resnet18", "minmax", 7)
-    path = tmp_path / "folder-flowers" / "resnet18-minmax" / "seed-7"
-    assert config.folder.path == path
 
 
 def test_settings_of_a_seed_share_both_seeds():
@@ -121,7 +101,6 @@ def test_a_runs_location_is_not_part_of_what_is_requested(tmp_path):
 
 def test_a_resolved_configuration_can_be_sent_to_another_process():
     config = runs.RunConfig(epochs=7)
-    resolved = config.resolved
-    again = pickle.loads(pickle.dumps(config))
-    assert again == config
-    assert again.resolved.requested == resolved.requested
+    again = pickle.loads(pickle.dumps((config, config.resolved.requested)))
+    assert again == (config, config.resolved.requested)
+    assert again[0].resolved.requested == again[1]

@@ -7,22 +7,9 @@ import json
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.runs import (
-    RULES,
-    ConfigRecord,
-    FailureRecord,
-    ResultRecord,
-    RunFolder,
-)
+from normtest_tf.runs import RULES, ConfigRecord, FailureRecord, ResultRecord, RunFolder
 from normtest_tf.runs.folder import UNRECORDED
-from tests.helpers.records import (
-    CONFIG,
-    ENVIRONMENT,
-    REQUESTED,
-    RESOLVED,
-    RESULT,
-    VALIDATED,
-)
+from tests.helpers.records import CONFIG, CONFIG_JSON, RESOLVED, RESULT, VALIDATED
 
 
 @pytest.fixture
@@ -31,52 +18,22 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "resolved",
-    [
-        RESOLVED,
-        dataclasses.replace(RESOLVED, jit_compile=True),
-        dataclasses.replace(RESOLVED, statistics=None, weights_sha256="0a"),
-    ],
+    "changes",
+    [{}, {"jit_compile": True}, {"statistics": None, "weights_sha256": "0a"}],
 )
-def test_a_configuration_is_read_as_it_was_written(run, resolved):
+def test_a_configuration_is_read_as_it_was_written(run, changes):
+    resolved = dataclasses.replace(RESOLVED, **changes)
     written = dataclasses.replace(CONFIG, resolved=resolved)
     written.write(run)
     assert ConfigRecord.read(run) == written
 
 
 def test_config_json_has_the_layout_of_0_2_0():
-    assert json.loads(json.dumps(CONFIG.to_json())) == {
-        "format": 1,
-        "requested": REQUESTED,
-        "resolved": {
-            "weights": "cifar10",
-            "weights_sha256": None,
-            "pretraining": RESOLVED.pretraining,
-            "statistics": {
-                "mean": [0.1, 0.2, 0.3],
-                "std": [0.4, 0.5, 0.6],
-                "definition": "pooled",
-                "source": "a test",
-            },
-            "precision": "float32",
-            "augmentation": "pad_crop_flip",
-            "padding": 4,
-            "data_seed": 1,
-            "model_seed": 2,
-            "train_examples": 50,
-            "test_examples": 10,
-            "validation_examples": 0,
-            "image_shape": [32, 32, 3],
-            "class_names": ["a", "b"],
-            "parameters": 123,
-        },
-        "data_fingerprint": "abc",
-        "environment": ENVIRONMENT,
-    }
+    assert json.loads(json.dumps(CONFIG.to_json())) == CONFIG_JSON
 
 
 def test_flags_that_were_not_recorded_had_their_defaults(run):
-    values = copy.deepcopy(CONFIG.to_json())
+    values = copy.deepcopy(CONFIG_JSON)
     for name in UNRECORDED:
         del values["requested"][name]
     run.config.write_text(json.dumps(values))
@@ -100,7 +57,7 @@ def test_each_rule_has_its_test_accuracy_and_its_line():
         "               80.00% at best (epoch 2, chosen on the test images, as in the "
         "PyTorch study)",
     ]
-    assert "60.00% in epoch 1, chosen on the validation" in VALIDATED.describe()
+    assert "60.00% in epoch 1, chosen on validation" in VALIDATED.describe()
 
 
 def places(values, path=()):
@@ -115,13 +72,13 @@ def places(values, path=()):
 
 # They may be missing: they were added later, or are not always known.
 OPTIONAL = {*UNRECORDED, "format", "peak_memory_mib", "resumed_epochs"}
-RECORDS = [(ConfigRecord, CONFIG.to_json()), (ResultRecord, dataclasses.asdict(RESULT))]
+RECORDS = [(ConfigRecord, CONFIG_JSON), (ResultRecord, dataclasses.asdict(RESULT))]
 
 
 @pytest.mark.parametrize(
     ("record", "values", "place"),
     [
-        (record, json.loads(json.dumps(values)), place)
+        (record, values, place)
         for record, values in RECORDS
         for place in places(values)
         if not place[-1].startswith("best_val") and place[-1] != "deterministic"
@@ -135,8 +92,7 @@ def test_a_record_that_was_edited_is_refused_in_one_line(run, record, values, pl
     if place[-1].endswith("examples") or place[-1] == "parameters":
         edits += [-3]
     for value in edits:
-        edited = copy.deepcopy(values)
-        inner = edited
+        inner = edited = json.loads(json.dumps(values))
         for name in place[:-1]:
             inner = inner[name]
         was = inner.pop(place[-1])
@@ -157,9 +113,8 @@ def test_a_record_that_was_edited_is_refused_in_one_line(run, record, values, pl
 
 
 def test_a_failure_is_read_as_it_was_written(run):
-    written = FailureRecord("the loss is not finite", {"epoch": 2})
-    written.write(run)
-    assert FailureRecord.read(run) == written
+    FailureRecord("the loss is not finite", {"epoch": 2}).write(run)
+    assert FailureRecord.read(run) == FailureRecord("the loss is not finite")
     assert json.loads(run.failure.read_text()) == {
         "format": 1,
         "error": "the loss is not finite",

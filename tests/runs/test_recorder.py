@@ -1,11 +1,10 @@
 """Killed and stopped runs resume, and end like uninterrupted ones.
 
 Most tests train a tiny network in this process, where a kill is an exception that
-nothing catches; the last one kills and stops real processes.
+nothing catches; the last one, of the campaign, kills and stops real processes.
 """
 
 import dataclasses
-import shutil
 import signal
 
 import pytest
@@ -20,113 +19,96 @@ from tests.helpers.tiny_runs import EPOCHS, names, new_config, outcome
 
 
 def kill(config, digits, fault):
+    """Runs until a fault kills the run; returns its messages."""
+    notes = []
     with fault, pytest.raises(faults.Killed):
-        finetuning.run(config, digits)
+        finetuning.run(config, digits, notify=notes.append)
+    return notes
 
 
-@pytest.mark.parametrize(
-    ("fault", "moment", "resumed"),
-    [
-        (faults.after_emptying_folder, [], []),
-        (faults.after_step, [1, 2], []),
-        (faults.after_writing_history, [1], []),
-        (faults.before_writing_history, [2], [1]),
-        (faults.while_writing_checkpoint, [3], [2]),
-        (faults.before_renaming_checkpoint, [3], [2]),
-        (faults.after_epoch, [3], [3]),
-        (faults.after_step, [4, 2], [3]),
-        (faults.after_epoch, [EPOCHS], [EPOCHS]),
-        (faults.after_saving_model, [], [EPOCHS]),
-        (faults.before_writing_result, [], [EPOCHS]),
-    ],
-)
-def test_a_killed_run_ends_like_an_uninterrupted_one(
-    fault, moment, resumed, config, digits, expected
+def test_a_run_killed_at_every_point_ends_like_an_uninterrupted_one(
+    config, digits, expected
 ):
-    kill(config, digits, fault(*moment))
-    assert not config.folder.is_finished()
-    result = finetuning.run(config, digits)
-    assert result.resumed_epochs == tuple(resumed)
-    assert outcome(config) == expected
-    assert "checkpoints" not in names(config)
-
-
-def test_a_run_killed_right_after_its_result_is_finished(config, digits, expected):
-    kill(config, digits, faults.before_removing_checkpoints())
+    for fault, moment, resumed in [
+        (faults.after_emptying_folder, [], 0),
+        (faults.after_step, [1, 2], 0),
+        (faults.after_writing_history, [1], 0),
+        (faults.before_writing_history, [2], 0),
+        (faults.while_writing_checkpoint, [3], 1),
+        (faults.before_renaming_checkpoint, [3], 2),
+        (faults.after_epoch, [3], 2),
+        (faults.after_step, [4, 2], 3),
+        (faults.after_epoch, [EPOCHS], 3),
+        (faults.after_saving_model, [], EPOCHS),
+        (faults.before_writing_result, [], EPOCHS),
+        (faults.before_removing_checkpoints, [], EPOCHS),
+    ]:
+        notes = kill(config, digits, fault(*moment))
+        told = [f"resuming after epoch {resumed} of {EPOCHS}"] if resumed else []
+        assert notes == told, fault.__name__
+        is_last = fault is faults.before_removing_checkpoints
+        assert config.folder.is_finished() == is_last
     assert "checkpoints" in names(config)
-    finetuning.run(config, digits)
+    result = finetuning.run(config, digits)
     assert "checkpoints" not in names(config)
     assert outcome(config) == expected
-
-
-def test_times_add_up_and_tensorboard_shows_each_epoch_once(config, digits):
-    for epoch in (2, 3):
-        kill(config, digits, faults.before_writing_history(epoch))
-    result = finetuning.run(config, digits)
-    assert result.resumed_epochs == (1, 2)
-    rows = history.read(config.folder.history)
-    total = sum(row["seconds"] for row in rows)
+    # The processes that recorded an epoch.
+    assert result.resumed_epochs == (1, 2, 3, EPOCHS)
+    total = sum(row["seconds"] for row in history.read(config.folder.history))
     assert result.train_seconds == pytest.approx(total, abs=0.01)
     assert result.total_seconds > result.train_seconds
     (events,) = config.folder.tensorboard.iterdir()
-    steps = [
-        event.step
+    tags = [
+        (event.step, value.tag)
         for event in summary_iterator(str(events))
         for value in event.summary.value
-        if value.tag == "test/loss"
     ]
-    assert steps == list(range(1, EPOCHS + 1))
+    assert [step for step, tag in tags if tag == "test/loss"] == [1, 2, 3, 4]
 
 
-def flip_a_bit(path):
+def flip_a_bit(config, epoch):
+    path = config.folder.checkpoints / checkpoints.file_name(epoch)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
 
 def test_corrupt_checkpoints_are_reported_and_skipped(config, digits, expected):
-    kill(config, digits, faults.after_epoch(3))
-    copy = dataclasses.replace(config, results_dir=f"{config.results_dir}/copy")
-    shutil.copytree(config.folder.path, copy.folder.path)
-
+    kill(config, digits, faults.after_epoch(1))
+    flip_a_bit(config, 1)
+    corrupt, whole = kill(config, digits, faults.after_epoch(3))
+    assert "epoch-00001.ckpt: its content is corrupt" in corrupt
+    assert whole == "no checkpoint can be read: the run starts from the beginning"
+    flip_a_bit(config, 3)
     notes = []
-    flip_a_bit(config.folder.checkpoints / "epoch-00003.ckpt")
     result = finetuning.run(config, digits, notify=notes.append)
+    assert "epoch-00003.ckpt: its content is corrupt" in notes[0]
     assert result.resumed_epochs == (2,)
-    assert any("epoch-00003.ckpt: its content is corrupt" in note for note in notes)
     assert outcome(config) == expected
-
-    notes = []
-    for path in copy.folder.checkpoints.iterdir():
-        flip_a_bit(path)
-    assert finetuning.run(copy, digits, notify=notes.append).resumed_epochs == ()
-    assert len([note for note in notes if "corrupt" in note]) == 2
-    assert any("no checkpoint can be read" in note for note in notes)
-    assert outcome(copy) == expected
 
 
 def test_another_run_is_never_resumed_from(config, digits, monkeypatch):
-    kill(config, digits, faults.after_epoch(2))
-    with pytest.raises(errors.UsageError, match=r"an unfinished run .*batch_size=32 "):
-        finetuning.run(dataclasses.replace(config, batch_size=16), digits)
+    kill(config, digits, faults.after_epoch(1))
     images = digits.train_images.copy()
     images[0, 0, 0, 0] ^= 1
     changed = dataclasses.replace(digits, train_images=images)
-    with pytest.raises(
-        errors.UsageError, match="an unfinished run with another data set"
-    ):
-        finetuning.run(config, changed)
+    smaller = dataclasses.replace(config, batch_size=16)
+
+    def refuse(config, images, words):
+        with pytest.raises(errors.UsageError, match=words):
+            finetuning.run(config, images)
+
+    refuse(smaller, digits, "an unfinished run .*batch_size=32 ")
+    refuse(config, changed, "an unfinished run with another data set")
     # Without config.json, the checkpoint itself still identifies the run.
     config.folder.config.unlink()
-    with pytest.raises(errors.UsageError, match="requested batch_size=32 there, "):
-        finetuning.run(dataclasses.replace(config, batch_size=16), digits)
+    refuse(smaller, digits, "requested batch_size=32 there, ")
 
     def other_weights(*args, seed, **options):
         return tiny_runs.tiny_classifier(*args, seed=seed + 1, **options)
 
     monkeypatch.setattr(classifier, "build_classifier", other_weights)
-    with pytest.raises(errors.UsageError, match="initial_weights="):
-        finetuning.run(config, digits)
+    refuse(config, digits, "initial_weights=")
 
 
 def test_a_run_that_0_2_0_left_unfinished_is_resumed(config, digits, expected):
@@ -147,24 +129,24 @@ def test_a_run_that_0_2_0_left_unfinished_is_resumed(config, digits, expected):
 def test_a_killed_overwrite_resumes_without_overwrite(config, digits, expected):
     finetuning.run(dataclasses.replace(config, epochs=1), digits)
     overwriting = dataclasses.replace(config, overwrite=True)
-    kill(overwriting, digits, faults.after_epoch(2))
+    assert kill(overwriting, digits, faults.after_epoch(2)) == []
     assert not config.folder.is_finished()
     assert finetuning.run(config, digits).resumed_epochs == (2,)
     assert outcome(config) == expected
+    assert len(list(config.folder.tensorboard.iterdir())) == 1
 
 
-@pytest.mark.parametrize(("every", "kept"), [(1, [1, 2]), (3, [2])])
 def test_ctrl_c_in_a_notebook_leaves_a_checkpoint_of_the_last_epoch(
-    every, kept, config, digits, expected
+    config, digits, expected
 ):
-    config = dataclasses.replace(config, checkpoint_every=every)
+    config = dataclasses.replace(config, checkpoint_every=3)
     with (
         faults.after_epoch(2, then=faults.fail(KeyboardInterrupt)),
         pytest.raises(KeyboardInterrupt),
     ):
         finetuning.run(config, digits)
-    stored = sorted(path.name for path in config.folder.checkpoints.iterdir())
-    assert stored == [checkpoints.file_name(epoch) for epoch in kept]
+    (stored,) = config.folder.checkpoints.iterdir()
+    assert stored.name == checkpoints.file_name(2)
     assert finetuning.run(config, digits).resumed_epochs == (2,)
     assert outcome(config) == expected
 
@@ -187,18 +169,13 @@ with faults.while_writing_checkpoint(2, then=faults.send(signal.SIGTERM)):
     program.run(train.main)
 """
 FLAGS = (
-    "--dataset=digits",
-    "--model=cifar_resnet8",
-    "--train_examples=70",
-    "--test_examples=20",
-    "--batch_size=32",
-    f"--epochs={EPOCHS}",
+    *("--dataset=digits", "--model=cifar_resnet8", "--train_examples=70"),
+    *("--test_examples=20", "--batch_size=32", f"--epochs={EPOCHS}"),
 )
-
-
 STOPPED = "stopped by {}; completed work is kept, and the same command resumes it\n"
 
 
+@pytest.mark.campaign
 def test_stopped_processes_end_like_an_uninterrupted_one(tmp_path, digits, ctrl_c):
     config = new_config(tmp_path / "killed", keep="final", learning_rate=1e-3)
     config = dataclasses.replace(config, train_examples=70, test_examples=20)

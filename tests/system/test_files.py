@@ -53,26 +53,20 @@ def test_only_leftovers_of_killed_processes_are_removed(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "whole"]
 
 
-def test_json_is_read_as_it_was_written_and_with_a_byte_order_mark(tmp_path):
+def test_json_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "x.json"
     value = {"name": "été", "numbers": [1, 2.5, None]}
     files.write_json(path, value)
     assert files.read_json(path) == value
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert files.read_json(path) == value
-
-
-def test_text_is_read_from_an_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "runs.zip", "w") as archive:
-        archive.writestr("a/x.json", '{"a": 1}')
-    path = zipfile.Path(tmp_path / "runs.zip") / "a" / "x.json"
-    assert files.read_json(path) == {"a": 1}
-
-
-def test_nan_is_not_written_to_json(tmp_path):
+        archive.write(path, "a/x.json")
+    inside = zipfile.Path(tmp_path / "runs.zip") / "a" / "x.json"
+    assert files.read_json(inside) == value
     with pytest.raises(ValueError, match="JSON"):
-        files.write_json(tmp_path / "x.json", {"value": float("nan")})
-    assert list(tmp_path.iterdir()) == []
+        files.write_json(path, {"value": float("nan")})
+    assert files.read_json(path) == value
 
 
 @pytest.mark.parametrize(
@@ -106,18 +100,12 @@ def test_json_of_another_kind_is_refused(tmp_path, content, message):
 
 
 def test_folders_and_pipes_are_no_text(tmp_path):
+    assert files.unusable_kind(b"\x89PNG\r\n\x1a\n") is None
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder", "pipe"):
         with pytest.raises(errors.UsageError, match="it is not a file"):
             files.read_text(tmp_path / name)
-
-
-@pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0\1"])
-def test_ordinary_files_are_usable(tmp_path, head):
-    assert files.unusable_kind(head) is None
-    (tmp_path / "a").write_bytes(head * 999)
-    assert files.read_head(tmp_path / "a") == (head * 999)[: files.HEAD_BYTES]
 
 
 def test_checking_whether_a_folder_is_writable_leaves_no_trace(tmp_path):
@@ -134,33 +122,21 @@ def test_checking_whether_a_folder_is_writable_leaves_no_trace(tmp_path):
 
 def test_the_home_folder_of_an_unknown_user_is_refused():
     assert files.expand("~/x") == pathlib.Path.home() / "x"
-    with pytest.raises(
-        errors.UsageError, match=r"~no-such-user; write \./~no-such-user"
-    ):
+    with pytest.raises(errors.UsageError, match="can't read ~no-such-user/x: "):
         files.expand("~no-such-user/x")
 
 
-def test_a_second_writer_is_refused_until_the_first_is_done(tmp_path):
+def test_a_folder_has_one_writer_and_is_removed_if_it_was_created_in_vain(tmp_path):
     folder = tmp_path / "run"
     with files.only_writer(folder):
         (folder / "history.csv").touch()
         with pytest.raises(errors.Locked, match="another process is writing"):
             files.only_writer(folder).__enter__()
-    with files.only_writer(folder):
-        pass
+    with files.only_writer(folder), files.only_writer(folder / "b" / "c"):
+        assert (folder / "b" / "c").is_dir()
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "history.csv"]
     with pytest.raises(errors.UsageError, match="can't write to"):
         files.only_writer(folder / "history.csv").__enter__()
-
-
-def test_only_folders_created_for_nothing_but_the_lock_are_removed(tmp_path):
-    (tmp_path / "a").mkdir()
-    with files.only_writer(tmp_path / "a" / "b" / "c"):
-        assert (tmp_path / "a" / "b" / "c").is_dir()
-    assert list((tmp_path / "a").iterdir()) == []
-    with files.only_writer(tmp_path / "a"):
-        pass
-    assert (tmp_path / "a").is_dir()
 
 
 @pytest.mark.parametrize(
