@@ -41,8 +41,7 @@ flags.DEFINE_list(
     "normalizations",
     [],
     f"Settings to look at, beside {normalization.CONTROL}, which always is. Default: "
-    f"{', '.join(inputs.DEFAULT_SETTINGS)}; {', '.join(inputs.SAME_AS_CONTROL)} only "
-    "if named.",
+    f"{', '.join(inputs.DEFAULT_SETTINGS)}; {inputs.SAME_AS_CONTROL} only if named.",
 )
 shared.define_backend()
 flags.DEFINE_string("out_dir", "explanation", "Folder for the page and the figure.")
@@ -104,7 +103,7 @@ def write(found: Explanation, out_dir: pathlib.Path, shift: str) -> None:
         )
     numbers = json.dumps({**found.to_json(), "shift": shift}, indent=2, allow_nan=False)
     files.write_text(out_dir / "explanation.json", f"{numbers}\n")
-    page = document.to_html(findings.markdown(found, figure), out_dir)
+    page = document.to_html(found.to_markdown(figure), out_dir)
     files.write_text(out_dir / "explanation.html", page)
 
 

@@ -17,7 +17,6 @@ docs/export.md shows how to load each format.
 from __future__ import annotations
 
 import os
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -25,13 +24,7 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf.export import (
-    FORMATS,
-    ExportError,
-    describe_run,
-    formats,
-    timm_folders,
-)
+from normtest_tf.export import FORMATS, ExportError, describe_run, metadata
 from normtest_tf.runs import RunFolder
 from normtest_tf.runs.folder import LAYOUT
 from normtest_tf.system import files, keras_setup
@@ -82,11 +75,19 @@ flags.mark_bool_flags_as_mutual_exclusive(["probabilities", "features"])
 def main(argv: Sequence[str]) -> None:
     """Writes and verifies the export that the flags ask for."""
     del argv
-    folder = RunFolder(files.expand(FLAGS.run_dir))
-    description = describe_run(folder, _output())
-    entry = FORMATS[FLAGS.format]
-    entry.check_run(description)
-    path = _checked_path(folder)
+    output = metadata.LOGITS
+    if FLAGS.probabilities:
+        output = metadata.PROBABILITIES
+    elif FLAGS.features:
+        output = metadata.FEATURES
+    folder, entry = RunFolder(files.expand(FLAGS.run_dir)), FORMATS[FLAGS.format]
+    description = describe_run(folder, output)
+    entry.check(description)
+    path = entry.default_path(folder, output)
+    if FLAGS.output:
+        path = files.expand(FLAGS.output)
+    entry.check_path(path, overwrite=FLAGS.overwrite)
+    entry.check_installed()
     # A GPU computes with fewer digits than the runtimes that it is compared with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -103,28 +104,13 @@ def main(argv: Sequence[str]) -> None:
             )
     except ExportError as error:
         sys.exit(f"error: {error}")
-    if FLAGS.format == "timm" and (remark := timm_folders.remark(description)):
-        program.note(remark)
+    if FLAGS.format == "timm" and description["image"]["resize"] == "pad":
+        program.note(
+            "the run padded images with black and timm's transforms pad with the mean; "
+            "pad images yourself before you pass them to timm"
+        )
     print(f"{entry.name}{entry.verified_by()} against the run's model: {deviation}")
     print(f"export: {path}")
-
-
-def _output() -> str:
-    """Returns what the exported model should compute."""
-    if FLAGS.probabilities:
-        return formats.PROBABILITIES
-    return formats.FEATURES if FLAGS.features else formats.LOGITS
-
-
-def _checked_path(folder: RunFolder) -> pathlib.Path:
-    """Returns where to write, after checking that the format can be written there."""
-    entry = FORMATS[FLAGS.format]
-    path = entry.default_path(folder, _output())
-    if FLAGS.output:
-        path = files.expand(FLAGS.output)
-    entry.check_path(path, overwrite=FLAGS.overwrite)
-    entry.check_installed()
-    return path
 
 
 if __name__ == "__main__":

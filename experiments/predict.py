@@ -4,9 +4,8 @@ r"""Classifies image files with a run's model.
         cat.png dog.jpg
 
 This prints the most likely classes of each image with their probabilities. Images of a
-different size are resized, and the output says so. As in folders of images, files are
-told by their content, and hidden and system files and files without an image are left
-out, with a note.
+different size are resized, and the output says so. As in folders of images, hidden and
+system files and files whose content is no image are left out, with a note.
 """
 
 from __future__ import annotations
@@ -75,27 +74,25 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _without_left_out(paths: list[pathlib.Path]) -> list[pathlib.Path]:
-    """Returns the files to classify; the others are named in a note on stderr."""
-    kept: list[pathlib.Path] = []
-    left_out: list[pathlib.Path] = []
-    for path in paths:
-        (left_out if _is_left_out(path) else kept).append(path)
+    """Returns the files to classify; the others are named in a note on stderr.
+
+    They are the files that a folder of images would be read without.
+    """
+    left_out = [
+        path
+        for path in paths
+        if os.path.isfile(path) and (is_system(path.name) or not is_image(path))
+    ]
     if not left_out:
-        return kept
+        return paths
     names = ", ".join(shown(path.name) for path in left_out[:MAX_NAMED])
     more = ", ..." if len(left_out) > MAX_NAMED else ""
     what = f"hidden or system files, or files without an image: {names}{more}"
+    kept = [path for path in paths if path not in left_out]
     if not kept:
         raise errors.UsageError(f"there is nothing to classify, only {what}")
     print(f"note: left out {what}", file=sys.stderr)
     return kept
-
-
-def _is_left_out(path: pathlib.Path) -> bool:
-    """Tells whether a folder of images would be read without this file."""
-    if not os.path.isfile(path):  # `Path.is_file` would raise.
-        return False
-    return is_system(path.name) or not is_image(path)
 
 
 def _read(

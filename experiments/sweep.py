@@ -23,7 +23,7 @@ from normtest_tf import errors, normalization, text
 from normtest_tf.datasets import shifts
 from normtest_tf.runs import RunConfig
 from normtest_tf.runs.config import DATASETS, MODEL_FILE, WEIGHTS
-from normtest_tf.sweeps import estimates, grid, local, runner
+from normtest_tf.sweeps import estimates, grid, runner
 from normtest_tf.sweeps.executor import Executor, Options
 from normtest_tf.system import keras_setup
 from normtest_tf.training import choices
@@ -88,8 +88,8 @@ flags.DEFINE_string(
 flags.DEFINE_float(
     "gpus_per_run",
     None,
-    "GPUs of a run; several share one if it is a fraction. Default: 1 where there are "
-    "any; all of this machine with --strategy.",
+    "GPUs of a run, which share each batch with --strategy=data_parallel; several runs "
+    "share one if it is a fraction. Default: 1 where there are any.",
     lower_bound=0,
 )
 flags.DEFINE_float(
@@ -150,22 +150,10 @@ def weights_by_model(
     return weights
 
 
-def gpus_per_run() -> float | None:
-    """Returns the GPUs of a run: with a strategy, all those of this machine."""
-    if FLAGS.gpus_per_run is not None or FLAGS.strategy == choices.NONE:
-        return FLAGS.gpus_per_run
-    if FLAGS.executor != "local":
-        raise errors.UsageError(
-            f"--strategy={FLAGS.strategy} with --executor={FLAGS.executor} needs "
-            "--gpus_per_run=N, the GPUs that share each batch"
-        )
-    return len(local.visible_gpus()) or None
-
-
 def executor() -> Executor:
     """Returns what the flags say about where to run."""
     options = Options(
-        gpus_per_run(),
+        FLAGS.gpus_per_run,
         FLAGS.cpus_per_run,
         FLAGS.runs_at_a_time,
         FLAGS.ray_address,
@@ -192,8 +180,7 @@ def _print_plan(configs: Sequence[RunConfig], slots: int) -> None:
     seconds = estimates.expected_seconds(configs, program.show)
     print(text.text_table(estimates.plan_table(configs, seconds)))
     waiting = [config for config in configs if grid.state(config) != "done"]
-    names = [config.name for config in waiting]
-    left = estimates.seconds_left(names, seconds, slots) or 0.0
+    left = estimates.Clock(seconds).left(waiting, slots) or 0.0
     at_a_time = f", {slots} at a time" if slots > 1 else ""
     print(
         f"\n{len(waiting)} of {len(configs)} runs to do{at_a_time}, about "

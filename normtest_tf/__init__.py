@@ -3,19 +3,19 @@
 The packages, in the order in which they may import one another:
 
     errors, text    exceptions whose message is all a user needs; tables, durations
-    system          the operating system: files, locks, worker processes
+    system          files, worker processes, Keras's set-up
     normalization   the settings, channel statistics, and their Keras layers
-    datasets        the data sets, in memory
+    datasets        the data sets, in memory or mapped from a file
     backbones       the networks and their pre-trained weights
     training        one fine-tuning in memory: model, pipeline, recipe, loop
     diagnosis       what the choice of statistics will do, before training
     runs            one run, its folder, and the contract of what is in it
     sweeps          many runs: the grid, estimates, the runner
     export          a run's model elsewhere: formats, verification, prediction
-    analysis        what runs show: effects, tests, power, verdicts
+    analysis        what runs show: effects, tests, power, verdicts; published numbers
     report          words and tables
 
 Importing this package, or any of these, does not import Keras or TensorFlow.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

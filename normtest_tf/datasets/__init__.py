@@ -1,26 +1,16 @@
 """The data sets: uint8 RGB images, in memory or in a temporary file.
 
-    catalogue      what --dataset means, and what is known about the described sets
-    dataset        ImageDataset: the images, their fingerprint, subsets
-    splits         orders, test and validation splits that depend on a seed alone
-    shifts         known changes of all images: contrast, brightness, colour
-    images         image files to arrays of one size
-    loading        options; from encoded images to an ImageDataset, checked
-    folders        a folder of images: `folder:PATH`
-    csv_files      a table of files and labels: `csv:PATH`
-    tfds           CIFAR10, CIFAR100, SVHN and `tfds:NAME`, from TensorFlow Datasets
-    tiny_imagenet  Tiny ImageNet, from its archive
-    digits         scikit-learn's digits, which need no download
-
-Example:
-```python
-from normtest_tf import datasets
-
-dataset = datasets.load("digits").take(train_examples=1000)
-rest, validation_images, validation_labels = datasets.split_validation(
-    dataset, examples=200, seed=0
-)
-```
+catalogue      what --dataset means, and what is known about the described sets
+dataset        ImageDataset: the images, their fingerprint, subsets
+splits         orders, test and validation splits that depend on a seed alone
+shifts         known changes of all images: contrast, brightness, colour
+images         image files to arrays of one size
+loading        options; from encoded images to an ImageDataset, checked
+folders        a folder of images: `folder:PATH`
+csv_files      a table of files and labels: `csv:PATH`
+tfds           CIFAR10, CIFAR100, SVHN and `tfds:NAME`, from TensorFlow Datasets
+tiny_imagenet  Tiny ImageNet, from its archive
+digits         scikit-learn's digits, which need no download
 """
 
 from __future__ import annotations
@@ -35,19 +25,11 @@ from normtest_tf.datasets import (
     csv_files,
     digits,
     folders,
-    images,
-    loading,
     shifts,
     tfds,
     tiny_imagenet,
 )
-from normtest_tf.datasets.catalogue import (
-    DATASETS,
-    PATTERNS,
-    DatasetDescription,
-    check,
-    slug,
-)
+from normtest_tf.datasets.catalogue import DATASETS, PATTERNS, DatasetDescription, slug
 from normtest_tf.datasets.dataset import ImageDataset, Images, MappedImages
 from normtest_tf.datasets.loading import (
     MAX_IMAGE_SIZE,
@@ -70,7 +52,6 @@ __all__ = [
     "Images",
     "MappedImages",
     "ReadingOptions",
-    "check",
     "check_available",
     "load",
     "shifted",
@@ -101,15 +82,19 @@ def load(
             downloaded, or a file is unusable, or an option is not allowed.
     """
     options.check()
+    check_available(name, options)
     kind, location = catalogue.parse(name)
-    if not kind:
-        dataset = _load_described(DATASETS[name], options, notify)
-    elif kind == catalogue.TFDS:
-        dataset = tfds.load(location, slug(name), options, notify)
-    else:
+    if kind == catalogue.TFDS:
+        dataset = tfds.load(location, slug(name), options, notify, is_official=False)
+    elif kind:
         of_kind = folders if kind == catalogue.FOLDER else csv_files
-        path = files.expand(location)
-        dataset = of_kind.load(path, slug(name), options, notify)
+        dataset = of_kind.load(files.expand(location), slug(name), options, notify)
+    elif name == "digits":
+        dataset = digits.load(options, notify)
+    elif name == "tiny_imagenet":
+        dataset = tiny_imagenet.load(options, notify)
+    else:
+        dataset = tfds.load(name, name, options, notify, is_official=True)
     return shifted(dataset, options.shift)
 
 
@@ -121,8 +106,7 @@ def shifted(dataset: ImageDataset, shift: str) -> ImageDataset:
         shift: What is done to its images; see `shifts`.
 
     Returns:
-        The data set itself for `none`; otherwise one with copies of the images in
-        memory, or with images that are shifted whenever they are read.
+        A copy, or one whose images in a file are shifted whenever they are read.
 
     Raises:
         UsageError: If there is no such shift.
@@ -130,16 +114,14 @@ def shifted(dataset: ImageDataset, shift: str) -> ImageDataset:
     change = shifts.parse(shift)
     if change.kind == shifts.NONE:
         return dataset
-
-    def of(pixels: Images) -> Images:
-        if isinstance(pixels, np.ndarray):
-            return change.apply(pixels)
-        return dataclasses.replace(pixels, changes=(*pixels.changes, change))
-
+    train_images, test_images = (
+        change.apply(pixels)
+        if isinstance(pixels, np.ndarray)
+        else dataclasses.replace(pixels, changes=(*pixels.changes, change))
+        for pixels in (dataset.train_images, dataset.test_images)
+    )
     return dataclasses.replace(
-        dataset,
-        train_images=of(dataset.train_images),
-        test_images=of(dataset.test_images),
+        dataset, train_images=train_images, test_images=test_images
     )
 
 
@@ -161,55 +143,8 @@ def check_available(name: str, options: ReadingOptions = DEFAULTS) -> None:
         folders.find_splits(files.expand(location), options)
     elif kind == catalogue.CSV:
         csv_files.check_header(files.expand(location))
-    elif not kind:
-        _check_has_own_splits(name, options)
-
-
-def _load_described(
-    description: DatasetDescription, options: ReadingOptions, notify: Notify
-) -> ImageDataset:
-    """Loads one of `DATASETS`."""
-    _check_has_own_splits(description.name, options)
-    if description.loader == "tiny_imagenet":
-        return tiny_imagenet.load(description, options, notify)
-    if description.loader == "digits":
-        dataset = digits.load()
-    else:
-        dataset = tfds.load_described(description, options.data_dir)
-    return _resized(dataset, options, notify)
-
-
-def _check_has_own_splits(name: str, options: ReadingOptions) -> None:
-    if options.train_split or options.test_split:
+    elif not kind and (options.train_split or options.test_split):
         raise errors.UsageError(
             f"--train_split and --test_split don't apply to {name}, which has its own "
             f"splits. Omit them, or write --dataset=tfds:{name}"
         )
-
-
-def _resized(
-    dataset: ImageDataset, options: ReadingOptions, notify: Notify
-) -> ImageDataset:
-    """Returns a data set at the size asked for, in memory if it fits there."""
-    size = options.image_size or dataset.image_shape[0]
-    if (size, size, 3) == dataset.image_shape:
-        loading.note_own_splits(dataset.name, options, notify)
-        return dataset
-
-    def examples(split: str, given: Images, labels: np.ndarray) -> loading.Examples:
-        pixels = np.asarray(given)  # These sets fit into memory at their own size.
-        return loading.Examples(
-            [f"image {index} of {split}" for index in range(len(labels))],
-            labels,
-            lambda index: images.resized(pixels[index], size),
-        )
-
-    return loading.assemble(
-        dataset.name,
-        dataset.class_names,
-        examples("train", dataset.train_images, dataset.train_labels),
-        examples("test", dataset.test_images, dataset.test_labels),
-        options,
-        notify,
-        dataset.name,
-    )

@@ -15,20 +15,17 @@ from normtest_tf.text import Notify, counted, shown
 
 _FORMAT = "Its first line must be file,label or file,label,split"
 
-Row = dict[str, str]
-
 
 def load(
     path: pathlib.Path, name: str, options: ReadingOptions, notify: Notify
 ) -> ImageDataset:
-    """Reads the images that a table lists.
-
-    Classes are ordered by name (by number if all are numbers), images by
-    `splits.mixed_order` of their names in the table, which are relative to its folder.
-    """
+    """Reads the images that a table lists, by paths relative to its folder."""
     rows = list(_rows(path))
-    found = _find_splits(path, rows, options)
-    used = [row for row in rows if found is None or row["split"] in found]
+    found = None
+    if "split" in rows[0] or options.train_split or options.test_split:
+        there = {row.get("split", "") for row in rows}
+        found = splits.choose(options.train_split, options.test_split, there, str(path))
+    used = [row for row in rows if not found or row["split"] in found]
     if len(used) < len(rows):
         number = counted(len(rows) - len(used), "image")
         notify(f"{shown(name)}: left out {number} of other splits")
@@ -36,22 +33,16 @@ def load(
     by_number = all(label.isascii() and label.isdigit() for label in classes)
     ordered = sorted(classes, key=lambda one: (int(one) if by_number else 0, one))
     indices = {label: index for index, label in enumerate(ordered)}
-    examples = [
-        loading.of_files(
-            path.parent,
-            {
-                row["file"]: indices[row["label"]]
-                for row in used
-                if split is None or row["split"] == split
-            },
-            options,
-        )
-        for split in found or (None,)
+    labels = [
+        {
+            row["file"]: indices[row["label"]]
+            for row in used
+            if not found or row["split"] == split
+        }
+        for split in found or ("",)
     ]
-    test = examples[1] if found else None
-    return loading.assemble(
-        name, ordered, examples[0], test, options, notify, str(path)
-    )
+    examples = loading.of_files(path.parent, labels, options)
+    return loading.assemble(name, ordered, examples, options, notify, str(path))
 
 
 def check_header(path: pathlib.Path) -> None:
@@ -59,7 +50,7 @@ def check_header(path: pathlib.Path) -> None:
     next(_rows(path), None)
 
 
-def _rows(path: pathlib.Path) -> Iterator[Row]:
+def _rows(path: pathlib.Path) -> Iterator[dict[str, str]]:
     """Yields the rows, each with `file`, `label` and perhaps `split`."""
     seen = set()
     try:
@@ -89,18 +80,3 @@ def _rows(path: pathlib.Path) -> Iterator[Row]:
                 raise ValueError("it lists no images")
     except (OSError, ValueError, csv.Error) as error:
         raise errors.unreadable(path, error, _FORMAT) from error
-
-
-def _find_splits(
-    path: pathlib.Path, rows: list[Row], options: ReadingOptions
-) -> tuple[str, str] | None:
-    """Returns the splits to train and to test on; None if the table has none."""
-    if "split" in rows[0]:
-        there = {row["split"] for row in rows}
-        return splits.choose(options.train_split, options.test_split, there, str(path))
-    if options.train_split or options.test_split:
-        raise errors.UsageError(
-            f"{shown(str(path))} has no column split, so that --train_split and "
-            "--test_split name nothing. Omit them, or add the column"
-        )
-    return None

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.text import counted, shown
+from normtest_tf.text import shown
 
 BLOCK = 256  # Images read at a time.
 
@@ -43,13 +43,11 @@ class MappedImages:
         return len(self.indices)
 
     def __getitem__(self, chosen: slice | np.ndarray) -> MappedImages:
-        """Returns some of the images, as a slice or an index of an array does."""
         return dataclasses.replace(self, indices=self.indices[chosen])
 
     def __array__(
         self, dtype: np.dtype | None = None, copy: bool | None = None
     ) -> np.ndarray:
-        """Reads all images."""
         return self.read(np.arange(len(self))).astype(dtype or self.dtype, copy=False)
 
     def read(self, positions: np.ndarray) -> np.ndarray:
@@ -96,20 +94,16 @@ class ImageDataset:
 
     def __post_init__(self) -> None:
         for images, labels in self._splits():
-            if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
+            if (
+                images.dtype != np.uint8
+                or labels.dtype != np.int32
+                or images.shape != (*labels.shape, *self.image_shape)
+                or not np.all((labels >= 0) & (labels < self.num_classes))
+            ):
                 raise ValueError(
-                    f"images must be uint8 [n, *{self.image_shape}]. "
-                    f"Received: dtype={images.dtype}, shape={images.shape}"
-                )
-            if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
-                raise ValueError(
-                    f"labels must be int32 [{len(images)}]. "
-                    f"Received: dtype={labels.dtype}, shape={labels.shape}"
-                )
-            if not np.all((labels >= 0) & (labels < self.num_classes)):
-                raise ValueError(
-                    f"labels must be from 0 to {self.num_classes - 1}. "
-                    f"Received: {labels.min()} to {labels.max()}"
+                    f"images must be uint8 [n, *{self.image_shape}], and labels int32 "
+                    f"[n] below {self.num_classes}. Received: {images.dtype} "
+                    f"{images.shape}, and {labels.dtype} {labels.shape}: {labels}"
                 )
 
     @property
@@ -163,8 +157,8 @@ class ImageDataset:
             UsageError: If a number is below 1 or exceeds the images available, of a
                 class or in all.
         """
-        train = _checked_count("train_examples", train_examples, self.train_labels)
-        test = _checked_count("test_examples", test_examples, self.test_labels)
+        train = _checked("train_examples", train_examples, len(self.train_labels))
+        test = _checked("test_examples", test_examples, len(self.test_labels))
         key = (train, test, examples_per_class)
         if key == (len(self.train_labels), len(self.test_labels), None):
             return self
@@ -183,18 +177,10 @@ class ImageDataset:
 
     def _first_of_each_class(self, examples: int, per_class: int) -> np.ndarray:
         """Returns which of the first training images to take, int64, in order."""
-        if per_class < 1:
-            raise errors.UsageError(
-                f"examples_per_class must be at least 1. Received: {per_class}"
-            )
         labels = self.train_labels[:examples]
         counts = np.bincount(labels, minlength=self.num_classes)
-        if (fewest := counts.min()) < per_class:
-            name = self.class_names[int(counts.argmin())]
-            raise errors.UsageError(
-                f"--examples_per_class={per_class}, but class {shown(name)!r} has only "
-                f"{counted(int(fewest), 'training image')}. Pass a smaller number"
-            )
+        fewest = f"that class {shown(self.class_names[counts.argmin()])!r} has"
+        _checked("examples_per_class", per_class, int(counts.min()), fewest)
         places = [
             np.flatnonzero(labels == label)[:per_class] for label in range(len(counts))
         ]
@@ -207,12 +193,13 @@ class ImageDataset:
         ]
 
 
-def _checked_count(name: str, count: int | None, labels: np.ndarray) -> int:
+def _checked(name: str, count: int | None, there: int, those: str = "available") -> int:
+    """Returns a number of images to take, by default all."""
     if count is None:
-        return len(labels)
-    if not 1 <= count <= len(labels):
+        return there
+    if not 1 <= count <= there:
         raise errors.UsageError(
-            f"{name} must be from 1 to {len(labels)}, the number of images available. "
+            f"{name} must be from 1 to {there}, the number of images {those}. "
             f"Received: {count}"
         )
     return count

@@ -5,10 +5,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import math
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.datasets import images, shifts, splits
 from normtest_tf.datasets.dataset import ImageDataset, Images, MappedImages
-from normtest_tf.system import memory
+from normtest_tf.system import workers
 from normtest_tf.text import Notify, counted, shown
 
 MAX_NAMED = 10
@@ -71,19 +72,17 @@ class ReadingOptions:
 
     def check(self) -> None:
         """Raises `UsageError` if a value is not allowed."""
-        if self.image_size is not None and not 1 <= self.image_size <= MAX_IMAGE_SIZE:
-            raise errors.UsageError(
-                f"--image_size must be from 1 to {MAX_IMAGE_SIZE}. "
-                f"Received: {self.image_size}"
-            )
+        for name, value, limit in (
+            ("image_size", self.image_size, MAX_IMAGE_SIZE + 1),
+            ("test_fraction", self.test_fraction, 1),
+        ):
+            if value is not None and not 0 < value < limit:
+                raise errors.UsageError(
+                    f"--{name} must be above 0 and below {limit}. Received: {value}"
+                )
         if self.resize not in RESIZES:
             raise errors.unknown_name("value of --resize", self.resize, list(RESIZES))
         shifts.parse(self.shift)
-        if self.test_fraction is not None and not 0 < self.test_fraction < 1:
-            raise errors.UsageError(
-                "--test_fraction must be above 0 and below 1. "
-                f"Received: {self.test_fraction}"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,84 +93,95 @@ class Examples:
     labels: np.ndarray  # int32 `[n]`.
     decode: Callable[[int], np.ndarray]  # Of an index; may raise `BadImage`.
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def decoded(self) -> Iterator[np.ndarray | images.BadImage]:
+        """Yields each image, or what is wrong with it."""
 
-    def decoded(self, index: int) -> np.ndarray | images.BadImage:
-        """Returns an image, or what is wrong with it."""
-        try:
-            return self.decode(index)
-        except images.BadImage as error:
-            return error
+        def decode(index: int) -> np.ndarray | images.BadImage:
+            try:
+                return self.decode(index)
+            except images.BadImage as error:
+                return error
 
-    def choose(self, indices: np.ndarray) -> Examples:
-        """Returns some of the examples, in the order of the indices, int `[n]`."""
-        chosen = indices.tolist()
+        return images.map_in_threads(decode, range(len(self.labels)))
+
+    def choose(self, mask: np.ndarray) -> Examples:
+        """Returns some of the examples, bool `[n]`."""
+        chosen = np.flatnonzero(mask).tolist()
         return Examples(
             [self.names[index] for index in chosen],
-            self.labels[indices],
+            self.labels[mask],
             lambda position: self.decode(chosen[position]),
         )
 
 
 def of_files(
-    folder: pathlib.Path, labels: Mapping[str, int], options: ReadingOptions
-) -> Examples:
-    """Returns files as examples in mixed order, from labels by path within a folder."""
-    names = list(labels)
-    names = [names[index] for index in splits.mixed_order(names)]
-    return Examples(
-        names,
-        np.array([labels[name] for name in names], np.int32),
-        lambda index: images.decode_file(
-            folder / names[index], options.image_size, options.resize
-        ),
-    )
+    folder: pathlib.Path,
+    of_splits: Iterable[Mapping[str, int]],
+    options: ReadingOptions,
+) -> list[Examples]:
+    """Returns files in mixed order, from their labels by path within a folder."""
+
+    def examples(labels: Mapping[str, int]) -> Examples:
+        unmixed = list(labels)
+        names = [unmixed[index] for index in splits.mixed_order(unmixed)]
+        return Examples(
+            names,
+            np.array([labels[name] for name in names], np.int32),
+            lambda index: images.decode_file(
+                folder / names[index], options.image_size, options.resize
+            ),
+        )
+
+    return list(map(examples, of_splits))
 
 
 def assemble(
     name: str,
     class_names: Sequence[str],
-    train: Examples,
-    test: Examples | None,
+    of_splits: Sequence[Examples],
     options: ReadingOptions,
     notify: Notify,
     place: str,
 ) -> ImageDataset:
     """Decodes every image once, into memory or into a file.
 
-    Without images to test on, some of those to train on are taken. `place` is where
-    the images are, for messages. All that can't be used are reported together.
+    Without a second split to test on, the first is divided. `place` is where the
+    images are, for messages. All that can't be used are reported together.
     """
+    name, place = shown(name), shown(place)
     if len(class_names) < 2:
         raise errors.UsageError(
-            f"{shown(place)} has only one class, {shown(class_names[0])!r}. At least "
-            "two are needed"
+            f"{place} has only one class, {shown(class_names[0])!r}. At least two are "
+            "needed"
         )
     division = None
-    if test is None:
-        train, test, division = _divide(train, class_names, options)
-    else:
-        note_own_splits(name, options, notify)
-    _check_classes(place, class_names, train.labels, test.labels)
-    reader = _Reader(place, _shape(options, train, test))
-    is_kept = reader.fits(len(train) + len(test), options.memory_budget)
-    train_images, train_hashes = reader.read(train, is_kept=is_kept)
-    test_images, test_hashes = reader.read(test, is_kept=is_kept)
-    reader.check()
-    known = set(train_hashes)
-    if shared := sum(one in known for one in test_hashes):
+    if len(of_splits) == 1:
+        fraction, seed = options.test_fraction or TEST_FRACTION, options.split_seed or 0
+        (all_of,) = of_splits
+        chosen = splits.choose_test(all_of.labels, class_names, fraction, seed)
+        of_splits = [all_of.choose(~chosen), all_of.choose(chosen)]
+        division = f"{fraction:.4g} of each class for testing, drawn with seed {seed}"
+    elif options.test_fraction or options.split_seed is not None:
         notify(
-            f"{shown(name)}: {shared} of {counted(len(test), 'test image')} "
+            f"{name} has a test split, so --test_fraction and --split_seed change "
+            "nothing"
+        )
+    train, test = of_splits
+    _check_classes(place, class_names, train.labels, test.labels)
+    reader = _Reader(of_splits, options)
+    train_images, test_images = reader.read(train), reader.read(test)
+    reader.check(place)
+    hashes = reader.hashes[len(train.labels) :]
+    known = set(reader.hashes[: len(train.labels)])
+    if shared := sum(one in known for one in hashes):
+        notify(
+            f"{name}: {shared} of {counted(len(hashes), 'test image')} "
             f"{'is' if shared == 1 else 'are'} among the training images as well: the "
             "test accuracy measures memory in part"
         )
-    if not is_kept:
-        notify(
-            f"{shown(name)}: {reader.size_in_words(len(train) + len(test))}, more than "
-            "the memory budget (--memory_budget); they are kept in a temporary file in "
-            f"{tempfile.gettempdir()}"
-        )
+    if reader.excess:
+        where = f"they are kept in a temporary file in {tempfile.gettempdir()}"
+        notify(f"{name}: {reader.excess}; {where}")
     return ImageDataset(
         name,
         train_images,
@@ -183,150 +193,116 @@ def assemble(
     )
 
 
-def note_own_splits(name: str, options: ReadingOptions, notify: Notify) -> None:
-    """Notes that options which divide a data set have no effect on its splits."""
-    if options.test_fraction or options.split_seed is not None:
-        notify(
-            f"{shown(name)} has a test split, so --test_fraction and --split_seed "
-            "change nothing"
-        )
-
-
-def _divide(
-    examples: Examples, class_names: Sequence[str], options: ReadingOptions
-) -> tuple[Examples, Examples, str]:
-    """Returns what to train on, what to test on, and how they were chosen."""
-    fraction = options.test_fraction or TEST_FRACTION
-    seed = options.split_seed or 0
-    chosen = splits.choose_test(examples.labels, class_names, fraction, seed)
-    how = f"{fraction:.4g} of each class for testing, drawn with seed {seed}"
-    train, test = (np.flatnonzero(mask) for mask in (~chosen, chosen))
-    return examples.choose(train), examples.choose(test), how
-
-
 def _check_classes(
     place: str, class_names: Sequence[str], train: np.ndarray, test: np.ndarray
 ) -> None:
     """Raises `UsageError` if there are classes to test on but not to train on."""
-    if missing := sorted(set(test.tolist()) - set(train.tolist())):
+    if missing := np.setdiff1d(test, train).tolist():
         names = shown(", ".join(class_names[label] for label in missing[:MAX_NAMED]))
         number = int(np.isin(test, missing).sum())
         raise errors.UsageError(
-            f"{shown(place)}: {counted(number, 'test image')} have classes without a "
-            f"training image: {names}. Every class needs images to train on"
+            f"{place}: {counted(number, 'test image')} have classes without a training "
+            f"image: {names}. Every class needs images to train on"
         )
-
-
-def _shape(options: ReadingOptions, *of_splits: Examples) -> tuple[int, int, int]:
-    """Returns the shape that images should have: of the first that can be decoded."""
-    if size := options.image_size:
-        return size, size, 3
-    for examples in of_splits:
-        for index in range(len(examples)):
-            (image,) = images.map_in_threads(examples.decoded, [index])
-            if isinstance(image, np.ndarray):
-                height, width, _ = image.shape
-                return height, width, 3
-    return 1, 1, 3  # All are bad, and `_Reader.check` will say so.
 
 
 class _Reader:
     """Decodes splits, and collects what is wrong with their images."""
 
-    def __init__(self, place: str, shape: tuple[int, int, int]) -> None:
-        self._place = place
-        self._shape = shape
-        self._bytes = int(np.prod(shape))
+    def __init__(self, of_splits: Sequence[Examples], options: ReadingOptions) -> None:
+        self.hashes: list[bytes] = []  # Of all images, if `check` finds nothing.
         self._bad: dict[str, str] = {}
-        self._first_of_size: dict[tuple[int, int], str] = {}
-        self._sizes: collections.Counter[tuple[int, int]] = collections.Counter()
+        # Names of images by height and width.
+        self._sizes: dict[tuple[int, ...], list[str]] = collections.defaultdict(list)
+        side = options.image_size or 1
+        self._shape: tuple[int, ...] = (side, side, 3)
+        if not options.image_size:  # That of the first image that can be decoded.
+            decoded = (image for one in of_splits for image in one.decoded())
+            shapes = (image.shape for image in decoded if isinstance(image, np.ndarray))
+            self._shape = next(shapes, self._shape)
+        number = sum(len(one.labels) for one in of_splits)
+        self.excess = self._check_room(number, options.memory_budget)
 
-    def fits(self, examples: int, budget: int | None) -> bool:
-        """Tells whether images fit into memory, or checks that they do on the disk."""
-        size = examples * self._bytes
-        if size <= (memory.free_bytes() // 2 if budget is None else budget):
-            return True
+    def _check_room(self, number: int, budget: int | None) -> str:
+        """Says how much images take, if they don't fit into memory; else ""."""
+        size = number * math.prod(self._shape)
+        if size <= (workers.free_memory() // 2 if budget is None else budget):
+            return ""
+        height, width, _ = self._shape
+        excess = (
+            f"{counted(number, 'image')} of {width}x{height} take "
+            f"{workers.size_in_words(size)}, more than the memory budget "
+            "(--memory_budget)"
+        )
         folder = tempfile.gettempdir()
         if size > (free := shutil.disk_usage(folder).free):
             raise errors.UsageError(
-                f"{self.size_in_words(examples)}, more than the memory budget, and "
-                f"{folder} has only {memory.in_words(free)} free. Set the environment "
-                "variable TMPDIR to a folder with more, or pass a smaller --image_size"
+                f"{excess}, and {folder} has only {workers.size_in_words(free)} free. "
+                "Set the environment variable TMPDIR to a folder with more, or pass a "
+                "smaller --image_size"
             )
-        return False
+        return excess
 
-    def size_in_words(self, examples: int) -> str:
-        """Says how much images take."""
-        height, width, _ = self._shape
-        size = memory.in_words(examples * self._bytes)
-        return f"{counted(examples, 'image')} of {width}x{height} take {size}"
-
-    def read(self, examples: Examples, *, is_kept: bool) -> tuple[Images, list[bytes]]:
-        """Returns a split's images and a hash of each, incomplete if `check` raises."""
-        shape = (len(examples), *self._shape)
-        hashes: list[bytes] = []
-        if is_kept:
+    def read(self, examples: Examples) -> Images:
+        """Returns a split's images, incomplete if `check` raises."""
+        shape = (len(examples.labels), *self._shape)
+        if not self.excess:
             kept = np.empty(shape, np.uint8)
             for index, image in self._good(examples):
                 kept[index] = image
-                hashes.append(hashlib.blake2b(image.data, digest_size=16).digest())
-            return kept, hashes
+            return kept
         try:
             # It has no name, so that it goes with the process, however that ends.
             with tempfile.TemporaryFile() as file:
                 for _, image in self._good(examples):
                     file.write(image.data)
-                    hashes.append(hashlib.blake2b(image.data, digest_size=16).digest())
-                file.truncate(len(examples) * self._bytes)
+                file.truncate(math.prod(shape))
                 pixels = np.memmap(file, np.uint8, "r", shape=shape)
         except OSError as error:
-            raise errors.unwritable(
-                pathlib.Path(tempfile.gettempdir()), error
-            ) from error
-        return MappedImages(pixels.view(np.ndarray), np.arange(len(examples))), hashes
+            folder = pathlib.Path(tempfile.gettempdir())
+            raise errors.unwritable(folder, error) from error
+        return MappedImages(pixels.view(np.ndarray), np.arange(shape[0]))
 
     def _good(self, examples: Examples) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the images that can be used, contiguous, with their indices."""
-        decoded = images.map_in_threads(examples.decoded, range(len(examples)))
-        for index, image in enumerate(decoded):
+        for index, image in enumerate(examples.decoded()):
             name = examples.names[index]
             if isinstance(image, images.BadImage):
-                self._bad[name] = image.problem
+                self._bad[name] = image.args[1]
                 continue
-            height, width, _ = image.shape
-            self._sizes[height, width] += 1
-            self._first_of_size.setdefault((height, width), name)
+            self._sizes[image.shape[:2]].append(name)
             if image.shape == self._shape:
-                yield index, np.ascontiguousarray(image)
+                image = np.ascontiguousarray(image)
+                self.hashes.append(hashlib.blake2b(image.data, digest_size=16).digest())
+                yield index, image
 
-    def check(self) -> None:
+    def check(self, place: str) -> None:
         """Raises one `UsageError` about all images that can't be used, if any."""
         if self._bad:
+            total = len(self._bad) + sum(map(len, self._sizes.values()))
             listed = [
-                f"{shown(name)} ({self._bad[name]})"
-                for name in sorted(self._bad)[:MAX_NAMED]
+                f"{shown(name)} ({self._bad[name]})" for name in sorted(self._bad)
             ]
             raise errors.UsageError(
-                f"{len(self._bad)} of {self._sizes.total() + len(self._bad)} images in "
-                f"{shown(self._place)} can't be used: {_listed(listed, len(self._bad))}"
-                ". Repair or remove them"
+                f"{len(listed)} of {total} images in {place} can't be used: "
+                f"{_first(listed)}. Repair or remove them"
             )
         height, width, _ = self._shape
         if len(self._sizes) == 1 and height == width:
             return
         listed = [
-            f"{width}x{height} ({number}, such as "
-            f"{shown(self._first_of_size[height, width])})"
-            for (height, width), number in self._sizes.most_common(MAX_NAMED)
+            f"{width}x{height} ({len(names)}, such as {shown(names[0])})"
+            for (height, width), names in sorted(
+                self._sizes.items(), key=lambda size: -len(size[1])
+            )
         ]
-        what = "have several sizes" if len(self._sizes) > 1 else "are not square"
+        what = "have several sizes" if len(listed) > 1 else "are not square"
         raise errors.UsageError(
-            f"the images of {shown(self._place)} {what}: "
-            f"{_listed(listed, len(self._sizes))}. Pass --image_size to make them "
-            "squares of one size, and --resize to say how"
+            f"the images of {place} {what}: {_first(listed)}. Pass --image_size to "
+            "make them squares of one size, and --resize to say how"
         )
 
 
-def _listed(first: list[str], count: int) -> str:
-    more = f", and {count - len(first)} more" if count > len(first) else ""
-    return ", ".join(first) + more
+def _first(listed: list[str]) -> str:
+    more = len(listed) - MAX_NAMED
+    return ", ".join(listed[:MAX_NAMED]) + (f", and {more} more" if more > 0 else "")

@@ -1,19 +1,9 @@
-"""Shifts: known changes of all images, applied before anything else.
+"""Shifts: known changes of all images, applied before anything else; see `HELP`.
 
 A shift makes the fine-tuning set differ from the pre-training set by a known amount.
 It changes training and test images alike, so channel statistics are those of the
-shifted images. With pixels x from 0 to 255, before rounding:
-
-    contrast:C      127.5 + C * (x - 127.5)
-    brightness:B    B * x
-    cast:R,G,B      R * red, G * green, B * blue
-    invert          255 - x
-    gray            0.299 * red + 0.587 * green + 0.114 * blue in all channels: the
-                    luma of ITU-R BT.601
-
-Results are rounded to the nearest integer, halves to the even one, and clipped to
-0..255. Contrast is scaled around the middle of the range of pixels, not around the
-images' mean, so that a shift depends on no data.
+shifted images. Contrast is scaled around the middle of the range of pixels, not around
+the images' mean, so that a shift depends on no data.
 """
 
 from __future__ import annotations
@@ -33,8 +23,10 @@ HELP = (
 )
 MIN_FACTOR, MAX_FACTOR = 0.001, 100.0
 BLOCK = 256  # Images shifted at a time: intermediate results are float64.
-_NUMBERS = {NONE: 0, "contrast": 1, "brightness": 1, "cast": 3, "invert": 0, GRAY: 0}
-_FORMS = ("none", "contrast:C", "brightness:B", "cast:R,G,B", "invert", "gray")
+_FORMS = {
+    form.partition(":")[0]: form
+    for form in (NONE, "contrast:C", "brightness:B", "cast:R,G,B", "invert", GRAY)
+}
 # In thousandths, so that sums are exact.
 _LUMA = np.array([299, 587, 114])
 
@@ -43,12 +35,14 @@ _LUMA = np.array([299, 587, 114])
 class Shift:
     """A change of all images."""
 
-    kind: str  # A key of `_NUMBERS`.
+    kind: str  # A key of `_FORMS`.
     numbers: tuple[float, ...] = ()  # Its factors, each positive.
 
     def __str__(self) -> str:
         """Returns it as the flag takes it; each shift has one text."""
-        values = ",".join(map(_number, self.numbers))
+        values = ",".join(
+            np.format_float_positional(number, trim="-") for number in self.numbers
+        )
         return f"{self.kind}:{values}" if values else self.kind
 
     @property
@@ -56,7 +50,7 @@ class Shift:
         """Its name in result paths, such as `cast_1_0.6_0.3`; empty for none."""
         if self.kind == NONE:
             return ""
-        return "_".join([self.kind, *map(_number, self.numbers)])
+        return str(self).translate(str.maketrans(":,", "__"))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Returns the shifted images, uint8 `[..., 3]`, RGB."""
@@ -95,21 +89,15 @@ def _to_pixels(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _number(value: float) -> str:
-    """Writes a number in the shortest way that has no exponent."""
-    return np.format_float_positional(value, trim="-")
-
-
 def parse(text: str) -> Shift:
     """Returns the shift that a value of `--shift` means, or raises `UsageError`."""
     kind, colon, rest = text.partition(":")
-    if kind not in _NUMBERS:
-        raise errors.unknown_name("value of --shift", text, list(_FORMS))
-    expected = _NUMBERS[kind]
+    if kind not in _FORMS:
+        raise errors.unknown_name("value of --shift", text, list(_FORMS.values()))
+    form = _FORMS[kind]
     values = rest.split(",") if colon else []
-    form = next(form for form in _FORMS if form.partition(":")[0] == kind)
-    if len(values) != expected:
-        advice = "; in a list, put it in double quotes" if expected > 1 else ""
+    if text.count(":") != form.count(":") or text.count(",") != form.count(","):
+        advice = "; in a list, put it in double quotes" if "," in form else ""
         raise errors.UsageError(
             f"--shift={kind} is written {form}{advice}. Received: {text!r}"
         )

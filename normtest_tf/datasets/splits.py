@@ -26,8 +26,7 @@ def choose(
         train or TRAIN,
         test or next((name for name in TESTS if name in there), TESTS[0]),
     )
-    missing = [name for name in found if name not in there]
-    if missing:
+    if missing := [name for name in found if name not in there]:
         known = ", ".join(sorted(name or "''" for name in there)) or "none"
         raise errors.UsageError(
             f"{shown(place)} has no {shown(' and no '.join(missing))} split, only "
@@ -43,13 +42,9 @@ def choose(
 
 
 def mixed_order(names: Sequence[str]) -> np.ndarray:
-    """Returns a fixed order in which the classes are mixed, indices, int64 `[n]`.
-
-    Files sorted by name are sorted by class as well, so that the first N would all
-    belong to one class. They are therefore sorted, then shuffled with a constant
-    seed: the order depends on the set of names only, not on the file system, the
-    machine or the seed of a run.
-    """
+    """Returns a fixed order in which the classes are mixed, indices, int64 `[n]`."""
+    # Sorted by name alone, the first N would all belong to one class. Sorted, then
+    # shuffled with a constant seed, the order depends on the set of names only.
     ordered = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
     return ordered[_Random(0).permutation(len(names))]
 
@@ -57,11 +52,7 @@ def mixed_order(names: Sequence[str]) -> np.ndarray:
 def choose_test(
     labels: np.ndarray, class_names: Sequence[str], fraction: float, seed: int
 ) -> np.ndarray:
-    """Chooses the examples to test on, of data that have no test split; bool `[n]`.
-
-    Every class gives its share, at least one example, and keeps one for training;
-    classes without examples are possible.
-    """
+    """Chooses the examples to test on, a share of each class; bool `[n]`."""
     counts = np.bincount(labels, minlength=len(class_names))
     if (single := np.flatnonzero(counts == 1)).size:
         raise errors.UsageError(
@@ -70,8 +61,9 @@ def choose_test(
             "the class"
         )
     quotas = _class_quotas(labels, len(class_names), round(fraction * len(labels)))
-    quotas = np.minimum(np.maximum(quotas, 1), counts - 1)
-    return _draw(labels, np.maximum(quotas, 0), seed)
+    # At least one of each class, and one left to train on; some have no examples.
+    quotas = np.maximum(np.minimum(np.maximum(quotas, 1), counts - 1), 0)
+    return _draw(labels, quotas, seed)
 
 
 def split_validation(

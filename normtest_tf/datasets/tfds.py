@@ -7,13 +7,13 @@ import mmap
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib import parse
 
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.datasets import catalogue, images, loading, splits
+from normtest_tf.datasets import images, loading, splits
 from normtest_tf.datasets.dataset import ImageDataset
 from normtest_tf.datasets.loading import Examples, ReadingOptions
 from normtest_tf.system import files
@@ -27,76 +27,39 @@ _BATCH = 256  # Records read at a time.
 
 def default_data_dir() -> str:
     """Returns the directory that TFDS uses by default."""
-    return os.path.expanduser(
-        os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
-    )
-
-
-def load_described(
-    description: catalogue.DatasetDescription, data_dir: str | None
-) -> ImageDataset:
-    """Reads CIFAR10, CIFAR100 or SVHN, after downloading it if necessary.
-
-    The images are sorted by TFDS's `id`, their position in the original files, so
-    that the first N are the same however the data were prepared.
-    """
-    import tensorflow_datasets as tfds
-
-    builder = _builder(description.name, data_dir)
-    _prepare(builder, description.name, description.download_url)
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    try:
-        for split in ("train", "test"):
-            columns = tfds.as_numpy(
-                builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
-            )
-            order = np.arange(len(columns["label"]))
-            if "id" in columns:
-                # Numbers are zero-padded to five digits, and some have six.
-                ids = columns["id"]
-                order = np.array(sorted(order, key=lambda i: (len(ids[i]), ids[i])))
-            labels = columns["label"][order].astype(np.int32)
-            found.append((columns["image"][order], labels))
-        return ImageDataset(
-            description.name, *found[0], *found[1], description.class_names
-        )
-    except Exception as error:  # TensorFlow raises a type per kind of corruption.
-        raise _corrupt(builder, description.name, error) from error
+    folder = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return os.path.expanduser(folder)
 
 
 def load(
-    tfds_name: str, name: str, options: ReadingOptions, notify: Notify
+    tfds_name: str,
+    name: str,
+    options: ReadingOptions,
+    notify: Notify,
+    is_official: bool,
 ) -> ImageDataset:
-    """Reads any image classification set, after downloading it if necessary.
-
-    Images are decoded by Pillow, like files, and put in a fixed order in which the
-    classes are mixed.
-    """
+    """Reads any image classification set, in the official or in a mixed order."""
     builder = _builder(tfds_name, options.data_dir)
     if builder.info.features is not None:
         _features(builder, tfds_name)  # Before anything is downloaded.
-    _prepare(builder, tfds_name, next(iter(builder.url_infos or {}), None))
-    image, label = _features(builder, tfds_name)
-    train, test = _splits(builder, tfds_name, options)
+    _prepare(builder, tfds_name)
+    keys = _features(builder, tfds_name)
+    used = _splits(builder, tfds_name, options)
     try:
         examples = [
-            _examples(builder, split, image, label, options)
-            for split in (train, test)
-            if split is not None
+            _examples(builder, split, keys, options, is_official) for split in used
         ]
     except errors.UsageError:
         raise
     except Exception as error:  # TensorFlow raises a type per kind of corruption.
-        raise _corrupt(builder, tfds_name, error) from error
-    return loading.assemble(
-        name,
-        builder.info.features[label].names,
-        examples[0],
-        examples[1] if test else None,
-        options,
-        notify,
-        f"tfds:{tfds_name}",
-    )
+        raise errors.UsageError(
+            f"the prepared data of {tfds_name} in {builder.data_path} can't be read "
+            f"({errors.one_line(error)[:300]}). Delete them to download and prepare "
+            "them again, or pass another --data_dir"
+        ) from error
+    class_names = builder.info.features[keys[1]].names
+    place = f"tfds:{tfds_name}"
+    return loading.assemble(name, class_names, examples, options, notify, place)
 
 
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
@@ -105,21 +68,16 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
 
     if data_dir is not None and not os.path.isdir(files.expand(data_dir)):
         raise errors.UsageError(
-            f"--data_dir {data_dir!r} is not a folder. Pass the folder that contains "
-            "prepared TFDS data, or create an empty folder to download them into"
+            f"--data_dir {data_dir!r} is not a folder. Pass one that contains prepared "
+            "TFDS data, or an empty one to download them into"
         )
-    root = default_data_dir() if data_dir is None else os.path.expanduser(data_dir)
+    root = str(files.expand(data_dir or default_data_dir()))
     try:
         return tfds.builder(name, data_dir=root, try_gcs=False)
     except tfds.core.DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
-        raise errors.unknown_name(
-            "data set",
-            name,
-            known,
-            f"TensorFlow Datasets {tfds.__version__} has no such data set, and there "
-            f"is none in --data_dir {root}",
-        ) from error
+        where = f"TensorFlow Datasets {tfds.__version__} has none, nor has {root}"
+        raise errors.unknown_name("data set", name, known, where) from error
     except Exception as error:  # TFDS, protobuf and JSON each raise their own types.
         raise errors.UsageError(
             f"tfds:{name} can't be used from --data_dir {root}: "
@@ -127,14 +85,14 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         ) from error
 
 
-def _prepare(builder: tfds.core.DatasetBuilder, name: str, url: str | None) -> None:
+def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
     """Downloads and prepares a data set if necessary; fails within seconds offline."""
     import tensorflow_datasets as tfds
 
     if (builder.data_path / "dataset_info.json").exists():
         return
     try:
-        # Offline, TFDS would retry for minutes.
+        url = next(iter(builder.url_infos or {}), None)
         if url and (problem := files.host_problem(url)):
             host = parse.urlsplit(url).hostname
             raise OSError(f"{host} can't be reached ({problem})")
@@ -145,33 +103,22 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str, url: str | None) -> N
         raise errors.UsageError(
             f"{name} is not prepared (looked for {builder.data_path}), and its "
             f"download failed: {errors.first_cause(error)}. Pass a --data_dir where it "
-            "is prepared, or prepare it on a machine with network access (python -c "
-            f"\"import tensorflow_datasets as tfds; tfds.builder('{name}', "
-            "data_dir='DIR').download_and_prepare()\"); --dataset=digits needs no "
+            f"is prepared, perhaps by tfds.builder('{name}', data_dir='DIR')"
+            ".download_and_prepare() on another machine; --dataset=digits needs no "
             "download"
         ) from error
 
 
-def _corrupt(
-    builder: tfds.core.DatasetBuilder, name: str, error: Exception
-) -> errors.UsageError:
-    return errors.UsageError(
-        f"the prepared data of {name} in {builder.data_path} can't be read "
-        f"({errors.one_line(error)[:300]}). Delete them to download and prepare them "
-        "again, or pass another --data_dir"
-    )
-
-
-def _features(builder: tfds.core.DatasetBuilder, name: str) -> tuple[str, str]:
+def _features(builder: tfds.core.DatasetBuilder, name: str) -> list[str]:
     """Returns the names of the features that hold the image and the label."""
     import tensorflow_datasets as tfds
 
     features = dict(builder.info.features or {})
-    # A subclass, such as a mask or a video, is something else.
-    pictures = [key for key in features if type(features[key]) is tfds.features.Image]
-    labels = [
-        key for key in features if type(features[key]) is tfds.features.ClassLabel
-    ]
+    pictures, labels = (
+        # A subclass, such as a mask or a video, is something else.
+        [key for key, feature in features.items() if type(feature) is kind]
+        for kind in (tfds.features.Image, tfds.features.ClassLabel)
+    )
     keys = builder.info.supervised_keys
     if keys and keys[0] in pictures and keys[1] in labels:
         pictures, labels = [keys[0]], [keys[1]]
@@ -186,22 +133,20 @@ def _features(builder: tfds.core.DatasetBuilder, name: str) -> tuple[str, str]:
             f"the images of tfds:{name} are of {dtype}, and only those of 8 bits per "
             "channel are read. Choose another data set"
         )
-    return pictures[0], labels[0]
+    return [*pictures, *labels]
 
 
 def _splits(
     builder: tfds.core.DatasetBuilder, name: str, options: ReadingOptions
-) -> tuple[str, str | None]:
+) -> list[str]:
     """Returns the split to train on, and the one to test on if there is one."""
     known = builder.info.splits
     there = list(known)
     train = options.train_split or (there[0] if len(there) == 1 else splits.TRAIN)
     others = [split for split in splits.TESTS if split in there and split != train]
-    test = options.test_split or next(iter(others), None)
-    if not there:  # Mocked data have no records to look at.
-        return train, test
+    named = [train, *([options.test_split] if options.test_split else others[:1])]
     used = []
-    for split in filter(None, (train, test)):
+    for split in named:
         try:
             if not known[split].num_examples:
                 raise ValueError("it is empty")
@@ -220,42 +165,46 @@ def _splits(
     )
     if shared:
         raise errors.UsageError(
-            f"--train_split={train} and --test_split={test} of tfds:{name} have "
+            f"the splits {' and '.join(named)} of tfds:{name} have "
             f"{counted(shared, 'image')} twice: tests on training images show nothing. "
             "Choose splits that don't overlap"
         )
-    return train, test
+    return named
 
 
 def _examples(
     builder: tfds.core.DatasetBuilder,
     split: str,
-    image: str,
-    label: str,
+    keys: list[str],
     options: ReadingOptions,
+    is_official: bool,
 ) -> Examples:
-    """Returns the images of a split, in a fixed order that mixes the classes.
-
-    Records are read once, in the order of their files. Encoded images are kept in a
-    file without a name, which goes with the process.
-    """
+    """Reads a split once, in the order of its files, into a file without a name."""
+    features = builder.info.features
+    if is_official and "id" in features:
+        keys = [*keys, "id"]
     labels: list[int] = []
+    ids: list[list[tuple[int, bytes]]] = []
     ends = [0]
     with tempfile.TemporaryFile() as file:
-        for data, number in _records(builder, split, image, label):
+        for data, number, *ident in _records(builder, split, keys, is_official):
             file.write(data)
             ends.append(ends[-1] + len(data))
             labels.append(number)
+            # Numbers in ids are zero-padded to five digits, and some have six.
+            ids.append([(len(one), one) for one in ident])
         file.flush()
         encoded = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    known = range(builder.info.features[label].num_classes)
+    known = range(features[keys[1]].num_classes)
     if outside := [one for one in labels if one not in known]:
         raise errors.UsageError(
             f"{len(outside)} of {len(labels)} images of {builder.name}, split {split}, "
             f"have a label that is no class, such as {outside[0]}. Choose another split"
         )
-    # The files' order may be that of the classes.
-    order = splits.mixed_order([f"{index:012}" for index in range(len(labels))])
+    indices = range(len(labels))
+    order = sorted(indices, key=ids.__getitem__)
+    if not is_official:  # The files' order may be that of the classes.
+        order = splits.mixed_order([f"{index:012}" for index in indices]).tolist()
     names = [f"image {index} of {split}" for index in order]
 
     def decode(position: int) -> np.ndarray:
@@ -267,21 +216,23 @@ def _examples(
 
 
 def _records(
-    builder: tfds.core.DatasetBuilder, split: str, image: str, label: str
-) -> Iterator[tuple[bytes, int]]:
-    """Yields the encoded image and the label of each record of a split."""
+    builder: tfds.core.DatasetBuilder, split: str, keys: list[str], is_official: bool
+) -> Iterator[tuple[Any, ...]]:
+    """Yields features of each record of a split, the image, the first, encoded."""
     import tensorflow_datasets as tfds
 
-    decoders = {image: tfds.decode.SkipDecoding()}
+    decoders = {keys[0]: tfds.decode.SkipDecoding()}
     if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:
         for record in builder.as_data_source(split=split, decoders=decoders):
-            yield record[image], record[label]
+            yield tuple(record[key] for key in keys)
         return
+    # Official orders without ids are those of TFDS's default.
+    cycle = {} if is_official else {"interleave_cycle_length": 1}
     stored = builder.as_dataset(
         split=split,
         shuffle_files=False,
         decoders=decoders,
-        read_config=tfds.ReadConfig(interleave_cycle_length=1),
+        read_config=tfds.ReadConfig(**cycle),
     )
     for batch in tfds.as_numpy(stored.batch(_BATCH)):
-        yield from zip(batch[image], batch[label].tolist(), strict=True)
+        yield from zip(*(batch[key].tolist() for key in keys), strict=True)

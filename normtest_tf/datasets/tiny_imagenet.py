@@ -6,49 +6,42 @@ import os
 import pathlib
 
 from normtest_tf import errors
-from normtest_tf.datasets import catalogue, loading, tfds
+from normtest_tf.datasets import loading, tfds
 from normtest_tf.datasets.dataset import ImageDataset
 from normtest_tf.datasets.loading import ReadingOptions
 from normtest_tf.system import files
 from normtest_tf.text import Notify
 
+_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 FOLDER = "tiny-imagenet-200"
 _AGAIN = "unpack the archive again"
 
 
-def load(
-    description: catalogue.DatasetDescription, options: ReadingOptions, notify: Notify
-) -> ImageDataset:
+def load(options: ReadingOptions, notify: Notify) -> ImageDataset:
     """Reads the unpacked archive; `data_dir` contains its folder, or is that folder.
 
     The archive's `val` images become the test split, because its `test` images have
-    no labels. Classes are ordered by WordNet id, images by `splits.mixed_order`.
+    no labels.
     """
-    root = _find_root(options.data_dir or tfds.default_data_dir(), description)
-    classes = sorted(_lines(root / "wnids.txt"))
-    return loading.assemble(
-        description.name,
-        _class_names(root, classes),
-        loading.of_files(root, _train_files(root, classes), options),
-        loading.of_files(root, _test_files(root, classes), options),
-        options,
-        notify,
-        str(root),
-    )
-
-
-def _find_root(
-    data_dir: str, description: catalogue.DatasetDescription
-) -> pathlib.Path:
-    given = files.expand(data_dir)
-    for root in (given / FOLDER, given):
-        if os.path.isfile(root / "wnids.txt"):  # `Path.is_file` would raise.
-            return root
-    raise errors.UsageError(
-        f"tiny_imagenet is not in --data_dir {given} (looked for {FOLDER}/wnids.txt "
-        f"and wnids.txt there). Download {description.download_url}, unpack it, and "
-        "pass the folder that contains it as --data_dir"
-    )
+    given = files.expand(options.data_dir or tfds.default_data_dir())
+    folders = [given / FOLDER, given]
+    root = next((one for one in folders if os.path.isfile(one / "wnids.txt")), None)
+    if root is None:
+        raise errors.UsageError(
+            f"tiny_imagenet is not in --data_dir {given}: no {FOLDER}/wnids.txt. "
+            f"Download {_URL}, unpack it, and pass the folder that contains it"
+        )
+    wnids = sorted(_lines(root / "wnids.txt"))
+    words = {}
+    if (root / "words.txt").is_file():
+        words = dict(
+            line.split("\t", 1) for line in _lines(root / "words.txt") if "\t" in line
+        )
+    labels = _train_labels(root, wnids), _test_labels(root, wnids)
+    examples = loading.of_files(root, labels, options)
+    class_names = [words.get(wnid, wnid) for wnid in wnids]
+    name = "tiny_imagenet"
+    return loading.assemble(name, class_names, examples, options, notify, str(root))
 
 
 def _lines(path: pathlib.Path) -> list[str]:
@@ -57,36 +50,25 @@ def _lines(path: pathlib.Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _class_names(root: pathlib.Path, classes: list[str]) -> list[str]:
-    """Returns the words for each class, or its WordNet id if it has none."""
-    words = {}
-    if (root / "words.txt").is_file():
-        words = dict(
-            line.split("\t", 1) for line in _lines(root / "words.txt") if "\t" in line
-        )
-    return [words.get(wnid, wnid) for wnid in classes]
-
-
-def _train_files(root: pathlib.Path, classes: list[str]) -> dict[str, int]:
+def _train_labels(root: pathlib.Path, wnids: list[str]) -> dict[str, int]:
     """Returns the label of each training image by its path relative to `root`."""
-    labels = {}
-    for label, wnid in enumerate(classes):
-        folder = root / "train" / wnid / "images"
-        names = [path.name for path in folder.glob("*.JPEG")]
-        if not names:
-            raise errors.UsageError(f"there are no *.JPEG files in {folder}; {_AGAIN}")
-        labels.update({f"train/{wnid}/images/{name}": label for name in names})
+    labels: dict[str, int] = {}
+    for label, wnid in enumerate(wnids):
+        found = [*(root / "train" / wnid / "images").glob("*.JPEG")]
+        if not found:
+            raise errors.UsageError(
+                f"there are no *.JPEG files in {root}/train/{wnid}/images; {_AGAIN}"
+            )
+        labels |= {path.relative_to(root).as_posix(): label for path in found}
     return labels
 
 
-def _test_files(root: pathlib.Path, classes: list[str]) -> dict[str, int]:
-    """Returns the label of each `val` image by its path relative to `root`."""
+def _test_labels(root: pathlib.Path, wnids: list[str]) -> dict[str, int]:
     annotations = root / "val" / "val_annotations.txt"
-    indices = {wnid: label for label, wnid in enumerate(classes)}
     try:
         return {
-            f"val/images/{name}": indices[wnid]
+            f"val/images/{name}": wnids.index(wnid)
             for name, wnid, *_ in (line.split("\t") for line in _lines(annotations))
         }
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise errors.unreadable(annotations, error, _AGAIN) from error

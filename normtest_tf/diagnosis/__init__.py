@@ -1,7 +1,7 @@
 """A diagnosis before training: what the choice of input statistics will do, and why.
 
     explanation    explain(): the diagnosis of a model and images
-    inputs         the model and images that a diagnosis takes, and its notes
+    inputs         the images that a diagnosis takes, and its notes
     probes         a copy of a network that shows the inputs of its batch norms
     distances      those inputs' statistics, and how far they are from the stored ones
     parts          decomposition(): the split of a difference into four parts
@@ -10,24 +10,15 @@
     findings       what was found, as data and as text
 
 Importing this package does not import Keras.
-
-Example:
-```python
-from normtest_tf import diagnosis
-
-found = diagnosis.explain(backbone, images, labels=labels)
-print(found.to_text())
-```
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from normtest_tf.diagnosis.distances import BATCH, MODES, STORED, Moments, distance
 from normtest_tf.diagnosis.findings import Explanation
 from normtest_tf.diagnosis.parts import Parts, decomposition
-from normtest_tf.diagnosis.rule import RULE, Prediction, Rule, predict
+from normtest_tf.diagnosis.rule import Rule
 
 if TYPE_CHECKING:
     from normtest_tf.diagnosis.explanation import explain
@@ -42,18 +33,4 @@ else:
         return explain
 
 
-__all__ = [
-    "BATCH",
-    "MODES",
-    "RULE",
-    "STORED",
-    "Explanation",
-    "Moments",
-    "Parts",
-    "Prediction",
-    "Rule",
-    "decomposition",
-    "distance",
-    "explain",
-    "predict",
-]
+__all__ = ["Explanation", "Parts", "Rule", "decomposition", "explain"]

@@ -19,18 +19,13 @@ import numpy as np
 
 STORED = "stored"  # Batch normalization in evaluation mode.
 BATCH = "batch"  # In training mode.
-MODES = (STORED, BATCH)
+REESTIMATED = "reestimated"  # In evaluation mode, with the images' own statistics.
 Batch = tuple[int, np.ndarray, np.ndarray]  # Values per channel, their mean, variance.
 
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
-    """Mean and variance of each channel of a batch normalization's inputs.
-
-    Attributes:
-        mean: float64 `[channels]`.
-        variance: float64 `[channels]`, biased.
-    """
+    """Mean and biased variance, float64 `[channels]`, of a batch norm's inputs."""
 
     mean: np.ndarray
     variance: np.ndarray
@@ -48,12 +43,7 @@ def pooled(batches: Sequence[Batch]) -> Moments:
 
 @dataclasses.dataclass(frozen=True)
 class Distance:
-    """A layer's distance between two sets of statistics.
-
-    Attributes:
-        shift: Root mean square over channels, in standard deviations.
-        spread: Root mean square over channels of the log of the ratio of stds.
-    """
+    """A layer's distance between two sets of statistics: root mean squares."""
 
     shift: float
     spread: float
@@ -65,27 +55,11 @@ class Distance:
 
 
 def distance(one: Moments, other: Moments, epsilon: float) -> Distance:
-    """Compares a layer's statistics; the order of the two does not matter.
-
-    Args:
-        one: Of some data, or stored.
-        other: Likewise, of the same number of channels.
-        epsilon: What the layer adds to variances, above 0.
-
-    Returns:
-        The distance, over channels.
-    """
+    """Compares a layer's statistics; the order of the two does not matter."""
     first, second = one.variance + epsilon, other.variance + epsilon
     shift = (one.mean - other.mean) / np.sqrt((first + second) / 2)
     spread = np.log(first / second) / 2
     return Distance(_rms(shift), _rms(spread))
-
-
-def distances(
-    ones: Sequence[Moments], others: Sequence[Moments], epsilons: Sequence[float]
-) -> tuple[Distance, ...]:
-    """Compares the statistics of every layer."""
-    return tuple(map(distance, ones, others, epsilons))
 
 
 def overall(layers: Sequence[Distance]) -> float:

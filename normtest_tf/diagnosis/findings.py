@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from normtest_tf.diagnosis import distances, rule
-from normtest_tf.diagnosis.distances import BATCH, STORED, Distance
+from normtest_tf.diagnosis.distances import BATCH, REESTIMATED, STORED, Distance
 from normtest_tf.diagnosis.linear_probe import Paired
 from normtest_tf.diagnosis.parts import Parts
 from normtest_tf.diagnosis.rule import Prediction
@@ -29,74 +29,65 @@ TRAININGS = {
 MODES = {
     STORED: "stored statistics",
     BATCH: "batch statistics",
-    "reestimated": "re-estimated",
-    "none": "no batch norm",
+    REESTIMATED: "re-estimated",
+    rule.NONE: "no batch norm",
 }
+LAYERS = "Stored statistics and the data's, at every batch normalization"
+PARTS = {
+    "scale": "common scale",
+    "ratio": "ratios of the channels' scales",
+    "shift": "shift",
+    "border": "border of the first convolution",
+    "total": "total",
+}
+EXPECTATIONS = (
+    "way of training",
+    "batch norm runs on",
+    "displacement",
+    "effect, points",
+    "confidence",
+    "take",
+)
 Row = tuple[str, ...]
 Table = Callable[[Sequence[Row]], str]
 
 
 @dataclasses.dataclass(frozen=True)
 class SettingFindings:
-    """What was measured under one setting.
-
-    Attributes:
-        name: The setting.
-        statistics: Its constants, in RGB order; None if it has none.
-        input_mean: Three means of the normalised images, in the network's order.
-        input_std: Likewise, standard deviations.
-        distances: Between the stored statistics and the data's, by layer.
-        reestimated: The same after the statistics were re-estimated on the data.
-        displacements: Of the last features from the control's, by mode: `stored`,
-            `batch`, `reestimated`; a network without batch normalization has `stored`
-            only, which is its only mode.
-        accuracies: Of a linear classifier of the features, leave-one-out, in percent,
-            by mode: `stored`, `reestimated`. Empty without labels.
-        differences: The same minus the control's, in points, by mode.
-    """
+    """What was measured under one setting."""
 
     name: str
-    statistics: ChannelStatistics | None
-    input_mean: tuple[float, ...]
+    statistics: ChannelStatistics | None  # In RGB order; None without constants.
+    input_mean: tuple[float, ...]  # Of the normalised images, in the network's order.
     input_std: tuple[float, ...]
+    # Between the stored statistics and the data's, by layer, before and after they
+    # were re-estimated on the data.
     distances: tuple[Distance, ...]
     reestimated: tuple[Distance, ...]
+    # Of the last features from the control's, by mode: stored, batch, reestimated; a
+    # network without batch normalization has stored only.
     displacements: dict[str, float]
+    # Of a linear classifier of the features, leave-one-out, in percent, by mode:
+    # stored, reestimated; and the same minus the control's. Empty without labels.
     accuracies: dict[str, float]
     differences: dict[str, Paired]
 
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """A diagnosis of one model and one data set.
+    """A diagnosis of one model and one data set."""
 
-    Attributes:
-        model: What the model is called.
-        data: What the images are called.
-        images: How many were used.
-        image_shape: Height, width and 3.
-        layers: Names of the batch normalizations, by depth.
-        control: The setting that others are compared with.
-        treatment: The setting that the parts and predictions are about; None if there
-            is only the control.
-        settings: What was measured under each.
-        parts: The split of the difference between treatment and control by mode. Empty
-            if it can't be split.
-        predictions: What to expect, by way of training.
-        notes: Sentences that the user should read.
-    """
-
-    model: str
+    model: str  # What it is called.
     data: str
-    images: int
+    images: int  # How many were used.
     image_shape: tuple[int, int, int]
-    layers: tuple[str, ...]
-    control: str
-    treatment: str | None
+    layers: tuple[str, ...]  # Names of the batch normalizations, by depth.
+    control: str  # The setting that others are compared with.
+    treatment: str | None  # That parts and predictions are about; None without any.
     settings: tuple[SettingFindings, ...]
-    parts: dict[str, Parts]
-    predictions: tuple[Prediction, ...]
-    notes: tuple[str, ...]
+    parts: dict[str, Parts]  # By mode. Empty if the difference can't be split.
+    predictions: tuple[Prediction, ...]  # By way of training.
+    notes: tuple[str, ...]  # Sentences that the user should read.
 
     def setting(self, name: str) -> SettingFindings:
         """Returns what was measured under a setting; raises KeyError if none was."""
@@ -104,53 +95,29 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the findings for `json.dumps`; what is not finite is None."""
-        return _plain(dataclasses.asdict(self))
+        return msgspec.json.decode(msgspec.json.encode(self))
 
     def to_text(self) -> str:
         """Returns the findings as text for a terminal."""
-        return text(self)
+        lines = [_title(self)]
+        for title, body in _sections(self, text_table):
+            lines += ["", title, "", body]
+        return "\n".join(lines)
 
-    def to_markdown(self) -> str:
-        """Returns the findings as a page in Markdown, without the figure."""
-        return markdown(self)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401  (any JSON)
-    """Returns a value with lists for tuples and None for what is not finite."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def text(found: Explanation) -> str:
-    """Returns a diagnosis for a terminal."""
-    lines = [_title(found)]
-    for title, body in _sections(found, text_table):
-        lines += ["", title, "", body]
-    return "\n".join(lines)
-
-
-def markdown(found: Explanation, figure: str = "") -> str:
-    """Returns a diagnosis as a page; `figure` is the name of its PNG file."""
-    lines = [f"# {_title(found)}"]
-    for title, body in _sections(found, markdown_table):
-        lines += ["", f"## {title}", "", body]
-        if figure and title == LAYERS:
-            lines += ["", f"![distances by depth]({figure})"]
-    return "\n".join([*lines, ""])
+    def to_markdown(self, figure: str = "") -> str:
+        """Returns the findings as a page; `figure` is the name of its PNG file."""
+        lines = [f"# {_title(self)}"]
+        for title, body in _sections(self, markdown_table):
+            lines += ["", f"## {title}", "", body]
+            if figure and title == LAYERS:
+                lines += ["", f"![distances by depth]({figure})"]
+        return "\n".join([*lines, ""])
 
 
 def _title(found: Explanation) -> str:
     height, width, _ = found.image_shape
     number = counted(found.images, "image")
     return f"{found.model} on {found.data}: {number} of {width}x{height}"
-
-
-LAYERS = "Stored statistics and the data's, at every batch normalization"
 
 
 def _sections(found: Explanation, table: Table) -> Iterator[tuple[str, str]]:
@@ -169,28 +136,14 @@ def _sections(found: Explanation, table: Table) -> Iterator[tuple[str, str]]:
 
 
 def _expectations(found: Explanation, table: Table) -> str:
-    rows: list[Row] = [
-        (
-            "way of training",
-            "batch norm runs on",
-            "displacement",
-            "effect, points",
-            "confidence",
-            "take",
-        )
-    ]
-    rows += [
-        (
-            TRAININGS[p.training],
-            MODES[p.mode],
-            f"{p.displacement:.2f}",
-            rule.in_words(p),
-            p.confidence,
-            p.take or "either",
-        )
-        for p in found.predictions
-    ]
-    reasons = [f"- {TRAININGS[p.training]}: {p.reason}" for p in found.predictions]
+    rows: list[Row] = [EXPECTATIONS]
+    reasons = []
+    for p in found.predictions:
+        name, take = TRAININGS[p.training], p.take or "either"
+        effect = rule.in_words(p)
+        size = f"{p.displacement:.2f}"
+        rows.append((name, MODES[p.mode], size, effect, p.confidence, take))
+        reasons.append(f"- {name}: {p.reason}")
     last = (
         "Displacement is how far the last features move between the two settings, in "
         "units of their spread over images. No constants per channel fix inverted or "
@@ -222,9 +175,10 @@ def _layers(found: Explanation, table: Table) -> str:
     for place in chosen.astype(int).tolist():
         cells = (f"{s.distances[place].total:.2f}" for s in found.settings)
         rows.append((f"{place + 1} {found.layers[place]}", *cells))
-    rows.append(("all", *(f"{_overall(s):.2f}" for s in found.settings)))
-    control = _overall(found.setting(found.control))
-    extra = (f"{_overall(s) - control:+.2f}" for s in found.settings)
+    overall = {s.name: distances.overall(s.distances) for s in found.settings}
+    control = overall[found.control]
+    rows.append(("all", *(f"{own:.2f}" for own in overall.values())))
+    extra = (f"{own - control:+.2f}" for own in overall.values())
     rows.append((f"all, less {found.control}'s", *extra))
     after = (f"{distances.overall(s.reestimated):.2f}" for s in found.settings)
     rows.append(("all, re-estimated", *after))
@@ -237,21 +191,13 @@ def _layers(found: Explanation, table: Table) -> str:
     return f"{table(rows)}\n\n{explained}"
 
 
-def _overall(setting: SettingFindings) -> float:
-    return distances.overall(setting.distances)
-
-
 def _features(found: Explanation, table: Table) -> str:
     """Returns displacements by mode, and linear probes where there are labels."""
     modes = list(found.settings[0].displacements)
     probed = list(found.settings[0].accuracies)
-    rows: list[Row] = [
-        (
-            "setting",
-            *(MODES[mode] for mode in modes),
-            *(f"linear probe, {MODES[mode]}" for mode in probed),
-        )
-    ]
+    titles = [MODES[mode] for mode in modes]
+    titles += [f"linear probe, {MODES[mode]}" for mode in probed]
+    rows: list[Row] = [("setting", *titles)]
     for setting in found.settings:
         cells = [f"{setting.displacements[mode]:.3f}" for mode in modes]
         for mode in probed:
@@ -273,13 +219,7 @@ def _features(found: Explanation, table: Table) -> str:
 
 def _parts(found: Explanation, table: Table) -> str:
     rows: list[Row] = [("part", *(MODES[mode] for mode in found.parts))]
-    for name, title in (
-        ("scale", "common scale"),
-        ("ratio", "ratios of the channels' scales"),
-        ("shift", "shift"),
-        ("border", "border of the first convolution"),
-        ("total", "total"),
-    ):
+    for name, title in PARTS.items():
         values = [getattr(parts, name) for parts in found.parts.values()]
         cells = ("-" if value is None else f"{value:.3f}" for value in values)
         rows.append((title, *cells))

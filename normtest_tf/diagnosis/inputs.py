@@ -1,4 +1,4 @@
-"""What a diagnosis is made from, and what makes it impossible or doubtful."""
+"""The settings and images that a diagnosis looks at, and what makes it doubtful."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.normalization import CONTROL, SETTINGS, ChannelStatistics
+from normtest_tf.diagnosis import linear_probe
+from normtest_tf.normalization import CONTROL, SETTINGS
 from normtest_tf.normalization import get as get_setting
 
-# These change the network rather than its inputs, which is all that is looked at here.
-CHANGES_NETWORK = ("finetune_folded",)
-SAME_AS_CONTROL = ("pretrain_again",)  # Looked at only if it is asked for.
+CHANGES_NETWORK = "finetune_folded"  # Only what changes its inputs is looked at here.
+SAME_AS_CONTROL = "pretrain_again"  # Looked at only if it is asked for.
 DEFAULT_SETTINGS = tuple(
-    name for name in SETTINGS if name not in (*CHANGES_NETWORK, *SAME_AS_CONTROL)
+    name for name in SETTINGS if name not in (CHANGES_NETWORK, SAME_AS_CONTROL)
 )
 EXAMPLES = 512  # Images used by default.
 FEW_IMAGES = 64
+BATCH_SIZE = 256  # The recipe's: a batch's statistics stand for training's.
 MAX_PIXELS = 2**19  # In a batch: 512 images of 32x32, 10 of 224x224.
 FAR = 3.0  # Means of normalised images beyond it are suspicious.
 WIDE = 5.0  # So are standard deviations above it or below its inverse.
@@ -37,24 +38,11 @@ def names_of(settings: str | Sequence[str] | None) -> list[str]:
     names = [settings] if isinstance(settings, str) else list(settings)
     for name in names:
         get_setting(name)
-        if name in CHANGES_NETWORK:
-            raise errors.UsageError(
-                f"{name} changes the network, not only its inputs; leave it out. Its "
-                "function is the control's, except at the border"
-            )
-    return list(dict.fromkeys([CONTROL, *names]))
-
-
-def check_statistics(statistics: ChannelStatistics) -> None:
-    """Raises `UsageError` unless these can be statistics of pixels from 0 to 1."""
-    mean, std = np.array(statistics.mean), np.array(statistics.std)
-    are_three = mean.shape == std.shape == (3,) and np.all(np.isfinite([mean, std]))
-    if not (are_three and np.all(std > 0) and np.all(mean <= 1.5)):
+    if CHANGES_NETWORK in names:
         raise errors.UsageError(
-            "statistics must be three means and three stds above 0 of pixels scaled to "
-            "[0, 1]; divide those of pixels up to 255 by 255. Received: mean "
-            f"{statistics.mean}, std {statistics.std}"
+            f"{CHANGES_NETWORK} changes the network, not only its inputs; leave it out"
         )
+    return list(dict.fromkeys([CONTROL, *names]))
 
 
 def collect(
@@ -62,19 +50,11 @@ def collect(
     labels: np.ndarray | None = None,
     examples: int = EXAMPLES,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the first images of an array or a data set, and their labels.
-
-    Returns:
-        uint8 `[n, height, width, 3]` and int64 `[n]`, or None without labels.
-
-    Raises:
-        UsageError: If the images or the labels are something else.
-    """
+    """Returns the first images, uint8, of an array or a data set, and their classes."""
     if not hasattr(images, "__array__"):
         if labels is not None:
             raise errors.UsageError(
-                "labels are for an array of images; a data set must yield (image, "
-                "label). Received: both a data set and labels"
+                "labels are for an array; a data set must yield (image, label)"
             )
         try:
             images, labels = _first(images, examples)
@@ -97,18 +77,19 @@ def _first(
     dataset: Iterable[Any], examples: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns the first images of a data set, batched or not, and their labels."""
-    blocks: list[np.ndarray] = []
-    classes: list[np.ndarray] = []
+    blocks: list[tuple[np.ndarray, ...]] = []
+    count = 0
     for element in dataset:
-        image, *label = element if isinstance(element, tuple) else (element,)
-        block = np.asarray(image)
-        unbatched = block.ndim == 3
-        blocks.append(block[None] if unbatched else block)
-        for part in label[:1]:
-            classes.append(np.asarray(part)[None] if unbatched else np.asarray(part))
-        if sum(map(len, blocks)) >= examples:
+        pair = element[:2] if isinstance(element, tuple) else (element,)
+        block = tuple(map(np.asarray, pair))
+        if block[0].ndim == 3:  # Not batched.
+            block = tuple(part[None] for part in block)
+        blocks.append(block)
+        count += len(block[0])
+        if count >= examples:
             break
-    return np.concatenate(blocks), np.concatenate(classes) if classes else None
+    images, *labels = map(np.concatenate, zip(*blocks, strict=True))
+    return images, labels[0] if labels else None
 
 
 def pixels(
@@ -143,16 +124,19 @@ def _class_numbers(labels: np.ndarray, images: int) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def batch_size_for(image_shape: tuple[int, ...], batch_size: int) -> int:
-    """Returns the images of a batch, fewer where they are large: memory is bounded."""
-    fitting = MAX_PIXELS // math.prod(image_shape[:2])
-    return max(min(batch_size, 4), min(batch_size, fitting))
+def batches(images: np.ndarray) -> list[np.ndarray]:
+    """Returns the images in batches, smaller ones where they are large."""
+    size = min(BATCH_SIZE, max(4, MAX_PIXELS // math.prod(images.shape[1:3])))
+    return [images[start : start + size] for start in range(0, len(images), size)]
 
 
 def notes_on(
-    layers: Sequence[str], images: np.ndarray, labels: np.ndarray | None
+    layers: Sequence[str],
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    preprocessing: Sequence[str] = (),
 ) -> list[str]:
-    """Returns what limits the diagnosis."""
+    """Returns what limits the diagnosis; `layers` are the batch normalizations."""
     notes = []
     if not layers:
         notes.append(
@@ -169,6 +153,8 @@ def notes_on(
         notes.append(
             "no labels, so no linear probe: frozen backbones are judged less well"
         )
+    elif not linear_probe.is_possible(labels):
+        notes.append("no linear probe, which needs at least 3 images of 2 classes")
     colors = ("red", "green", "blue")
     constant = list(itertools.compress(colors, np.ptp(images, axis=(0, 1, 2)) == 0))
     if constant:
@@ -178,30 +164,22 @@ def notes_on(
             "the images are grey: constants per channel can't give them colours, so no "
             "setting makes them what the network was pre-trained with"
         )
+    if preprocessing:
+        notes.append(
+            f"the model normalises its inputs itself, in {' and '.join(preprocessing)},"
+            " after the setting does: what is found holds for images that are "
+            "normalised twice. Pass the part of the model behind these layers; or, if "
+            "it takes pixels from 0 to 255, pretraining statistics of mean 0 and std "
+            f"1/255 give it exactly these under {CONTROL}"
+        )
     return notes
 
 
-def notes_on_preprocessing(names: Sequence[str]) -> list[str]:
-    """Says that a model normalises its inputs itself, in the layers of these names."""
-    if not names:
-        return []
-    return [
-        f"the model normalises its inputs itself, in {' and '.join(names)}, after the "
-        "setting does: what is found holds for images that are normalised twice. Pass "
-        "the part of the model behind these layers; or, if it takes pixels from 0 to "
-        "255, pretraining statistics of mean 0 and std 1/255 give it exactly these "
-        f"under {CONTROL}"
-    ]
-
-
 def notes_on_control(mean: np.ndarray, std: np.ndarray) -> list[str]:
-    """Says if images that the control normalises look like other images."""
-    is_far = np.any(np.abs(mean) > FAR)
-    if not is_far and not np.any((std > WIDE) | (std < 1 / WIDE)):
+    """Says if images that the control normalises look unlike other images."""
+    if np.all(np.abs(mean) <= FAR) and np.all((std <= WIDE) & (std >= 1 / WIDE)):
         return []
-    means, stds = (
-        ", ".join(f"{value:.2f}" for value in values) for values in (mean, std)
-    )
+    means, stds = (", ".join(f"{x:.2f}" for x in values) for values in (mean, std))
     return [
         f"under {CONTROL}, channels have means {means} and stds {stds}, where 0 and 1 "
         "were expected: the statistics of pre-training contradict the images; check "

@@ -11,66 +11,35 @@ import dataclasses
 
 import numpy as np
 
-from normtest_tf import errors
-
 # Penalties tried, as shares of the features' mean eigenvalue.
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Probed:
-    """Leave-one-out predictions of a linear classifier.
-
-    Attributes:
-        correct: bool `[n]`, for each image whether the others' classifier was right.
-        penalty: The ridge's penalty.
-    """
-
-    correct: np.ndarray
-    penalty: float
-
-    @property
-    def accuracy(self) -> float:
-        """The share of correct predictions, in percent."""
-        return 100 * float(np.mean(self.correct))
-
-
-@dataclasses.dataclass(frozen=True)
 class Paired:
-    """A difference between two accuracies on the same images, in points.
+    """A difference between two accuracies on the same images, in points."""
 
-    Attributes:
-        points: The first's minus the second's.
-        error: Its standard error, from the images' differences.
-    """
-
-    points: float
-    error: float
+    points: float  # The first's minus the second's.
+    error: float  # Its standard error, from the images' differences.
 
 
-def probe(features: np.ndarray, labels: np.ndarray) -> Probed:
-    """Predicts each image's class `[n]` from the other images' features.
+def is_possible(labels: np.ndarray) -> bool:
+    """Tells whether images of these classes can be classified, each left out."""
+    return len(labels) >= 3 and len(np.unique(labels)) >= 2
+
+
+def probe(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Tells for each image whether the classifier of the others is right, bool `[n]`.
 
     The penalty is the one with the smallest squared error, also leave-one-out.
-    `UsageError` says why that is impossible.
     """
     classes, places = np.unique(labels, return_inverse=True)
-    if len(labels) < 3 or len(classes) < 2:
-        raise errors.UsageError(
-            "a linear classifier needs at least 3 images of 2 classes. Received: "
-            f"{len(labels)} of {len(classes)}"
-        )
     targets = np.eye(len(classes))[places]
     values, vectors = eigen(features)
-    if not values[-1] > 0:
-        raise errors.UsageError("the features are the same for all images")
-    mean = float(values.sum() / len(labels))
-    tried = [
-        (predictions(values, vectors, targets, share * mean), share * mean)
-        for share in PENALTIES
-    ]
-    best, penalty = min(tried, key=lambda pair: np.square(pair[0] - targets).sum())
-    return Probed(best.argmax(axis=1) == places, penalty)
+    mean = float(values.sum() / len(labels)) or 1.0  # Of equal features.
+    tried = [predictions(values, vectors, targets, share * mean) for share in PENALTIES]
+    best = min(tried, key=lambda predicted: np.square(predicted - targets).sum())
+    return best.argmax(axis=1) == places
 
 
 def eigen(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,8 +64,8 @@ def predictions(
     return targets - residuals
 
 
-def compare(one: Probed, other: Probed) -> Paired:
-    """Returns the difference of two accuracies on the same images."""
-    differences = 100 * (one.correct.astype(float) - other.correct)
+def compare(one: np.ndarray, other: np.ndarray) -> Paired:
+    """Returns the difference of two accuracies, from `probe`, on the same images."""
+    differences = 100 * (one.astype(float) - other)
     error = np.std(differences, ddof=1) / np.sqrt(len(differences))
     return Paired(float(differences.mean()), float(error))

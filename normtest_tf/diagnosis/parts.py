@@ -42,14 +42,8 @@ class Parts:
 
     Each is the root mean square change over images and features, divided by the root
     mean square deviation of the features under `other` from their means over images.
-
-    Attributes:
-        scale: By the channels' common scale.
-        ratio: By the ratios of the channels' scales.
-        shift: By the shift. Includes the border where `border` is None.
-        border: By the border; None if the network does not start with a convolution
-            whose padding can be chosen.
-        total: From `other` to `one`.
+    `border` is None, and a part of `shift`, if the network does not start with a
+    convolution whose padding can be chosen.
     """
 
     scale: float
@@ -66,8 +60,6 @@ def decomposition(
     other: ChannelStatistics,
     *,
     channel_order: str = "rgb",
-    batch_size: int = 256,
-    dtype: str = "float32",
     ends: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> dict[str, Parts]:
     """Splits the difference between two settings into its parts.
@@ -79,9 +71,6 @@ def decomposition(
         one: The constants of a setting, in RGB order.
         other: Those that it is compared with.
         channel_order: What the model takes: `rgb` or `bgr`.
-        batch_size: Images at a time; fewer where they are large. In training mode,
-            batch statistics are of these.
-        dtype: What is computed in, unless a `Probe` is given.
         ends: The features under `other` and under `one` by mode, if they are known.
 
     Returns:
@@ -90,26 +79,16 @@ def decomposition(
 
     Raises:
         UsageError: If the model is of another kind, or the features don't vary.
-
-    Example:
-    ```python
-    parts = decomposition(model, images, channel_statistics(images, "mine"), IMAGENET)
-    parts["batch"].border, parts["stored"].total
-    ```
     """
     from normtest_tf.diagnosis.probes import Probe
 
-    probe = model if isinstance(model, Probe) else Probe(model, dtype)
+    probe = model if isinstance(model, Probe) else Probe(model)
     step = {"rgb": 1, "bgr": -1}[channel_order]
     a, b = (values[::step] for values in change(given=other, wanted=one))
-    size = inputs.batch_size_for(images.shape[1:], batch_size)
-    blocks = [
-        normalised(images[start : start + size], other, step)
-        for start in range(0, len(images), size)
-    ]
+    blocks = [normalised(some, other, step) for some in inputs.batches(images)]
+    ends = ends or {}
     return {
-        mode: _parts(probe, blocks, a, b, mode, None if ends is None else ends[mode])
-        for mode in probe.modes
+        mode: _parts(probe, blocks, a, b, mode, ends.get(mode)) for mode in probe.modes
     }
 
 
@@ -122,11 +101,7 @@ def normalised(
 
 
 def displacement(features: np.ndarray, reference: np.ndarray) -> float:
-    """Returns how far features `[n, features]` have moved from `reference`.
-
-    That is the root mean square change, in units of the root mean square deviation of
-    `reference` from its mean over images.
-    """
+    """Returns how far features `[n, features]` have moved from `reference`."""
     return _size(features - reference, _spread(reference))
 
 
@@ -149,17 +124,19 @@ def _parts(
     scaled = features(lambda z: common * z)
     ratios = features(lambda z: a * z)
     measured = functools.partial(_size, unit=_spread(start))
-    scale, ratio = measured(scaled - start), measured(ratios - scaled)
-    total = measured(end - start)
-    if not probe.has_border:
-        return Parts(scale, ratio, measured(end - ratios), None, total)
-    probe.pad_with(b)  # The images are then a * z + b, less the padding's colour b.
-    try:
+    shifted, border = end, None
+    if probe.has_border:
+        probe.pad_with(b)  # The images are then a * z + b, less the padding's colour b.
         shifted = features(lambda z: a * z)
-    finally:
         probe.pad_with(None)
-    shift, border = measured(shifted - ratios), measured(end - shifted)
-    return Parts(scale, ratio, shift, border, total)
+        border = measured(end - shifted)
+    return Parts(
+        scale=measured(scaled - start),
+        ratio=measured(ratios - scaled),
+        shift=measured(shifted - ratios),
+        border=border,
+        total=measured(end - start),
+    )
 
 
 def _size(change: np.ndarray, unit: float) -> float:
@@ -171,7 +148,6 @@ def _spread(features: np.ndarray) -> float:
     spread = float(np.sqrt(np.mean(np.var(features, axis=0))))
     if not spread > 0:
         raise errors.UsageError(
-            "the network's features are the same for all images, so nothing can be "
-            "compared; pass at least two images that differ"
+            "the network's features are the same for all images; nothing to compare"
         )
     return spread

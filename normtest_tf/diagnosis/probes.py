@@ -9,7 +9,6 @@ compiling it takes longer than running it a few times.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -20,20 +19,15 @@ from keras import ops
 from normtest_tf import errors
 from normtest_tf.backbones import layers, trunk
 from normtest_tf.diagnosis import distances
-from normtest_tf.diagnosis.distances import BATCH, MODES, STORED, Batch, Moments
+from normtest_tf.diagnosis.distances import BATCH, STORED, Batch, Moments
 
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What one pass over the images showed.
+    """What one pass over the images showed."""
 
-    Attributes:
-        features: float64 `[n, features]`, what the last linear layer takes.
-        moments: Of all images, for each batch normalization in the order of layers.
-    """
-
-    features: np.ndarray
-    moments: tuple[Moments, ...]
+    features: np.ndarray  # float64 `[n, features]`, what the last linear layer takes.
+    moments: tuple[Moments, ...]  # Of all images, by layer.
 
 
 class _Watched:
@@ -46,12 +40,7 @@ class _Watched:
     mode = STORED
     record: Callable[[Batch], None] | None = None
 
-    def call(
-        self,
-        inputs: keras.KerasTensor,
-        training: bool | None = None,
-        mask: keras.KerasTensor | None = None,
-    ) -> keras.KerasTensor:
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:  # noqa: ANN401  (tensors)
         """Normalises with the statistics of `mode`."""
         del training, mask
         layer: Any = self
@@ -77,65 +66,34 @@ class _Convolution(keras.layers.Conv2D):
 
 
 class Probe:
-    """A copy of a model that takes normalised images, for looking inside.
+    """A copy of a model of normalised images, for looking inside.
 
-    Args:
-        model: Functional or sequential, of one float input `[n, height, width, 3]`. It
-            is not changed. A classifier at its end is left out.
-        dtype: What the copy computes in.
-
-    Attributes:
-        names: Of the batch normalizations, in the order of layers.
-        has_border: Whether the first convolution takes the inputs directly, so that
-            the colour of its padding can be chosen.
-
-    Raises:
-        UsageError: If the model is of another kind.
-
-    Example:
-    ```python
-    probe = Probe(model)
-    seen = probe.see([images], mode="batch")
-    seen.features.shape, seen.moments[0].mean.shape
-    ```
+    A classifier at the model's end is left out. `names` are those of its batch
+    normalizations, in the order of layers; `has_border` says whether the first
+    convolution takes the inputs directly, so that its padding's colour can be chosen.
     """
 
     def __init__(self, model: keras.Model, dtype: str = "float32") -> None:
         _check(model)
         features, _ = trunk.without_head(model)
-        network = keras.Model(model.inputs[0], features)
-        first = _first_convolution(network)
-        self._network, clones = _clone(network, first, dtype)
+        self._network = _copy(keras.Model(model.inputs[0], features), dtype)
         self._dtype = dtype
-        self._first: Any = None if first is None else clones.get(id(first))
-        self._norms: list[Any] = [
-            layer
-            for layer in layers.leaves(self._network)
-            if isinstance(layer, _Watched)
-        ]
-        self.names = _unique([layer.name for layer in self._norms])
+        own = list(layers.leaves(self._network))
+        self._norms: list[Any] = [x for x in own if isinstance(x, _Watched)]
+        firsts = (layer for layer in own if isinstance(layer, _Convolution))
+        self._first = next(firsts, None)
         self.has_border = self._first is not None
-
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """The modes that differ: only one without batch normalization."""
-        return MODES if self._norms else (STORED,)
+        self.names = tuple(layer.name for layer in self._norms)
+        self.epsilons = [float(layer.epsilon) for layer in self._norms]
+        # Without batch normalization, they don't differ.
+        self.modes = (STORED, BATCH) if self._norms else (STORED,)
 
     def see(
         self, batches: Iterable[np.ndarray], mode: str, *, record: bool = True
     ) -> Seen:
-        """Passes images through the network.
+        """Passes batches of normalised images through the network in a mode.
 
-        Args:
-            batches: Normalised images, float `[b, height, width, 3]` each.
-            mode: `stored` or `batch`.
-            record: Whether to return moments, which take time.
-
-        Returns:
-            Features and moments over all batches.
-
-        Raises:
-            UsageError: If a feature is not finite, or the images are too small.
+        Moments, which take time, are left out unless `record`.
         """
         found: list[list[Batch]] = [[] for _ in self._norms]
         for layer, seen in zip(self._norms, found, strict=True):
@@ -152,14 +110,7 @@ class Probe:
 
     def _features(self, batch: np.ndarray) -> np.ndarray:
         """Returns the pooled features of a batch, float64 `[b, features]`."""
-        try:
-            outputs = self._network(ops.cast(batch, self._dtype), training=False)
-        except Exception as error:  # Backends raise what they like.
-            height, width = batch.shape[1:3]
-            raise errors.UsageError(
-                f"the network can't compute features of images of {height}x{width} "
-                f"({_cause(error)}); resize them"
-            ) from error
+        outputs = self._network(ops.cast(batch, self._dtype), training=False)
         array = _array(outputs)
         return array.reshape(len(array), -1, array.shape[-1]).mean(axis=1)
 
@@ -167,7 +118,7 @@ class Probe:
         """Returns the running statistics of each batch normalization."""
         return tuple(
             Moments(
-                *map(_array, (layer.moving_mean.value, layer.moving_variance.value))
+                _array(layer.moving_mean.value), _array(layer.moving_variance.value)
             )
             for layer in self._norms
         )
@@ -178,10 +129,6 @@ class Probe:
             layer.moving_mean.assign(new.mean)
             layer.moving_variance.assign(new.variance)
 
-    def epsilons(self) -> list[float]:
-        """Returns what each batch normalization adds to variances."""
-        return [float(layer.epsilon) for layer in self._norms]
-
     def pad_with(self, color: np.ndarray | None) -> None:
         """Makes the first convolution behave as if padded with a colour, `[3]`.
 
@@ -189,6 +136,7 @@ class Probe:
         the kernel times c. The images passed to `see` must be z - c; this sets what is
         added. None for nothing.
         """
+        assert self._first is not None
         offset = None
         if color is not None:
             kernel = _array(self._first.kernel.value)
@@ -203,19 +151,20 @@ def _array(value: Any) -> np.ndarray:  # noqa: ANN401  (a backend's tensor)
 def _check(model: keras.Model) -> None:
     """Raises `UsageError` unless a model can be looked into."""
     entries = getattr(model, "inputs", None) or []
-    exits = getattr(model, "outputs", None) or []
-    takes = [f"{entry.dtype} {list(entry.shape)}" for entry in entries]
-    fits = len(entries) == len(exits) == 1 and (
-        len(entries[0].shape) == 4
+    takes = ", ".join(f"{entry.dtype} {list(entry.shape)}" for entry in entries)
+    fits = (
+        len(entries) == 1
+        and len(model.outputs) == 1
+        and len(entries[0].shape) == 4
         and entries[0].shape[-1] == 3
         and "float" in keras.backend.standardize_dtype(entries[0].dtype)
     )
-    if not isinstance(model, keras.Model) or not fits:
+    if not fits:
         raise errors.UsageError(
             "model must be a built functional or sequential Keras model of normalised "
             "images, float [n, height, width, 3], with one output; of a classifier of "
             "pixels, pass the part behind the normalization. Received: "
-            f"{type(model).__name__} of {', '.join(takes) or 'no input'}"
+            f"{type(model).__name__} of {takes or 'no input'}"
         )
     seen = {id(layer) for layer in layers.leaves(model)}
     for layer in model._flatten_layers():
@@ -228,11 +177,9 @@ def _check(model: keras.Model) -> None:
             )
 
 
-def _clone(
-    network: keras.Model, first: keras.layers.Layer | None, dtype: str
-) -> tuple[keras.Model, dict[int, keras.layers.Layer]]:
-    """Copies a network with its weights; returns also layers by their originals' id."""
-    clones: dict[int, keras.layers.Layer] = {}
+def _copy(network: keras.Model, dtype: str) -> keras.Model:
+    """Copies a network with its weights; what is looked at becomes a class of ours."""
+    first = _first_convolution(network)
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
@@ -244,38 +191,19 @@ def _clone(
             kind = type(kind.__name__, (_Watched, kind), {})
         elif layer is first:
             kind = _Convolution
-        clones[id(layer)] = copied = kind.from_config(config)
+        copied = kind.from_config(config)
         if norm:  # In training mode, it keeps the statistics that it has.
             copied.momentum, copied.trainable, copied.synchronized = 1.0, True, False
         return copied
 
-    try:
-        copy = keras.models.clone_model(
-            network,
-            input_tensors=keras.Input(network.inputs[0].shape[1:], dtype=dtype),
-            clone_function=clone,
-            recursive=True,
-        )
-        copy.set_weights(network.get_weights())
-    except Exception as error:  # Layers raise what they like.
-        raise errors.UsageError(
-            f"can't copy the model ({_cause(error)}); give layers of your own a "
-            "`get_config` that makes them anew"
-        ) from error
-    return copy, clones
-
-
-def _cause(error: Exception) -> str:
-    """Returns an error's message without terminal codes and names of kernels."""
-    return re.sub(r"\x1b\[\d*m|\{\{.*?\}\} *", "", errors.first_cause(error))
-
-
-def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Numbers names that several layers share."""
-    return tuple(
-        f"{name}:{names[:place].count(name) + 1}" if names.count(name) > 1 else name
-        for place, name in enumerate(names)
+    copy = keras.models.clone_model(
+        network,
+        input_tensors=keras.Input(network.inputs[0].shape[1:], dtype=dtype),
+        clone_function=clone,
+        recursive=True,
     )
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def _first_convolution(model: keras.Model) -> keras.layers.Layer | None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from normtest_tf.diagnosis.distances import BATCH, REESTIMATED, STORED
 from normtest_tf.diagnosis.linear_probe import Paired
 
 LOW, MODERATE, HIGH = "low", "moderate", "high"
+NONE = "none"  # The mode of a network without batch normalization.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,119 +24,67 @@ class Rule:
 
     They were fitted to resnet18 on CIFAR10 under seven shifts (plots/studies/dose);
     docs/diagnosis.md tells how they did on cells they were not fitted to.
-
-    Attributes:
-        noise: Effects below it can't be told from chance with a few seeds.
-        off: How far off a prediction may be where no effect is expected.
-        off_share: By which share of the predicted effect it may be off in addition.
-        small: Displacements below it are taken for none.
-        large: Displacements above it are taken for a change of the inputs that matters
-            in any way of training.
-        of_training: Effect per unit of such a displacement where all layers train.
-        of_head: Effect on a trained head per unit of displacement behind stored
-            statistics, times the approach to these.
-        of_probe: Effect on a trained head per point of the linear probe's.
-        kept_when_frozen_bn: Share of a head's effect that remains where the other
-            layers train behind frozen batch normalization.
-        kept_after_few_steps: Weight of the stored statistics after a few steps: the
-            momentum to the power of the steps, 0.9^20.
     """
 
-    noise: float = 0.8
-    off: float = 1.5
-    off_share: float = 0.25
-    small: float = 0.02
-    large: float = 0.5
-    of_training: float = 2.5
+    noise: float = 0.8  # Effects below it can't be told from chance with a few seeds.
+    off: float = 1.5  # How far off a prediction may be where no effect is expected,
+    off_share: float = 0.25  # and by which share of the predicted effect in addition.
+    small: float = 0.02  # Displacements below it are taken for none,
+    large: float = 0.5  # those above it matter in any way of training.
+    of_training: float = 2.5  # Effect per unit of these where all layers train.
+    # Effect on a trained head per unit of displacement behind stored statistics, times
+    # the approach to these; and per point of the linear probe's.
     of_head: float = 7.0
     of_probe: float = 0.7
+    # Share of a head's effect that remains where the other layers train behind frozen
+    # batch normalization.
     kept_when_frozen_bn: float = 0.8
+    # Weight of the stored statistics after 20 steps: the momentum to their power.
     kept_after_few_steps: float = 0.12
-
-
-RULE = Rule()
 
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What is known of one pair of settings.
+    """What is known of one pair of settings."""
 
-    Attributes:
-        one: The setting asked about.
-        other: The setting that it is compared with.
-        batch: Displacement of the features with batch statistics; None without batch
-            normalization.
-        stored: With stored statistics.
-        reestimated: With each setting's re-estimated statistics; None likewise.
-        approach: By which share `one` brings the data nearer to the statistics stored
-            in the first batch normalization, from -1 (`other` does, all the way) to 1;
-            None without batch normalization. Deeper layers show the size of the images
-            rather than the setting.
-        probe: The linear probe's difference, one - other, with stored statistics; None
-            without labels.
-        probe_reestimated: Likewise with re-estimated ones.
-        images: The number of images.
-    """
-
-    one: str
-    other: str
-    batch: float | None
-    stored: float
-    reestimated: float | None
+    one: str  # The setting asked about.
+    other: str  # The setting that it is compared with.
+    # Of the last features, by mode; without batch normalization only the stored one.
+    displacements: dict[str, float]
+    # By which share `one` brings the data nearer to the statistics stored in the first
+    # batch normalization, from -1 (`other` does, all the way) to 1; None without any.
+    # Deeper layers show the size of the images rather than the setting.
     approach: float | None
-    probe: Paired | None
-    probe_reestimated: Paired | None
+    # The linear probe's, one - other, by mode; empty without labels.
+    differences: dict[str, Paired]
     images: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What to expect of one way of training.
+    """What to expect of one way of training."""
 
-    Attributes:
-        training: `all`, `few_images`, `head`, `head_recalibrated` or `frozen_bn`.
-        mode: Of batch normalization: `batch`, `stored`, `reestimated` or `none`.
-        displacement: Predicted displacement: the relative root mean square change of
-            the last features between the two settings in that mode.
-        points: Expected effect one - other, in points.
-        margin: How far off that may be, in points.
-        confidence: `low`, `moderate` or `high`.
-        take: The setting to take; None where the choice does not matter.
-        reason: Plain sentences.
-    """
-
-    training: str
-    mode: str
-    displacement: float
-    points: float
-    margin: float
+    training: str  # all, few_images, head, head_recalibrated or frozen_bn
+    mode: str  # Of batch normalization: batch, stored, reestimated or none.
+    displacement: float  # Of the last features, between the settings in that mode.
+    points: float  # The expected effect, one - other.
+    margin: float  # How far off that may be, in points.
     confidence: str
-    take: str | None
+    take: str | None  # The recommended setting; None if either will do.
     reason: str
 
 
-def predict(evidence: Evidence, rule: Rule = RULE) -> tuple[Prediction, ...]:
-    """Predicts the effect for every way of training.
-
-    Args:
-        evidence: What was measured.
-        rule: The constants.
-
-    Returns:
-        A prediction for each way of training that applies: without batch normalization
-        there are no statistics to freeze or to re-estimate.
-    """
-    if evidence.batch is None:
+def predict(evidence: Evidence, rule: Rule | None = None) -> tuple[Prediction, ...]:
+    """Predicts the effect for every way of training that applies."""
+    rule = rule or Rule()
+    if BATCH not in evidence.displacements:  # No statistics to freeze or re-estimate.
         return (_without_batch_norm(evidence, rule), _head(evidence, rule))
-    predictions = [_all(evidence, rule), _few(evidence, rule), _head(evidence, rule)]
-    if evidence.reestimated is not None:
-        predictions.append(_recalibrated(evidence, rule))
-    return (*predictions, _frozen_bn(evidence, rule))
+    ways = (_all, _few, _head, _recalibrated, _frozen_bn)
+    return tuple(way(evidence, rule) for way in ways)
 
 
 def _all(evidence: Evidence, rule: Rule) -> Prediction:
-    assert evidence.batch is not None
-    size = evidence.batch
+    size = evidence.displacements[BATCH]
     reason = (
         "Every batch normalization uses the statistics of its batch, so a common scale "
         "and a shift of the inputs vanish; the ratios of the channels' scales and the "
@@ -144,75 +94,70 @@ def _all(evidence: Evidence, rule: Rule) -> Prediction:
         reason += (
             " Training makes up for that: expect less than the noise of a few seeds."
         )
-        confidence = HIGH if size < rule.small else MODERATE
-        return Prediction(
-            "all", "batch", size, 0.0, rule.noise, confidence, None, reason
-        )
+        return _prediction(evidence, rule, "all", BATCH, reason, confidence=MODERATE)
     reason += (
         " That is large: the network starts from other features, and a short training "
         "does not make up for it all. The setting that brings the data nearer to the "
         "stored statistics has the better start."
     )
     points = rule.of_training * size * math.copysign(1, evidence.approach or 0.0)
-    return _decided(evidence, rule, "all", "batch", size, points, reason)
+    return _prediction(evidence, rule, "all", BATCH, reason, points=points)
 
 
 def _few(evidence: Evidence, rule: Rule) -> Prediction:
-    assert evidence.batch is not None
-    size = evidence.batch + rule.kept_after_few_steps * evidence.stored
+    stored = evidence.displacements[STORED]
+    size = evidence.displacements[BATCH] + rule.kept_after_few_steps * stored
     reason = (
         "As with all layers and many images, but evaluation uses running statistics, "
         "which after a few steps still hold a part of the stored ones; and with few "
         "images chance is larger."
     )
     margin = max(2 * rule.noise, rule.of_training * size)
-    return Prediction("few_images", "batch", size, 0.0, margin, LOW, None, reason)
+    return Prediction("few_images", BATCH, size, 0.0, margin, LOW, None, reason)
 
 
 def _head(evidence: Evidence, rule: Rule) -> Prediction:
     """The frozen backbone, in evaluation mode."""
-    mode = "none" if evidence.batch is None else "stored"
-    what = (
-        "There is no batch normalization"
-        if evidence.batch is None
-        else "The stored statistics are used as they are"
-    )
+    size, approach = evidence.displacements[STORED], evidence.approach
+    mode, what = STORED, "The stored statistics are used as they are"
+    if BATCH not in evidence.displacements:
+        mode, what = NONE, "There is no batch normalization"
     reason = (
         f"{what}, so nothing of the difference vanishes: the features move by "
-        f"{evidence.stored:.2f} of their spread."
+        f"{size:.2f} of their spread."
     )
-    size = evidence.stored
-    if evidence.approach is None:
-        return _no_sign(evidence, rule, "head", mode, size, reason)
-    points = rule.of_head * evidence.approach * size
+    if approach is None:
+        margin = rule.of_head * size
+        return _prediction(evidence, rule, "head", mode, reason, margin=margin)
     reason += (
         f" {evidence.one} brings the data nearer to what is stored in the first batch "
-        f"normalization by {evidence.approach:.0%} of the distance."
-        if evidence.approach >= 0
+        f"normalization by {approach:.0%} of the distance."
+        if approach >= 0
         else f" {evidence.one} takes the data away from what is stored in the first "
-        f"batch normalization: {evidence.other} is nearer by {-evidence.approach:.0%}."
+        f"batch normalization: {evidence.other} is nearer by {-approach:.0%}."
     )
-    if evidence.probe is None:
-        reason += " Labels would tell more: a linear probe needs them."
+    points = rule.of_head * approach * size
+    if probe := evidence.differences.get(STORED):
+        reason += _probe_in_words(evidence, probe)
+        points = (points + rule.of_probe * probe.points) / 2
     else:
-        reason += _probe_in_words(evidence, evidence.probe)
-        points = (points + rule.of_probe * evidence.probe.points) / 2
-    return _decided(evidence, rule, "head", mode, size, points, reason)
+        reason += " Labels would tell more: a linear probe needs them."
+    return _prediction(evidence, rule, "head", mode, reason, points=points)
 
 
 def _recalibrated(evidence: Evidence, rule: Rule) -> Prediction:
-    assert evidence.reestimated is not None
-    size = evidence.reestimated
+    name, size = "head_recalibrated", evidence.displacements[REESTIMATED]
     reason = (
         "Statistics re-estimated on the data take up scale and shift, as batch "
         f"statistics do; the features still move by {size:.2f} of their spread."
     )
-    name, mode, probe = "head_recalibrated", "reestimated", evidence.probe_reestimated
-    if probe is None:
-        return _no_sign(evidence, rule, name, mode, size, reason)
-    reason += _probe_in_words(evidence, probe)
-    points = rule.of_probe * probe.points
-    return _decided(evidence, rule, name, mode, size, points, reason)
+    points, margin = None, rule.of_head * size
+    if probe := evidence.differences.get(REESTIMATED):
+        reason += _probe_in_words(evidence, probe)
+        points = rule.of_probe * probe.points
+    return _prediction(
+        evidence, rule, name, REESTIMATED, reason, points=points, margin=margin
+    )
 
 
 def _frozen_bn(evidence: Evidence, rule: Rule) -> Prediction:
@@ -222,38 +167,47 @@ def _frozen_bn(evidence: Evidence, rule: Rule) -> Prediction:
         "adapt: expect the same sign and most of the size."
     )
     points = rule.kept_when_frozen_bn * head.points
-    return _decided(
-        evidence, rule, "frozen_bn", head.mode, head.displacement, points, reason
+    return _prediction(evidence, rule, "frozen_bn", STORED, reason, points=points)
+
+
+def _without_batch_norm(evidence: Evidence, rule: Rule) -> Prediction:
+    size = evidence.displacements[STORED]
+    reason = (
+        "There is no batch normalization, so nothing takes up the difference but the "
+        f"weights themselves: the features start {size:.2f} of their spread apart."
     )
+    margin = rule.of_training * size
+    return _prediction(evidence, rule, "all", NONE, reason, margin=margin)
 
 
-def _decided(
+def _prediction(
     evidence: Evidence,
     rule: Rule,
     training: str,
     mode: str,
-    size: float,
-    points: float,
     reason: str,
+    *,
+    points: float | None = None,
+    margin: float = 0.0,
+    confidence: str = LOW,
 ) -> Prediction:
-    """Returns a prediction whose sign is followed where it is beyond the noise."""
-    margin = max(rule.noise, rule.off + rule.off_share * abs(points))
+    """Returns a prediction; without `points`, only the size is known.
+
+    Their sign is followed where it is beyond the noise.
+    """
+    size = evidence.displacements[STORED if mode == NONE else mode]
     take = None
-    if abs(points) >= rule.noise:
-        take = evidence.one if points > 0 else evidence.other
-    confidence = MODERATE if abs(points) > margin else LOW
+    if points is not None:
+        margin = max(rule.noise, rule.off + rule.off_share * abs(points))
+        confidence = MODERATE if abs(points) > margin else LOW
+        if abs(points) >= rule.noise:
+            take = evidence.one if points > 0 else evidence.other
     if size < rule.small:
         confidence = HIGH
-    return Prediction(training, mode, size, points, margin, confidence, take, reason)
-
-
-def _no_sign(
-    evidence: Evidence, rule: Rule, training: str, mode: str, size: float, reason: str
-) -> Prediction:
-    """Returns a prediction of which only the size is known."""
-    margin = max(rule.noise, rule.of_head * size)
-    confidence = HIGH if size < rule.small else LOW
-    return Prediction(training, mode, size, 0.0, margin, confidence, None, reason)
+    margin = max(rule.noise, margin)
+    return Prediction(
+        training, mode, size, points or 0.0, margin, confidence, take, reason
+    )
 
 
 def _probe_in_words(evidence: Evidence, probe: Paired) -> str:
@@ -264,21 +218,9 @@ def _probe_in_words(evidence: Evidence, probe: Paired) -> str:
     )
 
 
-def _without_batch_norm(evidence: Evidence, rule: Rule) -> Prediction:
-    size = evidence.stored
-    reason = (
-        "There is no batch normalization, so nothing takes up the difference but the "
-        f"weights themselves: the features start {size:.2f} of their spread apart."
-    )
-    margin = max(rule.noise, rule.of_training * size)
-    confidence = HIGH if size < rule.small else LOW
-    return Prediction("all", "none", size, 0.0, margin, confidence, None, reason)
-
-
 def in_words(prediction: Prediction) -> str:
     """Says how large an effect is expected, in a few words."""
-    low = prediction.points - prediction.margin
-    high = prediction.points + prediction.margin
-    if math.isclose(prediction.points, 0.0, abs_tol=0.05):
-        return f"none beyond ±{prediction.margin:.1f}"
-    return f"{prediction.points:+.1f} ({low:+.1f} to {high:+.1f})"
+    points, margin = prediction.points, prediction.margin
+    if math.isclose(points, 0.0, abs_tol=0.05):
+        return f"none beyond ±{margin:.1f}"
+    return f"{points:+.1f} ({points - margin:+.1f} to {points + margin:+.1f})"

@@ -1,14 +1,7 @@
 """What an export says about itself: class names, statistics, origin.
 
 In a run's folder this is in `config.json` and `result.json`; an export stores it as
-`normtest_tf.json`:
-
-    keras         a member of the zip archive that a `.keras` file is
-    litert        the member of a zip archive appended to the `.tflite` file, where
-                  LiteRT's own tools keep label files
-    saved_model   a file in the folder `assets.extra`
-    onnx          `metadata_props`, one entry per key
-    timm          a file in the folder
+`normtest_tf.json`, or in an ONNX file's properties; see docs/export.md.
 """
 
 from __future__ import annotations
@@ -23,9 +16,13 @@ import msgspec
 
 from normtest_tf import __version__, datasets, errors
 from normtest_tf.datasets import shifts
-from normtest_tf.export.formats import LOGITS
 from normtest_tf.runs import ConfigRecord, ResultRecord, RunFolder
 from normtest_tf.runs.folder import LAYOUT
+
+# What an exported model can compute from an image.
+LOGITS = "logits"
+PROBABILITIES = "probabilities"
+FEATURES = "features"
 
 METADATA_FORMAT = 1
 FILE_NAME = "normtest_tf.json"
@@ -37,7 +34,8 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
 
     Args:
         folder: The run's folder.
-        output: What the model computes from an image; one of `formats.OUTPUTS`.
+        output: What the model computes from an image: `logits`, `probabilities` or
+            `features`.
 
     Returns:
         Values that can be written as JSON. They contain no paths.
@@ -45,7 +43,10 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
     Raises:
         UsageError: If the folder does not hold a finished run.
     """
-    _check_is_finished(folder)
+    if not folder.is_finished():
+        raise errors.UsageError(
+            f"{folder} holds no finished run. Pass the folder of one: {LAYOUT}"
+        )
     record, result = ConfigRecord.read(folder), ResultRecord.read(folder)
     requested = record.requested
     resolved = msgspec.json.decode(msgspec.json.encode(record.resolved))
@@ -75,18 +76,6 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
             "data_fingerprint": record.data_fingerprint,
         },
     }
-
-
-def _check_is_finished(folder: RunFolder) -> None:
-    if not os.path.isdir(folder.path):
-        raise errors.UsageError(
-            f"{folder} is not a folder. Pass the folder of a finished run: {LAYOUT}"
-        )
-    if not folder.is_finished():
-        raise errors.UsageError(
-            f"{folder} holds no finished run: {folder.result.name} is missing. Pass "
-            f"the folder of a finished run: {LAYOUT}"
-        )
 
 
 def find(path: pathlib.Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from normtest_tf import datasets, errors
 from normtest_tf.datasets import images, shifts
 from normtest_tf.export import metadata
-from normtest_tf.export.formats import FEATURES, PROBABILITIES
+from normtest_tf.export.metadata import FEATURES, PROBABILITIES
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import keras_setup
 
@@ -23,22 +23,13 @@ BATCH_SIZE = 64
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A model, and what its outputs stand for.
-
-    Attributes:
-        model: From uint8 images `[n, height, width, 3]` to logits or probabilities
-            `[n, classes]`.
-        class_names: The names of the classes.
-        has_softmax: Whether the model already outputs probabilities.
-        resize: How images of another size are resized, as in training.
-        shift: What is done to images then, as in training; see `datasets.shifts`.
-    """
+    """A model of uint8 images `[n, height, width, 3]`, and what its outputs mean."""
 
     model: keras.Model
     class_names: list[str]
-    has_softmax: bool
-    resize: str = datasets.RESIZES[0]
-    shift: str = shifts.NONE
+    has_softmax: bool  # Whether it outputs probabilities rather than logits.
+    resize: str = datasets.RESIZES[0]  # How images of another size are, as in training.
+    shift: str = shifts.NONE  # What is done to images then, as in training.
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -46,20 +37,13 @@ class Classifier:
         return self.model.input_shape[1:3]
 
     def read(self, path: pathlib.Path) -> tuple[np.ndarray, str]:
-        """Reads an image file at the size that the model takes.
-
-        Returns:
-            uint8 `[height, width, 3]`, the right way up and shifted; and a note if the
-            image was resized, else "".
-        """
-        pixels = images.decode_file(path)
-        height, width, _ = pixels.shape
-        shift = shifts.parse(self.shift)
-        if (height, width) == self.image_size:
-            return shift(pixels), ""
-        resized = images.resized(pixels, self.image_size, self.resize)
-        note = f"resized from {width}x{height} to {resized.shape[1]}x{resized.shape[0]}"
-        return shift(resized), note
+        """Reads an image file, resized and shifted; the note says if it was resized."""
+        pixels, note = images.decode_file(path), ""
+        if pixels.shape[:2] != self.image_size:
+            (height, width), (rows, columns) = pixels.shape[:2], self.image_size
+            note = f"resized from {width}x{height} to {columns}x{rows}"
+            pixels = images.resized(pixels, self.image_size, self.resize)
+        return shifts.parse(self.shift)(pixels), note
 
     @keras_setup.checked()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -87,25 +71,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Classifier:
-    """Loads a classifier of raw images.
+    """Loads a classifier from a finished run's folder or a `.keras` file.
 
-    Args:
-        path: A finished run's folder, its `model.keras`, or a `.keras` export.
-        description: Its metadata. Default: found by `metadata.find`.
-
-    Returns:
-        The classifier. Without metadata, classes are named by their numbers.
-
-    Raises:
-        UsageError: If the model can't be loaded, or does not classify images.
-
-    Example:
-        ```python
-        classifier = load(pathlib.Path("results/cifar10/resnet18-finetune/seed-223"))
-        pixels, _ = classifier.read(pathlib.Path("cat.png"))
-        (row,) = classifier.probabilities(pixels[None])
-        print(classifier.top(row, count=3))
-        ```
+    `description` is its metadata, by default found by `metadata.find`. Without any,
+    classes are named by their numbers.
     """
     if description is None:
         description = metadata.find(path)
@@ -116,12 +85,19 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
             f"{path} computes features, not classes; export it without --features"
         )
     model = load_model(file)
-    _check_classifies_images(model, file)
-    numbers = map(str, range(model.output_shape[1]))
+    match model.input_shape, model.output_shape:
+        case (_, int(), int(), 3), (_, int()):
+            pass
+        case shapes:
+            raise errors.UsageError(
+                f"{file} is not a classifier of RGB images of a fixed size. Received: "
+                f"a model from {shapes[0]} to {shapes[1]}"
+            )
+    numbers = list(map(str, range(model.output_shape[1])))
     image = description.get("image", {})
     return Classifier(
         model,
-        description.get("class_names") or list(numbers),
+        description.get("class_names", numbers),
         output == PROBABILITIES,
         image.get("resize", datasets.RESIZES[0]),
         image.get("shift", shifts.NONE),
@@ -138,13 +114,3 @@ def load_model(path: pathlib.Path) -> keras.Model:
         raise errors.UsageError(
             f"can't load {path}: {errors.first_cause(error)}; {metadata.REMEDY}"
         ) from error
-
-
-def _check_classifies_images(model: keras.Model, file: pathlib.Path) -> None:
-    match model.input_shape, model.output_shape:
-        case (_, int(), int(), 3), (_, int()):
-            return
-    raise errors.UsageError(
-        f"{file} is not a classifier of RGB images of a fixed size. Received: a model "
-        f"from {model.input_shape} to {model.output_shape}"
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +75,7 @@ def load_timm(path: str) -> Predict:
         sys.modules[operators] = types.ModuleType(operators)
         import timm
     try:
-        model = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
+        model: Any = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
     except AssertionError as error:
         raise ImportError(
             f"timm {timm.__version__} can't load a folder: pip install 'timm>=1.0.16'"

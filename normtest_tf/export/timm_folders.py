@@ -17,6 +17,7 @@ import numpy as np
 
 from normtest_tf import backbones, errors, text
 from normtest_tf.backbones import weights
+from normtest_tf.export.metadata import LOGITS
 from normtest_tf.system import files
 
 WEIGHTS = "model.safetensors"
@@ -27,6 +28,11 @@ _CROP_MODES = {"squash": "squash", "crop": "center", "pad": "border"}
 
 def check(description: dict[str, Any]) -> None:
     """Raises `UsageError` if timm's layout can't express a run's model."""
+    if description["output"] != LOGITS:
+        raise errors.UsageError(
+            f"--format=timm has {LOGITS} only; omit --{description['output']}, or "
+            "choose another --format"
+        )
     name = description["run"]["model"]
     names = [key for key, own in backbones.ARCHITECTURES.items() if own.is_timms]
     if name not in names:
@@ -67,21 +73,8 @@ def config(description: dict[str, Any], first_convolution: str) -> dict[str, Any
     }
 
 
-def remark(description: dict[str, Any]) -> str | None:
-    """Says what a user of the folder has to mind, if anything."""
-    if description["image"]["resize"] != "pad":
-        return None
-    return (
-        "the run padded images with black and timm's transforms pad with the mean; pad "
-        "images yourself before you pass them to timm"
-    )
-
-
 def outputs(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """Computes logits from the files alone, without PyTorch.
-
-    A new network is built in Keras, and loads the weights as it would load timm's own.
-    """
+    """Computes logits from the files alone: a new network of Keras loads them."""
     values = files.read_json(path / CONFIG)
     model = backbones.get(values["architecture"]).build(
         weights=None,
@@ -90,11 +83,6 @@ def outputs(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
         classifier_activation=None,
     )
     weights.load_file(model, path / WEIGHTS, text.ignore)
-    inputs = normalise(images, values["pretrained_cfg"])
-    return model.predict(inputs, batch_size=100, verbose=0)
-
-
-def normalise(images: np.ndarray, constants: dict[str, Any]) -> np.ndarray:
-    """Normalises uint8 images as timm does, in float32."""
-    pixels = (images / 255 - constants["mean"]) / constants["std"]
-    return pixels.astype(np.float32)
+    constants = values["pretrained_cfg"]
+    inputs = (images / 255 - constants["mean"]) / constants["std"]  # As timm does.
+    return model.predict(inputs.astype("float32"), batch_size=100, verbose=0)

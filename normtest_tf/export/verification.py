@@ -6,44 +6,30 @@ import dataclasses
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from normtest_tf import errors
 from normtest_tf.export import prediction, runtimes, timm_folders, writers
-from normtest_tf.export.formats import FEATURES, FORMATS, PROBABILITIES, ExportError
+from normtest_tf.export.formats import FORMATS, ExportError
+from normtest_tf.export.metadata import FEATURES, PROBABILITIES
 from normtest_tf.system import files, keras_setup
 
 # Relative to the largest output. Runtimes sum a convolution's products in different
 # orders.
 TOLERANCE = 1e-4
-
 SEED = 223
-
-# What computes the outputs of an export where its runtime is not installed.
-READERS: dict[str, Callable[[pathlib.Path, np.ndarray], np.ndarray]] = {
-    "timm": timm_folders.outputs
-}
 
 
 @dataclasses.dataclass(frozen=True)
 class Deviation:
-    """How far the outputs of an export are from those of the run's model.
+    """How far the outputs of an export are from those of the run's model."""
 
-    Attributes:
-        images: The number of images compared on.
-        difference: The largest absolute difference of any output.
-        largest: The largest absolute output of the run's model.
-        disagreements: The number of images with a different top output.
-    """
-
-    images: int
-    difference: float
-    largest: float
-    disagreements: int
+    images: int  # Compared on.
+    difference: float  # The largest absolute one of any output.
+    largest: float  # The largest absolute output of the run's model.
+    disagreements: int  # Images with a different top output.
 
     @property
     def relative(self) -> float:
@@ -64,15 +50,7 @@ class Deviation:
 
 
 def random_images(image_shape: tuple[int, int, int], count: int) -> np.ndarray:
-    """Returns images of random pixels, the same ones in every call.
-
-    Args:
-        image_shape: Height, width and 3.
-        count: The number of images.
-
-    Returns:
-        uint8 `[count, height, width, 3]`, with values from 0 to 255.
-    """
+    """Returns uint8 images of random pixels, the same ones in every call."""
     generator = np.random.default_rng(SEED)
     return generator.integers(0, 256, (count, *image_shape), dtype=np.uint8)
 
@@ -87,48 +65,22 @@ def export(
 ) -> Deviation:
     """Writes an export, reloads it in a fresh process and compares it.
 
-    The run's model computes with Keras's backend. Where that is another one than
-    TensorFlow, and only TensorFlow writes the format, another process does.
-
-    Args:
-        model: The run's model.
-        path: The file, or the folder if the format is one; an earlier one is
-            replaced.
-        format_name: A key of `formats.FORMATS`.
-        description: The metadata, from `metadata.describe_run`; its `output`
-            determines what the export computes.
-        images: uint8 `[n, height, width, 3]` to compare on.
-
-    Returns:
-        How far the export is from the run's model: no further than `TOLERANCE`.
-
-    Raises:
-        UsageError: If this format can't express the model.
-        ExportError: If the export can't be written or run, or differs. `path` is
-            left as it was.
-
-    Example:
-        ```python
-        folder = RunFolder(pathlib.Path("results/digits/resnet18-finetune/seed-223"))
-        description = describe_run(folder, "logits")
-        deviation = export(
-            prediction.load_model(folder.model),
-            FORMATS["onnx"].default_path(folder, "logits"),
-            "onnx",
-            description,
-            random_images(description["image"]["shape"], 32),
-        )
-        ```
+    The run's model computes with Keras's backend. `description`, from `describe_run`,
+    determines what the export computes; `images` are uint8 `[n, height, width, 3]`.
+    Raises `ExportError` if the export can't be written or run, or differs by more than
+    `TOLERANCE`; an earlier one at `path` is left as it was then.
     """
     entry = FORMATS[format_name]
-    entry.check_run(description)
-    output, precision = description["output"], description["run"]["precision"]
-    target = expected(model, output, precision, images)
+    entry.check(description)
+    target = expected(model, description, images)
     with files.atomic_path(path) as temporary:
-        exported = writers.build(model, output)
+        exported = writers.build(model, description["output"])
         writers.write(exported, temporary, format_name, description)
-        outputs = read_back if entry.missing_runtime() else reload
-        deviation = compare(outputs(format_name, temporary, images), target)
+        if entry.missing_runtime():
+            received = timm_folders.outputs(temporary, images)
+        else:
+            received = reload(format_name, temporary, images)
+        deviation = compare(received, target)
         if not deviation.is_tolerable:
             raise ExportError(
                 f"the {format_name} export does not match the run's model: "
@@ -138,16 +90,16 @@ def export(
     return deviation
 
 
-@keras_setup.checked()
 def expected(
-    model: keras.Model, output: str, precision: str, images: np.ndarray
+    model: keras.Model, description: dict[str, Any], images: np.ndarray
 ) -> np.ndarray:
-    """Returns what an export should compute, float64 `[n, outputs]`.
+    """Returns what the run's model computes, float64 `[n, outputs]`.
 
-    That is what the run's model computes; after mixed precision, in float32.
+    After mixed precision, that is what it computes in float32.
     """
-    if precision != "float32":
+    if description["run"]["precision"] != "float32":
         model = writers.in_float32(model)
+    output = description["output"]
     if output == FEATURES:
         model = keras.Model(model.input, model.get_layer("head").input)
     values = model.predict(images, batch_size=100, verbose=0).astype("float64")
@@ -167,16 +119,6 @@ def reload(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarr
             f"the {format_name} export was not kept, because it can't be run",
         )
         return np.load(outputs)
-
-
-def read_back(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """Returns the outputs of an export, computed without its runtime."""
-    try:
-        return READERS[format_name](path, images)
-    except errors.UsageError as error:
-        raise ExportError(
-            f"the {format_name} export can't be read back: {error}. It was not kept"
-        ) from error
 
 
 def compare(received: np.ndarray, target: np.ndarray) -> Deviation:

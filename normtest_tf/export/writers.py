@@ -23,14 +23,15 @@ import numpy as np
 from normtest_tf import backbones, errors
 from normtest_tf.backbones import timm_layout
 from normtest_tf.export import metadata, prediction, timm_folders
-from normtest_tf.export.formats import FORMATS, LOGITS, PROBABILITIES, ExportError
+from normtest_tf.export.formats import FORMATS, ExportError
+from normtest_tf.export.metadata import LOGITS, PROBABILITIES
 from normtest_tf.system import files, keras_setup
 
 if TYPE_CHECKING:
     import onnx
     import tensorflow as tf
 
-# (model from `build`, path, metadata)
+# Of (model from `build`, path, metadata).
 Writer = Callable[[keras.Model, pathlib.Path, dict[str, Any]], None]
 
 
@@ -78,20 +79,11 @@ def write(
     description: dict[str, Any],
 ) -> None:
     """Writes an export of a model from `build`, without verifying it."""
-    if FORMATS[format_name].by_tensorflow and keras.backend.backend() != "tensorflow":
-        write_by_tensorflow(model, path, format_name, description)
-    else:
+    backend = keras.backend.backend()
+    if not FORMATS[format_name].by_tensorflow or backend == "tensorflow":
         WRITERS[format_name](model, path, description)
-
-
-def write_by_tensorflow(
-    model: keras.Model,
-    path: pathlib.Path,
-    format_name: str,
-    description: dict[str, Any],
-) -> None:
-    """Writes an export in another process, which runs `main`."""
-    with tempfile.TemporaryDirectory() as folder:
+        return
+    with tempfile.TemporaryDirectory() as folder:  # Another process runs `main`.
         file = os.path.join(folder, "model.keras")
         model.save(file)
         program = ("-m", "normtest_tf.export.writers")
@@ -191,7 +183,14 @@ def _write_onnx(
 ) -> None:
     import onnx
 
-    _convert_to_onnx(model, path)
+    with warnings.catch_warnings():
+        # Keras looks for `np.object`, which makes NumPy warn.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        rebuilt = _rebuilt(model, _onnx_layer)
+        # Without a signature, Keras requires a model that has been called before.
+        rebuilt.export(
+            str(path), format="onnx", verbose=False, input_signature=rebuilt.inputs
+        )
     file = onnx.load(str(path))
     names = [tensor.name for tensor in file.graph.input]
     if names != ["image"]:
@@ -208,17 +207,6 @@ def _write_onnx(
     onnx.save(file, str(path))
 
 
-def _convert_to_onnx(model: keras.Model, path: pathlib.Path) -> None:
-    with warnings.catch_warnings():
-        # Keras looks for `np.object`, which makes NumPy warn.
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        rebuilt = _rebuilt(model, _onnx_layer)
-        # Without a signature, Keras requires a model that has been called before.
-        rebuilt.export(
-            str(path), format="onnx", verbose=False, input_signature=rebuilt.inputs
-        )
-
-
 def _onnx_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Returns a copy of a layer, without its weights, that ONNX can express."""
     if isinstance(layer, keras.layers.Normalization):
@@ -229,8 +217,7 @@ def _onnx_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
 def as_rescaling(layer: keras.layers.Normalization) -> keras.layers.Rescaling:
     """Returns the `Rescaling` that computes what a `Normalization` computes.
 
-    The constants of a `Normalization` are tensors, which tf2onnx turns into further
-    inputs of the graph. Those of a `Rescaling` are numbers, which stay inside.
+    Of the latter's constants, which are tensors, tf2onnx makes inputs of the graph.
     """
     mean = np.array(layer.input_mean, "float64").ravel()
     std = np.sqrt(np.array(layer.input_variance, "float64").ravel())
@@ -256,20 +243,6 @@ def _name_output(graph: onnx.GraphProto, name: str) -> None:
 def _write_timm(
     model: keras.Model, path: pathlib.Path, description: dict[str, Any]
 ) -> None:
-    backbone, head = _backbone_and_head(model)
-    variables = timm_layout.variables_by_tensor(backbone)
-    convolution = next(iter(variables)).removesuffix(".weight")
-    classifier = backbones.get(description["run"]["model"]).classifier
-    variables |= {f"{classifier}.weight": head.kernel, f"{classifier}.bias": head.bias}
-    path.mkdir()
-    timm_layout.save_variables(variables, path / timm_folders.WEIGHTS)
-    values = timm_folders.config(description, convolution)
-    files.write_json(path / timm_folders.CONFIG, values)
-    files.write_json(path / metadata.FILE_NAME, description)
-
-
-def _backbone_and_head(model: keras.Model) -> tuple[keras.Model, keras.layers.Dense]:
-    """Returns the two parts of a classifier after constants have normalised RGB."""
     _, normalization, backbone, head = model.layers
     if not isinstance(normalization, keras.layers.Normalization):
         raise errors.UsageError(
@@ -277,7 +250,15 @@ def _backbone_and_head(model: keras.Model) -> tuple[keras.Model, keras.layers.De
             f"a std, nothing else. Received: {type(normalization).__name__}; choose "
             "another --format"
         )
-    return backbone, head
+    variables = timm_layout.variables_by_tensor(backbone)
+    convolution = next(iter(variables)).removesuffix(".weight")
+    classifier = backbones.get(description["run"]["model"]).classifier
+    variables |= {f"{classifier}.weight": head.kernel, f"{classifier}.bias": head.bias}
+    path.mkdir()
+    timm_layout.save(variables, path / timm_folders.WEIGHTS)
+    values = timm_folders.config(description, convolution)
+    files.write_json(path / timm_folders.CONFIG, values)
+    files.write_json(path / metadata.FILE_NAME, description)
 
 
 WRITERS: dict[str, Writer] = {
@@ -293,10 +274,7 @@ def main(model: str, path: str, format_name: str) -> None:
     """Writes an export of a `.keras` file; the metadata come by stdin."""
     keras_setup.import_keras()
     loaded = prediction.load_model(pathlib.Path(model))
-    try:
-        write(loaded, pathlib.Path(path), format_name, json.load(sys.stdin))
-    except Exception as error:  # Converters raise what they like.
-        sys.exit(errors.first_cause(error))
+    write(loaded, pathlib.Path(path), format_name, json.load(sys.stdin))
 
 
 if __name__ == "__main__":

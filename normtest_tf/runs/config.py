@@ -17,7 +17,7 @@ from normtest_tf.datasets import shifts
 from normtest_tf.normalization import SETTINGS, ChannelStatistics, Setting
 from normtest_tf.runs.folder import RunFolder, RunName
 from normtest_tf.runs.history import FINAL, RULES
-from normtest_tf.system import files, memory
+from normtest_tf.system import files, workers
 from normtest_tf.training import choices
 from normtest_tf.training.choices import Seeds
 
@@ -273,7 +273,7 @@ class RunConfig:
             raise errors.UsageError("--resize needs --image_size")
         reading = datasets.ReadingOptions.among(
             vars(self),
-            memory_budget=None if budget is None else memory.parse(budget),
+            memory_budget=None if budget is None else workers.parse_size(budget),
             shift=str(shifts.parse(self.shift)),  # Equal ones are read once.
         )
         reading.check()
@@ -286,7 +286,7 @@ class RunConfig:
         Raises:
             UsageError: If a value is not allowed, or weights are not found.
         """
-        datasets.check(self.dataset)
+        datasets.slug(self.dataset)
         network = backbones.resolve(self.model, self.weights, self._statistics())
         setting = normalization.get(self.normalization)
         for name, value in self._values().items():

@@ -207,7 +207,7 @@ def _prepare(
         parameters=model.count_params(),
         division=dataset.division,
     )
-    surroundings = environment.describe() | {"devices": found.count}
+    surroundings = environment.describe() | {"devices": len(found.names)}
     record = ConfigRecord(resolved.requested, values, fingerprint, surroundings)
     options = [field.name for field in dataclasses.fields(Recipe)]
     recipe = Recipe(**{name: getattr(config, name) for name in options})

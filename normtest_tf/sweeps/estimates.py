@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,7 @@ from normtest_tf.sweeps import executor, grid
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify, duration, ignore
 
-# A forward pass takes about a third of a training step.
-EVALUATION_SPEED = 3
+EVALUATION_SPEED = 3  # A forward pass takes about a third of a training step.
 BATCHES = 3
 BATCH_SIZE = 64
 
@@ -32,12 +30,14 @@ def measured_seconds(results_dir: str) -> dict[Cell, float]:
 
 
 class Clock:
-    """Estimates how long a sweep will take, from the finished runs of its folder."""
+    """Estimates how long a sweep will take.
 
-    def __init__(self, results_dir: str) -> None:
-        self._seconds = {
-            cell: [mean] for cell, mean in measured_seconds(results_dir).items()
-        }
+    Args:
+        seconds: Of a run, by cell; runs of other cells count as the mean of these.
+    """
+
+    def __init__(self, seconds: Mapping[Cell, float]) -> None:
+        self._seconds = {cell: [mean] for cell, mean in seconds.items()}
         self._started: dict[RunName, float] = {}
 
     def start(self, config: RunConfig) -> None:
@@ -51,75 +51,35 @@ class Clock:
             self._seconds.setdefault(config.name.cell, []).append(seconds)
 
     def left(self, waiting: Sequence[RunConfig], slots: int) -> float | None:
-        """Returns the seconds until all runs are done; see `seconds_left`."""
-        measured = {cell: statistics.fmean(all) for cell, all in self._seconds.items()}
+        """Returns the seconds until all runs are done; None if no run ever was."""
+        if not self._seconds:
+            return None
+        means = {cell: statistics.fmean(all) for cell, all in self._seconds.items()}
+        typical = statistics.fmean(means.values())
         now = time.monotonic()
-        running = {name: now - then for name, then in self._started.items()}
-        names = [*running, *(config.name for config in waiting)]
-        return seconds_left(names, measured, slots, running)
-
-
-def seconds_left(
-    names: Sequence[RunName],
-    measured: Mapping[Cell, float],
-    slots: int = 1,
-    running: Mapping[RunName, float] | None = None,
-) -> float | None:
-    """Estimates how long runs will take, from those that are done.
-
-    Args:
-        names: The runs that are not done.
-        measured: Seconds of a run by cell.
-        slots: How many runs are executed at a time.
-        running: For how many seconds runs have been executed.
-
-    Returns:
-        Seconds; a cell without a finished run counts as the mean of the others.
-        None if nothing is done yet.
-    """
-    if not measured:
-        return None
-    typical = statistics.fmean(measured.values())
-    running = running or {}
-    each = [
-        max(0.0, measured.get(name.cell, typical) - running.get(name, 0.0))
-        for name in names
-    ]
-    # However many slots there are, a run occupies one.
-    return max(sum(each) / slots, max(each, default=0.0))
+        each = [means.get(config.name.cell, typical) for config in waiting]
+        for name, then in self._started.items():
+            each.append(max(0.0, means.get(name.cell, typical) - (now - then)))
+        # However many slots there are, a run occupies one.
+        return max(sum(each) / slots, max(each, default=0.0))
 
 
 def plan_table(
     configs: Sequence[RunConfig], seconds: Mapping[Cell, float]
 ) -> list[tuple[str, ...]]:
-    """Returns the plan of a sweep, one row per cell under a header.
-
-    Args:
-        configs: The runs of the grid.
-        seconds: Of a run, by cell.
-    """
+    """Returns the plan of a sweep, one row per cell under a header."""
     cells: dict[Cell, list[RunConfig]] = {}
     for config in configs:
         cells.setdefault(config.name.cell, []).append(config)
     header = ("data set", "model", "weights", "runs", "done", "to run", "a run", "all")
-    return [header, *(_plan_row(members, seconds) for members in cells.values())]
-
-
-def _plan_row(
-    members: Sequence[RunConfig], seconds: Mapping[Cell, float]
-) -> tuple[str, ...]:
-    first = members[0]
-    to_run = sum(grid.state(config) != "done" for config in members)
-    each = seconds[first.name.cell]
-    return (
-        *first.name.cell,
-        first.resolved.network.label,
-        str(len(members)),
-        str(len(members) - to_run),
-        str(to_run),
-        duration(each),
-        duration(each * to_run),
-    )
+    rows: list[tuple[str, ...]] = [header]
+    for cell, members in cells.items():
+        to_run = sum(grid.state(config) != "done" for config in members)
+        numbers = (len(members), len(members) - to_run, to_run)
+        times = (seconds[cell], seconds[cell] * to_run)
+        weights = members[0].resolved.network.label
+        rows.append((*cell, weights, *map(str, numbers), *map(duration, times)))
+    return rows
 
 
 def expected_seconds(
@@ -129,13 +89,9 @@ def expected_seconds(
 
     Each model is trained once, for a few steps on random images of each size, so that
     runs that do the same work get the same estimate.
-
-    Args:
-        configs: The runs of a sweep.
-        notify: Called with a line before each model.
     """
     seconds = measured_seconds(configs[0].results_dir)
-    speeds: dict[tuple[str, int, str], _Speed] = {}
+    speeds: dict[tuple[str, int, str], tuple[float, float]] = {}
     for config in configs:
         if config.name.cell in seconds:
             continue
@@ -144,30 +100,22 @@ def expected_seconds(
         if key not in speeds:
             notify(f"measuring {config.name.model} at {size}x{size} ...")
             speeds[key] = _measure(config, size)
+        preparation, images_per_second = speeds[key]
         test += config.validation_examples
         images = train - config.validation_examples + test / EVALUATION_SPEED
         seconds[config.name.cell] = (
-            speeds[key].preparation
-            + config.epochs * images / speeds[key].images_per_second
+            preparation + config.epochs * images / images_per_second
         )
     return seconds
 
 
-@dataclasses.dataclass(frozen=True)
-class _Speed:
-    """Seconds for building and compiling, and the rate of training."""
-
-    preparation: float
-    images_per_second: float
-
-
-def _measure(config: RunConfig, size: int) -> _Speed:
-    """Trains a run's network for two short epochs; the second one has the rate."""
+def _measure(config: RunConfig, size: int) -> tuple[float, float]:
+    """Returns seconds to build and compile a network, and images trained a second."""
     started = time.perf_counter()
     with keras_setup.checked():
         _, second = _train_two_epochs(config, size)
     preparation = time.perf_counter() - started - 2 * second["seconds"]
-    return _Speed(max(0.0, preparation), second["images_per_second"])
+    return max(0.0, preparation), second["images_per_second"]
 
 
 def _train_two_epochs(config: RunConfig, size: int) -> list[Mapping[str, Any]]:
@@ -224,8 +172,5 @@ def _dimensions(config: RunConfig) -> tuple[int, int, int]:
         test, classes = len(loaded.test_images), loaded.num_classes
     if config.examples_per_class:
         train = min(train, config.examples_per_class * classes)
-    return (
-        size,
-        min(train, config.train_examples or train),
-        min(test, config.test_examples or test),
-    )
+    train = min(train, config.train_examples or train)
+    return size, train, min(test, config.test_examples or test)

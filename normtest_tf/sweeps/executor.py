@@ -24,24 +24,12 @@ _LEAST = 0.001  # Of a GPU or CPU; Ray counts in steps of 0.0001.
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How runs share machines; a value that an executor can't use is refused.
+    """How runs share machines; None for an executor's default."""
 
-    Attributes:
-        gpus_per_run: GPUs of a run; several runs share one where it is a fraction.
-            None for one where there are any.
-        cpus_per_run: CPUs of a run; None for the executor's default.
-        runs_at_a_time: How many runs to execute at once; None for as many as there
-            are GPUs, or nodes to take them.
-        address: Of a cluster.
-
-    Raises:
-        UsageError: If no machine can give a run so much.
-    """
-
-    gpus_per_run: float | None = None
+    gpus_per_run: float | None = None  # A fraction: several runs share one.
     cpus_per_run: float | None = None
     runs_at_a_time: int | None = None
-    address: str | None = None
+    address: str | None = None  # Of a cluster.
 
     def __post_init__(self) -> None:
         gpus, cpus = self.gpus_per_run or 0, self.cpus_per_run or 0
@@ -56,20 +44,6 @@ class Options:
                 f"--cpus_per_run takes 0, or a number from {_LEAST:g}. Received: "
                 f"{cpus:g}"
             )
-
-
-@dataclasses.dataclass(frozen=True)
-class Ended:
-    """A run that no longer occupies a slot.
-
-    Attributes:
-        config: The run, as it was passed to `start`.
-        outcome: Its result, or why there is none: `WorkerDied` if its process or
-            machine is gone.
-    """
-
-    config: RunConfig
-    outcome: Outcome
 
 
 class Executor(abc.ABC):
@@ -87,15 +61,6 @@ class Executor(abc.ABC):
     def __exit__(self, *_: object) -> None:
         """Ends all runs and frees what it holds."""
 
-    def check_inputs(self, configs: Sequence[RunConfig], notify: Notify) -> None:
-        """Checks on this machine, before the first run, what all runs read.
-
-        Raises:
-            UsageError: See `check_inputs`.
-        """
-        with workers.Worker() as worker:
-            worker.call(check_inputs, configs, notify)
-
     @abc.abstractmethod
     def slots(self) -> int:
         """Returns how many runs it can execute at a time, which may change."""
@@ -110,23 +75,24 @@ class Executor(abc.ABC):
         """
 
     @abc.abstractmethod
-    def wait(self, seconds: float) -> list[Ended]:
-        """Returns runs that have ended, after waiting for one for some seconds."""
+    def wait(self, seconds: float) -> list[tuple[RunConfig, Outcome]]:
+        """Waits for a run to end, for some seconds.
+
+        Returns:
+            Each run that has ended, as it was passed to `start`, with its result, or
+            why there is none: `WorkerDied` if its process or machine is gone.
+        """
+
+    def check_inputs(self, configs: Sequence[RunConfig], notify: Notify) -> None:
+        """Checks on this machine what all runs read; see the function."""
+        with workers.Worker() as worker:
+            worker.call(check_inputs, configs, notify)
 
 
 def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
     """Loads each data set, and checks that finished runs used it and their weights.
 
-    Thus missing data are noticed before the first run. Each data set and weights file
-    is digested once.
-
-    Args:
-        configs: All runs of a sweep.
-        notify: Called with notes on the data.
-
-    Raises:
-        UsageError: If a data set can't be loaded, or a finished run used other data
-            or weights of the same name.
+    So what is missing is noticed before the first run.
     """
     _import_tensorflow()
     for config in sorted(configs, key=lambda one: (one.dataset, one.reading.shift)):
@@ -185,8 +151,7 @@ def _load_unshifted(
     config: RunConfig, notify: Notify = ignore
 ) -> datasets.ImageDataset:
     """Loads a run's data set as it is without a shift, once per process."""
-    options = dataclasses.replace(config.reading, shift=shifts.NONE)
-    key = (config.dataset, options)
+    key = (config.dataset, dataclasses.replace(config.reading, shift=shifts.NONE))
     if key not in _loaded:
         _loaded[key] = datasets.load(*key, notify)
     return _loaded[key]

@@ -14,19 +14,7 @@ from normtest_tf.training import choices
 
 @dataclasses.dataclass(frozen=True)
 class Axes:
-    """What a grid is the product of.
-
-    Attributes:
-        datasets: Names of data sets.
-        models: Names of models.
-        normalizations: Names of settings.
-        seeds: Seeds.
-        shift: What is done to all images; see `datasets.shifts`.
-        train: What is trained; see `training.regimes`.
-
-    Raises:
-        UsageError: If a list is empty or names something twice.
-    """
+    """What a grid is the product of; lists without duplicates."""
 
     datasets: Sequence[str]
     models: Sequence[str]
@@ -50,12 +38,7 @@ def grid(
     """Returns the runs of a grid, in the order to run them in.
 
     Seeds change slowest, so that a sweep that is stopped early leaves complete
-    pairs; settings change fastest.
-
-    Args:
-        base: The values that all runs share.
-        axes: What the grid is the product of.
-        weights: The weights of each model.
+    pairs; settings change fastest. All other values are those of `base`.
     """
     return [
         dataclasses.replace(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from normtest_tf import errors
 from normtest_tf.runs import RunConfig
 from normtest_tf.sweeps import executor
-from normtest_tf.sweeps.executor import RUNS_PER_WORKER, Ended, Executor, Options
+from normtest_tf.sweeps.executor import RUNS_PER_WORKER, Executor, Options, Outcome
 from normtest_tf.system import workers
 from normtest_tf.text import Notify, counted
 
@@ -18,14 +18,7 @@ GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 class LocalExecutor(Executor):
-    """Executes runs in worker processes of this machine.
-
-    TensorFlow leaks the graph of every trained model, so a process executes a few
-    runs only; a crash costs one run.
-
-    Args:
-        environments: The variables of each worker process.
-    """
+    """Executes a few runs in each worker process, one process for each environment."""
 
     def __init__(self, environments: Sequence[Mapping[str, str]] = ({},)) -> None:
         # Progress bars of several processes would share a line.
@@ -54,29 +47,26 @@ class LocalExecutor(Executor):
         worker.send(executor.execute, config, notify)
         self._busy[worker] = config
 
-    def wait(self, seconds: float) -> list[Ended]:
-        """Returns what the processes whose runs have ended say."""
+    def wait(self, seconds: float) -> list[tuple[RunConfig, Outcome]]:
+        """Waits for results of the processes."""
         return [self._take(worker) for worker in workers.wait(self._busy, seconds)]
 
-    def _take(self, worker: workers.Worker) -> Ended:
+    def _take(self, worker: workers.Worker) -> tuple[RunConfig, Outcome]:
         config = self._busy.pop(worker)
         self._idle.append(worker)
         try:
-            return Ended(config, worker.result())
+            return config, worker.result()
         except errors.UsageError as error:
-            return Ended(config, error)
+            return config, error
 
 
 def create(options: Options) -> LocalExecutor:
-    """Returns an executor with a slot for each GPU, or with one.
-
-    Raises:
-        UsageError: If there are not enough GPUs, or an option is not for this executor.
-    """
-    for flag, value in {
+    """Returns an executor with a slot for each GPU, or with one."""
+    foreign = {
         "--cpus_per_run": options.cpus_per_run,
         "--ray_address": options.address,
-    }.items():
+    }
+    for flag, value in foreign.items():
         if value is not None:
             raise errors.UsageError(
                 f"{flag} needs --executor=ray; on this machine, --runs_at_a_time and "
@@ -112,46 +102,30 @@ def _shares(found: Sequence[str], each: float) -> list[str]:
 
 
 def visible_gpus() -> list[str]:
-    """Returns the GPUs that this machine's processes may use, without TensorFlow.
+    """Returns values for CUDA_VISIBLE_DEVICES, one for each GPU or MIG device.
 
-    Returns:
-        Values for CUDA_VISIBLE_DEVICES, one for each GPU or MIG device: those of that
-        variable if it is set, otherwise all that `nvidia-smi` lists.
+    Those of that variable if it is set, otherwise all that `nvidia-smi` lists.
     """
     chosen = os.environ.get(GPUS)
     if chosen is None:
-        return _listed(_nvidia_smi())
+        return _listed_gpus()
     names = [name.strip() for name in chosen.split(",")]
     # CUDA ignores everything from the first name on that stands for no GPU.
     end = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
     return names[:end]
 
 
-def _nvidia_smi() -> str:
-    """Returns what `nvidia-smi -L` prints; nothing where there is no such program."""
+def _listed_gpus() -> list[str]:
+    """Returns what `nvidia-smi -L` lists; nothing where there is no such program."""
     try:
-        return subprocess.check_output(
+        text = subprocess.check_output(
             ["nvidia-smi", "-L"], stderr=subprocess.DEVNULL, text=True, timeout=20
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _listed(text: str) -> list[str]:
-    """Returns the devices in the output of `nvidia-smi -L`.
-
-    Where a GPU is divided, the lines below it are its MIG devices, and CUDA can't use
-    the whole.
-    """
+        return []
     found: list[str] = []
-    whole = False  # Whether the last of `found` is a GPU that may be divided.
-    for line in text.splitlines():
-        if gpu := re.match(r"GPU (\d+):", line):
-            found.append(gpu[1])
-            whole = True
-        elif mig := re.match(r"\s+MIG .*\(UUID: (MIG-[^)]+)\)", line):
-            if whole:
-                found.pop()
-            found.append(mig[1])
-            whole = False
+    for gpu in re.split(r"^(?=GPU \d+:)", text, flags=re.MULTILINE)[1:]:
+        # CUDA can use the MIG devices of a divided GPU, and not the whole.
+        devices = re.findall(r"^\s+MIG .*\(UUID: (MIG-[^)]+)\)", gpu, re.MULTILINE)
+        found += devices or re.findall(r"^GPU (\d+):", gpu)
     return found

@@ -22,13 +22,7 @@ import normtest_tf
 from normtest_tf import errors
 from normtest_tf.runs import RunConfig
 from normtest_tf.sweeps import executor
-from normtest_tf.sweeps.executor import (
-    RUNS_PER_WORKER,
-    Ended,
-    Executor,
-    Options,
-    Outcome,
-)
+from normtest_tf.sweeps.executor import RUNS_PER_WORKER, Executor, Options, Outcome
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify
 
@@ -47,42 +41,30 @@ _THREADS = "OMP_NUM_THREADS"  # Ray sets it to the CPUs of a task.
 
 
 class RayExecutor(Executor):
-    """Executes each run as a task of a Ray cluster.
-
-    Args:
-        options: See `Options`.
-
-    Raises:
-        UsageError: If Ray is not installed, if there is no cluster at the address, or
-            if none of its nodes has what a run needs.
-    """
+    """Executes each run as a task of a Ray cluster."""
 
     def __init__(self, options: Options) -> None:
         self._ray = connect(options.address)
         self._most = options.runs_at_a_time or 2**31
         self._running: dict[Any, tuple[RunConfig, Notify]] = {}
         self._marker: Any = None
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        largest = {
-            name: max((node.get(name, 0) for node in nodes), default=0)
-            for name in ("CPU", "GPU")
-        }
         cpus, gpus = options.cpus_per_run, options.gpus_per_run
-        self._needs = {
-            "CPU": 1 if cpus is None else cpus,
-            "GPU": min(1, largest["GPU"]) if gpus is None else gpus,
-        }
+        most_cpus, most_gpus = (
+            max((node.get(name, 0) for node in self._nodes()), default=0)
+            for name in ("CPU", "GPU")
+        )
+        cpus = 1 if cpus is None else cpus
+        gpus = min(1, most_gpus) if gpus is None else gpus
+        self._needs = {"CPU": cpus, "GPU": gpus}
         if not self._capacity():
             self._ray.shutdown()
             raise errors.UsageError(
                 "no node of the Ray cluster has what a run needs: "
-                f"--cpus_per_run={self._needs['CPU']:g}, "
-                f"--gpus_per_run={self._needs['GPU']:g}; the most that one has is "
-                f"{largest['CPU']:g} and {largest['GPU']:g}"
+                f"--cpus_per_run={cpus:g}, --gpus_per_run={gpus:g}; the most that one "
+                f"has is {most_cpus:g} and {most_gpus:g}"
             )
-        gpus = self._needs["GPU"]
         self._task = self._ray.remote(
-            num_cpus=self._needs["CPU"],
+            num_cpus=cpus,
             num_gpus=gpus,
             # TensorFlow leaks graphs, and keeps the GPU that it has seen first.
             max_calls=1 if gpus else RUNS_PER_WORKER,
@@ -102,9 +84,20 @@ class RayExecutor(Executor):
         # Without any, the next run waits in the cluster for a node to join.
         return max(1, min(self._capacity(), self._most))
 
+    def _nodes(self) -> list[Mapping[str, float]]:
+        """Returns the resources of the living nodes."""
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+
     def _capacity(self) -> int:
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        return sum(_fitting(self._needs, node) for node in nodes)
+        """Returns how many runs fit on the nodes; one each if they need nothing."""
+        wanted = {name: each for name, each in self._needs.items() if each}
+        return sum(
+            min(
+                (int(node.get(name, 0) / each + 1e-9) for name, each in wanted.items()),
+                default=1,
+            )
+            for node in self._nodes()
+        )
 
     def start(self, config: RunConfig, notify: Notify) -> None:
         """Hands a run to the cluster."""
@@ -116,41 +109,28 @@ class RayExecutor(Executor):
         )
         self._running[self._task.remote(here, config)] = (config, notify)
 
-    def wait(self, seconds: float) -> list[Ended]:
+    def wait(self, seconds: float) -> list[tuple[RunConfig, Outcome]]:
         """Waits for a task; its notes come with its outcome."""
         ready, _ = self._ray.wait([*self._running], timeout=seconds)
         return [self._take(reference) for reference in ready]
 
-    def _take(self, reference: Any) -> Ended:  # noqa: ANN401  (untyped in Ray)
+    def _take(self, reference: Any) -> tuple[RunConfig, Outcome]:  # noqa: ANN401  (untyped in Ray)
         config, notify = self._running.pop(reference)
         try:
             notes, outcome = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:  # As it can't import us.
-            return Ended(config, errors.UsageError(f"on a Ray node: {_gist(error)}"))
+            return config, errors.UsageError(f"on a Ray node: {_gist(error)}")
         except self._ray.exceptions.RayError:
-            died = errors.WorkerDied("its worker or the worker's node died")
-            return Ended(config, died)
+            return config, errors.WorkerDied("its worker or the worker's node died")
         for note in notes:
             notify(note)
-        return Ended(config, outcome)
-
-
-def _fitting(needs: Mapping[str, float], node: Mapping[str, float]) -> int:
-    """Returns how many runs a node has room for."""
-    wanted = {name: each for name, each in needs.items() if each}
-    return min(
-        (int(node.get(name, 0) / each + 1e-9) for name, each in wanted.items()),
-        default=1,
-    )
+        return config, outcome
 
 
 def variables() -> dict[str, str]:
     """Returns this process's variables that runs on other nodes need."""
-    found = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(_PREFIXES) or name == _THREADS
-    }
+    names = [name for name in os.environ if name.startswith((*_PREFIXES, _THREADS))]
+    found = {name: os.environ[name] for name in names}
     # Nodes may have been started with another default.
     return found | {"KERAS_BACKEND": keras_setup.backend()}
 
@@ -162,7 +142,7 @@ class Here:
     version: str
     working_folder: str  # Relative paths start there.
     marker: str  # A file in the results folder.
-    variables: Mapping[str, str] = dataclasses.field(hash=False)
+    variables: Mapping[str, str]
 
 
 def execute(here: Here, config: RunConfig) -> tuple[list[str], Outcome]:
@@ -190,13 +170,7 @@ def execute(here: Here, config: RunConfig) -> tuple[list[str], Outcome]:
 
 
 def connect(address: str | None) -> Any:  # noqa: ANN401  (a module without types)
-    """Connects this process to a cluster, and returns the module `ray`.
-
-    Args:
-        address: `HOST:PORT` of its head node, `auto` for that of this machine, or
-            `local` for this machine alone. None for the environment variable
-            RAY_ADDRESS or `auto`, and if there is neither, `local`.
-    """
+    """Connects to a cluster, as `--ray_address` says, and returns the module `ray`."""
     if importlib.util.find_spec("ray") is None:
         raise errors.UsageError(
             "--executor=ray needs ray, which is not installed: pip install "

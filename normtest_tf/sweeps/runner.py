@@ -5,12 +5,13 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 
 from normtest_tf import errors
 from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, RunName, folder
-from normtest_tf.sweeps import estimates, grid, local
+from normtest_tf.sweeps import estimates, grid, local, ray_cluster
 from normtest_tf.sweeps.executor import Executor, Options, Outcome
 from normtest_tf.system import files
 from normtest_tf.text import Notify, duration
@@ -21,15 +22,9 @@ LOCK_SECONDS = 120.0
 POLL_SECONDS = 0.5
 
 
-def _ray(options: Options) -> Executor:
-    from normtest_tf.sweeps import ray_cluster
-
-    return ray_cluster.RayExecutor(options)
-
-
 EXECUTORS: dict[str, Callable[[Options], Executor]] = {
     "local": local.create,
-    "ray": _ray,
+    "ray": ray_cluster.RayExecutor,
 }
 
 
@@ -47,7 +42,6 @@ def run_all(
     configs: Sequence[RunConfig],
     notify: Notify,
     executor: Executor | None = None,
-    restarts: int = MAX_RESTARTS,
 ) -> Tally:
     """Runs what remains; failures are recorded, and the sweep continues.
 
@@ -59,10 +53,6 @@ def run_all(
         notify: Called with a line before and after each run, and with notes on it;
             has to be picklable, since workers call it.
         executor: Where to run. Default: one worker process of this machine.
-        restarts: How often a run whose worker has died is restarted.
-
-    Returns:
-        How many runs were done, skipped, failed or left to others.
 
     Raises:
         UsageError: If a data set can't be loaded, or a finished run used other data
@@ -75,29 +65,20 @@ def run_all(
         results_dir = files.expand(configs[0].results_dir)
         folder.add_to_plan(results_dir, [config.name for config in configs])
         if waiting:
-            _Sweep(waiting, executor, notify, tally, restarts).run()
+            _Sweep(waiting, executor, notify, tally).run()
     return tally
 
 
 @dataclasses.dataclass
 class _Run:
-    """A run that is not done.
-
-    Attributes:
-        config: The run.
-        number: Its place in the sweep, counted from 1.
-        record: Which `config.json` was in its folder before it started.
-        losses: How often its worker died.
-        lost_at: When that was last, by `time.monotonic`.
-        not_before: When it may start again, likewise; 0 if it hasn't been announced.
-    """
+    """A run that is not done."""
 
     config: RunConfig
-    number: int
-    record: tuple[int, int] | None = None
-    losses: int = 0
-    lost_at: float = 0.0
-    not_before: float = 0.0
+    number: int  # Its place in the sweep, counted from 1.
+    record: tuple[int, int] | None = None  # Of `find_record`, before it started.
+    losses: int = 0  # How often its worker died.
+    lost_at: float = 0.0  # When that was last, by `time.monotonic`.
+    not_before: float = 0.0  # When it may start again; 0 until it is announced.
 
     @property
     def label(self) -> str:
@@ -131,17 +112,6 @@ class _Run:
         return status.st_ino, status.st_mtime_ns
 
 
-@dataclasses.dataclass(frozen=True)
-class _Note:
-    """A picklable `notify` for the notes on one run."""
-
-    notify: Notify
-    prefix: str
-
-    def __call__(self, text: str) -> None:
-        self.notify(f"{self.prefix}note: {text}")
-
-
 class _Sweep:
     """Hands runs to an executor until none is left; see `run_all`."""
 
@@ -151,7 +121,6 @@ class _Sweep:
         executor: Executor,
         notify: Notify,
         tally: Tally,
-        restarts: int,
     ) -> None:
         first = tally.skipped + 1
         runs = [_Run(config, number) for number, config in enumerate(configs, first)]
@@ -161,14 +130,21 @@ class _Sweep:
         self._executor = executor
         self._notify = notify
         self._tally = tally
-        self._restarts = restarts
-        self._clock = estimates.Clock(configs[0].results_dir)
+        measured = estimates.measured_seconds(configs[0].results_dir)
+        self._clock = estimates.Clock(measured)
 
     def run(self) -> None:
         """Runs what is waiting."""
         while self._running or self._waiting:
             self._fill()
-            self._wait()
+            if not self._running:
+                time.sleep(POLL_SECONDS)
+                continue
+            for config, outcome in self._executor.wait(POLL_SECONDS):
+                run = self._running.pop(config.name)
+                self._clock.stop(config, getattr(outcome, "total_seconds", None))
+                if (message := self._account_for(run, outcome)) is not None:
+                    self._notify(f"{self._prefix(run)}{message}")
 
     def _fill(self) -> None:
         """Starts runs until all slots are taken."""
@@ -179,21 +155,10 @@ class _Sweep:
             if run.not_before == 0.0:
                 self._notify(self._headline(run, slots))
             run.record = run.find_record()
-            self._executor.start(run.config, _Note(self._notify, self._prefix(run)))
+            note = functools.partial(_note, self._notify, self._prefix(run))
+            self._executor.start(run.config, note)
             self._clock.start(run.config)
             self._running[run.config.name] = run
-
-    def _wait(self) -> None:
-        """Waits for runs to end, and reports how they did."""
-        if not self._running:
-            time.sleep(POLL_SECONDS)
-            return
-        for ended in self._executor.wait(POLL_SECONDS):
-            run, outcome = self._running.pop(ended.config.name), ended.outcome
-            seconds = getattr(outcome, "total_seconds", None)
-            self._clock.stop(run.config, seconds)
-            if (message := self._account_for(run, outcome)) is not None:
-                self._notify(f"{self._prefix(run)}{message}")
 
     def _account_for(self, run: _Run, outcome: Outcome) -> str | None:
         """Counts a run that has ended, or puts it back; describes the outcome."""
@@ -207,7 +172,7 @@ class _Sweep:
                 return None
             self._tally.elsewhere += 1
             return "another process is running it"
-        if isinstance(outcome, errors.WorkerDied) and run.losses < self._restarts:
+        if isinstance(outcome, errors.WorkerDied) and run.losses < MAX_RESTARTS:
             run.lose()
             self._waiting.appendleft(run)
             return f"{errors.one_line(outcome)}; the run will be resumed"
@@ -231,6 +196,11 @@ class _Sweep:
         if (left := self._clock.left(to_come, slots)) is not None:
             parts.append(f"about {duration(left)} left")
         return " | ".join(parts)
+
+
+def _note(notify: Notify, prefix: str, text: str) -> None:
+    """Passes a note on one run on; workers get it, so it has to be picklable."""
+    notify(f"{prefix}note: {text}")
 
 
 def _record_failure(config: RunConfig, error: errors.UsageError) -> None:

@@ -67,18 +67,9 @@ def _split(images: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def shift_and_flip(
     images: tf.Tensor, offsets: tf.Tensor, flips: tf.Tensor, padding: int
 ) -> tf.Tensor:
-    """Crops each padded image at its own offset and mirrors some of them.
-
-    Args:
-        images: `[n, height, width, channels]`.
-        offsets: int32 `[n, 2]`, the row and column, 0 to 2 * padding, at which the
-            crop starts in the padded image.
-        flips: bool `[n]`, whether the crop is mirrored left to right.
-        padding: Black pixels to add on every side.
-    """
+    """Crops each padded image at its own row and column, and mirrors some of them."""
     height, width = images.shape[1:3]
-    borders = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
-    padded = tf.pad(images, borders)
+    padded = tf.pad(images, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
     rows = offsets[:, :1] + tf.range(height)
     columns = offsets[:, 1:] + tf.range(width)
     columns = tf.where(flips[:, tf.newaxis], columns[:, ::-1], columns)
@@ -96,13 +87,8 @@ def mirror(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
 def crop_boxes(key: tf.Tensor, count: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """Draws crops as torchvision's `RandomResizedCrop` does.
 
-    A crop has a uniform share of the image's area and a ratio of width to height whose
-    logarithm is uniform, is rounded to whole pixels, and lies anywhere in the image
-    with equal probability. The first of ten such crops that fits is taken; if none
-    does, the largest central one.
-
-    Returns:
-        int32 `[count, 4]`: each crop's first row, first column, height and width.
+    The first of ten random crops that fits is taken; if none does, the largest central
+    one. Returns int32 `[count, 4]`: first row, first column, height and width.
     """
     area_key, ratio_key, corner_key = tf.unstack(tf.random.split(key, 3))
     uniform = tf.random.stateless_uniform
@@ -113,30 +99,20 @@ def crop_boxes(key: tf.Tensor, count: tf.Tensor, height: int, width: int) -> tf.
     fit = tf.reduce_all((sizes > 0) & (sizes <= whole), axis=2)
     first = tf.argmax(tf.cast(fit, tf.int32), axis=1)
     found = tf.reduce_any(fit, axis=1, keepdims=True)
+    low, high = RATIO
+    central = min(height, round(width / low)), min(width, round(height * high))
     size = tf.where(
         found,
         tf.gather(sizes, first, batch_dims=1),
-        tf.constant(_central_size(height, width), tf.float32),
+        tf.constant(central, tf.float32),
     )
     room = whole - size
     corner = tf.where(found, uniform([count, 2], corner_key) * (room + 1), room / 2)
     return tf.cast(tf.concat([tf.floor(corner), size], axis=1), tf.int32)
 
 
-def _central_size(height: int, width: int) -> tuple[int, int]:
-    """Returns the height and width of the largest crop of an allowed ratio."""
-    low, high = RATIO
-    if width < low * height:
-        return round(width / low), width
-    return height, min(width, round(height * high))
-
-
 def crop_and_resize(images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """Crops each image by its box from `crop_boxes`, and resizes the crop to its size.
-
-    Bilinear, between the centres of pixels; nothing outside the crop is seen. The
-    result is Pillow's `crop(box).resize(size, BILINEAR)` within one grey level.
-    """
+    """Is Pillow's `crop(box).resize(size, BILINEAR)` within one grey level."""
     size = images.shape[1:3]
 
     def one(image_and_box: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:

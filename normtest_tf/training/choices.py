@@ -88,15 +88,10 @@ def check_strategy(strategy: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Seeds:
-    """The seeds of one run, both below 2**31.
+    """The seeds of one run, both below 2**31."""
 
-    Attributes:
-        data: Determines the order of examples and their augmentation.
-        model: Determines initial weights.
-    """
-
-    data: int
-    model: int
+    data: int  # Determines the order of examples and their augmentation.
+    model: int  # Determines initial weights.
 
     @classmethod
     def split(cls, seed: int) -> Seeds:

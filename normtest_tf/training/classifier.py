@@ -16,7 +16,7 @@ from normtest_tf.text import Notify
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A classification task: image shape and number of classes."""
+    """What a classifier tells apart."""
 
     image_shape: tuple[int, int, int]
     num_classes: int
@@ -39,17 +39,14 @@ def build_classifier(
         normalization: The layer from raw pixels to the backbone's inputs, from
             `normalization.Setting.layer`.
         task: The shape of the images and the number of logits.
-        seed: The model seed. It alone determines the head's initial weights (and,
-            without pre-trained weights, the backbone's), whatever the normalization.
-            The head's are the same on every backend.
+        seed: Determines all initial weights, whatever the normalization; those of the
+            head are the same on every backend.
         precision: A Keras dtype policy for the backbone. Normalization and
             logits are float32 under every policy.
-        notify: Called with a message if the classifier in a file that the user named
-            was skipped.
+        notify: Called if the classifier in a file that the user named was skipped.
 
     Returns:
-        A model that maps raw RGB images, uint8 `[n, height, width, 3]`, to float32
-        logits `[n, num_classes]`.
+        A model from raw RGB images, uint8 `[n, height, width, 3]`, to float32 logits.
 
     Raises:
         UsageError: If the images are too small for the backbone, or its weights
@@ -99,27 +96,15 @@ def _draw_as_tensorflow(head: keras.layers.Dense) -> None:
     ):
         if isinstance(initializer, keras.initializers.RandomUniform):
             seed = initializer.seed % (2**31 - 2)  # As Keras does.
+            limits = initializer.minval, initializer.maxval
             with tf.device("CPU:0"):
-                values = tf.random.stateless_uniform(
-                    variable.shape,
-                    [seed, 0],
-                    initializer.minval,
-                    initializer.maxval,
-                )
+                values = tf.random.stateless_uniform(variable.shape, [seed, 0], *limits)
             variable.assign(values.numpy())
-
-
-def backbone(model: keras.Model) -> keras.Model:
-    """Returns the network between a classifier's normalization and its head."""
-    return model.layers[-2]
 
 
 def fold(
     model: keras.Model, network: backbones.PretrainedNetwork, given: ChannelStatistics
 ) -> None:
-    """Makes a classifier start as the function that the control starts from.
-
-    Its inputs are normalised with `given`.
-    """
-    wanted = network.pretraining
-    folding.fold(backbone(model), given, wanted.statistics, wanted.channel_order)
+    """Makes a classifier of inputs normalised with `given` start as the control."""
+    backbone, wanted = model.layers[-2], network.pretraining
+    folding.fold(backbone, given, wanted.statistics, wanted.channel_order)

@@ -24,23 +24,17 @@ class Devices:
 
     names: tuple[str, ...] = ("default",)
 
-    @property
-    def count(self) -> int:
-        """The number of devices."""
-        return len(self.names)
-
     def spread(self, make: Callable[[], keras.Model]) -> keras.Model:
         """Returns the model that `make` creates; its training uses all devices."""
-        if self.count == 1:
+        if len(self.names) == 1:
             return make()
-        distribution = WholeBatches(devices=self.names)
+        distribution = _WholeBatches(devices=self.names)
         with distribution.scope():
-            return Sharded(make(), distribution)
+            return _Sharded(make(), distribution)
 
 
 def find(strategy: str, batch_size: int, notify: Notify) -> Devices:
     """Returns the devices that a run trains on; says so if there is only one."""
-    choices.check_strategy(strategy)
     if strategy == choices.NONE:
         return Devices()
     names = tuple(keras.distribution.list_devices())
@@ -56,17 +50,18 @@ def find(strategy: str, batch_size: int, notify: Notify) -> Devices:
 
 def scope_of(model: keras.Model) -> contextlib.AbstractContextManager[object]:
     """Returns where a model's optimizer has to be created."""
-    return model.scope() if isinstance(model, Sharded) else contextlib.nullcontext()
+    if isinstance(model, _Sharded):
+        return model.distribution.scope()
+    return contextlib.nullcontext()
 
 
-class WholeBatches(keras.distribution.DataParallel):
+class _WholeBatches(keras.distribution.DataParallel):
     """Gives each device whole batches; the program says which part it computes.
 
     JAX can't divide a batch unevenly, and Keras decides once, by the first batch.
     """
 
     def get_data_layout(self, data_shape: tuple[int, ...]) -> object:
-        """Returns the layout of a batch with a copy on each device."""
         axes = [None] * len(data_shape)
         return keras.distribution.TensorLayout(axes, self.device_mesh)
 
@@ -75,39 +70,28 @@ class WholeBatches(keras.distribution.DataParallel):
         return super().get_data_layout(data_shape)
 
 
-class Sharded(keras.Model):
-    """Trains as on one device, with each batch shared by several.
+class _Sharded(keras.Model):
+    """Computes what one device would, batch statistics included, up to rounding.
 
-    The program computes what it computes on one device, batch statistics included;
-    only the order of sums differs. Each device computes the whole of a batch that
-    can't be shared evenly, such as a short last one.
+    Each device computes the whole of a batch that can't be shared evenly, such as a
+    short last one.
     """
 
-    def __init__(self, model: keras.Model, distribution: WholeBatches) -> None:
+    def __init__(self, model: keras.Model, distribution: _WholeBatches) -> None:
         super().__init__(model.inputs, model.outputs[0], name=model.name)
-        self._distribution = distribution
-
-    def scope(self) -> contextlib.AbstractContextManager[object]:
-        """Where the optimizer has to be created."""
-        return self._distribution.scope()
+        self.distribution = distribution
 
     def fit(self, *args: object, **options: object) -> object:
-        """Trains on all devices."""
-        with self.scope():
+        with self.distribution.scope():
             return super().fit(*args, **options)
 
     def predict(self, *args: object, **options: object) -> np.ndarray:
-        """Evaluates; every device computes the whole of a batch."""
-        with self.scope():
+        with self.distribution.scope():
             return super().predict(*args, **options)
 
     def train_step(self, state: Any, data: tuple[jax.Array, ...]) -> Any:  # noqa: ANN401  (Keras's)
-        """Takes a step, of which each device computes a part."""
-        if len(data[0]) % self._distribution.num_model_replicas == 0:
-            data = tuple(
-                keras.distribution.distribute_tensor(
-                    values, self._distribution.shared(values.shape)
-                )
-                for values in data
-            )
+        if len(data[0]) % self.distribution.num_model_replicas == 0:
+            shared = self.distribution.shared
+            distribute = keras.distribution.distribute_tensor
+            data = tuple(distribute(each, shared(each.shape)) for each in data)
         return super().train_step(state, data)

@@ -6,8 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 
@@ -22,13 +21,6 @@ BFLOAT16_CAPABILITY = (8, 0)
 FLOAT16_CAPABILITY = (7, 0)
 
 
-class Gpu(NamedTuple):
-    """A GPU: its name, and NVIDIA's compute capability, (0, 0) if unknown."""
-
-    name: str
-    capability: tuple[int, int]
-
-
 _deterministic = False  # TensorFlow has no public way to ask.
 
 
@@ -36,7 +28,7 @@ def resolve_precision(precision: str) -> str:
     """Turns `auto` into the best Keras dtype policy of the first GPU, or of the CPU."""
     if precision != "auto":
         return precision
-    capability = max((gpu.capability for gpu in _gpus()[:1]), default=(0, 0))
+    capability = next((capability for _, capability in gpus()), (0, 0))
     if capability >= BFLOAT16_CAPABILITY:
         return "mixed_bfloat16"
     if capability >= FLOAT16_CAPABILITY:
@@ -53,12 +45,7 @@ def check_backend(notify: Notify) -> None:
 
 
 def set_determinism(wanted: bool) -> None:
-    """Restricts TensorFlow to deterministic operations, for the whole process.
-
-    Raises:
-        UsageError: If the backend has no such mode, or if `wanted` is false in a
-            process where it is already on: TensorFlow can't switch it off.
-    """
+    """Restricts TensorFlow to deterministic operations, for the whole process."""
     global _deterministic
     if wanted and keras.backend.backend() != "tensorflow":
         raise errors.UsageError(
@@ -80,58 +67,39 @@ def set_determinism(wanted: bool) -> None:
         _deterministic = True
 
 
-def has_gpu() -> bool:
-    """Tells whether Keras's backend computes on a GPU."""
-    return bool(_gpus())
+def gpus() -> list[tuple[str, tuple[int, int]]]:
+    """Returns name and compute capability of the GPUs that the backend computes on."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
 
+        devices = jax.local_devices()
+        found = [device for device in devices if device.platform in ("gpu", "cuda")]
+        return [(device.device_kind, _capability(device)) for device in found]
+    if backend == "torch":
+        from torch import cuda
 
-def _gpus() -> list[Gpu]:
-    """Returns the GPUs that Keras's backend computes on."""
-    return _GPUS_OF[keras.backend.backend()]()
-
-
-def _gpus_of_tensorflow() -> list[Gpu]:
+        return [
+            (cuda.get_device_name(index), cuda.get_device_capability(index))
+            for index in range(cuda.device_count())
+        ]
     import tensorflow as tf
 
-    found = []
-    for device in tf.config.list_physical_devices("GPU"):
-        details = tf.config.experimental.get_device_details(device)
-        capability = details.get("compute_capability", (0, 0))
-        found.append(Gpu(details.get("device_name", device.name), capability))
-    return found
-
-
-def _gpus_of_jax() -> list[Gpu]:
-    import jax
-
+    details = map(
+        tf.config.experimental.get_device_details,
+        tf.config.list_physical_devices("GPU"),
+    )
     return [
-        Gpu(device.device_kind, _parsed(getattr(device, "compute_capability", "")))
-        for device in jax.local_devices()
-        if device.platform in ("gpu", "cuda")
+        (each.get("device_name", "GPU"), each.get("compute_capability", (0, 0)))
+        for each in details
     ]
 
 
-def _parsed(capability: str) -> tuple[int, int]:
+def _capability(device: object) -> tuple[int, int]:
     """Reads a compute capability such as `9.0`; AMD's GPUs have other words."""
-    found = re.fullmatch(r"(\d+)\.(\d+)", str(capability))
+    words = str(getattr(device, "compute_capability", ""))
+    found = re.fullmatch(r"(\d+)\.(\d+)", words)
     return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _gpus_of_torch() -> list[Gpu]:
-    import torch
-
-    cuda = torch.cuda
-    return [
-        Gpu(cuda.get_device_name(index), cuda.get_device_capability(index))
-        for index in range(cuda.device_count())
-    ]
-
-
-_GPUS_OF: dict[str, Callable[[], list[Gpu]]] = {
-    "tensorflow": _gpus_of_tensorflow,
-    "jax": _gpus_of_jax,
-    "torch": _gpus_of_torch,
-}
 
 
 def describe() -> dict[str, Any]:
@@ -153,12 +121,11 @@ def describe() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_name(),
         "cpu_cores": os.cpu_count(),
-        "gpus": [gpu.name for gpu in _gpus()],
+        "gpus": [name for name, _ in gpus()],
     }
 
 
 def _cpu_name() -> str:
-    """Returns the processor's name, as reported by the system."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             for line in file:

@@ -62,7 +62,7 @@ class TrainingState:
 
     @classmethod
     def capture(cls, model: keras.Model, epoch: int) -> TrainingState:
-        """Copies the state of a model that has been trained for some epochs."""
+        """Copies the state of a model after some epochs."""
         return cls(
             epoch,
             [ops.convert_to_numpy(value) for value in _variables(model)],
@@ -89,31 +89,26 @@ class LossGuard(keras.callbacks.Callback):
     """Stops training soon after the first step whose loss is not finite, and names it.
 
     It looks at the mean loss of the epoch so far, which no later step makes finite
-    again. Reading a loss waits for its step, so the last steps' losses are left on the
-    device, which keeps it busy. Gradients in float16 may overflow; loss scaling handles
-    them.
-
-    Args:
-        schedule: Gives each epoch's learning rate.
-        lead: How many steps the host may run ahead before it reads their losses, and
-            up to twice as many: it reads them in groups. With 0 it reads each at once.
+    again. Reading a loss waits for its step, so the losses of the last `lead` steps, or
+    up to twice as many, are left on the device, which keeps it busy. Gradients in
+    float16 may overflow; loss scaling handles them.
     """
 
     def __init__(self, schedule: EpochCosine, lead: int = 0) -> None:
         super().__init__()
-        self._schedule = schedule
+        self.schedule = schedule
         self._lead = lead
         self.finished = 0.0  # When the device had finished the last epoch's steps.
         self._epoch = 0
         self._unchecked: list[tuple[int, float | keras.KerasTensor]] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Remembers the epoch, counted from 0."""
+        """Starts an epoch, counted from 0."""
         self._epoch = epoch
         self._unchecked.clear()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Takes the loss of the step; checks older ones when there are enough."""
+        """Checks older losses when there are enough."""
         self._unchecked.append((batch + 1, (logs or {})["loss"]))
         if len(self._unchecked) > 2 * self._lead:
             self._check_first(len(self._unchecked) - self._lead)
@@ -124,7 +119,6 @@ class LossGuard(keras.callbacks.Callback):
         self.finished = time.perf_counter()
 
     def _check_first(self, count: int) -> None:
-        """Checks the losses of the first steps that have not been checked."""
         steps, self._unchecked = self._unchecked[:count], self._unchecked[count:]
         if steps and not math.isfinite(float(steps[-1][1])):
             for step, loss in steps:
@@ -144,28 +138,25 @@ class LossGuard(keras.callbacks.Callback):
             raise errors.TrainingFailed(
                 name,
                 epoch=self._epoch + 1,
-                step=step or self._schedule.steps_per_epoch,
-                rate=self._schedule.at_epoch(self._epoch),
+                step=step or self.schedule.steps_per_epoch,
+                rate=self.schedule.at_epoch(self._epoch),
             )
 
 
-class EpochEvaluator(keras.callbacks.Callback):
+class _Evaluator(keras.callbacks.Callback):
     """Evaluates after every epoch and reports the epoch's row, as `fit` describes."""
 
     def __init__(
         self,
-        schedule: EpochCosine,
         guard: LossGuard,
         data: TrainingData,
         batch_size: int,
         on_row: Callable[[EpochRow], None],
-        on_evaluation: Callable[[str, Evaluation], None] | None,
+        on_evaluation: Callable[[str, Evaluation], None],
     ) -> None:
         super().__init__()
-        self._schedule = schedule
         self._guard = guard
-        self._training_examples = len(data.train)
-        self._splits = data.evaluations
+        self._data = data
         self._batches = {
             prefix: pipeline.evaluation_batches(split.images, split.labels, batch_size)
             for prefix, split in data.evaluations.items()
@@ -175,43 +166,34 @@ class EpochEvaluator(keras.callbacks.Callback):
         self._started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Starts the clock."""
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Evaluates and reports the epoch's row."""
         # Not the time of callbacks that do their work after an epoch.
         seconds = self._guard.finished - self._started
         self._guard.check_variables()
-        logs = logs or {}
+        logs, examples = logs or {}, len(self._data.train)
         row: EpochRow = {
             "epoch": epoch + 1,
-            "learning_rate": self._schedule.at_epoch(epoch),
+            "learning_rate": self._guard.schedule.at_epoch(epoch),
             "train_loss": float(logs["loss"]),
             # Rounds to the nearest k / n, undoing float32 error.
-            "train_accuracy": round(float(logs["accuracy"]) * self._training_examples)
-            / self._training_examples,
+            "train_accuracy": round(float(logs["accuracy"]) * examples) / examples,
         }
-        for prefix, split in self._splits.items():
+        for prefix, split in self._data.evaluations.items():
             found = evaluate(self.model, self._batches[prefix], split.labels)
             self._guard.check(f"{prefix}_loss", found.loss)
             row[f"{prefix}_loss"] = found.loss
             row[f"{prefix}_accuracy"] = found.accuracy
-            if self._on_evaluation is not None:
-                self._on_evaluation(prefix, found)
-        row["seconds"] = seconds
-        row["images_per_second"] = self._training_examples / seconds
+            self._on_evaluation(prefix, found)
+        row |= {"seconds": seconds, "images_per_second": examples / seconds}
         self._on_row(row)
 
 
 class _Callbacks(keras.callbacks.CallbackList):
-    """Passes logs on as device tensors.
-
-    Keras's own list converts them, which blocks on every step.
-    """
+    """Passes logs on as device tensors; Keras's list waits for each step's values."""
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Tells all callbacks."""
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs)
 
@@ -240,25 +222,13 @@ def fit(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     state: TrainingState | None = None,
-    on_evaluation: Callable[[str, Evaluation], None] | None = None,
+    on_evaluation: Callable[[str, Evaluation], None] = lambda prefix, found: None,
 ) -> None:
-    """Trains a model with the recipe.
+    """Trains a model of raw images, from a state or as it is.
 
-    Args:
-        model: Maps raw uint8 images to float32 logits; a `training_copy` where speed
-            or PyTorch's running variance matters. Its trainable variables are trained.
-        recipe: How to train it.
-        data: What to train and evaluate on.
-        on_row: Called with each epoch's row of the history.
-        callbacks: Further Keras callbacks, called before an epoch is evaluated.
-            Reading what they get of a step may wait for the device.
-        state: What to resume from. Default: the model as it is.
-        on_evaluation: Called with the prefix of each evaluation's columns, and the
-            evaluation, before `on_row` is.
-
-    Raises:
-        TrainingFailed: If a loss is not finite.
-        ValueError: If the state is another model's.
+    Callbacks are called before an epoch is evaluated, then `on_evaluation` with the
+    prefix of each evaluation's columns, and `on_row` last. Raises `TrainingFailed` if a
+    loss is not finite, ValueError if the state is another model's.
     """
     with devices.scope_of(model):
         schedule = compile_for_training(model, recipe, len(data.train))
@@ -267,10 +237,8 @@ def fit(
     first_epoch = state.epoch if state else 0
     if first_epoch == recipe.epochs:
         return
-    guard = LossGuard(schedule, LEAD if environment.has_gpu() else 0)
-    evaluator = EpochEvaluator(
-        schedule, guard, data, recipe.batch_size, on_row, on_evaluation
-    )
+    guard = LossGuard(schedule, LEAD if environment.gpus() else 0)
+    evaluator = _Evaluator(guard, data, recipe.batch_size, on_row, on_evaluation)
     batches = pipeline.training_batches(
         data.train.images,
         data.train.labels,

@@ -30,19 +30,10 @@ def training_batches(
     epochs: range,
     augmentation: str,
 ) -> tf.data.Dataset:
-    """Returns the augmented training batches of some epochs, one after another.
+    """Returns the augmented batches of some epochs, counted from 0.
 
-    Args:
-        images: uint8 `[n, height, width, 3]`; those in a file are read in
-            parallel, a batch at a time in each thread.
-        labels: int `[n]`.
-        batch_size: Images in a batch; the last one of each epoch may be shorter.
-        seed: The data seed, a non-negative 32-bit integer.
-        epochs: The epochs, counted from 0, such as `range(3, 50)`.
-        augmentation: A key of `AUGMENTATIONS`.
-
-    Returns:
-        A data set of (uint8 images `[b, height, width, 3]`, int32 labels `[b]`).
+    The last batch of each may be shorter; those of images in a file are read in
+    parallel.
     """
     take = _taking(images)
     augment = AUGMENTATIONS[augmentation]
@@ -98,7 +89,7 @@ def evaluation_batches(
 
 
 def _taking(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a function from positions, int32 `[b]`, to these images."""
+    """Returns a function from positions to these images."""
     if _is_copied(images):
         with tf.device("CPU:0"):
             tensor = tf.constant(images)

@@ -14,14 +14,7 @@ from normtest_tf.training.recipe import Recipe
 
 
 class Progress(keras.callbacks.Callback):
-    """Shows a progress bar over all epochs, on a terminal only.
-
-    Args:
-        title: What is being trained.
-        recipe: How it is trained.
-        examples: Images in an epoch.
-        first_epoch: The number of epochs that an earlier process has completed.
-    """
+    """Shows a progress bar over all epochs, on a terminal only."""
 
     def __init__(
         self, title: str, recipe: Recipe, examples: int, first_epoch: int = 0
@@ -48,7 +41,7 @@ class Progress(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Advances the bar by the images of a batch, of which the last may be short."""
+        """Advances the bar by a batch, of which the last may be short."""
         size = self._recipe.batch_size
         self._bar.update(min(size, self._examples - batch * size))
 
@@ -71,8 +64,10 @@ class Progress(keras.callbacks.Callback):
             for name in row
             if name.endswith("_accuracy")
         ]
-        parts.append(f"loss {row['train_loss']:.3f}")
-        parts.append(f"{row['images_per_second']:,.0f} images/s")
-        parts.append(f"{tqdm.format_interval(left)} left")
+        parts += [
+            f"loss {row['train_loss']:.3f}",
+            f"{row['images_per_second']:,.0f} images/s",
+            f"{tqdm.format_interval(left)} left",
+        ]
         with tqdm.external_write_mode():  # Keeps the bar from garbling the line.
             notify("  ".join(parts))

@@ -10,7 +10,7 @@ Variances are unbiased, as PyTorch's and those of `training_copy` are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -23,30 +23,12 @@ from normtest_tf.training.training_copy import BatchNormalization
 class _Accumulating(BatchNormalization):
     """Normalises with the batch's statistics in every mode."""
 
-    def call(
-        self,
-        inputs: keras.KerasTensor,
-        training: bool | None = None,
-        mask: keras.KerasTensor | None = None,
-    ) -> keras.KerasTensor:
-        return super().call(inputs, training=True, mask=mask)
+    def call(self, inputs: keras.KerasTensor, *_: object, **__: object) -> object:
+        return super().call(inputs, training=True)
 
 
 def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Replaces the running statistics of a model's batch normalization.
-
-    Dropout is off, and nothing else in the model changes.
-
-    Args:
-        model: A functional or sequential model, perhaps with models among its layers.
-        batches: At least one batch of its inputs, such as uint8
-            `[b, height, width, 3]`.
-
-    Example:
-        ```python
-        recalibrate(model, np.array_split(images, 10))
-        ```
-    """
+    """Replaces the running statistics of batch normalization, and nothing else."""
     copy = keras.models.clone_model(model, clone_function=_clone, recursive=True)
     copy.set_weights(model.get_weights())
     layers = list(regimes.batch_normalizations(copy))
@@ -55,34 +37,25 @@ def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
     momentum = keras.Variable(0.0, trainable=False, name="momentum")
     for layer in layers:
         object.__setattr__(layer, "momentum", momentum)
-    step = _compiled(copy)
+
+    def step(batch: np.ndarray) -> None:
+        copy(batch, training=False)
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        step = tf.function(step, reduce_retracing=True)
     seen = 0
     for batch in batches:
         momentum.assign(seen / (seen + len(batch)))
         step(batch)
         seen += len(batch)
-    if not seen:
-        raise ValueError("there must be at least one batch. Received: none")
     for own, found in zip(regimes.batch_normalizations(model), layers, strict=True):
         own.moving_mean.assign(found.moving_mean)
         own.moving_variance.assign(found.moving_variance)
 
 
-def _compiled(model: keras.Model) -> Callable[[np.ndarray], object]:
-    """Returns the model in evaluation mode, as one graph where that is possible."""
-
-    def step(batch: np.ndarray) -> object:
-        return model(batch, training=False)
-
-    if keras.backend.backend() != "tensorflow":
-        return step
-    import tensorflow as tf
-
-    return tf.function(step, reduce_retracing=True)
-
-
 def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Makes a layer of the copy that the images pass through."""
     if not isinstance(layer, keras.layers.BatchNormalization):
         return type(layer).from_config(layer.get_config())
     clone = _Accumulating.from_config(layer.get_config())
@@ -95,14 +68,8 @@ class Recalibrator(keras.callbacks.Callback):
 
     Training all layers would forget the statistics, so there it comes last. It has to
     precede the callback that evaluates and records an epoch: the epoch's checkpoint
-    then holds the new statistics, and a resumed run needs nothing else.
-
-    Args:
-        model: The model of stock layers whose copy is trained; it gets the copy's
-            weights.
-        images: What is trained on; it is not augmented here.
-        recipe: How it is trained.
-        regime: A key of `choices.REGIMES`.
+    then holds the new statistics, and a resumed run needs nothing else. The `model` of
+    stock layers, whose copy is trained, gets the copy's weights.
     """
 
     def __init__(

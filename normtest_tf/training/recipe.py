@@ -8,7 +8,6 @@ import math
 import keras
 from keras import ops
 
-from normtest_tf import errors
 from normtest_tf.training import choices
 
 MOMENTUM = 0.9  # Of SGD.
@@ -16,48 +15,22 @@ MOMENTUM = 0.9  # Of SGD.
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a model is trained; the defaults are those of the PyTorch study.
-
-    Attributes:
-        epochs: Passes over the training images.
-        batch_size: Images in a batch; the last batch of an epoch may be shorter.
-        learning_rate: The first epoch's; it decays to 0 along a cosine.
-        optimizer: `adam`, or `sgd` with momentum `MOMENTUM` as Keras computes it (the
-            momentum holds steps, not gradients); both without weight decay.
-        warmup_epochs: During the first so many epochs the rate is multiplied with a
-            factor that rises linearly, step by step, to 1.
-    """
+    """How a model is trained; the defaults are those of the PyTorch study."""
 
     epochs: int = 50
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    optimizer: str = choices.ADAM
-    warmup_epochs: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate"):
-            value = getattr(self, name)
-            if not (value > 0 and math.isfinite(value)):
-                raise errors.UsageError(f"--{name} must be positive. Received: {value}")
-        if self.optimizer not in choices.OPTIMIZERS:
-            raise errors.unknown_name(
-                "value of --optimizer", self.optimizer, list(choices.OPTIMIZERS)
-            )
-        choices.check_warmup(self.warmup_epochs, self.epochs)
-
-    def steps_per_epoch(self, examples: int) -> int:
-        """Returns the number of batches in an epoch; a short last batch counts."""
-        return math.ceil(examples / self.batch_size)
+    batch_size: int = 256  # The last batch of an epoch may be shorter.
+    learning_rate: float = 1e-3  # The first epoch's; it decays to 0 along a cosine.
+    optimizer: str = choices.ADAM  # Or SGD; both without weight decay.
+    warmup_epochs: int = 0  # The rate rises linearly, step by step, to the cosine.
 
 
 class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
     """A cosine from the initial rate to 0 that is stepped once per epoch.
 
     Epoch e of E has the rate `initial / 2 * (1 + cos(pi * e / E))`, like PyTorch's
-    `CosineAnnealingLR(T_max=E)`. It depends on the optimizer's iteration count
-    alone, so a resumed run can't get it wrong. During a warm-up, step s of S has that
-    rate times (s + 1) / S.
-
+    `CosineAnnealingLR(T_max=E)`; during a warm-up, step s of S has it times
+    (s + 1) / S. It depends on the optimizer's iterations alone, so a resumed run can't
+    get it wrong.
     """
 
     def __init__(
@@ -69,7 +42,7 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_epochs = warmup_epochs
 
     def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
-        """Returns the learning rate at an iteration, counted from 0."""
+        """Returns the rate at an iteration, counted from 0."""
         epoch = ops.cast(step // self.steps_per_epoch, keras.config.floatx())
         rate = self.initial / 2 * (1 + ops.cos(math.pi * epoch / self.epochs))
         if not self.warmup_epochs:
@@ -87,12 +60,7 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, float]:
         """Returns the constructor's arguments."""
-        return {
-            "initial": self.initial,
-            "steps_per_epoch": self.steps_per_epoch,
-            "epochs": self.epochs,
-            "warmup_epochs": self.warmup_epochs,
-        }
+        return dict(vars(self))
 
 
 class Adam(keras.optimizers.Adam):
@@ -151,7 +119,7 @@ def compile_for_training(
     model: keras.Model, recipe: Recipe, training_examples: int
 ) -> EpochCosine:
     """Compiles a model that outputs logits; returns the learning rate's schedule."""
-    steps = recipe.steps_per_epoch(training_examples)
+    steps = math.ceil(training_examples / recipe.batch_size)
     schedule = EpochCosine(
         recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
     )

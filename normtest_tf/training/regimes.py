@@ -1,17 +1,10 @@
 """Regimes: which layers of the training copy are trained, and on which batches.
 
-    all          all layers
-    head         the head alone; the rest computes as in evaluation: stored statistics,
-                 no dropout
-    frozen_bn    all layers except batch normalization, which uses its stored statistics
-                 and keeps its scale and offset
-
 Only the copy is frozen, so a model is saved with all of its layers trainable.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 
@@ -23,7 +16,7 @@ from normtest_tf.backbones import layers
 from normtest_tf.training import choices
 
 
-class Frozen(keras.layers.Layer):
+class _Frozen(keras.layers.Layer):
     """Computes as another layer or model does in evaluation, and never changes it.
 
     `trainable=False` alone is not enough: dropout would still drop. Gradients stop
@@ -36,26 +29,12 @@ class Frozen(keras.layers.Layer):
         self.layer = layer
         self.built = True
 
-    def call(
-        self,
-        inputs: keras.KerasTensor,
-        training: bool | None = None,
-        mask: keras.KerasTensor | None = None,
-    ) -> keras.KerasTensor:
-        """Returns the layer's outputs in evaluation mode, whatever `training` says."""
+    def call(self, inputs: keras.KerasTensor, **_: object) -> keras.KerasTensor:
         return ops.stop_gradient(self.layer(inputs, training=False))
 
 
 def freeze(copy: keras.Model, regime: str) -> keras.Model:
-    """Makes a copy of a classifier train as a regime says.
-
-    Args:
-        copy: From `training_copy.make`; use the returned model in its place.
-        regime: A key of `choices.REGIMES`.
-
-    Returns:
-        The model to train, with the weights of `copy` in the same order.
-    """
+    """Makes a training copy train as a regime says; use the returned model instead."""
     if regime == choices.FROZEN_BN:
         for layer in batch_normalizations(copy):
             layer.trainable = False
@@ -65,7 +44,7 @@ def freeze(copy: keras.Model, regime: str) -> keras.Model:
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         is_kept = layer is head or isinstance(layer, keras.layers.InputLayer)
-        return layer if is_kept else Frozen(layer)
+        return layer if is_kept else _Frozen(layer)
 
     return keras.models.clone_model(copy, clone_function=clone)
 
@@ -93,40 +72,26 @@ def check(model: keras.Model, regime: str, *, recalibrate: bool = False) -> None
 def check_batches(model: keras.Model, examples: int, batch_size: int) -> None:
     """Raises `UsageError` if batch normalization would get single values per channel.
 
-    That happens to a batch of one image, such as the last one of an epoch, where a
-    layer's map is 1x1. The value would be normalised to 0, whatever the image is, and
-    the running variance would shrink; PyTorch refuses to train on such a batch.
+    That happens to a batch of one image where a layer's map is 1x1. The value would be
+    normalised to 0, and the running variance would shrink.
     """
-    if not _has_single_image(examples, batch_size):
+    if batch_size != 1 and examples % batch_size != 1:
         return
-    if names := [layer.name for layer in _layers_of_single_values(model)]:
+    if layer := next(filter(_gets_one_value, batch_normalizations(model)), None):
         which = "every" if batch_size == 1 else "the last"
-        others = f" (and {text.counted(len(names) - 1, 'other layer')})"
-        advice = "Train on two images or more, with a --batch_size of 2 or more"
-        if examples > 1:
-            sizes = itertools.count(batch_size + 1)
-            size = next(n for n in sizes if not _has_single_image(examples, n))
-            advice = f"Pass --batch_size={size}"
+        larger = range(batch_size + 1, examples + 1)
+        size = next((size for size in larger if examples % size != 1), 0)
+        advice = f"Pass --batch_size={size}" if size else "Train on two images or more"
         raise errors.UsageError(
             f"{which} training batch of an epoch would be a single image "
             f"({text.counted(examples, 'image')}, --batch_size={batch_size}), where "
-            f"the batch normalization {names[0]}{others if names[1:] else ''} gets one "
-            "value per channel, which becomes 0 whatever the image is; PyTorch refuses "
-            f"to train on that. {advice}"
+            f"the batch normalization {layer.name} gets one value per channel, which "
+            f"becomes 0 whatever the image is. {advice}"
         )
 
 
-def _has_single_image(examples: int, batch_size: int) -> bool:
-    """Tells whether an epoch has a batch of one image."""
-    return batch_size == 1 or examples % batch_size == 1
-
-
-def _layers_of_single_values(
-    model: keras.Model,
-) -> Iterator[keras.layers.BatchNormalization]:
-    """Yields the layers that train and have one value per channel and image."""
-    for layer in batch_normalizations(model):
-        shape = list(layer.input.shape)
-        del shape[layer.axis], shape[0]
-        if layer.trainable and None not in shape and math.prod(shape) == 1:
-            yield layer
+def _gets_one_value(layer: keras.layers.BatchNormalization) -> bool:
+    """Tells whether a layer trains and has one value per channel and image."""
+    shape = list(layer.input.shape)
+    del shape[layer.axis], shape[0]
+    return layer.trainable and None not in shape and math.prod(shape) == 1

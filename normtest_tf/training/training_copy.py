@@ -13,8 +13,6 @@ model.set_weights(trained.get_weights())
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import keras
 import numpy as np
 from keras import ops
@@ -63,12 +61,9 @@ def _can_fuse(layer: BatchNormalization, inputs: keras.KerasTensor) -> bool:
     )
 
 
-_Tensors = tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]
-
-
 def _fused_batch_norm(
     layer: BatchNormalization, inputs: keras.KerasTensor, *, is_training: bool
-) -> _Tensors:
+) -> tuple[keras.KerasTensor, ...]:
     """Returns outputs, batch mean and unbiased batch variance, by one kernel."""
     import tensorflow as tf
 
@@ -84,11 +79,15 @@ def _fused_batch_norm(
     )
 
 
-def _batch_norm(layer: BatchNormalization, inputs: keras.KerasTensor) -> _Tensors:
+def _batch_norm(
+    layer: BatchNormalization, inputs: keras.KerasTensor
+) -> tuple[keras.KerasTensor, ...]:
     """Does the work of `_fused_batch_norm` on any backend and dtype."""
     dtype = keras.backend.result_type(inputs.dtype, "float32")
     inputs = ops.cast(inputs, dtype)
-    mean, variance = moments(inputs, layer.axis)
+    rank = len(inputs.shape)
+    axes = [axis for axis in range(rank) if axis != layer.axis % rank]
+    mean, variance = ops.moments(inputs, axes=axes)
     outputs = ops.batch_normalization(
         inputs,
         mean=mean,
@@ -102,58 +101,35 @@ def _batch_norm(layer: BatchNormalization, inputs: keras.KerasTensor) -> _Tensor
     return outputs, mean, variance * (count / ops.maximum(count - 1, 1))
 
 
-def moments(
-    inputs: keras.KerasTensor, axis: int
-) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Returns mean and biased variance over all axes except the channels'."""
-    rank = len(inputs.shape)
-    axes = [other for other in range(rank) if other != axis % rank]
-    return ops.moments(inputs, axes=axes)
-
-
-# Convolutions of small maps, computed as the matrix products that they are.
-#
-# Libraries make convolutions fast for maps of many pixels. At 32x32, the last stages of
-# networks for ImageNet have maps of 2x2 and 1x1 pixels, where a padded 3x3 kernel
-# touches four of its nine taps or a single one, and the others cost time to multiply
-# zeros. The same function is one product of the flattened map with a matrix of taps:
-#
-# - a kernel of 1x1 and stride 1, at any size of the map: each pixel is multiplied with
-#   the kernel;
-# - a map so small that every output sees every input: as many multiplications as taps
-#   touch pixels, and none of a zero.
-#
-# On larger maps such a matrix would be mostly zeros; they are left to the library.
 Border = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
 NO_BORDER: Border = ((0, 0), (0, 0))
-
-
-class Joints(NamedTuple):
-    """How a kernel joins each input along one axis to each output."""
-
-    seen: slice  # The inputs that are seen.
-    taps: np.ndarray  # int [inputs seen, outputs], the tap that joins them.
 
 
 class Convolution(keras.layers.Conv2D):
     """A 2-D convolution that is a matrix product where that is faster.
 
-    Arguments, variables and outputs are those of `keras.layers.Conv2D`, up to rounding.
-    The gradient of taps that only ever see padding is exactly zero.
+    Libraries make convolutions fast for maps of many pixels. At 32x32, the last stages
+    of networks for ImageNet have maps of 2x2 and 1x1 pixels, where a padded 3x3 kernel
+    touches four of its nine taps or a single one, and the others cost time to multiply
+    zeros. Where every output sees every input, or the kernel is 1x1 with stride 1, the
+    same function, up to rounding, is a product with a matrix of taps; on larger maps
+    it would be mostly zeros.
     """
 
     # The rows and columns at the inputs' edges that are known to be zero.
     border: Border | None = None
 
-    def add_border(self, border: Border) -> None:
-        """Says which edges of the inputs are zero, for each use of a shared layer."""
-        self.border = border if self.border in (None, border) else NO_BORDER
-
     def convolution_op(
         self, inputs: keras.KerasTensor, kernel: keras.KerasTensor
     ) -> keras.KerasTensor:
         """Applies the kernel, without bias and activation."""
-        if not self._is_plain() or None in inputs.shape[1:]:
+        is_plain = (
+            self.data_format == "channels_last"
+            and self.groups == 1
+            and tuple(self.dilation_rate) == (1, 1)
+            and self.padding in ("same", "valid")
+        )
+        if not is_plain or None in inputs.shape[1:]:
             return super().convolution_op(inputs, kernel)
         shape = self.compute_output_shape(inputs.shape)[1:]
         if self.kernel_size == self.strides == (1, 1):
@@ -161,17 +137,8 @@ class Convolution(keras.layers.Conv2D):
         rows, columns = (self._joints(i, inputs.shape[i + 1], shape[i]) for i in (0, 1))
         if rows is None or columns is None:
             return super().convolution_op(inputs, kernel)
-        seen = inputs[:, rows.seen, columns.seen]
-        return _product(seen, _matrix(kernel, rows.taps, columns.taps), shape)
-
-    def _is_plain(self) -> bool:
-        """Tells whether this layer has no option that is left to Keras."""
-        return (
-            self.data_format == "channels_last"
-            and self.groups == 1
-            and tuple(self.dilation_rate) == (1, 1)
-            and self.padding in ("same", "valid")
-        )
+        seen = inputs[:, rows[0], columns[0]]
+        return _product(seen, _matrix(kernel, rows[1], columns[1]), shape)
 
     def taps(self, axis: int, inputs: int, outputs: int) -> np.ndarray:
         """Returns which tap joins each input inside the border to each output.
@@ -186,15 +153,20 @@ class Convolution(keras.layers.Conv2D):
         inside = np.arange(before, inputs - after)[:, np.newaxis]
         return inside + padding - stride * np.arange(outputs)
 
-    def _joints(self, axis: int, inputs: int, outputs: int) -> Joints | None:
-        """Returns the joints; None if an input is seen by some outputs only."""
+    def _joints(
+        self, axis: int, inputs: int, outputs: int
+    ) -> tuple[slice, np.ndarray] | None:
+        """Returns the inputs that are seen, and the taps that join them to outputs.
+
+        None if an input is seen by some outputs only.
+        """
         taps = self.taps(axis, inputs, outputs)
         are_joined = (taps >= 0) & (taps < self.kernel_size[axis])
         seen = np.flatnonzero(are_joined.any(axis=1))
         if not seen.size or not are_joined[seen].all():
             return None
         before = (self.border or NO_BORDER)[axis][0]
-        return Joints(slice(before + seen[0], before + seen[-1] + 1), taps[seen])
+        return slice(before + seen[0], before + seen[-1] + 1), taps[seen]
 
 
 def _product(
@@ -208,11 +180,7 @@ def _product(
 def _matrix(
     kernel: keras.KerasTensor, rows: np.ndarray, columns: np.ndarray
 ) -> keras.KerasTensor:
-    """Arranges a kernel's taps so that a flattened map can be multiplied with them.
-
-    Returns:
-        `[input rows * columns * channels, output rows * columns * filters]`.
-    """
+    """Arranges a kernel's taps so that a flattened map can be multiplied with them."""
     height, width, channels, filters = kernel.shape
     # Taken apart and joined, not gathered: that has a fast and exact gradient.
     taps = ops.unstack(ops.reshape(kernel, [height * width, channels, filters]))
@@ -248,7 +216,9 @@ def make(model: keras.Model) -> keras.Model:
         if type(layer) is keras.layers.ZeroPadding2D:
             padding[id(outputs)] = layer.padding
         elif isinstance(layer, Convolution):
-            layer.add_border(padding.get(id(args[0]), NO_BORDER))
+            border = padding.get(id(args[0]), NO_BORDER)
+            # Inputs of a shared layer may differ.
+            layer.border = border if layer.border in (None, border) else NO_BORDER
         return outputs
 
     copy = keras.models.clone_model(
@@ -262,6 +232,5 @@ def make(model: keras.Model) -> keras.Model:
 
 
 def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Makes a layer of the copy."""
     kind = _REPLACED.get(type(layer), type(layer))
     return kind.from_config(layer.get_config())

@@ -50,37 +50,30 @@ def test_each_rule_compares_its_own_epochs(tmp_path, rule, mean):
     assert found.over_cells.mean == pytest.approx(mean)
 
 
-@pytest.fixture
-def noisy(tmp_path):
-    """Runs whose control arm is 1, -2 and 2 points from the control."""
+def test_verdicts_and_effects_tell_whether_an_effect_is_beyond_the_noise(tmp_path):
     for seed, again in enumerate((0.51, 0.48, 0.52)):
-        write_run(tmp_path, *CELLS[0], "pretrain", seed=seed, final=0.5)
-        write_run(tmp_path, *CELLS[0], "pretrain_again", seed=seed, final=again)
-        write_run(tmp_path, *CELLS[0], "finetune", seed=seed, final=0.51)
-        write_run(tmp_path, *CELLS[0], "minmax", seed=seed, final=0.3 + seed / 100)
-        write_run(tmp_path, *CELLS[1], "pretrain", seed=seed, final=0.5)
-        write_run(tmp_path, *CELLS[1], "pretrain_again", seed=seed, final=0.5)
-    return results.read(tmp_path)
-
-
-def test_the_noise_floor_is_the_root_mean_square_of_a_control_arms_differences(noisy):
+        for name, final in (
+            ("pretrain", 0.5),
+            ("pretrain_again", again),  # 1, -2 and 2 points from the control.
+            ("finetune", 0.51),
+            ("minmax", 0.3 + seed / 100),
+        ):
+            write_run(tmp_path, *CELLS[0], name, seed=seed, final=final)
+        for name in ("pretrain", "pretrain_again"):
+            write_run(tmp_path, *CELLS[1], name, seed=seed, final=0.5)
+    noisy = results.read(tmp_path)
     # The second cell's never differs: the factor was rounded away.
     ((cell, floor),) = comparisons.noise_floors(noisy, FINAL).items()
     assert (cell, floor.n) == (CELLS[0], 3)
     assert floor.rms == pytest.approx(math.sqrt((1 + 4 + 4) / 3))
-
-
-def test_verdicts_and_effects_tell_whether_an_effect_is_beyond_it(noisy):
     compared = comparisons.compare_all(noisy, rule=FINAL, margin=0.5)
     texts = {c.treatment: sections.verdict_table(c) for c in compared}
     assert "no wider than what chaos alone does, ±3.18 (n = 3)" in texts["finetune"]
     assert "beyond what chaos alone does" in texts["minmax"]
     assert "chaos" not in texts["pretrain_again"]
-    found = {
-        r["treatment"]: r for r in rows.effect_rows(compared) if r["model"] != "all"
-    }
+    found = {r["treatment"]: r for r in rows.effect_rows(compared) if "noise_n" in r}
     assert found["finetune"]["noise_n"] == 3
-    assert found["finetune"]["noise_rms"] == pytest.approx(math.sqrt(3))
+    assert found["finetune"]["noise_rms"] == floor.rms
     assert found["pretrain_again"]["noise_n"] is None
 
 

@@ -9,22 +9,7 @@ import pytest
 from normtest_tf import backbones, datasets, errors, normalization
 from normtest_tf.analysis import Results, published, results
 from normtest_tf.report import rows
-from tests.helpers import programs
 from tests.helpers.fake_results import write_run
-
-# Typed in by hand from the study's tables.
-ACCURACIES = {
-    "seed_table1": {
-        ("cifar10", "resnet18", "finetune"): 0.8847,
-        ("cifar10", "resnet18", "pretrain"): 0.8797,
-        ("cifar100", "densenet161", "pretrain"): 0.6807,
-    },
-    "extended_table3": {
-        ("cifar10", "resnet18", "finetune"): 0.8788,
-        ("svhn_cropped", "densenet161", "instance"): 0.9537,
-        ("tiny_imagenet", "resnet50", "minmax"): 0.6724,
-    },
-}
 
 
 def published_differences(name):
@@ -52,8 +37,6 @@ def test_every_published_condition_is_right_and_can_be_run(name, conditions, epo
         assert setting in normalization.SETTINGS
         assert 0.5 < accuracy < 1
     assert table.epochs == epochs
-    for condition, value in ACCURACIES[name].items():
-        assert table.accuracies[condition] == [value]
     assert f"{epochs} epochs, seed 223. Known weaknesses: " in table.description
 
 
@@ -132,9 +115,3 @@ def test_anything_but_an_edition_or_results_is_refused(tmp_path):
             published.load(name)
         for word in (*published.EDITIONS, "best_results.json", "seed-<seed>"):
             assert word in str(caught.value)
-
-
-def test_nothing_heavy_is_imported():
-    code = "import sys, normtest_tf.analysis.published as p; p.load('seed_table1')\n"
-    code += "print({'keras', 'tensorflow', 'scipy'} & set(sys.modules))"
-    assert programs.run_code(code).stdout == "set()\n"

@@ -26,13 +26,6 @@ def refused(results_dir, *words):
         assert str(word) in message
 
 
-def edit_json(path, part=None, **values):
-    """Sets values of a file, or of a part of it."""
-    stored = json.loads(path.read_text())
-    (stored if part is None else stored[part]).update(values)
-    path.write_text(json.dumps(stored, indent=2))
-
-
 def test_runs_are_sorted_and_paired_by_seed(tmp_path):
     write_run(tmp_path, normalization="pretrain", seed=10, final=0.80)
     write_run(tmp_path, normalization="pretrain", seed=2, final=0.70)
@@ -68,16 +61,13 @@ def incomplete(tmp_path):
     return folder
 
 
-MISSING = {
-    "cifar10/resnet18-finetune/seed-1": "failed: the loss is not finite",
-    "cifar10/resnet18-minmax/seed-1": "interrupted",
-    "cifar10/resnet18-pretrain/seed-2": "not run",
-    "cifar100/resnet18-pretrain/seed-1": "not run",
-}
-
-
 def test_missing_runs_are_reported_with_the_reason(incomplete):
-    assert results.read(incomplete).missing == MISSING
+    assert results.read(incomplete).missing == {
+        "cifar10/resnet18-finetune/seed-1": "failed: the loss is not finite",
+        "cifar10/resnet18-minmax/seed-1": "interrupted",
+        "cifar10/resnet18-pretrain/seed-2": "not run",
+        "cifar100/resnet18-pretrain/seed-1": "not run",
+    }
 
 
 def test_a_packed_folder_holds_the_same_runs(incomplete):
@@ -121,55 +111,47 @@ def test_a_configuration_names_its_run_wherever_it_is(tmp_path):
     refused(tmp_path, renamed, "seed-2 (copy)", "hold the same run")
 
 
-def test_folders_without_a_run_are_ignored(tmp_path):
-    folder = write_run(tmp_path)
+def test_folders_without_a_run_are_ignored_and_those_without_any_refused(tmp_path):
+    folder = write_run(tmp_path / "results")
     (folder.parent / "notes").mkdir()
     shutil.copytree(folder, folder.parent / ".seed-3")
-    assert len(results.read(tmp_path).runs) == 1
-
-
-@pytest.mark.parametrize(
-    "values",
-    [{"final_test_accuracy": 0.7}, {"best_epoch": 3}, {"final_train_accuracy": 0.2}],
-)
-def test_a_result_that_is_not_its_historys_is_refused(tmp_path, values):
-    path = write_run(tmp_path) / "result.json"
-    edit_json(path, **values)
-    ((name, value),) = values.items()
-    refused(tmp_path, f"{path} says {name}={value}, but history.csv says", "one run")
-
-
-def test_an_unknown_setting_is_refused(tmp_path):
-    folder = write_run(tmp_path)
-    edit_json(folder / "config.json", "requested", normalization="finetuned")
-    refused(tmp_path, folder, "'finetuned'. Did you mean 'finetune'")
-
-
-@pytest.mark.parametrize(
-    ("part", "values", "word"),
-    [
-        ("requested", {"epochs": 50}, "epochs: 3 and 50"),
-        ("requested", {"train_examples": 100}, "train_examples: None and 100"),
-        ("resolved", {"augmentation": "flip"}, "pad_crop_flip and flip"),
-        ("resolved", {"padding": 8}, "padding: 4 and 8"),
-        ("resolved", {"own_statistics": 2}, "own_statistics: None and 2"),
-        ("environment", {"backend": "jax"}, "backend: tensorflow and jax"),
-        (None, {"data_fingerprint": "other"}, "data_fingerprint: abc and other"),
-    ],
-)
-def test_runs_of_different_recipes_are_not_compared(tmp_path, part, values, word):
-    write_run(tmp_path, seed=1)
-    path = write_run(tmp_path, seed=2) / "config.json"
-    edit_json(path, part, **values)
-    refused(tmp_path, "can't be compared", word)
-    edit_json(path, "requested", model="resnet50")
-    assert len(results.read(tmp_path).cells) == 2
-
-
-def test_folders_without_readable_results_are_refused(tmp_path):
+    assert len(results.read(tmp_path / "results").runs) == 1
     refused(tmp_path / "missing", "is not a folder")
     refused(tmp_path / ("x" * 5000), "File name too long")
     refused(tmp_path, "no finished run")
+
+
+@pytest.mark.parametrize(
+    ("file", "part", "values", "word"),
+    [
+        ("result", None, {"final_test_accuracy": 0.7}, "says final_test_accuracy=0.7,"),
+        ("result", None, {"best_epoch": 3}, "but history.csv says 2: they are not of"),
+        ("result", None, {"final_train_accuracy": 0.2}, "they are not of one run"),
+        (
+            "config",
+            "requested",
+            {"normalization": "fintune"},
+            "Did you mean 'finetune'",
+        ),
+        ("config", "requested", {"epochs": 50}, "epochs: 3 and 50"),
+        ("config", "requested", {"train_examples": 9}, "train_examples: None and 9"),
+        ("config", "resolved", {"augmentation": "flip"}, "pad_crop_flip and flip"),
+        ("config", "resolved", {"padding": 8}, "padding: 4 and 8"),
+        ("config", "resolved", {"own_statistics": 2}, "own_statistics: None and 2"),
+        ("config", "environment", {"backend": "jax"}, "backend: tensorflow and jax"),
+        ("config", None, {"data_fingerprint": "other"}, "fingerprint: abc and other"),
+    ],
+)
+def test_runs_that_do_not_belong_together_are_refused(
+    tmp_path, file, part, values, word
+):
+    write_run(tmp_path, seed=1)
+    folder = write_run(tmp_path, seed=2)
+    path = folder / f"{file}.json"
+    stored = json.loads(path.read_text())
+    (stored if part is None else stored[part]).update(values)
+    path.write_text(json.dumps(stored))
+    refused(tmp_path, word)
 
 
 def test_a_rule_needs_runs_with_its_accuracy(tmp_path):
@@ -193,17 +175,19 @@ def test_runs_can_be_picked_out_of_a_folder_with_others(tmp_path):
     assert found.missing == {str(names[1]): "not run"}
 
 
-@pytest.mark.parametrize(
-    ("study", "runs", "missing", "cells"),
-    [
-        ("cpu", 80, 0, 4),
-        ("dose", 189, 0, 30),
-        ("gpu", 38, 9, 9),
-        ("heldout", 24, 0, 6),
-        ("imagenet", 68, 0, 4),
-    ],
-)
-def test_the_committed_studies_are_read(study, runs, missing, cells):
-    found = results.read(ROOT / "plots" / "studies" / study / "runs.zip")
-    counts = len(found.runs), len(found.missing), len(found.cells)
-    assert counts == (runs, missing, cells)
+def test_the_committed_studies_are_read():
+    counts = {}
+    for archive in (ROOT / "plots" / "studies").glob("*/runs.zip"):
+        found = results.read(archive)
+        sizes = len(found.runs), len(found.missing), len(found.cells)
+        counts[archive.parent.name] = sizes
+    assert (
+        counts.items()
+        >= {
+            "cpu": (80, 0, 4),
+            "dose": (189, 0, 30),
+            "gpu": (38, 9, 9),
+            "heldout": (24, 0, 6),
+            "imagenet": (68, 0, 4),
+        }.items()
+    )

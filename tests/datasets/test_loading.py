@@ -1,5 +1,6 @@
 """Images in memory, or in a temporary file if they don't fit there: all is equal."""
 
+import dataclasses
 import functools
 import shutil
 import tempfile
@@ -8,10 +9,13 @@ import types
 import numpy as np
 import pytest
 
-from normtest_tf import datasets, normalization
+from normtest_tf import datasets, errors, normalization, runs
 from normtest_tf.normalization.statistics import gray_statistics, mean_of_stds
-from normtest_tf.system import memory
+from normtest_tf.runs import finetuning
+from normtest_tf.system import workers
 from tests.datasets import helpers
+from tests.helpers import faults
+from tests.helpers.tiny_runs import new_config, outcome
 
 SIZE = 6
 BYTES = 28 * SIZE * SIZE * 3
@@ -19,20 +23,13 @@ BYTES = 28 * SIZE * SIZE * 3
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Random images of several sizes: 20 to train on and 8 to test on."""
-    root = tmp_path_factory.mktemp("photos")
-    random = np.random.default_rng(0)
-    for split, count in (("train", 10), ("test", 4)):
-        for name in ("cat", "dog"):
-            for index in range(count):
-                size = tuple(random.integers(5, 20, 2))
-                helpers.write_random(root / split / name / f"{index}.png", size, random)
-    return root
+    return helpers.write_photographs(tmp_path_factory.mktemp("photos"), 14)
 
 
 def load(folder, notify=lambda text: None, **options):
-    reading = datasets.ReadingOptions(image_size=SIZE, **options)
-    return datasets.load(f"folder:{folder}", reading, notify)
+    return helpers.load_folder(
+        folder, notify, image_size=SIZE, test_fraction=0.3, **options
+    )
 
 
 def of_both(folder, **options):
@@ -46,11 +43,8 @@ def assert_equal(kept, mapped):
     np.testing.assert_array_equal(np.asarray(mapped), kept)
 
 
-@pytest.mark.parametrize("shift", ["none", "cast:1,0.6,0.3"])
-def test_images_in_a_file_are_those_in_memory(folder, shift):
-    kept, mapped = of_both(folder, shift=shift)
-    assert mapped.fingerprint() == kept.fingerprint()
-    assert mapped.image_shape == kept.image_shape
+def test_images_in_a_file_are_those_in_memory(folder):
+    kept, mapped = of_both(folder, shift="cast:1,0.6,0.3")
     assert_equal(kept.train_images, mapped.train_images)
     assert_equal(kept.test_images, mapped.test_images)
     assert_equal(kept.train_images[3:9], mapped.train_images[3:9])
@@ -58,58 +52,43 @@ def test_images_in_a_file_are_those_in_memory(folder, shift):
         positions = np.array(positions, np.int32)
         batch = mapped.train_images.read(positions)
         np.testing.assert_array_equal(batch, kept.train_images[positions])
-    for of_kept, of_mapped in (
-        (kept.take(7, 3), mapped.take(7, 3)),
-        (kept.take(examples_per_class=4), mapped.take(examples_per_class=4)),
-    ):
-        assert_equal(of_kept.train_images, of_mapped.train_images)
-        assert of_kept.fingerprint() == of_mapped.fingerprint()
+    for counts in ((7, 3), (None, None, 4)):
+        one, other = kept.take(*counts), mapped.take(*counts)
+        assert_equal(one.train_images, other.train_images)
+        assert one.fingerprint() == other.fingerprint()
     one, other = (
         datasets.split_validation(which, 6, seed=1) for which in (kept, mapped)
     )
     assert one[0].fingerprint() == other[0].fingerprint()
     assert_equal(one[1], other[1])
     np.testing.assert_array_equal(one[2], other[2])
+    one, other = (datasets.shifted(which, "invert") for which in (kept, mapped))
+    assert_equal(one.train_images, other.train_images)
 
 
 def test_channel_statistics_are_equal_to_the_last_bit(folder):
     kept, mapped = of_both(folder)
     for measure in (normalization.channel_statistics, mean_of_stds, gray_statistics):
         for part in (slice(None), slice(5, None)):
-            found = [
-                measure(one.train_images[part], "images") for one in (kept, mapped)
-            ]
-            assert found[0] == found[1]
-
-
-def test_a_shift_can_follow_another(folder):
-    kept, mapped = (
-        datasets.shifted(datasets.shifted(one, "invert"), "brightness:0.5")
-        for one in of_both(folder)
-    )
-    assert_equal(kept.train_images, mapped.train_images)
+            expected = measure(kept.train_images[part], "images")
+            assert measure(mapped.train_images[part], "images") == expected
 
 
 def test_the_default_budget_is_half_of_what_is_free(folder, monkeypatch):
     notes = []
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * BYTES)
+    monkeypatch.setattr(workers, "free_memory", lambda: 2 * BYTES)
     assert isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert notes == []
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * BYTES - 2)
+    monkeypatch.setattr(workers, "free_memory", lambda: 2 * BYTES - 2)
     assert not isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert "28 images of 6x6 take 3.0 KB" in notes[0]
     assert f"temporary file in {tempfile.gettempdir()}" in notes[0]
 
 
-def test_files_are_not_needed_afterwards_and_the_temporary_one_has_no_name(
-    folder, tmp_path, monkeypatch
-):
+def test_the_temporary_file_has_no_name(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    shutil.copytree(folder, tmp_path / "copy")
-    kept, mapped = of_both(tmp_path / "copy")
-    shutil.rmtree(tmp_path / "copy")
+    assert_equal(*(one.train_images for one in of_both(folder)))
     assert list(tmp_path.iterdir()) == []
-    assert_equal(kept.train_images, mapped.train_images)
 
 
 def test_a_disk_without_room_is_refused(folder, monkeypatch):
@@ -122,3 +101,32 @@ def test_a_disk_without_room_is_refused(folder, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with helpers.usage_error("can't write to", "No space left"):
         of_both(folder)
+
+
+def test_a_run_is_the_same_in_memory_and_in_a_file_and_may_change(tmp_path, tiny):
+    root = helpers.write_photographs(tmp_path / "pets", 28)
+    options = {"image_size": 16, "validation_examples": 8, "test_fraction": 0.25}
+    config = dataclasses.replace(
+        new_config(tmp_path / "kept", **options), dataset=f"folder:{root}"
+    )
+    finetuning.run(config)
+    expected = outcome(config)
+    in_file = dataclasses.replace(
+        config, results_dir=str(tmp_path / "mapped"), memory_budget="30KB"
+    )
+    notes = []
+    with faults.after_step(3, 1), pytest.raises(faults.Killed):
+        finetuning.run(in_file, notify=notes.append)
+    how = "0.25 of each class for testing, drawn with seed 0"
+    assert f"folder-pets has no test split: {how}" in notes
+    assert any("kept in a temporary file" in note for note in notes)
+    in_memory = dataclasses.replace(in_file, memory_budget=None)
+    assert finetuning.run(in_memory).resumed_epochs == (2,)
+    assert outcome(in_file) == expected
+    records = [runs.ConfigRecord.read(one.folder) for one in (config, in_file)]
+    assert records[0].resolved.division == how
+    for name in ("requested", "resolved", "data_fingerprint"):
+        assert getattr(records[0], name) == getattr(records[1], name)
+    other = dataclasses.replace(config, split_seed=1)
+    with pytest.raises(errors.UsageError, match=r"split_seed=None there, .*=1 now"):
+        finetuning.run(other)

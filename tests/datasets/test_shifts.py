@@ -5,7 +5,7 @@ import decimal
 import numpy as np
 import pytest
 
-from normtest_tf import datasets, errors
+from normtest_tf import datasets
 from normtest_tf.datasets import shifts
 from tests.datasets import helpers
 
@@ -78,12 +78,9 @@ def test_each_shift_has_one_text_and_one_name(text, canonical, slug):
     ("text", "message"),
     [
         ("sepia", "none, contrast:C"),
-        ("", "none, contrast:C"),
         ("contrast", "is written contrast:C. Received: 'contrast'"),
         ("contrast:", "takes numbers from 0.001"),
-        ("contrast:1e-300", "takes numbers from 0.001"),
         ("contrast:0", "takes numbers from 0.001"),
-        ("contrast:-1", "takes numbers from 0.001"),
         ("brightness:nan", "takes numbers from 0.001"),
         ("brightness:inf", "to 100"),
         ("brightness:two", "Received: 'brightness:two'"),
@@ -92,10 +89,8 @@ def test_each_shift_has_one_text_and_one_name(text, canonical, slug):
     ],
 )
 def test_other_values_are_refused_in_one_line(text, message):
-    with pytest.raises(errors.UsageError) as caught:
+    with helpers.usage_error(message):
         shifts.parse(text)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_data_set_is_shifted_in_both_splits_and_gets_another_fingerprint():
@@ -109,14 +104,3 @@ def test_a_data_set_is_shifted_in_both_splits_and_gets_another_fingerprint():
     again = datasets.shifted(inverted, "invert")
     assert again.fingerprint() == dataset.fingerprint()
     assert datasets.shifted(dataset, "none") is dataset
-
-
-def test_loading_shifts_and_refuses_what_is_no_shift():
-    plain, shifted = (
-        datasets.load("digits", datasets.ReadingOptions(shift=shift))
-        for shift in ("none", "contrast:0.5")
-    )
-    expected = np.rint(63.75 + plain.test_images / 2).astype(np.uint8)
-    np.testing.assert_array_equal(shifted.test_images, expected)
-    with pytest.raises(errors.UsageError, match="--shift"):
-        datasets.load("digits", datasets.ReadingOptions(shift="contrast"))

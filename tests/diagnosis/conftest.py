@@ -9,9 +9,8 @@ from normtest_tf.normalization import ChannelStatistics
 def random_images(n=12, size=32, seed=0):
     """Smooth images of different brightness; red is stretched, blue is dark."""
     rng = np.random.default_rng(seed)
-    coarse = rng.uniform(0, 1, [n, size // 4, size // 4, 3]) * rng.uniform(
-        0.3, 1, [n, 1, 1, 1]
-    )
+    coarse = rng.uniform(0, 1, [n, size // 4, size // 4, 3])
+    coarse *= rng.uniform(0.3, 1, [n, 1, 1, 1])
     fine = coarse.repeat(4, axis=1).repeat(4, axis=2) * (1.0, 0.8, 0.5)
     return (255 * fine).astype(np.uint8)
 

@@ -9,7 +9,7 @@ REFUSED = {
     "train": [
         (["--dataset=cifar11"], "Did you mean 'cifar10'"),
         (["--dataset=folder:"], "has no path"),
-        (["--dataset=folder:missing"], "does not exist"),
+        (["--dataset=folder:missing"], "No such file"),
         (["--model=resnet19"], "Did you mean 'resnet18'"),
         (["--model=resnet19"], "or name a file: PATH.keras"),
         (["--model=missing.keras"], "can't read missing.keras"),
@@ -34,7 +34,7 @@ REFUSED = {
         (["--seeds=1,1"], "distinct numbers"),
         (["--weights=resnet50=none,resnet18=none"], "Received: 'resnet50=none'"),
         (["--weights=none,none"], "MODEL=WEIGHTS at most once"),
-        (["--datasets=digits,folder:missing"], "does not exist"),
+        (["--datasets=digits,folder:missing"], "No such file"),
         (["--shift=cast:1,0.6,0.3"], "in a list, put it in double quotes"),
         (["--shift=contrast:0.5,contrast:0.50"], "without duplicates"),
         (["--train=all,heads"], "Did you mean 'head'"),

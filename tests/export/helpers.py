@@ -4,11 +4,10 @@ import dataclasses
 import functools
 
 import numpy as np
-import pytest
 
 from normtest_tf import backbones
-from normtest_tf.export import FORMATS, metadata
-from normtest_tf.export.formats import OUTPUTS
+from normtest_tf.export import FORMATS, formats
+from normtest_tf.export.metadata import METADATA_FORMAT
 from normtest_tf.normalization import ChannelStatistics, normalization_layer
 from normtest_tf.runs import RunFolder
 from normtest_tf.training import classifier
@@ -19,16 +18,11 @@ SHAPE = (16, 24, 3)  # Not square, so that swapped sides show.
 STATISTICS = ChannelStatistics((0.2, 0.5, 0.8), (0.1, 0.2, 0.3), "pooled", "a test")
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)
 NAMES = ["apple", "bee", "cat", "dög"]
-FORMAT_NAMES = [
-    pytest.param(
-        name,
-        marks=pytest.mark.skipif(
-            bool(entry.missing()),
-            reason=f"needs {', '.join(entry.missing())} to write or run it",
-        ),
-    )
+# Those of raw pixels that can be written here; timm's is tested apart.
+INSTALLED = [
+    name
     for name, entry in FORMATS.items()
-    if entry.outputs == OUTPUTS  # The others, which can express less, apart.
+    if name != "timm" and not formats.missing(entry.packages)
 ]
 
 
@@ -57,16 +51,12 @@ def outputs(model, images=IMAGES):
 def description(output="logits", precision="float32"):
     """Returns the parts of an export's metadata that its writers use."""
     return {
-        "format": metadata.METADATA_FORMAT,
+        "format": METADATA_FORMAT,
         "output": output,
         "class_names": NAMES,
         "statistics": {"mean": [0.1, 0.2, 0.3]},
         "run": {"precision": precision},
     }
-
-
-def export_path(folder, stem, format_name):
-    return folder / (stem + FORMATS[format_name].suffix)
 
 
 def assert_close(received, target):

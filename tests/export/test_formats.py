@@ -6,63 +6,46 @@ import pathlib
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.export import FORMATS, runtimes, verification, writers
-from normtest_tf.export.formats import OUTPUTS
+from normtest_tf.export import FORMATS, runtimes, writers
 from normtest_tf.runs import RunFolder
 
 
-def test_every_format_has_a_writer_and_a_loader():
+def test_every_format_has_a_writer_a_loader_and_its_own_paths():
     assert FORMATS.keys() == writers.WRITERS.keys() == runtimes.LOADERS.keys()
-    optional = {name for name, entry in FORMATS.items() if entry.runtime}
-    assert verification.READERS.keys() == optional
+    folder = RunFolder(pathlib.Path("run"))
+    outputs = ("logits", "probabilities", "features")
+    paths = {f.default_path(folder, out) for f in FORMATS.values() for out in outputs}
+    assert len(paths) == 3 * len(FORMATS)
 
 
-def test_a_missing_runtime_is_named_with_the_pip_command():
-    entry = dataclasses.replace(FORMATS["onnx"], modules={"some-onnx": "no_such"})
-    with pytest.raises(errors.UsageError, match="pip install some-onnx"):
+def test_a_missing_package_is_named_with_the_pip_command():
+    entry = dataclasses.replace(FORMATS["onnx"], packages=("no-such", "numpy"))
+    with pytest.raises(errors.UsageError, match="needs no-such: pip install no-such"):
         entry.check_installed()
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_default_paths_all_differ(output):
-    folder = RunFolder(pathlib.Path("run"))
-    paths = [entry.default_path(folder, output) for entry in FORMATS.values()]
-    assert len(set(paths)) == len(FORMATS)
-    for entry, path in zip(FORMATS.values(), paths, strict=True):
-        assert path.parent == pathlib.Path("run/export")
-        entry.check_path(path, overwrite=False)
-        assert (output in path.name) == (output != "logits")
-
-
-def test_a_file_is_replaced_only_when_asked_to(tmp_path):
-    path = tmp_path / "model.onnx"
-    path.touch()
-    FORMATS["onnx"].check_path(path, overwrite=True)
-    with pytest.raises(errors.UsageError, match="--overwrite"):
-        FORMATS["onnx"].check_path(path, overwrite=False)
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(errors.UsageError, match="not an export with --format=onnx"):
-        FORMATS["onnx"].check_path(path, overwrite=True)
-
-
-def test_the_model_of_a_run_is_never_replaced(tmp_path):
-    path = tmp_path / "model.keras"
-    path.touch()
-    FORMATS["keras"].check_path(path, overwrite=True)
-    (tmp_path / "config.json").touch()
-    with pytest.raises(errors.UsageError, match="is the model of a run"):
-        FORMATS["keras"].check_path(path, overwrite=True)
-
-
-@pytest.mark.parametrize("name", ["saved_model", "timm"])
-def test_only_folders_that_hold_an_export_are_replaced(name, tmp_path):
-    entry = FORMATS[name]
-    for other in ("holidays.jpg", "config.json", "model.safetensors", "model.keras"):
-        (tmp_path / other).touch()
-    with pytest.raises(errors.UsageError, match=f"not an export with --format={name}"):
-        entry.check_path(tmp_path, overwrite=True)
-    (tmp_path / entry.marker).touch()
-    entry.check_path(tmp_path, overwrite=True)
-    with pytest.raises(errors.UsageError, match="--overwrite"):
-        entry.check_path(tmp_path, overwrite=False)
+@pytest.mark.parametrize(
+    ("name", "files", "output", "words"),
+    [
+        ("onnx", ["model.onnx"], "model.onnx", "pass --overwrite"),
+        ("onnx", ["model.onnx/x"], "model.onnx", "not an export with --format=onnx"),
+        ("keras", [], "model.h5", "does not end in .keras"),
+        ("keras", ["model.keras"], "model.keras", "pass --overwrite"),
+        ("keras", ["model.keras", "config.json"], "model.keras", "model of a run"),
+        ("saved_model", ["x/saved_model.pb"], "x", "pass --overwrite"),
+        ("saved_model", ["x/model.keras"], "x", "not an export with"),
+        ("timm", ["x/normtest_tf.json"], "x", "pass --overwrite"),
+        ("timm", ["x/config.json", "x/model.safetensors"], "x", "not an export with"),
+    ],
+)
+def test_only_an_export_is_replaced_and_only_on_demand(
+    tmp_path, name, files, output, words
+):
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    entry, path = FORMATS[name], tmp_path / output
+    with pytest.raises(errors.UsageError, match=words):
+        entry.check_path(path, overwrite=words != "pass --overwrite")
+    if words == "pass --overwrite":
+        entry.check_path(path, overwrite=True)

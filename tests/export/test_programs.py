@@ -8,67 +8,52 @@ import PIL.Image
 import pytest
 
 from normtest_tf.export import prediction
-from normtest_tf.normalization import normalization_layer
-from tests.export.helpers import (
-    NAMES,
-    SHAPE,
-    STATISTICS,
-    build,
-    small_model,
-    write_run,
-)
-from tests.helpers.programs import assert_refused, run
-
-
-@pytest.fixture(scope="module")
-def digits_run(tmp_path_factory):
-    """Returns the folder of a finished run on the digits."""
-    shape, names = (32, 32, 3), list("0123456789")
-    model = build(normalization_layer(STATISTICS, shape), shape=shape, classes=10)
-    path = tmp_path_factory.mktemp("results") / "seed-223"
-    return write_run(path, shape=shape, names=names, model=model)
-
-
-def test_export_writes_compares_and_does_not_replace(digits_run):
-    flags = [f"--run_dir={digits_run}", "--check_images=40", "--probabilities"]
-    first = run("export", *flags)
-    assert first.returncode == 0, first.stderr
-    assert first.stderr == ""
-    assert "on 40 images; 0 of them" in first.stdout
-    path = digits_run.path / "export" / "model-probabilities.keras"
-    assert str(path) in first.stdout
-    written = path.stat().st_mtime_ns
-    again = run("export", *flags)
-    assert_refused(again, "--overwrite")
-    assert path.stat().st_mtime_ns == written
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (["--format=timm"], "can't express cifar_resnet8"),
-        (["--output=model.h5"], "must end in .keras"),
-        (["--output=/proc/x/y.keras"], "can't write"),
-        (["--run_dir=."], "no finished run"),
-    ],
-)
-def test_export_refuses_bad_flags(flags, words, digits_run, tmp_path):
-    result = run("export", f"--run_dir={digits_run}", *flags, cwd=tmp_path)
-    assert_refused(result, words)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_export_refuses_a_damaged_model(digits_run, tmp_path):
-    folder = write_run(tmp_path)
-    folder.model.write_bytes(digits_run.model.read_bytes()[:-9])
-    assert_refused(run("export", "--run_dir=.", cwd=tmp_path), "not a zip file")
-    assert not folder.exports.exists()
+from tests.export.helpers import NAMES, SHAPE, small_model, write_run
+from tests.helpers.programs import assert_refused, run, run_all
 
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     """Returns the folder of a finished run of the small model."""
     return write_run(tmp_path_factory.mktemp("run"), model=small_model())
+
+
+def test_export_writes_and_compares(small_run):
+    flags = [f"--run_dir={small_run}", "--check_images=40", "--probabilities"]
+    done = run("export", *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "on 40 images; 0 of them" in done.stdout
+    path = small_run.path / "export" / "model-probabilities.keras"
+    assert str(path) in done.stdout
+    assert path.exists()
+
+
+def test_what_can_not_be_exported_or_predicted_with_is_refused(small_run, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "text.keras").write_text("no model")
+    damaged = write_run(tmp_path / "damaged")
+    damaged.model.write_bytes(small_run.model.read_bytes()[:-9])
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
+        archive.writestr("other.json", "{}")
+    export = ["export", f"--run_dir={small_run}"]
+    before = set(tmp_path.rglob("*"))
+    commands = {
+        "can't express cifar_resnet8": [*export, "--format=timm"],
+        "does not end in .keras": [*export, "--output=model.h5"],
+        "can't write": [*export, "--output=/proc/x/y.keras"],
+        "finished run. Pass the folder": ["export", "--run_dir=."],
+        "damaged/model.keras: File is not a zip file": ["export", "--run_dir=damaged"],
+        "nothing to classify": ["predict", f"--model={small_run}", "notes.txt"],
+        "holds no finished run": ["predict", "--model=.", "image.png"],
+        "takes a .keras file": ["predict", "--model=text.h5", "image.png"],
+        "can't read text.keras": ["predict", "--model=text.keras", "image.png"],
+        "can't load empty.keras": ["predict", "--model=empty.keras", "image.png"],
+    }
+    found = run_all(list(commands.values()), cwd=tmp_path)
+    for done, words in zip(found, commands, strict=True):
+        assert_refused(done, words)
+    assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.fixture(scope="module")
@@ -121,24 +106,3 @@ def test_predict_classifies_what_it_can_and_names_each_other_file(small_run, ima
     for line, name in zip(lines, BAD, strict=True):
         assert line.startswith("error: ")
         assert str(images / name) in line
-
-
-def test_predict_refuses_to_classify_nothing(small_run, images):
-    result = run("predict", f"--model={small_run.model}", str(images / "notes.txt"))
-    assert_refused(result, "nothing to classify")
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (["--model=.", "image.png"], "no finished run"),
-        (["--model=text.h5", "image.png"], "takes a .keras file"),
-        (["--model=text.keras", "image.png"], "can't read text.keras"),
-        (["--model=empty.keras", "image.png"], "can't load empty.keras"),
-    ],
-)
-def test_predict_refuses_other_models(flags, words, tmp_path):
-    (tmp_path / "text.keras").write_text("no model")
-    with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
-        archive.writestr("other.json", "{}")
-    assert_refused(run("predict", *flags, cwd=tmp_path), words)

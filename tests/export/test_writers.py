@@ -1,239 +1,148 @@
-"""Every setting in every format, run by a process that can't import this package."""
+"""Every kind of model in every format, loaded as docs/export.md says."""
 
 import json
-import zipfile
 
-import keras
 import numpy as np
 import pytest
 
 from normtest_tf.backbones.architecture import CAFFE
-from normtest_tf.export import ExportError, metadata, writers
-from normtest_tf.normalization import (
-    CONTROL_AGAIN,
-    IMAGENET,
-    MINMAX,
-    SETTINGS,
-    normalization_layer,
-)
+from normtest_tf.export import FORMATS, metadata, verification, writers
+from normtest_tf.normalization import IMAGENET, MINMAX, SETTINGS, normalization_layer
 from tests.export.helpers import (
-    FORMAT_NAMES,
     IMAGES,
+    INSTALLED,
     NAMES,
     SHAPE,
     STATISTICS,
     assert_close,
     build,
     description,
-    export_path,
     outputs,
     small_model,
 )
-from tests.helpers import programs
+from tests.helpers import ROOT, programs
 
-# Channels that differ, so that a wrong order shows in `finetune`.
-TRAINING_IMAGES = (IMAGES * [0.3, 0.6, 1.0]).astype("uint8")
-FEATURES = "features"
-BGR = "bgr"
-
-# Written apart from `runtimes`, which exports are verified with.
-RUNTIMES = {
-    "keras": """
-import keras
-def load(path):
-    model = keras.models.load_model(path)
-    return lambda images: model.predict(images, verbose=0)
-""",
-    "saved_model": """
-import tensorflow as tf
-def load(path):
-    signature = tf.saved_model.load(path).signatures["serving_default"]
-    return lambda images: next(iter(signature(image=images).values())).numpy()
-""",
-    "onnx": """
-import onnxruntime
-def load(path):
-    session = onnxruntime.InferenceSession(path)
-    (image,), (output,) = session.get_inputs(), session.get_outputs()
-    return lambda images: session.run([output.name], {image.name: images})[0]
-""",
-    "litert": """
-from ai_edge_litert.interpreter import Interpreter
-def load(path):
-    interpreter = Interpreter(path)
-    (image,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
-    def run(images):
-        interpreter.resize_tensor_input(image["index"], images.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(image["index"], images)
-        interpreter.invoke()
-        return interpreter.get_tensor(out["index"]).copy()
-    return run
-""",
-}
+FEATURES, MIXED = "features", "mixed_bfloat16"
+# The code of the docs in a process that can't import this package, in each folder.
 PROGRAM = """
-import sys
+import json, os, pathlib, re, sys
 sys.modules["normtest_tf"] = None  # Importing it raises ImportError.
 import numpy as np
-{runtime}
-images = np.load("images.npy")
-for path in sys.argv[1:]:
-    run = load(path)
-    # One image, then all others: the number of images is free.
-    np.save(path + ".npy", np.concatenate([run(images[:1]), run(images[1:])]))
+import tensorflow as tf
+
+pixels = np.load("images.npy")
+page = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
+section = page.partition("\\n## Loading\\n")[2].partition("\\n## ")[0]
+codes = re.findall("^```python\\n(.*?)^```$", section, re.M | re.S)
+formats = dict(zip(["keras", "saved_model", "onnx", "litert"], codes, strict=True))
+for folder in sys.argv[3:]:
+    os.chdir(folder)
+    for name in sys.argv[2].split(","):
+        parts = []
+        for images in (pixels[:1], pixels[1:]):  # The number of images is free.
+            names = {"images": images}
+            exec(formats[name], names)
+            parts.append(names["logits"].copy())
+        np.save(name + ".npy", np.concatenate(parts))
+        assert name == "saved_model" or names["names"] == json.loads(NAMES)
+
+# A SavedModel takes integers and refuses floats, which a signature would cast.
+model = tf.saved_model.load("saved_model")
+signature = model.signatures["serving_default"]
+assert signature.structured_input_signature[1]["image"].dtype == tf.uint8
+scaled = pixels / 255
+floats = [pixels.astype(kind) for kind in ("float16", "float32", "float64")]
+floats += [scaled, scaled.tolist(), tf.constant(scaled), pixels[:, 1:]]
+for call in [model.serve, lambda images: signature(image=images)["output_0"]]:
+    same = [pixels, pixels.tolist(), tf.constant(pixels), pixels.astype("int64")]
+    outputs = [call(given).numpy() for given in same]
+    assert all(np.array_equal(outputs[0], other) for other in outputs), call
+    for given in floats if call == model.serve else floats[4:6]:
+        try:
+            call(given)
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+            assert "uint8" in str(error), error
+        else:
+            raise AssertionError((call, getattr(given, "dtype", list)))
 """
-
-
-def run_elsewhere(format_name, paths, folder):
-    """Returns the outputs of each export, from a process without this package."""
-    np.save(folder / "images.npy", IMAGES)
-    program = PROGRAM.format(runtime=RUNTIMES[format_name])
-    programs.run_code(program, *paths, cwd=folder)
-    return [np.load(f"{path}.npy") for path in paths]
 
 
 @pytest.fixture(scope="module")
 def models():
-    """Returns a classifier for each setting, and for each channel order."""
+    """Returns a classifier for each kind of normalization."""
     layers = {
-        name: setting.layer(setting.statistics(TRAINING_IMAGES, IMAGENET), SHAPE)
-        for name, setting in SETTINGS.items()
-        # These have the layer of another one, or nearly so.
-        if name not in (CONTROL_AGAIN, "finetune_folded")
+        "instance": SETTINGS["instance"].layer(None, SHAPE),
+        "bgr": normalization_layer(CAFFE, SHAPE, "bgr"),
     }
-    layers[BGR] = normalization_layer(CAFFE, SHAPE, "bgr")
-    return {name: build(layer) for name, layer in layers.items()}
+    return {"constants": small_model()} | {n: build(x) for n, x in layers.items()}
 
 
-@pytest.fixture(scope="module", params=FORMAT_NAMES)
-def written(request, models, tmp_path_factory):
-    """Returns a format, and the paths of all exports in it."""
-    folder = tmp_path_factory.mktemp(request.param)
-    paths = {}
-    for name, model in [*models.items(), (FEATURES, small_model())]:
-        output = FEATURES if name == FEATURES else "logits"
-        paths[name] = export_path(folder, name, request.param)
-        exported = writers.build(model, output)
-        writers.write(exported, paths[name], request.param, description(output))
-    return request.param, paths
+@pytest.fixture(scope="module")
+def written(models, tmp_path_factory):
+    """Returns a folder with the exports of each model; one is of mixed precision."""
+    folder = tmp_path_factory.mktemp("exports")
+    for kind, model in [*models.items(), (FEATURES, small_model())]:
+        output = FEATURES if kind == FEATURES else "logits"
+        (folder / kind).mkdir()
+        for name in INSTALLED:
+            suffix = FORMATS[name].suffix
+            path = folder / kind / (f"model{suffix}" if suffix else name)
+            if kind == "constants":
+                compared_on = verification.random_images(SHAPE, 33)  # In two batches.
+                described = description(output, MIXED)
+                mixed = (small_model(MIXED), path, name, described, compared_on)
+                deviation = verification.export(*mixed)
+                assert deviation.images == 33
+                assert deviation.relative <= 1e-5
+            else:
+                exported = writers.build(model, output)
+                writers.write(exported, path, name, description(output))
+    return folder
 
 
-def test_every_setting_agrees_on_pixels_alone(written, models, tmp_path):
-    format_name, paths = written
-    received = run_elsewhere(format_name, paths.values(), tmp_path)
-    received = dict(zip(paths, received, strict=True))
-    targets = {name: outputs(model) for name, model in models.items()}
-    for name, target in targets.items():
-        assert_close(received[name], target)
-    # The settings differ by far more than what the comparison allows.
-    first, *others = targets.values()
-    for other in others:
-        assert abs(other - first).max() > 1e-3 * abs(first).max()
+def test_exports_compute_the_same_elsewhere(written, models):
+    np.save(written / "images.npy", IMAGES)
+    kinds = [*models, FEATURES]
+    folders = [str(written / kind) for kind in kinds]
+    program = f"NAMES = {json.dumps(NAMES)!r}\n{PROGRAM}"
+    page = ROOT / "docs" / "export.md"
+    programs.run_code(program, page, ",".join(INSTALLED), *folders, cwd=written)
+    targets = {kind: outputs(model) for kind, model in models.items()}
     # Features are what the head takes.
     head = small_model().get_layer("head")
-    logits = received[FEATURES] @ np.array(head.kernel) + np.array(head.bias)
-    assert_close(logits, outputs(small_model()))
+    for name in INSTALLED:
+        received = {kind: np.load(written / kind / f"{name}.npy") for kind in kinds}
+        for kind, target in targets.items():
+            assert_close(received[kind], target)
+        logits = received[FEATURES] @ np.array(head.kernel) + np.array(head.bias)
+        assert_close(logits, targets["constants"])
+    # The models differ by far more than what the comparison allows.
+    for kind in ("instance", "bgr"):
+        assert abs(targets[kind] - targets["constants"]).max() > 0.01
 
 
-FLOATS = """
-import sys
-sys.modules["normtest_tf"] = None
-import numpy as np
-import tensorflow as tf
-images = np.load("images.npy")
-model = tf.saved_model.load(sys.argv[1])
-signature = model.signatures["serving_default"]
-calls = [model.serve] + [
-    lambda images, name=name: model.signatures[name](image=images)["output_0"]
-    for name in ("serving_default", "serve")
-]
-assert list(signature.structured_input_signature[1]) == ["image"]
-assert signature.structured_input_signature[1]["image"].dtype == tf.uint8
-for call in calls:
-    same = [images, images.tolist(), tf.constant(images), images.astype("int64")]
-    outputs = [call(given).numpy() for given in same]
-    assert all(np.array_equal(outputs[0], other) for other in outputs), call
-    scaled = images / 255
-    tensors = [tf.constant(scaled, dtype) for dtype in ("float16", "float32")]
-    for given in [*tensors, scaled.tolist()]:
-        refused(call, given)
-for dtype in ("float16", "float32", "float64"):
-    # A signature would cast these before the graph sees them.
-    refused(model.serve, scaled.astype(dtype))
-    refused(model.serve, images.astype(dtype))
-refused(model.serve, images[:, 1:])
-"""
-REFUSED = """
-def refused(call, given):
-    try:
-        call(given)
-    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
-        assert "uint8" in str(error), error
-    else:
-        raise AssertionError((call, getattr(given, "dtype", list)))
-"""
+def test_the_metadata_is_in_the_export(written):
+    expected = description(FEATURES)
+    folder = written / FEATURES
+    for path in (folder / "model.keras", folder / "model.tflite"):
+        if path.exists():
+            assert metadata.read_from_archive(path) == expected
+    file = folder / "saved_model" / "assets.extra" / "normtest_tf.json"
+    assert json.loads(file.read_text("utf-8")) == expected
 
 
-def test_a_saved_model_takes_integers_and_refuses_floats(tmp_path):
-    path = tmp_path / "model"
-    exported = writers.build(small_model(), "logits")
-    writers.write(exported, path, "saved_model", description())
-    np.save(tmp_path / "images.npy", IMAGES)
-    programs.run_code(REFUSED + FLOATS, path, cwd=tmp_path)
-
-
-def test_the_metadata_is_in_the_export_and_readable_without_this_package(written):
-    format_name, paths = written
-    for path, output in [(paths["finetune"], "logits"), (paths[FEATURES], FEATURES)]:
-        assert READERS[format_name](path) == description(output)
-
-
-def read_archive(path):
-    with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() is None
-        return json.loads(archive.read("normtest_tf.json"))
-
-
-def read_saved_model(path):
-    return json.loads((path / "assets.extra/normtest_tf.json").read_text("utf-8"))
-
-
-def read_onnx(path):
-    import onnx
-
-    stored = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    return {
-        # Strings are stored as they are.
-        key: value if key == "output" else json.loads(value)
-        for key, value in stored.items()
-    }
-
-
-READERS = {
-    "keras": read_archive,
-    "saved_model": read_saved_model,
-    "onnx": read_onnx,
-    "litert": read_archive,
-}
-
-
-def test_the_metadata_of_a_file_is_read_back(tmp_path):
-    path = tmp_path / "model.keras"
-    writers.write(small_model(), path, "keras", description())
-    assert metadata.read_from_archive(path)["class_names"] == NAMES
-
-
-def test_an_onnx_graph_has_one_named_input_and_output_of_any_length(tmp_path):
+def test_an_onnx_graph_has_metadata_and_one_input_and_output_of_any_length(written):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("tf2onnx")
-    path = tmp_path / "model.onnx"
-    exported = writers.build(small_model(), "probabilities")
-    writers.write(exported, path, "onnx", description("probabilities"))
-    graph = onnx.load(path).graph
-    (image,), (output,) = graph.input, graph.output
-    assert (image.name, output.name) == ("image", "probabilities")
+    model = onnx.load(written / FEATURES / "model.onnx")
+    (image,), (output,) = model.graph.input, model.graph.output
+    assert (image.name, output.name) == ("image", FEATURES)
     for tensor in (image, output):
         assert tensor.type.tensor_type.shape.dim[0].dim_param == "batch"
+    stored = {entry.key: entry.value for entry in model.metadata_props}
+    assert stored.pop("output") == FEATURES  # Strings are stored as they are.
+    read = {key: json.loads(value) for key, value in stored.items()}
+    assert read | {"output": FEATURES} == description(FEATURES)
 
 
 def test_a_rescaling_computes_what_a_normalization_does_for_every_pixel_value():
@@ -244,26 +153,3 @@ def test_a_rescaling_computes_what_a_normalization_does_for_every_pixel_value():
         received = np.array(writers.as_rescaling(layer)(values))
         limit = 2 * np.spacing(abs(expected).max())
         np.testing.assert_allclose(received, expected, rtol=0, atol=limit)
-
-
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_a_model_of_mixed_precision_is_exported_in_float32(precision):
-    mixed = small_model(precision)
-    assert {layer.compute_dtype for layer in all_layers(mixed)} > {"float32"}
-    exported = writers.build(mixed, "logits")
-    for layer in all_layers(exported):
-        assert layer.dtype_policy.name == "float32", layer.name
-    assert_close(outputs(exported), outputs(small_model()))
-
-
-def all_layers(model):
-    """Returns the layers of a model and of the models in it."""
-    nested = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    return [*model.layers, *(inner for model in nested for inner in all_layers(model))]
-
-
-def test_what_tensorflow_can_not_write_is_reported_in_one_line(tmp_path):
-    words = r"^the svg export can't be written by TensorFlow \(exit status 1\): .*'svg'"
-    with pytest.raises(ExportError, match=words):
-        writers.write_by_tensorflow(small_model(), tmp_path / "export", "svg", {})
-    assert not list(tmp_path.iterdir())

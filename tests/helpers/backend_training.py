@@ -1,42 +1,23 @@
-"""Trains a small network a few steps with the backend named by KERAS_BACKEND.
-
-python -m tests.helpers.backend_training OUTPUT
-
-Every backend gets the same initial weights. One model is trained for two epochs,
-another for the second alone, resumed from the first one's state.
-"""
-
-import sys
+"""A small network, trained a few steps with the backend named by KERAS_BACKEND."""
 
 import keras
 import numpy as np
 
-from normtest_tf import backbones
+from normtest_tf import backbones, errors
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.training import classifier, loop, training_copy
 from normtest_tf.training.recipe import Recipe
 from normtest_tf.training.training_copy import BatchNormalization, Convolution
 
-SIZE, CLASSES = 8, 4
-RECIPE = Recipe(epochs=2, batch_size=16)
-EXAMPLES = 40  # The last batch is a short one.
-
-
-def split():
-    """Returns images whose mean colour tells their class."""
-    labels = np.arange(EXAMPLES) % CLASSES
-    shape = (EXAMPLES, SIZE, SIZE, 3)
-    images = np.random.default_rng(0).integers(0, 128, shape, np.uint8)
-    return loop.Split(
-        images + (40 * labels).astype(np.uint8)[:, None, None, None], labels
-    )
+SHAPE, CLASSES = (8, 8, 3), 4
+EXAMPLES = 40  # The last batch of 16 is a short one.
 
 
 def model_to_train():
     """Returns a copy for training whose layers are of all kinds."""
     layers = [
-        keras.Input((SIZE, SIZE, 3), dtype="uint8"),
-        normalization_layer(IMAGENET, (SIZE, SIZE, 3)),
+        keras.Input(SHAPE, dtype="uint8"),
+        normalization_layer(IMAGENET, SHAPE),
         keras.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False),
         keras.layers.BatchNormalization(momentum=0.9),
         keras.layers.ReLU(),
@@ -50,14 +31,34 @@ def model_to_train():
     rng = np.random.default_rng(1)
     for variable in model.trainable_variables:
         if variable.name == "kernel":
-            shape = variable.shape
-            deviation = np.sqrt(2 / np.prod(shape[:-1]))
-            variable.assign(rng.normal(0, deviation, shape))
+            deviation = np.sqrt(2 / np.prod(variable.shape[:-1]))
+            variable.assign(rng.normal(0, deviation, variable.shape))
     copy = training_copy.make(model)
     kinds = [type(layer) for layer in copy.layers]
-    assert kinds.count(Convolution) == 3
-    assert kinds.count(BatchNormalization) == 1
+    assert (kinds.count(Convolution), kinds.count(BatchNormalization)) == (3, 1)
     return copy
+
+
+def trained(rate=1e-3):
+    """Returns losses and weights after two epochs of images whose colour is a class."""
+    labels = np.arange(EXAMPLES) % CLASSES
+    images = np.random.default_rng(0).integers(0, 128, (EXAMPLES, *SHAPE), np.uint8)
+    images += (40 * labels).astype(np.uint8)[:, None, None, None]
+    split = loop.Split(images, labels)
+    data = loop.TrainingData(split, {"test": split}, seed=5)
+    rows, model = [], model_to_train()
+    loop.fit(model, Recipe(2, 16, rate), data, rows.append)
+    losses = [[row["train_loss"], row["test_loss"]] for row in rows]
+    return losses, [values.tolist() for values in model.get_weights()]
+
+
+def exploded():
+    """Returns what a training whose first step makes the weights infinite says."""
+    try:
+        trained(rate=float("inf"))
+    except errors.TrainingFailed as error:
+        return str(error)
+    return None
 
 
 def drawn_head():
@@ -69,29 +70,4 @@ def drawn_head():
         classifier.Task(shape, 101),
         seed=2**31 - 1,
     )
-    return model.get_layer("head").get_weights()
-
-
-def main():
-    rows, states = [], {}
-    data = loop.TrainingData(split(), {"test": split()}, seed=5)
-    whole, resumed = model_to_train(), model_to_train()
-
-    def remember(row):
-        rows.append(row)
-        states[row["epoch"]] = loop.TrainingState.capture(whole, row["epoch"])
-
-    loop.fit(whole, RECIPE, data, remember)
-    loop.fit(resumed, RECIPE, data, rows.append, state=states[1])
-    end = loop.TrainingState.capture(resumed, 2)
-    values = {
-        "losses": [[row["train_loss"], row["test_loss"]] for row in rows],
-        **{f"whole{i}": value for i, value in enumerate(states[2].model)},
-        **{f"resumed{i}": value for i, value in enumerate(end.model)},
-        **{f"head{i}": value for i, value in enumerate(drawn_head())},
-    }
-    np.savez(sys.argv[1], backend=keras.backend.backend(), **values)
-
-
-if __name__ == "__main__":
-    main()
+    return [values.tolist() for values in model.get_weights()[-2:]]

@@ -14,10 +14,11 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 import jax
 import keras
 
-from normtest_tf import datasets, runs
+from normtest_tf import datasets
 from normtest_tf.runs import finetuning
 from normtest_tf.training import classifier, devices, loop
 from normtest_tf.training.recipe import Recipe
+from tests.helpers.tiny_runs import new_config
 
 
 class Spy(keras.layers.Layer):
@@ -47,16 +48,7 @@ def small_classifier(network, normalization, task, *, seed, **_):
     return keras.Sequential(layers)
 
 
-def new_config(folder, **options):
-    return runs.RunConfig(
-        dataset="digits",
-        model="cifar_resnet8",
-        epochs=2,
-        batch_size=32,
-        recalibrate=True,
-        results_dir=folder,
-        **options,
-    )
+OPTIONS = {"epochs": 2, "learning_rate": 1e-3, "recalibrate": True, "keep": "final"}
 
 
 def interrupt(row):
@@ -67,8 +59,8 @@ def main():
     classifier.build_classifier = small_classifier
     digits = datasets.load("digits").take(69, 21)  # A last batch of five images.
     (folder,) = sys.argv[1:]
-    finetuning.run(new_config(f"{folder}/one"), digits)
-    config = new_config(f"{folder}/two", strategy="data_parallel")
+    finetuning.run(new_config(f"{folder}/one", **OPTIONS), digits)
+    config = new_config(f"{folder}/two", strategy="data_parallel", **OPTIONS)
     try:
         finetuning.run(config, digits, show_epoch=interrupt)
     except KeyboardInterrupt:
@@ -89,7 +81,3 @@ def main():
     split = loop.Split(digits.train_images, digits.train_labels)
     data = loop.TrainingData(split, {}, seed=0)
     loop.fit(model, Recipe(1, 32), data, lambda row: None)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,6 @@
 """The figure of a diagnosis."""
 
 import numpy as np
-import pytest
 from matplotlib import pyplot as plt
 
 from normtest_tf.diagnosis import Explanation
@@ -17,16 +16,12 @@ def finding(name, shifts):
     )
 
 
-@pytest.fixture
-def found():
-    settings = (finding("pretrain", [1, 2, 3]), finding("finetune", [1, 1, 5]))
-    layers = ("a", "b", "c")
-    return Explanation(
-        "m", "d", 9, (8, 8, 3), layers, "pretrain", "finetune", settings, {}, (), ()
+def test_it_draws_every_setting_by_depth():
+    found = Explanation(
+        *("m", "d", 9, (8, 8, 3), ("a", "b", "c"), "pretrain", "finetune"),
+        (finding("pretrain", [1, 2, 3]), finding("finetune", [1, 1, 5])),
+        *({}, (), ()),
     )
-
-
-def test_it_draws_every_setting_by_depth(found):
     figure = diagnosis.distances_figure(found)
     stored, extra = figure.axes
     assert [line.get_label() for line in stored.lines] == ["pretrain", "finetune"]

@@ -7,14 +7,10 @@ from plots import forest
 from tests.helpers.fake_results import CELLS, write_run
 
 
-def texts(ax):
-    return [text.get_text() for text in ax.texts]
-
-
 def test_a_forest_plot_shows_sides_seeds_means_and_intervals(ax, comparison):
     forest.draw_forest(ax, forest.Panel(comparison), CELLS)
-    assert texts(ax) == ["← pretrain better", "finetune better →"]
-    assert [text.xy for text in ax.texts] == [(0, 0), (1, 0)]
+    sides = [(text.get_text(), text.xy) for text in ax.texts]
+    assert sides == [("← pretrain better", (0, 0)), ("finetune better →", (1, 0))]
     for row, cell in enumerate(CELLS):
         seeds = ax.collections[2 * row].get_offsets()
         points = list(comparison.seed_differences[cell].values())
@@ -35,7 +31,7 @@ def test_long_names_are_wrapped(ax, comparison, monkeypatch):
     monkeypatch.setattr(forest.style, "color", lambda _: "black")
     renamed = dataclasses.replace(comparison, control=control)
     forest.draw_forest(ax, forest.Panel(renamed), CELLS)
-    assert texts(ax)[0] == f"← {control}\nbetter"
+    assert ax.texts[0].get_text() == f"← {control}\nbetter"
 
 
 def test_a_single_pair_has_a_mean_without_interval(ax, tmp_path):

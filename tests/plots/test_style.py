@@ -6,24 +6,16 @@ from plots import style
 from tests.helpers import programs
 
 
-def test_the_settings_keep_their_colours():
+def test_settings_keep_their_colours_and_new_ones_get_the_next(monkeypatch):
     assert {name: style.color(name) for name in list(SETTINGS)[:4]} == {
         "finetune": "#0072B2",
         "pretrain": "#D55E00",
         "instance": "#009E73",
         "minmax": "#CC79A7",
     }
-
-
-def test_new_settings_get_the_next_colours_and_then_the_first_again(monkeypatch):
-    new = [f"new{number}" for number in range(len(style.PALETTE))]
-    for name in new:
-        monkeypatch.setitem(SETTINGS, name, SETTINGS["minmax"])
-    used = len(SETTINGS) - len(new)
-    assert [style.color(name) for name in new] == [
-        style.PALETTE[(used + number) % len(style.PALETTE)]
-        for number in range(len(new))
-    ]
+    monkeypatch.setitem(SETTINGS, "new", SETTINGS["minmax"])
+    number = list(SETTINGS).index("new")
+    assert style.color("new") == style.PALETTE[number % len(style.PALETTE)]
 
 
 @pytest.mark.parametrize("name", ["figure.png", "figure.svg"])

@@ -5,20 +5,6 @@ from normtest_tf.report import document
 from normtest_tf.runs.history import FINAL
 
 
-def test_the_report_answers_first_and_has_a_section_for_each_comparison(gathered):
-    text = document.to_markdown(gathered, "python -m experiments.report")
-    title, answer = text.split("\n\n")[:2]
-    assert title.startswith("# ")
-    assert answer == document.answer(gathered)
-    for expected in (
-        *(f"### {name} - pretrain" for name in ("finetune", "instance", "minmax")),
-        f"![Paired differences]({document.EFFECTS_FIGURE}.png)",
-        f"![Test accuracy by epoch]({document.ACCURACY_FIGURE}.png)",
-        "```bash\npython -m experiments.report\n```",
-    ):
-        assert expected in text
-
-
 def test_published_differences_belong_to_the_published_comparison(study, gathered):
     finetune, *others = gathered.comparisons
     found = gathered.published_for(finetune)

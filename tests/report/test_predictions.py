@@ -21,14 +21,9 @@ def predicted(training, points, **values):
 
 
 @pytest.fixture
-def explanations(tmp_path):
-    return tmp_path / "explanations"
-
-
-@pytest.fixture
-def rewrite(explanations):
+def rewrite(tmp_path):
     """Writes a diagnosis, with other values than usual."""
-    path = explanations / DATASET / "resnet18" / "explanation.json"
+    path = tmp_path / "explanations" / DATASET / "resnet18" / "explanation.json"
     path.parent.mkdir(parents=True)
     usual = {"data": "cifar10", "model": "resnet18 (file)", "treatment": "finetune"}
     usual["predictions"] = [predicted("all", 0), predicted("head", 9)]
@@ -41,7 +36,7 @@ def rewrite(explanations):
 
 
 @pytest.fixture
-def gather(tmp_path, explanations, rewrite):
+def gather(tmp_path, rewrite):
     """Gathers runs of two ways of training, with an effect of 2 and of 9.5 points."""
     folder = tmp_path / "results"
     for train, gain in (("all", 0.02), ("head", 0.095)):
@@ -51,16 +46,16 @@ def gather(tmp_path, explanations, rewrite):
                 values = {"shift": "contrast:0.2", "train": train}
                 write_run(folder, DATASET, model, setting, seed, final, **values)
 
-    def gather(**options):
-        options = {"explanations": explanations, **options}
-        return document.gather(results.read(folder), rule=FINAL, margin=0.5, **options)
+    def gather(explanations=tmp_path / "explanations"):
+        options = {"rule": FINAL, "margin": 0.5, "explanations": explanations}
+        return document.gather(results.read(folder), **options)
 
     return gather
 
 
 def prediction_of(folder, training, dataset=DATASET, model="resnet18"):
     run = types.SimpleNamespace(cell=Cell(dataset, model))
-    return predictions.prediction_of(folder, run, training)
+    return predictions.prediction_of(folder / "explanations", run, training)
 
 
 def test_the_report_lists_hits_and_misses(gather):
@@ -107,11 +102,11 @@ FOLDER_SAYS = r"is a diagnosis of .*its folder says resnet18 on cifar10"
         ({"predictions": [predicted("all", 1, margin=-1)]}, ">= 0"),
     ],
 )
-def test_unusable_diagnoses_are_refused(explanations, rewrite, values, expected):
+def test_unusable_diagnoses_are_refused(tmp_path, rewrite, values, expected):
     rewrite(**values)
     with pytest.raises(errors.UsageError, match=expected) as caught:
-        prediction_of(explanations, "all")
-    assert str(explanations / DATASET / "resnet18") in str(caught.value)
+        prediction_of(tmp_path, "all")
+    assert f"{DATASET}/resnet18" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "write it again with experiments.explain" in str(caught.value)
 
@@ -124,18 +119,18 @@ def test_unusable_diagnoses_are_refused(explanations, rewrite, values, expected)
         {"model": "resnet18"},
     ],
 )
-def test_the_diagnosis_of_its_cell_is_accepted(explanations, rewrite, values):
+def test_the_diagnosis_of_its_cell_is_accepted(tmp_path, rewrite, values):
     rewrite(**values)
-    assert prediction_of(explanations, "head").points == 9
+    assert prediction_of(tmp_path, "head").points == 9
     # A diagnosis is of the images, however many of them are trained on.
-    few = prediction_of(explanations, "head", f"{DATASET}+20_per_class", "resnet18+x")
+    few = prediction_of(tmp_path, "head", f"{DATASET}+20_per_class", "resnet18+x")
     assert few.points == 9
-    assert prediction_of(explanations, "frozen_bn") is None
+    assert prediction_of(tmp_path, "frozen_bn") is None
 
 
 def test_the_committed_diagnoses_are_usable():
-    folder = ROOT / "plots" / "studies" / "explanations"
-    cells = {path.parent for path in folder.glob("*/*/explanation.json")}
+    studies = ROOT / "plots" / "studies"
+    cells = {path.parent for path in studies.glob("explanations/*/*/explanation.json")}
     assert len(cells) > 10
     for cell in cells:
-        assert prediction_of(folder, "head", cell.parent.name, cell.name) is not None
+        assert prediction_of(studies, "head", cell.parent.name, cell.name) is not None

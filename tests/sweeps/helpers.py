@@ -3,7 +3,6 @@ import os
 
 from normtest_tf import runs
 from normtest_tf.sweeps import executor, grid
-from normtest_tf.sweeps.executor import Ended, Executor
 from tests.helpers.records import CONFIG, RESULT
 
 WEIGHTS = {"cifar_resnet8": None, "resnet18": "none"}
@@ -18,28 +17,23 @@ def configurations(results_dir, **axes):
         "seeds": [1, 2],
     }
     base = runs.RunConfig(
-        results_dir=str(results_dir),
-        epochs=1,
-        train_examples=64,
-        test_examples=64,
+        results_dir=str(results_dir), epochs=1, train_examples=64, test_examples=64
     )
     return grid.grid(base, grid.Axes(**(defaults | axes)), WEIGHTS)
 
 
-def tiny_runs(folder, **values):
-    """Returns a run of a tiny network in each of three settings; it trains fast."""
+def tiny_runs(folder, epochs, results="whole"):
+    """Returns runs of a tiny network in two settings; they train fast."""
     import keras
 
     path = folder / "net.keras"
     if not path.exists():
-        folder.mkdir(exist_ok=True)
         inputs = keras.Input((32, 32, 3))
         outputs = keras.layers.Conv2D(4, 3, strides=2)(inputs)
         outputs = keras.layers.BatchNormalization(momentum=0.9)(outputs)
         outputs = keras.layers.GlobalAveragePooling2D()(outputs)
         keras.utils.set_random_seed(0)
         keras.Model(inputs, outputs).save(path)
-    values = {"results_dir": str(folder / "whole"), "epochs": 2} | values
     return [
         runs.RunConfig(
             dataset="digits",
@@ -48,23 +42,21 @@ def tiny_runs(folder, **values):
             train_examples=200,
             test_examples=100,
             batch_size=50,
+            epochs=epochs,
             pretrain_mean=(0.5,) * 3,
             pretrain_std=(0.5,) * 3,
-            **values,
+            results_dir=str(folder / results),
         )
-        for name in ("pretrain", "finetune", "minmax")
+        for name in ("pretrain", "finetune")
     ]
 
 
 @dataclasses.dataclass
-class FakeExecutor(Executor):
+class FakeExecutor(executor.Executor):
     """Ends runs in the order in which they start, with outcomes of a script.
 
-    Attributes:
-        script: The outcomes of runs by their settings, one for each start.
-            A function is called, and returns the outcome.
-        number: The number of slots.
-        started: The runs that were started, in order.
+    The script has the outcomes of runs by their settings, one for each start. A
+    function is called, and returns the outcome.
     """
 
     script: dict = dataclasses.field(default_factory=dict)
@@ -91,32 +83,16 @@ class FakeExecutor(Executor):
         config = self.running.pop(0)
         outcomes = self.script.get(config.normalization, [])
         outcome = outcomes.pop(0) if outcomes else RESULT
-        return [Ended(config, outcome(config) if callable(outcome) else outcome)]
+        return [(config, outcome(config) if callable(outcome) else outcome)]
 
 
 def write_record(config):
     """Writes what a run writes once it has started."""
-    dataclasses.replace(CONFIG, requested=config.resolved.requested).write(
-        config.folder
-    )
-    assert os.path.exists(config.folder.config)
-
-
-def fake_nvidia_smi(folder, monkeypatch, printed, status=0):
-    """Puts a program of that name on the path, and no GPUs into the environment."""
-    (folder / "printed").write_text(printed)
-    program = folder / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\ncat '{folder}/printed'\nexit {status}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    requested = config.resolved.requested
+    dataclasses.replace(CONFIG, requested=requested).write(config.folder)
 
 
 def execute_and_report(config, notify):
     """Executes a run, and says what its process sees."""
     notify(f"{os.getpid()} sees {os.environ.get('CUDA_VISIBLE_DEVICES')}")
     return executor.execute(config, notify)
-
-
-def show(line):
-    print(line, flush=True)

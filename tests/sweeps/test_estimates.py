@@ -1,6 +1,7 @@
 """How long runs take, from finished ones or from a few steps."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -8,18 +9,14 @@ from normtest_tf.sweeps import estimates
 from tests.helpers.fake_results import write_run
 from tests.sweeps.helpers import configurations
 
+CELL = ("digits", "cifar_resnet8")
 
-def test_the_time_left_is_estimated_from_finished_runs(tmp_path):
+
+def test_finished_runs_are_measured(tmp_path):
     write_run(tmp_path, dataset="digits", model="cifar_resnet8", seed=1)
     unfinished = write_run(tmp_path, dataset="cifar10", model="resnet18")
     (unfinished / "result.json").unlink()
-    measured = estimates.measured_seconds(str(tmp_path))
-    assert measured == {("digits", "cifar_resnet8"): 60.0}
-    models = ["cifar_resnet8", "resnet18"]
-    configs = configurations(tmp_path, models=models, seeds=[1])
-    names = [config.name for config in configs]
-    assert estimates.seconds_left(names, measured) == 240
-    assert estimates.seconds_left(names, {}) is None
+    assert estimates.measured_seconds(str(tmp_path)) == {CELL: 60.0}
 
 
 def test_a_plan_has_a_row_for_each_cell(tmp_path):
@@ -35,22 +32,23 @@ def test_a_plan_has_a_row_for_each_cell(tmp_path):
 
 
 def test_slots_share_the_work_but_not_a_run(tmp_path):
-    names = [config.name for config in configurations(tmp_path, seeds=[1, 2, 3])]
-    measured = {names[0].cell: 60.0}
-    assert estimates.seconds_left(names, measured, slots=2) == 180
-    assert estimates.seconds_left(names, measured, slots=64) == 60
-    running = {names[0]: 40.0, names[1]: 90.0}  # One takes longer than usual.
-    assert estimates.seconds_left(names[:3], measured, 1, running) == 80
-    assert estimates.seconds_left([], measured, slots=2) == 0
+    configs = configurations(tmp_path, seeds=[1, 2, 3])
+    clock = estimates.Clock({CELL: 60.0})
+    assert [clock.left(configs, slots) for slots in (1, 2, 64)] == [360, 180, 60]
+    assert clock.left([], 2) == 0
+    assert estimates.Clock({}).left(configs, 1) is None
+    other = configurations(tmp_path, models=["resnet18"])  # As long as the others.
+    assert clock.left(other, 1) == 240
 
 
-def test_a_clock_learns_from_runs_that_end(tmp_path):
-    write_run(tmp_path, dataset="digits", model="cifar_resnet8", seed=1)
-    clock = estimates.Clock(str(tmp_path))
+def test_a_clock_learns_from_runs_that_end(tmp_path, monkeypatch):
+    seconds = itertools.count(0, 40)
+    monkeypatch.setattr(estimates.time, "monotonic", lambda: float(next(seconds)))
+    clock = estimates.Clock({CELL: 60.0})
     first, second, *rest = configurations(tmp_path)
     clock.start(first)
     clock.start(second)
-    assert clock.left(rest, 1) == pytest.approx(240, abs=1)
+    assert clock.left(rest, 1) == 120 + 0 + 20  # The first is later than usual.
     clock.stop(first, 120.0)
     clock.stop(second)
     assert clock.left(rest, 1) == pytest.approx(180)
@@ -65,6 +63,5 @@ def test_models_are_measured_once_and_equal_work_gets_equal_estimates(tmp_path):
     assert len(seconds) == 4
     assert len(set(seconds.values())) == 2
     longer = [dataclasses.replace(config, epochs=10_000) for config in configs[:1]]
-    cell = configs[0].name.cell
-    assert 0 < seconds[cell] < estimates.expected_seconds(longer)[cell]
+    assert 0 < seconds[CELL] < estimates.expected_seconds(longer)[CELL]
     assert list(tmp_path.iterdir()) == []

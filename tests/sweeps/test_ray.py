@@ -1,15 +1,13 @@
-"""Sweeps on a Ray cluster of three nodes, one of which is killed in its run."""
+"""Sweeps on a Ray cluster on this machine, of which a node is killed in its run."""
 
 import contextlib
-import dataclasses
 import importlib.util
 import os
-import platform
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import pytest
 
@@ -25,112 +23,88 @@ from tests.sweeps import helpers
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="ray is not installed"
 )
-EPOCHS = 50
+EPOCHS = 20
 
 
 @contextlib.contextmanager
-def cluster():
+def cluster(*nodes):
     """Yields a process that is a cluster, and the address of its head node."""
-    command = [sys.executable, "-m", "tests.sweeps.ray_nodes"]
     with subprocess.Popen(
-        command,
+        [sys.executable, "-m", "tests.sweeps.ray_nodes", *nodes],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=ROOT,
-    ) as nodes:
+    ) as process:
         try:
-            yield nodes, nodes.stdout.readline().strip()
+            yield process, process.stdout.readline().strip()
         finally:
-            nodes.stdin.close()
+            process.stdin.close()
 
 
 @contextlib.contextmanager
-def sweep(configs, address, output, *flags):
-    """Starts a program that executes these runs; its output goes to a file."""
+def sweep(configs, address):
+    """Starts a program that executes these runs."""
     first = configs[0]
-    command = [
-        *(sys.executable, "-m", "experiments.sweep", f"--models={first.model}"),
-        *("--datasets=digits", f"--results_dir={first.results_dir}"),
-        *(f"--seeds={first.seed}", "--normalizations=pretrain,finetune,minmax"),
+    names = ("epochs", "train_examples", "test_examples", "batch_size", "results_dir")
+    with programs.start(
+        "sweep",
+        *("--datasets=digits", f"--models={first.model}", f"--seeds={first.seed}"),
         *("--pretrain_mean=0.5,0.5,0.5", "--pretrain_std=0.5,0.5,0.5"),
-        *(f"--epochs={first.epochs}", f"--train_examples={first.train_examples}"),
-        *(f"--test_examples={first.test_examples}", f"--batch_size={first.batch_size}"),
-        *("--executor=ray", f"--ray_address={address}", *flags),
-    ]
-    with (
-        output.open("w") as file,
-        subprocess.Popen(
-            command,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env=programs.environment({"PYTHONUNBUFFERED": "1"}),
-        ) as process,
-    ):
+        *(f"--{name}={getattr(first, name)}" for name in names),
+        *("--executor=ray", f"--ray_address={address}"),
+    ) as process:
         try:
             yield process
         finally:
             process.kill()
 
 
-def wait_until(condition, process):
-    """Waits until a condition holds while a process runs; returns its value."""
-    while not (value := condition()):
-        assert process.poll() is None
+def wait_for_checkpoint(config, process):
+    """Waits until a run has a checkpoint, while a process runs."""
+    while not list(config.folder.checkpoints.glob("*.ckpt")):
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    return value
-
-
-def checkpoints(configs):
-    """Returns how many checkpoints each run has."""
-    return [len(list(one.folder.checkpoints.glob("*.ckpt"))) for one in configs]
 
 
 @needs_ray
 def test_the_run_of_a_killed_node_resumes_elsewhere_to_the_same_bits(tmp_path):
-    output = tmp_path / "output"
-    where = {"results_dir": str(tmp_path / "ray"), "epochs": EPOCHS}
-    configs = helpers.tiny_runs(tmp_path, **where)
-    with (
-        cluster() as (nodes, address),
-        sweep(configs, address, output) as process,
-    ):
-        wait_until(lambda: all(checkpoints(configs)), process)
+    configs = helpers.tiny_runs(tmp_path, EPOCHS, results="ray")
+    with cluster("node-1") as (nodes, address), sweep(configs, address) as process:
+        wait_for_checkpoint(configs[0], process)
         print("node-1", file=nodes.stdin, flush=True)
-        assert process.wait(240) == 0, output.read_text()
-    printed = output.read_text()
-    assert "3 runs done, 0 finished before, 0 failed" in printed
+        printed, complaints = process.communicate(timeout=240)
+    assert process.returncode == 0, complaints
+    assert "2 runs done, 0 finished before, 0 failed" in printed
     assert printed.count("its worker or the worker's node died; the run will") == 1
-    assert printed.count(f"note: on node {platform.node()}") == 3
-    resumed = [ResultRecord.read(config.folder).resumed_epochs for config in configs]
-    assert sorted(map(len, resumed)) == [0, 0, 1]
-    for config, alone in zip(
-        configs, helpers.tiny_runs(tmp_path, epochs=EPOCHS), strict=True
+    assert printed.count("note: on node ") == 2
+    for config, alone, resumed in zip(
+        configs, helpers.tiny_runs(tmp_path, EPOCHS), (True, False), strict=True
     ):
         finetuning.run(alone)
         assert tiny_runs.outcome(config) == tiny_runs.outcome(alone)
+        assert bool(ResultRecord.read(config.folder).resumed_epochs) == resumed
         assert not config.folder.failure.exists()
 
 
 @needs_ray
 @pytest.mark.campaign
-def test_signals_end_the_runs_of_all_nodes(tmp_path):
-    output = tmp_path / "output"
-    where = {"results_dir": str(tmp_path / "ray"), "epochs": 100_000}
-    configs = helpers.tiny_runs(tmp_path, **where)
-    with cluster() as (_, address):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with sweep(configs, address, output) as process:
-                wait_until(lambda: all(checkpoints(configs)), process)
-                process.send_signal(number)
-                assert process.wait(60) == 128 + number
-            *_, last = output.read_text().splitlines()
-            assert last.startswith(f"stopped by {number.name}; completed work is kept")
-            for config in configs:
-                with files.only_writer(config.folder.path, wait=True):
-                    shutil.rmtree(config.folder.checkpoints)
+def test_a_signal_ends_the_runs_of_all_nodes(tmp_path):
+    configs = helpers.tiny_runs(tmp_path, 100_000, results="ray")
+    with (
+        cluster("node-1", "node-2") as (_, address),
+        sweep(configs, address) as process,
+    ):
+        for config in configs:
+            wait_for_checkpoint(config, process)
+        process.send_signal(signal.SIGTERM)
+        _, complaints = process.communicate(timeout=60)
+        assert process.returncode == 143
+        assert complaints.startswith("stopped by SIGTERM; completed work is kept")
+        for config in configs:
+            with files.only_writer(config.folder.path, wait=True):
+                assert list(config.folder.checkpoints.iterdir())
 
 
 @needs_ray
@@ -139,7 +113,6 @@ def test_signals_end_the_runs_of_all_nodes(tmp_path):
     [
         ("127.0.0.1:1", "can't connect to a Ray cluster at 127.0.0.1:1: .*refused"),
         ("nowhere.invalid:6379", "at nowhere.invalid:6379: .*; check --ray_address"),
-        ("ray://127.0.0.1:10001", "check --ray_address"),
         ("nonsense", "check --ray_address"),
     ],
 )
@@ -154,30 +127,9 @@ def test_ray_has_to_be_installed(monkeypatch):
         ray_cluster.RayExecutor(Options())
 
 
-class FakeRay:
-    """Living nodes with these resources, and a dead one."""
-
-    def __init__(self, *resources):
-        self.resources = resources
-
-    def nodes(self):
-        nodes = [{"Alive": True, "Resources": one} for one in self.resources]
-        return [*nodes, {"Alive": False, "Resources": {"CPU": 999.0, "GPU": 99.0}}]
-
-    def remote(self, **options):
-        return lambda function: function
-
-    def shutdown(self):
-        pass
-
-
-def executor(monkeypatch, *nodes, **options):
-    monkeypatch.setattr(ray_cluster, "connect", lambda _: FakeRay(*nodes))
-    return ray_cluster.RayExecutor(Options(**options))
-
-
 CPUS = {"CPU": 16.0}
 GPUS = {"CPU": 64.0, "GPU": 8.0}
+TOO_MUCH = "no node of the Ray cluster has what a run needs.* {}$"
 
 
 @pytest.mark.parametrize(
@@ -190,42 +142,44 @@ GPUS = {"CPU": 64.0, "GPU": 8.0}
         ([CPUS, GPUS], {"gpus_per_run": 0}, 80),
         ([GPUS, GPUS], {"gpus_per_run": 0.25, "cpus_per_run": 2}, 64),
         ([GPUS], {"gpus_per_run": 3}, 2),
+        ([CPUS, GPUS], {"gpus_per_run": 9}, TOO_MUCH.format("64 and 8")),
+        ([CPUS, GPUS], {"cpus_per_run": 65}, TOO_MUCH.format("64 and 8")),
+        ([], {}, TOO_MUCH.format("0 and 0")),
     ],
 )
 def test_nodes_have_as_many_slots_as_fit(nodes, options, expected, monkeypatch):
-    assert executor(monkeypatch, *nodes, **options).slots() == expected
+    living = [{"Alive": True, "Resources": node} for node in nodes]
+    dead = {"Alive": False, "Resources": {"CPU": 999.0, "GPU": 99.0}}
+    ray = mock.Mock(nodes=lambda: [*living, dead])
+    monkeypatch.setattr(ray_cluster, "connect", lambda _: ray)
+    if isinstance(expected, str):
+        with pytest.raises(errors.UsageError, match=expected):
+            ray_cluster.RayExecutor(Options(**options))
+    else:
+        assert ray_cluster.RayExecutor(Options(**options)).slots() == expected
 
 
 @pytest.mark.parametrize(
-    "options", [{"gpus_per_run": 9}, {"cpus_per_run": 65, "gpus_per_run": 1}]
+    ("version", "words"),
+    [
+        ("0.0.1", ", and the sweep 0.0.1; install the same version"),
+        (normtest_tf.__version__, "have to share it"),
+    ],
 )
-def test_what_no_node_has_is_refused(options, monkeypatch):
-    words = "no node of the Ray cluster has what a run needs.* 64 and 8"
-    with pytest.raises(errors.UsageError, match=words):
-        executor(monkeypatch, CPUS, GPUS, **options)
-    with pytest.raises(errors.UsageError, match="that one has is 0 and 0"):
-        executor(monkeypatch)
-
-
-def test_a_node_that_differs_fails_its_runs_in_a_line(tmp_path, monkeypatch):
+def test_a_node_that_differs_fails_its_runs_in_a_line(
+    version, words, tmp_path, monkeypatch
+):
     monkeypatch.setattr(os, "environ", dict(os.environ))
     config, *_ = helpers.configurations(tmp_path / "results")
-    here = ray_cluster.Here("0.0.1", str(tmp_path / "missing"), "missing", {})
-    for other, words in {
-        here: ", and the sweep 0.0.1; install the same version",
-        dataclasses.replace(here, version=normtest_tf.__version__): "have to share it",
-    }.items():
-        _, outcome = ray_cluster.execute(other, config)
-        assert words in str(outcome)
+    here = ray_cluster.Here(version, str(tmp_path / "missing"), "missing", {})
+    _, outcome = ray_cluster.execute(here, config)
+    assert words in str(outcome)
 
 
 def test_variables_of_libraries_are_passed_on(monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    monkeypatch.setenv("SECRET", "1")
+    expected = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    for name, value in {**expected, "SECRET": "1"}.items():
+        monkeypatch.setenv(name, value)
     passed = ray_cluster.variables()
-    assert passed.items() >= {
-        ("KERAS_BACKEND", "jax"),
-        ("XLA_PYTHON_CLIENT_PREALLOCATE", "false"),
-    }
+    assert passed.items() >= expected.items()
     assert "SECRET" not in passed

@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import json
-import multiprocessing
 
 import numpy as np
 import PIL.Image
@@ -12,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from normtest_tf import backbones, errors, text
 from normtest_tf.runs import FailureRecord, ResultRecord, finetuning
-from normtest_tf.sweeps import grid, runner
+from normtest_tf.sweeps import executor, grid, runner
 from normtest_tf.system import files
 from tests.helpers.records import RESULT
 from tests.sweeps.helpers import FakeExecutor, configurations, write_record
@@ -21,37 +19,39 @@ DIED = errors.WorkerDied("node b died")
 LOCKED = errors.Locked("another process is writing to it")
 
 
-@dataclasses.dataclass
-class KillWorker:
-    """A `notify` that kills the sweep's worker process when a run is announced."""
-
-    headline: str
-
-    def __call__(self, line):
-        if line.startswith(self.headline):
-            for process in multiprocessing.active_children():
-                process.kill()
-                process.join()
-
-
-def test_a_failure_is_recorded_and_the_sweep_continues(tmp_path):
+def test_failures_and_locked_runs_do_not_stop_a_sweep(tmp_path, capfd):
     configs = configurations(tmp_path)
-    # No check catches this; the recipe fails to compare it with a number.
+    tensors = load_file(backbones.resolve("cifar_resnet8").fetch())
+    tensors["conv1.weight"] = np.full((32, 3, 3, 3), 3e38, "float32")
+    save_file(tensors, tmp_path / "huge.safetensors")
+    huge = str(tmp_path / "huge.safetensors")
     broken = dataclasses.replace(configs[0], batch_size="many")
     broken.folder.path.mkdir(parents=True)
     broken.folder.failure.write_text('{"error": "of last time"}')
-    killer = KillWorker("run 2/4")
-    tally = runner.run_all([broken, *configs[1:]], killer, restarts=0)
-    assert (tally.done, tally.failed, tally.skipped) == (2, 2, 0)
-    first, second = (
-        json.loads(config.folder.failure.read_text())["error"] for config in configs[:2]
-    )
-    assert first.startswith("TypeError: ")
-    assert "the worker process died without an error" in second
-    assert [grid.state(config) for config in configs[:2]] == ["failed"] * 2
-    tally = runner.run_all(configs, text.ignore)
-    assert (tally.done, tally.failed, tally.skipped) == (2, 0, 2)
-    assert [grid.state(config) for config in configs] == ["done"] * 4
+    diverging = dataclasses.replace(configs[1], weights=huge)
+    with files.only_writer(configs[2].folder.path):
+        tally = runner.run_all([broken, diverging, *configs[2:]], print)
+    assert tally == runner.Tally(done=1, failed=2, elsewhere=1)
+    failures = [FailureRecord.read(config.folder) for config in configs[:2]]
+    assert failures[0].error.startswith("--batch_size: Expected `int`")
+    assert "is not finite at step " in failures[1].error
+    assert failures[1].details["epoch"] == 1
+    assert [grid.state(config) for config in configs] == [
+        *("failed", "failed", "open", "done")
+    ]
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("run 1/4: digits cifar_resnet8 pretrain seed 1 | 0 done")
+    assert "  another process is running it" in lines
+    assert "test accuracy, " in lines[-1]
+    rest = [configs[0], *configs[2:]]
+    assert runner.run_all(rest, text.ignore) == runner.Tally(done=2, skipped=1)
+    assert [grid.state(config) for config in rest] == ["done"] * 3
+
+
+def test_any_failure_of_a_run_can_cross_processes(configs, monkeypatch):
+    monkeypatch.setattr(executor, "load", lambda config: {}["a bug"])
+    with pytest.raises(errors.UsageError, match="KeyError: 'a bug'"):
+        executor.execute(configs[0], text.ignore)
 
 
 def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path):
@@ -72,78 +72,58 @@ def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path):
     assert ResultRecord.read(config.folder) == finished
 
 
-def test_a_run_that_diverges_keeps_the_record_of_its_failure(tmp_path):
-    tensors = load_file(backbones.resolve("cifar_resnet8").fetch())
-    tensors["conv1.weight"] = np.full((32, 3, 3, 3), 3e38, "float32")
-    path = tmp_path / "huge.safetensors"
-    save_file(tensors, path)
-    (config,) = configurations(tmp_path, normalizations=["pretrain"], seeds=[1])
-    tally = runner.run_all([dataclasses.replace(config, weights=str(path))], print)
-    assert tally.failed == 1
-    failure = FailureRecord.read(config.folder)
-    assert "is not finite at step " in failure.error
-    assert json.loads(config.folder.failure.read_text())["epoch"] == 1
-
-
-def test_a_run_of_another_process_is_skipped(tmp_path, capfd):
-    configs = configurations(tmp_path)[:2]
-    with files.only_writer(configs[0].folder.path):
-        tally = runner.run_all(configs, print)
-    assert (tally.done, tally.failed, tally.elsewhere) == (1, 0, 1)
-    assert not configs[0].folder.failure.exists()
-    lines = capfd.readouterr().out.splitlines()
-    assert lines[0].startswith("run 1/2: digits cifar_resnet8 pretrain seed 1 | 0 done")
-    assert lines[1] == "  another process is running it"
-    assert lines[2].startswith("run 2/2: digits cifar_resnet8 finetune seed 1 | 0 done")
-    assert "test accuracy, " in lines[-1]
-
-
 @pytest.fixture
-def configs(tmp_path):
-    return configurations(
-        tmp_path, normalizations=["pretrain", "finetune", "minmax"], seeds=[1]
-    )
-
-
-@pytest.fixture
-def impatient(monkeypatch):
+def configs(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
+    settings = ["pretrain", "finetune", "minmax"]
+    return configurations(tmp_path, normalizations=settings, seeds=[1])
 
 
-def settings(executor):
-    return [config.normalization for config in executor.started]
+PRETRAIN, FINETUNE, MINMAX = "pretrain", "finetune", "minmax"
+FAILED = errors.TrainingFailed("train_loss", 3, 2, 0.1)
 
 
-def test_a_run_whose_worker_died_restarts_before_others(configs):
-    executor = FakeExecutor({"pretrain": [DIED]})
+@pytest.mark.parametrize(
+    ("script", "started", "tally"),
+    [
+        # A run whose worker died restarts before others.
+        ({PRETRAIN: [DIED]}, [PRETRAIN, PRETRAIN, FINETUNE, MINMAX], {"done": 3}),
+        (
+            {FINETUNE: [DIED] * 9},
+            [PRETRAIN, *[FINETUNE] * 4, MINMAX],
+            {"done": 2, "failed": 1},
+        ),
+        # Failures of a run itself are not tried again.
+        (
+            {PRETRAIN: [errors.UsageError("no such file")], FINETUNE: [FAILED]},
+            [PRETRAIN, FINETUNE, MINMAX],
+            {"done": 1, "failed": 2},
+        ),
+        # A run that is locked from the start is left to others.
+        (
+            {FINETUNE: [LOCKED]},
+            [PRETRAIN, FINETUNE, MINMAX],
+            {"done": 2, "elsewhere": 1},
+        ),
+    ],
+)
+def test_runs_are_started_as_often_as_it_helps(script, started, tally, configs):
+    fake = FakeExecutor(script)
+    assert runner.run_all(configs, text.ignore, fake) == runner.Tally(**tally)
+    assert [config.normalization for config in fake.started] == started
+
+
+def test_what_happens_to_a_run_is_reported_and_recorded(configs):
+    fake = FakeExecutor({PRETRAIN: [DIED], FINETUNE: [DIED] * 9})
     lines = []
-    tally = runner.run_all(configs, lines.append, executor)
-    assert settings(executor) == ["pretrain", "pretrain", "finetune", "minmax"]
-    assert (tally.done, tally.failed) == (3, 0)
+    runner.run_all(configs, lines.append, fake)
     assert lines[:2] == [
         "run 1/3: digits cifar_resnet8 pretrain seed 1 | 0 done",
         "  node b died; the run will be resumed",
     ]
     assert lines[2].startswith("run 1/3: digits cifar_resnet8 pretrain seed 1 | 0 done")
     assert not configs[0].folder.failure.exists()
-
-
-def test_a_run_that_kills_each_of_its_workers_has_failed(configs):
-    executor = FakeExecutor({"finetune": [DIED] * 9})
-    tally = runner.run_all(configs, text.ignore, executor, restarts=2)
-    assert settings(executor) == ["pretrain", *["finetune"] * 3, "minmax"]
-    assert (tally.done, tally.failed) == (2, 1)
     assert FailureRecord.read(configs[1].folder).error == "node b died"
-
-
-def test_failures_of_a_run_itself_are_not_tried_again(configs):
-    failed = errors.TrainingFailed("train_loss", 3, 2, 0.1)
-    script = {"pretrain": [errors.UsageError("no such file")], "finetune": [failed]}
-    executor = FakeExecutor(script)
-    tally = runner.run_all(configs, text.ignore, executor)
-    assert settings(executor) == ["pretrain", "finetune", "minmax"]
-    assert (tally.done, tally.failed) == (1, 2)
-    assert FailureRecord.read(configs[0].folder).error == "no such file"
 
 
 @pytest.mark.parametrize("has_started", [True, False])
@@ -156,32 +136,24 @@ def test_overwrite_does_not_discard_what_the_run_has_written(configs, has_starte
         return DIED
 
     config = dataclasses.replace(configs[0], overwrite=True)
-    executor = FakeExecutor({"pretrain": [die]})
-    runner.run_all([config], text.ignore, executor)
-    assert [run.overwrite for run in executor.started] == [True, not has_started]
+    fake = FakeExecutor({PRETRAIN: [die]})
+    runner.run_all([config], text.ignore, fake)
+    assert [run.overwrite for run in fake.started] == [True, not has_started]
 
 
-def test_a_lock_that_a_dead_worker_still_holds_is_waited_for(configs, impatient):
-    executor = FakeExecutor({"pretrain": [DIED, LOCKED, LOCKED]})
+def test_a_lock_that_a_dead_worker_still_holds_is_waited_for(configs):
+    fake = FakeExecutor({PRETRAIN: [DIED, LOCKED, LOCKED]})
     lines = []
-    tally = runner.run_all(configs, lines.append, executor)
-    assert settings(executor).count("pretrain") == 4
-    assert (tally.done, tally.elsewhere) == (3, 0)
+    assert runner.run_all(configs, lines.append, fake) == runner.Tally(done=3)
+    assert len(fake.started) == 6
     assert sum(line.startswith("run 1/3") for line in lines) == 2
 
 
-def test_a_run_that_is_locked_from_the_start_is_left_to_others(configs):
-    executor = FakeExecutor({"pretrain": [LOCKED]})
-    tally = runner.run_all(configs, text.ignore, executor)
-    assert settings(executor) == ["pretrain", "finetune", "minmax"]
-    assert (tally.done, tally.elsewhere) == (2, 1)
-
-
 def test_all_slots_are_used_and_lines_name_their_run(configs):
-    executor = FakeExecutor(number=2)
+    fake = FakeExecutor(number=2)
     lines = []
-    runner.run_all(configs, lines.append, executor)
-    assert executor.most == 2
+    runner.run_all(configs, lines.append, fake)
+    assert fake.most == 2
     assert [line.partition(" | ")[0] for line in lines[:3]] == [
         "run 1/3: digits cifar_resnet8 pretrain seed 1",
         "run 2/3: digits cifar_resnet8 finetune seed 1",

@@ -25,10 +25,7 @@ def linear_model():
     )
 
 
-def small_classifier(statistics=IMAGENET):
-    return classifier.build_classifier(
-        backbones.resolve("cifar_resnet8", "none"),
-        normalization_layer(statistics, TASK.image_shape),
-        TASK,
-        seed=3,
-    )
+def small_classifier(statistics=IMAGENET, weights="none"):
+    network = backbones.resolve("cifar_resnet8", weights)
+    layer = normalization_layer(statistics, TASK.image_shape)
+    return classifier.build_classifier(network, layer, TASK, seed=3)

@@ -6,50 +6,27 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf import errors
 from normtest_tf.training import recipe
 from tests.training.helpers import linear_model
 
 
-def test_the_epoch_cosine_equals_its_formula_and_ends_near_0():
+def test_the_epoch_cosine_equals_its_formula():
     schedule = recipe.EpochCosine(1e-3, steps_per_epoch=3, epochs=50)
     for step in range(150):
         epoch = step // 3
         expected = 1e-3 / 2 * (1 + math.cos(math.pi * epoch / 50))
         assert float(schedule(step)) == pytest.approx(expected, rel=1e-4)
         assert schedule.at_epoch(epoch) == pytest.approx(expected)
-    assert schedule.at_epoch(49) < 1e-6
-    again = recipe.EpochCosine.from_config(schedule.get_config())
-    assert again.at_epoch(7) == schedule.at_epoch(7)
-
-
-def test_a_short_last_batch_is_a_step():
-    assert recipe.Recipe(batch_size=10).steps_per_epoch(23) == 3
-    assert recipe.Recipe(batch_size=10).steps_per_epoch(20) == 2
 
 
 def test_the_defaults_are_those_of_the_pytorch_study():
-    assert recipe.Recipe() == recipe.Recipe(50, 256, 1e-3)
     model = linear_model()
     schedule = recipe.compile_for_training(model, recipe.Recipe(), 50_000)
     assert (schedule.steps_per_epoch, schedule.epochs) == (196, 50)
-    optimizer = model.optimizer
-    assert float(optimizer.learning_rate) == pytest.approx(1e-3)
-    assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
-    assert optimizer.epsilon == 1e-8
-    assert not optimizer.weight_decay
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        *({"epochs": 0}, {"batch_size": -1}, {"learning_rate": math.nan}),
-        *({"optimizer": "adamw"}, {"warmup_epochs": 51}, {"warmup_epochs": -1}),
-    ],
-)
-def test_recipes_that_make_no_sense_are_refused(values):
-    with pytest.raises(errors.UsageError, match=f"--{next(iter(values))}"):
-        recipe.Recipe(**values)
+    adam = model.optimizer
+    assert float(adam.learning_rate) == pytest.approx(1e-3)
+    assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.9, 0.999, 1e-8)
+    assert not adam.weight_decay
 
 
 def test_the_warm_up_multiplies_the_cosine_with_a_line_step_by_step():
@@ -60,9 +37,8 @@ def test_the_warm_up_multiplies_the_cosine_with_a_line_step_by_step():
         assert float(warm(step)) == pytest.approx(expected, rel=1e-5)
     # An epoch is recorded with the rate of its last step.
     for epoch in range(5):
-        assert warm.at_epoch(epoch) == pytest.approx(
-            float(warm(4 * epoch + 3)), rel=1e-5
-        )
+        last = float(warm(4 * epoch + 3))
+        assert warm.at_epoch(epoch) == pytest.approx(last, rel=1e-5)
     again = recipe.EpochCosine.from_config(warm.get_config())
     assert again.at_epoch(0) == warm.at_epoch(0) == pytest.approx(0.05)
 
@@ -71,28 +47,12 @@ def test_sgd_has_momentum_and_no_weight_decay():
     model = linear_model()
     sgd = recipe.Recipe(epochs=3, learning_rate=0.1, optimizer="sgd")
     recipe.compile_for_training(model, sgd, 1000)
-    optimizer = model.optimizer
-    assert (optimizer.name, optimizer.momentum) == ("sgd", 0.9)
-    assert not optimizer.weight_decay
-    assert not optimizer.nesterov
     weight = model.trainable_variables[0]
     before = np.array(weight)
     ones = [np.ones(v.shape, "float32") for v in model.trainable_variables]
     for _ in range(2):
-        optimizer.apply(ones)
+        model.optimizer.apply(ones)
     np.testing.assert_allclose(before - weight, 0.1 + 0.1 * 1.9, rtol=1e-5)
-
-
-def adam_in_numpy(weight, gradients, rate, epsilon):
-    """Follows the algorithm box in the documentation of `torch.optim.Adam`."""
-    first = second = np.zeros_like(weight)
-    for step, gradient in enumerate(gradients, start=1):
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * gradient**2
-        first_hat = first / (1 - 0.9**step)
-        second_hat = second / (1 - 0.999**step)
-        weight = weight - rate * first_hat / (np.sqrt(second_hat) + epsilon)
-    return weight
 
 
 def test_adam_equals_pytorchs_formula_also_for_tiny_gradients():
@@ -101,8 +61,13 @@ def test_adam_equals_pytorchs_formula_also_for_tiny_gradients():
     variable = keras.Variable(np.ones(5), dtype="float64")
     optimizer = recipe.Adam(1e-3, epsilon=1e-8)
     optimizer.build([variable])
-    for gradient in gradients:
+    expected, first, second = np.ones(5), 0, 0
+    for step, gradient in enumerate(gradients, start=1):
         optimizer.apply([keras.ops.convert_to_tensor(gradient)])
-    expected = adam_in_numpy(np.ones(5), gradients, 1e-3, 1e-8)
+        # The algorithm box in the documentation of `torch.optim.Adam`.
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        root = np.sqrt(second / (1 - 0.999**step))
+        expected -= 1e-3 * first / (1 - 0.9**step) / (root + 1e-8)
     # Keras holds the learning rate as float32.
     np.testing.assert_allclose(variable, expected, rtol=1e-8)

@@ -6,12 +6,9 @@ import pytest
 import tensorflow as tf
 
 from normtest_tf import backbones
+from normtest_tf.backbones.layers import leaves
 from normtest_tf.training import training_copy
-from normtest_tf.training.training_copy import (
-    NO_BORDER,
-    BatchNormalization,
-    Convolution,
-)
+from normtest_tf.training.training_copy import BatchNormalization, Convolution
 
 RNG = np.random.default_rng(0)
 
@@ -25,34 +22,15 @@ def nested_model():
     return keras.Model(inputs, outputs)
 
 
-def classes(model):
-    """Returns the classes of a model's layers, including nested models'."""
-    found = []
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            found += classes(layer)
-        elif layer.weights:
-            found.append(type(layer))
-    return found
-
-
-def test_a_copy_keeps_weights_and_reaches_nested_models():
+def test_a_copy_has_the_models_weights_and_gives_them_back():
     model = nested_model()
     model.set_weights([RNG.uniform(0.5, 1, w.shape) for w in model.get_weights()])
     copy = training_copy.make(model)
-    norm = BatchNormalization
-    assert classes(copy) == [Convolution, norm, norm]
-    norm = keras.layers.BatchNormalization
-    assert classes(model) == [keras.layers.Conv2D, norm, norm]
+    kinds = [type(layer) for layer in leaves(copy) if layer.weights]
+    assert kinds == [Convolution, BatchNormalization, BatchNormalization]
     x = RNG.normal(size=(3, 6, 6, 3)).astype("float32")
     np.testing.assert_allclose(model(x), copy(x), rtol=1e-5, atol=1e-5)
-
-
-def test_trained_weights_go_back_into_the_model_of_stock_layers():
-    model = nested_model()
-    copy = training_copy.make(model)
     copy.set_weights([RNG.uniform(0.5, 1, w.shape) for w in copy.get_weights()])
-    x = RNG.normal(size=(3, 6, 6, 3)).astype("float32")
     assert not np.allclose(model(x), copy(x))
     model.set_weights(copy.get_weights())
     np.testing.assert_allclose(model(x), copy(x), rtol=1e-5, atol=1e-5)
@@ -78,18 +56,11 @@ def test_copies_know_the_borders_of_their_convolutions():
     found = {
         layer.name
         for layer in copy.layers
-        if isinstance(layer, Convolution) and layer.border != NO_BORDER
+        if isinstance(layer, Convolution) and layer.border != training_copy.NO_BORDER
     }
     names = [layer.name for layer in model.layers]
     expected = {n.removesuffix("_pad") for n in names if n.endswith("_pad")}
     assert found == expected - {"maxpool"} != set()
-
-
-def batch_norm_in_numpy(x, gamma, beta, epsilon):
-    """Returns outputs, batch mean and the unbiased variance, from the formulas."""
-    mean = x.mean((0, 1, 2))
-    outputs = (x - mean) / np.sqrt(x.var((0, 1, 2)) + epsilon) * gamma + beta
-    return outputs, mean, x.var((0, 1, 2), ddof=1)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -102,19 +73,19 @@ def test_batch_norm_trains_as_pytorch(dtype, shape):
     layer.gamma.assign(gamma)
     layer.beta.assign(beta)
     outputs = np.array(layer(x.astype(dtype), training=True))
-    expected, mean, variance = batch_norm_in_numpy(x, gamma, beta, 1e-5)
+    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    expected = (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
     tolerance = 1e-4 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(outputs, expected, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(layer.moving_mean, 0.1 * mean, rtol=tolerance)
-    running = 0.9 * 1 + 0.1 * variance
+    running = 0.9 * 1 + 0.1 * x.var((0, 1, 2), ddof=1)
     np.testing.assert_allclose(layer.moving_variance, running, rtol=tolerance)
 
 
 def test_batch_norm_in_half_precision_keeps_float32_statistics():
     x = RNG.normal(3, 2, (16, 8, 8, 3)).astype("float32")
     layer = BatchNormalization(momentum=0, dtype="mixed_bfloat16")
-    outputs = layer(x, training=True)
-    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+    assert layer(x, training=True).dtype == "bfloat16"
     assert layer.moving_mean.dtype == "float32"
     np.testing.assert_allclose(layer.moving_mean, x.mean((0, 1, 2)), rtol=1e-2)
 
@@ -128,11 +99,11 @@ def test_frozen_batch_norm_uses_and_keeps_its_running_statistics():
     np.testing.assert_array_equal(layer.moving_mean, 0)
 
 
-def layers(shape, border=NO_BORDER, **options):
+def layers(shape, border=training_copy.NO_BORDER, **options):
     """Returns Keras's layer and ours, with the same weights, in float64."""
     stock = keras.layers.Conv2D(5, dtype="float64", **options)
     ours = Convolution.from_config(stock.get_config())
-    ours.add_border(border)
+    ours.border = border
     for layer in (stock, ours):
         layer.build((None, *shape))
     values = [RNG.normal(size=variable.shape) for variable in stock.variables]
@@ -154,24 +125,18 @@ def results(layer, x):
 
 def is_product(layer, shape):
     """Tells whether a layer leaves nothing to Keras's convolution."""
-    graph = tf.function(layer).get_concrete_function(
-        tf.TensorSpec([None, *shape], "float64")
-    )
-    return "Conv2D" not in {
-        operation.type for operation in graph.graph.get_operations()
-    }
+    inputs = tf.TensorSpec([None, *shape], "float64")
+    graph = tf.function(layer).get_concrete_function(inputs).graph
+    return "Conv2D" not in {operation.type for operation in graph.get_operations()}
 
 
 PRODUCTS = [
     ((1, 1, 4), {"kernel_size": 3, "padding": "same"}),
     ((2, 2, 4), {"kernel_size": 3, "padding": "same"}),
     ((2, 1, 4), {"kernel_size": 3, "padding": "same", "activation": "relu"}),
-    ((3, 3, 4), {"kernel_size": 5, "padding": "same"}),
     ((2, 2, 4), {"kernel_size": 3, "padding": "same", "strides": 2}),
     ((2, 2, 4), {"kernel_size": 2, "padding": "valid", "use_bias": False}),
-    ((2, 2, 4), {"kernel_size": 1, "strides": 2}),
     ((7, 6, 4), {"kernel_size": 1}),
-    ((4, 3, 4), {"kernel_size": (4, 3)}),
     ((4, 4, 4), {"kernel_size": 3, "strides": 2}),  # Its last row is never seen.
 ]
 CONVOLUTIONS = [
@@ -187,6 +152,8 @@ CONVOLUTIONS = [
 def test_outputs_and_gradients_are_those_of_keras(shape, options):
     stock, ours = layers(shape, **options)
     assert is_product(ours, shape) == ((shape, options) in PRODUCTS)
+    # Maps of unknown size are left to Keras.
+    assert ours(keras.Input((None, None, 4))).shape == (None, None, None, 5)
     x = RNG.normal(size=(3, *shape))
     for mine, theirs in zip(results(ours, x), results(stock, x), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-12)
@@ -197,9 +164,9 @@ def test_a_border_of_zeros_is_left_out():
     options = {"kernel_size": 3, "strides": 2}
     stock, ours = layers((4, 4, 4), border, **options)
     x = np.pad(RNG.normal(size=(3, 2, 2, 4)), ((0, 0), *border, (0, 0)))
-    (outputs, _, kernel, _), expected = results(ours, x), results(stock, x)
-    np.testing.assert_allclose(outputs, expected[0], rtol=1e-12)
-    np.testing.assert_allclose(kernel, expected[2], rtol=1e-12)
+    for index in (0, 2):  # The outputs, and the kernel's gradient.
+        mine, theirs = results(ours, x)[index], results(stock, x)[index]
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12)
     # What is in the border is not looked at.
     np.testing.assert_array_equal(ours(x), ours(np.where(x == 0, 7.0, x)))
 
@@ -210,9 +177,3 @@ def test_taps_that_only_see_padding_have_no_gradient():
     assert kernel[1, 1].all()
     kernel[1, 1] = 0
     np.testing.assert_array_equal(kernel, 0)
-
-
-def test_maps_of_unknown_size_are_left_to_keras():
-    ours = Convolution(5, 1)
-    outputs = ours(keras.Input((None, None, 4)))
-    assert outputs.shape == (None, None, None, 5)
