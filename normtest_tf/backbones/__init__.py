@@ -22,6 +22,7 @@ instantly, and a network's function is imported when it is first used.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from normtest_tf.backbones.architecture import Architecture, Pretraining
@@ -30,28 +31,15 @@ from normtest_tf.backbones.pretrained import PretrainedNetwork, resolve
 from normtest_tf.backbones.registry import ARCHITECTURES, get
 
 if TYPE_CHECKING:
-    from normtest_tf.backbones.densenet import (
-        DenseNet121,
-        DenseNet161,
-        DenseNet169,
-        DenseNet201,
-    )
-    from normtest_tf.backbones.resnet import (
-        CifarResNet8,
-        ResNet18,
-        ResNet34,
-        ResNet50,
-        ResNet101,
-        ResNet152,
-    )
-else:
+    import keras
 
-    def __getattr__(name):  # noqa: ANN001, ANN202  (type checkers see the imports above)
-        """Imports the function of one of our own networks when it is first used."""
-        for architecture in ARCHITECTURES.values():
-            if architecture.is_own and architecture.builder.endswith(f":{name}"):
-                return architecture.load_builder()
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Callable[..., keras.Model]:
+    """Imports the function of one of our own networks when it is first used."""
+    for architecture in ARCHITECTURES.values():
+        if architecture.is_own and architecture.builder.endswith(f":{name}"):
+            return architecture.load_builder()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [

@@ -14,27 +14,22 @@ from normtest_tf.system import keras_setup
 if TYPE_CHECKING:
     import keras
 
-HALF = ChannelStatistics(
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
-    definition="fixed",
-    source="scaling to [-1, 1]",
-)
+HALF = ChannelStatistics((0.5,) * 3, (0.5,) * 3, "fixed", "scaling to [-1, 1]")
 BY_128 = ChannelStatistics(
-    mean=(128 / 255, 128 / 255, 128 / 255),
-    std=(128 / 255, 128 / 255, 128 / 255),
+    (128 / 255,) * 3,
+    (128 / 255,) * 3,
     definition="fixed",
     source="division of pixels from 0 to 255 by 128, minus 1",
 )
 CAFFE = ChannelStatistics(
-    mean=(123.68 / 255, 116.779 / 255, 103.939 / 255),
-    std=(1 / 255, 1 / 255, 1 / 255),
+    (123.68 / 255, 116.779 / 255, 103.939 / 255),
+    (1 / 255,) * 3,
     definition="fixed",
     source="Caffe's ImageNet mean; pixels are not scaled",
 )
 CIFAR10 = ChannelStatistics(
-    mean=(0.4914, 0.4822, 0.4465),
-    std=(0.247, 0.2435, 0.2616),
+    (0.4914, 0.4822, 0.4465),
+    (0.247, 0.2435, 0.2616),
     definition="pooled",
     source="all training images of CIFAR10",
 )
@@ -117,17 +112,12 @@ class Architecture:
         """Builds the network.
 
         Args:
-            **arguments: Those of Keras Applications' functions: `include_top`,
-                `weights`, `input_shape`, `pooling`, `classes`,
-                `classifier_activation`, `name`; see `backbones.ResNet18`.
+            **arguments: Those of Keras Applications' functions; see
+                `backbones.ResNet18`, also for what is raised.
 
         Returns:
             A model that maps float images `[n, height, width, 3]`, normalised as in
             pre-training, to class scores, features or a feature map.
-
-        Raises:
-            ValueError: If an argument has a value that is not allowed.
-            UsageError: If one of our own networks can't load the weights.
 
         Example:
             ```python
@@ -139,8 +129,7 @@ class Architecture:
             return model
         from normtest_tf.backbones import trunk
 
-        statistics = self.tags[self.default_tag].statistics
+        # Weights have constants for the preprocessing; a fresh model has none yet.
         trained = arguments.get("weights") in self.tags
-        if trained:  # Otherwise the preprocessing has no constants yet.
-            trunk.check_preprocessing(model, self.first_layer, statistics)
-        return trunk.without_preprocessing(model, self.first_layer)
+        statistics = self.tags[self.default_tag].statistics if trained else None
+        return trunk.without_preprocessing(model, self.first_layer, statistics)

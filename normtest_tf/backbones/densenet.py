@@ -9,57 +9,44 @@ Huang et al., "Densely Connected Convolutional Networks" (2016).
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import keras
 
 from normtest_tf.backbones import layers
-from normtest_tf.backbones.network import Builder, builder
+from normtest_tf.backbones.layers import Tensor
+from normtest_tf.backbones.network import builder
 
-BOTTLENECK = 4  # Ratio of a layer's intermediate channels to its growth rate.
-
-
-def _convolution(
-    x: keras.KerasTensor, filters: int, size: int, name: str
-) -> keras.KerasTensor:
-    """Applies a convolution, initialised as in timm's DenseNets."""
-    return layers.convolution(x, filters, size, 1, name, fan="fan_in")
+_convolution = functools.partial(layers.convolution, fan="fan_in")
 
 
-def _norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Applies batch normalization and ReLU."""
-    x = layers.batch_norm(x, name)
-    return keras.layers.ReLU(name=f"{name}_act")(x)
+def _norm_relu(x: Tensor, name: str) -> Tensor:
+    return layers.norm_relu(x, name, f"{name}_act")
 
 
-def _stem(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
-    """Reduces the resolution to a quarter: a 7x7 convolution and max-pooling."""
-    x = layers.convolution(x, filters, 7, 2, "features_conv0", fan="fan_in")
-    x = _norm_relu(x, "features_norm0")
-    return layers.max_pool(x, "features_pool0")
-
-
-def _dense_layer(x: keras.KerasTensor, growth: int, name: str) -> keras.KerasTensor:
+def _dense_layer(x: Tensor, growth: int, name: str) -> Tensor:
     """Appends `growth` channels, computed from all channels so far."""
     new = _norm_relu(x, f"{name}_norm1")
-    new = _convolution(new, BOTTLENECK * growth, 1, f"{name}_conv1")
+    new = _convolution(new, 4 * growth, 1, 1, f"{name}_conv1")
     new = _norm_relu(new, f"{name}_norm2")
-    new = _convolution(new, growth, 3, f"{name}_conv2")
+    new = _convolution(new, growth, 3, 1, f"{name}_conv2")
     return keras.layers.Concatenate(name=f"{name}_concat")([x, new])
 
 
-def _transition(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def _transition(x: Tensor, name: str) -> Tensor:
     """Halves the channels and the resolution."""
     x = _norm_relu(x, f"{name}_norm")
-    x = _convolution(x, x.shape[-1] // 2, 1, f"{name}_conv")
+    x = _convolution(x, x.shape[-1] // 2, 1, 1, f"{name}_conv")
     return keras.layers.AveragePooling2D(
         2, strides=2, data_format=layers.CHANNELS_LAST, name=f"{name}_pool"
     )(x)
 
 
-def features(
-    x: keras.KerasTensor, growth: int, depths: tuple[int, ...]
-) -> keras.KerasTensor:
+def features(x: Tensor, growth: int, depths: tuple[int, ...]) -> Tensor:
     """Stacks the dense blocks, with transitions between them."""
-    x = _stem(x, 2 * growth)
+    x = _convolution(x, 2 * growth, 7, 2, "features_conv0")
+    x = layers.max_pool(_norm_relu(x, "features_norm0"), "features_pool0")
     for block, depth in enumerate(depths, start=1):
         for index in range(1, depth + 1):
             name = f"features_denseblock{block}_denselayer{index}"
@@ -69,10 +56,12 @@ def features(
     return _norm_relu(x, "features_norm5")
 
 
-def _densenet(depth: int, channels: int, growth: int, *depths: int) -> Builder:
+def _densenet(
+    depth: int, channels: int, growth: int, *depths: int
+) -> Callable[..., keras.Model]:
     """Makes the function of a DenseNet."""
     return builder(
-        f"DenseNet{depth}",
+        f"densenet{depth}",
         lambda x: features(x, growth, depths),
         title=f"DenseNet-{depth}, equivalent to timm's `densenet{depth}`",
         channels=channels,

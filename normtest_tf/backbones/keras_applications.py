@@ -18,30 +18,33 @@ from normtest_tf.backbones.architecture import (
 from normtest_tf.normalization import IMAGENET, ChannelStatistics
 
 
-def _network(
-    name: str,
-    function: str,
+def _networks(
+    functions: str,
     statistics: ChannelStatistics,
     *,
+    suffix: str = "",
     options: dict[str, Any] | None = None,
     min_size: int = 32,
     first_layer: str | None = None,
-) -> Architecture:
-    """Describes a network of Keras Applications and its pre-training inputs."""
+) -> list[Architecture]:
+    """Describes networks of Keras Applications with the same pre-training inputs."""
     pretraining = Pretraining(
         origin="keras",
         trained_on="ImageNet-1k",
         statistics=statistics,
         channel_order="bgr" if statistics is CAFFE else "rgb",
     )
-    return Architecture(
-        name=f"keras_{name}",
-        builder=f"keras.applications:{function}",
-        tags={"imagenet": pretraining},
-        options=options or {},
-        min_size=min_size,
-        first_layer=first_layer,
-    )
+    return [
+        Architecture(
+            name=f"keras_{function.lower()}{suffix}",
+            builder=f"keras.applications:{function}",
+            tags={"imagenet": pretraining},
+            options=options or {},
+            min_size=min_size,
+            first_layer=first_layer,
+        )
+        for function in functions.split()
+    ]
 
 
 # By default these networks preprocess their inputs themselves; with a setting in front,
@@ -51,48 +54,25 @@ _BARE = {"include_preprocessing": False}
 # in Keras's weights, (x / 255 - mean) / sqrt(std) / sqrt(std): ImageNet's mean and std
 # (see tensorflow/tensorflow#49930). This is the layer behind them.
 _STEM = "stem_conv_pad"
+_B0_TO_B7 = " ".join(f"EfficientNetB{number}" for number in range(8))
+_V2B0_TO_V2B3 = " ".join(f"EfficientNetV2B{number}" for number in range(4))
+_V2_LARGE = "EfficientNetV2S EfficientNetV2M EfficientNetV2L"
+_CONVNEXTS = "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge"
 
 NETWORKS = (
-    _network("resnet50", "ResNet50", CAFFE),
-    _network("resnet101", "ResNet101", CAFFE),
-    _network("resnet152", "ResNet152", CAFFE),
-    _network("resnet50v2", "ResNet50V2", HALF),
-    _network("resnet101v2", "ResNet101V2", HALF),
-    _network("resnet152v2", "ResNet152V2", HALF),
-    _network("vgg16", "VGG16", CAFFE),
-    _network("vgg19", "VGG19", CAFFE),
-    _network("densenet121", "DenseNet121", IMAGENET),
-    _network("densenet169", "DenseNet169", IMAGENET),
-    _network("densenet201", "DenseNet201", IMAGENET),
-    _network("mobilenet_025", "MobileNet", HALF, options={"alpha": 0.25}),
-    _network("mobilenet_050", "MobileNet", HALF, options={"alpha": 0.5}),
-    _network("mobilenet", "MobileNet", HALF),
-    _network("mobilenetv2", "MobileNetV2", HALF),
-    _network("mobilenetv3small", "MobileNetV3Small", HALF, options=_BARE),
-    _network("mobilenetv3large", "MobileNetV3Large", HALF, options=_BARE),
-    _network("efficientnetb0", "EfficientNetB0", IMAGENET, first_layer=_STEM),
-    _network("efficientnetb1", "EfficientNetB1", IMAGENET, first_layer=_STEM),
-    _network("efficientnetb2", "EfficientNetB2", IMAGENET, first_layer=_STEM),
-    _network("efficientnetb3", "EfficientNetB3", IMAGENET, first_layer=_STEM),
-    _network("efficientnetb4", "EfficientNetB4", IMAGENET, first_layer=_STEM),
-    _network("efficientnetb5", "EfficientNetB5", IMAGENET, first_layer=_STEM),
-    _network("efficientnetb6", "EfficientNetB6", IMAGENET, first_layer=_STEM),
-    _network("efficientnetb7", "EfficientNetB7", IMAGENET, first_layer=_STEM),
-    _network("efficientnetv2b0", "EfficientNetV2B0", IMAGENET, options=_BARE),
-    _network("efficientnetv2b1", "EfficientNetV2B1", IMAGENET, options=_BARE),
-    _network("efficientnetv2b2", "EfficientNetV2B2", IMAGENET, options=_BARE),
-    _network("efficientnetv2b3", "EfficientNetV2B3", IMAGENET, options=_BARE),
-    _network("efficientnetv2s", "EfficientNetV2S", BY_128, options=_BARE),
-    _network("efficientnetv2m", "EfficientNetV2M", BY_128, options=_BARE),
-    _network("efficientnetv2l", "EfficientNetV2L", BY_128, options=_BARE),
-    _network("convnexttiny", "ConvNeXtTiny", IMAGENET, options=_BARE),
-    _network("convnextsmall", "ConvNeXtSmall", IMAGENET, options=_BARE),
-    _network("convnextbase", "ConvNeXtBase", IMAGENET, options=_BARE),
-    _network("convnextlarge", "ConvNeXtLarge", IMAGENET, options=_BARE),
-    _network("convnextxlarge", "ConvNeXtXLarge", IMAGENET, options=_BARE),
-    _network("nasnetmobile", "NASNetMobile", HALF),
-    _network("nasnetlarge", "NASNetLarge", HALF),
-    _network("xception", "Xception", HALF, min_size=71),
-    _network("inceptionv3", "InceptionV3", HALF, min_size=75),
-    _network("inceptionresnetv2", "InceptionResNetV2", HALF, min_size=75),
+    *_networks("ResNet50 ResNet101 ResNet152", CAFFE),
+    *_networks("ResNet50V2 ResNet101V2 ResNet152V2", HALF),
+    *_networks("VGG16 VGG19", CAFFE),
+    *_networks("DenseNet121 DenseNet169 DenseNet201", IMAGENET),
+    *_networks("MobileNet", HALF, suffix="_025", options={"alpha": 0.25}),
+    *_networks("MobileNet", HALF, suffix="_050", options={"alpha": 0.5}),
+    *_networks("MobileNet MobileNetV2", HALF),
+    *_networks("MobileNetV3Small MobileNetV3Large", HALF, options=_BARE),
+    *_networks(_B0_TO_B7, IMAGENET, first_layer=_STEM),
+    *_networks(_V2B0_TO_V2B3, IMAGENET, options=_BARE),
+    *_networks(_V2_LARGE, BY_128, options=_BARE),
+    *_networks(_CONVNEXTS, IMAGENET, options=_BARE),
+    *_networks("NASNetMobile NASNetLarge", HALF),
+    *_networks("Xception", HALF, min_size=71),
+    *_networks("InceptionV3 InceptionResNetV2", HALF, min_size=75),
 )

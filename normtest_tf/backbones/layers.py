@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import keras
 
 CHANNELS_LAST = "channels_last"
 
+Tensor: TypeAlias = keras.KerasTensor
+
 
 def convolution(
-    x: keras.KerasTensor,
-    filters: int,
-    size: int,
-    strides: int,
-    name: str,
-    fan: str = "fan_out",
-) -> keras.KerasTensor:
+    x: Tensor, filters: int, size: int, strides: int, name: str, fan: str = "fan_out"
+) -> Tensor:
     """Applies a convolution without bias, padded by size // 2 on every side.
 
     Its kernel is initialised as by PyTorch's `kaiming_normal_(mode=fan,
@@ -44,16 +42,19 @@ def convolution(
     )(x)
 
 
-def batch_norm(
-    x: keras.KerasTensor, name: str, gamma: str = "ones"
-) -> keras.KerasTensor:
+def batch_norm(x: Tensor, name: str, gamma: str = "ones") -> Tensor:
     """Applies batch normalization with PyTorch's epsilon and momentum."""
     return keras.layers.BatchNormalization(
         axis=-1, epsilon=1e-5, momentum=0.9, gamma_initializer=gamma, name=name
     )(x)
 
 
-def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def norm_relu(x: Tensor, norm: str, relu: str) -> Tensor:
+    """Applies batch normalization and ReLU, as layers of these names."""
+    return keras.layers.ReLU(name=relu)(batch_norm(x, norm))
+
+
+def max_pool(x: Tensor, name: str) -> Tensor:
     """Applies 3x3 max-pooling with stride 2, padded by 1, to the output of a ReLU."""
     # PyTorch pads with -infinity; after a ReLU, 0 has the same effect.
     x = _zero_padding(x, 1, f"{name}_pad")
@@ -62,8 +63,7 @@ def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     )(x)
 
 
-def _zero_padding(x: keras.KerasTensor, pixels: int, name: str) -> keras.KerasTensor:
-    """Pads a feature map `[n, height, width, channels]` with zeros on every side."""
+def _zero_padding(x: Tensor, pixels: int, name: str) -> Tensor:
     return keras.layers.ZeroPadding2D(pixels, data_format=CHANNELS_LAST, name=name)(x)
 
 
@@ -78,17 +78,8 @@ def linear(
 ) -> keras.layers.Dense:
     """Makes a linear layer with PyTorch's initialisation, in full precision.
 
-    Args:
-        features: Number of inputs.
-        outputs: Number of outputs.
-        name: The layer's name.
-        bias: `uniform`, as in `torch.nn.Linear`, or `zeros`.
-        activation: The layer's activation.
-        seed: Makes the initial values reproducible whatever the global seed. Default:
-            drawn from the global seed.
-
-    Returns:
-        The layer; it computes in float32 even under a mixed-precision policy.
+    `bias` is `uniform`, as in `torch.nn.Linear`, or `zeros`. With a seed, the initial
+    values don't depend on the global one.
     """
     bias_seed = None if seed is None else seed + 1
     policy = keras.config.dtype_policy()
@@ -107,19 +98,15 @@ def linear(
 def linear_initializer(
     fan_in: int, seed: int | None = None
 ) -> keras.initializers.Initializer:
-    """Returns PyTorch's distribution of a linear layer's weights and biases.
-
-    It is uniform from -1 / sqrt(fan_in) to 1 / sqrt(fan_in). With a seed, every call of
-    the initializer returns the same values.
-    """
+    """Returns PyTorch's distribution: uniform from -1 / sqrt(fan_in) to that."""
     bound = 1 / math.sqrt(fan_in)
     return keras.initializers.RandomUniform(-bound, bound, seed=seed)
 
 
-def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields a model's layers in their order, those of models within it included."""
-    for layer in model.layers:
+def leaves(model: keras.Model, kind: str = "layers") -> Iterator[keras.layers.Layer]:
+    """Yields a model's layers, or operations, in order, within models in it as well."""
+    for layer in getattr(model, kind, model.layers):
         if isinstance(layer, keras.Model):
-            yield from leaves(layer)
+            yield from leaves(layer, kind)
         else:
             yield layer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Protocol
 
 import keras
 
@@ -45,24 +44,8 @@ _DOC = """Builds {title}.
     """
 
 
-class Builder(Protocol):
-    """A function with the signature of Keras Applications."""
-
-    def __call__(
-        self,
-        include_top: bool = True,
-        weights: str | None = ...,
-        input_shape: tuple[int, int, int] | None = None,
-        pooling: str | None = None,
-        classes: int = ...,
-        classifier_activation: str | None = "softmax",
-        name: str = ...,
-    ) -> keras.Model:
-        """Builds a network."""
-
-
 def builder(
-    function: str,
+    name: str,
     features: Callable[[keras.KerasTensor], keras.KerasTensor],
     *,
     title: str,
@@ -70,19 +53,14 @@ def builder(
     default_shape: tuple[int, int, int] = (224, 224, 3),
     default_classes: int = 1000,
     stride: int = 32,
-) -> Builder:
+) -> Callable[..., keras.Model]:
     """Makes the function that builds one of our own networks.
 
-    Args:
-        function: Its name, as the registry has it.
-        features: Maps the input tensor to the last feature map.
-        title: What the function builds, for its docstring.
-        channels: Of the last feature map.
-        default_shape: Height, width and 3 of the input.
-        default_classes: The number of classes.
-        stride: How much smaller the last feature map is than the image.
+    `name` is that in the registry, and `title` what the docstring says it builds.
+    `features` maps images to the last feature map, which has this many channels and is
+    `stride` times smaller.
     """
-    architecture = registry.own(function)
+    architecture = registry.get(name)
 
     def build(
         include_top: bool = True,
@@ -91,16 +69,20 @@ def builder(
         pooling: str | None = None,
         classes: int = default_classes,
         classifier_activation: str | None = "softmax",
-        name: str = architecture.name,
+        name: str = name,
     ) -> keras.Model:
         if pooling not in (None, *POOLING):
             raise ValueError(
                 f"pooling must be 'avg', 'max' or None. Received: pooling={pooling!r}"
             )
-        if include_top and classes < 1:
-            raise ValueError(f"classes must be positive. Received: classes={classes}")
         shape = tuple(input_shape or default_shape)
-        inputs = keras.Input(_checked(shape, architecture.min_size))
+        smallest = architecture.min_size
+        if any(side is not None and side < smallest for side in shape[:2]):
+            raise ValueError(
+                f"input_shape must have at least {smallest} pixels a side. Received: "
+                f"input_shape={shape}"
+            )
+        inputs = keras.Input(shape)
         x = features(inputs)
         if include_top or pooling:
             pool = POOLING["avg" if include_top else str(pooling)]
@@ -119,27 +101,16 @@ def builder(
             network.load_weights(model, warnings.warn if include_top else ignore)
         return model
 
+    build.__module__, function = architecture.builder.split(":")
     build.__name__ = build.__qualname__ = function
-    build.__module__ = architecture.builder.partition(":")[0]
+    more = ", ..." if len(architecture.tags) > 1 else ""
     build.__doc__ = _DOC.format(
         function=function,
         title=title,
-        name=architecture.name,
-        tags=f"`{architecture.default_tag}`"
-        + (", ..." if len(architecture.tags) > 1 else ""),
+        name=name,
+        tags=f"`{architecture.default_tag}`{more}",
         shape=default_shape,
         stride=stride,
         channels=channels,
     )
     return build
-
-
-def _checked(shape: tuple[int, ...], smallest: int) -> tuple[int, ...]:
-    """Returns the shape of an input, or raises `ValueError`."""
-    sides = [side for side in shape[:2] if side is not None]
-    if len(shape) != 3 or any(side < smallest for side in sides):
-        raise ValueError(
-            "input_shape must be (height, width, channels) of at least "
-            f"{smallest} pixels a side. Received: input_shape={shape}"
-        )
-    return shape

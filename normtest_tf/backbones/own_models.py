@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 from normtest_tf import errors
 from normtest_tf.backbones import weights
-from normtest_tf.backbones.architecture import Architecture, Pretraining
-from normtest_tf.normalization import ChannelStatistics
+from normtest_tf.backbones.architecture import Architecture
 from normtest_tf.system import files
 from normtest_tf.text import Notify, counted
 
@@ -35,18 +34,12 @@ _CODE = ("Lambda", "__lambda__")
 # a run has a member of its own; see `export.metadata`.
 _OF_A_RUN = {"image", "normalization", "head"}
 _EXPORTED = "normtest_tf.json"
-_RAW = (
-    "--pretrain_mean=0,0,0 --pretrain_std="
-    "0.00392156862745098,0.00392156862745098,0.00392156862745098"
-)
+_PER_255 = ",".join([str(1 / 255)] * 3)
+_RAW = f"--pretrain_mean=0,0,0 --pretrain_std={_PER_255}"
 
 
 def names_file(model: str) -> bool:
-    """Tells whether `--model` names a file rather than a network of the registry.
-
-    Args:
-        model: What the user wrote.
-    """
+    """Tells whether `--model` names a file rather than a network of the registry."""
     return model.lower().endswith(SUFFIX)
 
 
@@ -71,7 +64,7 @@ def slug(model: str) -> str:
     return PREFIX + re.sub(r"[^\w.-]+", "_", stem)
 
 
-def layer_name(name: str) -> str:
+def _layer_name(name: str) -> str:
     """Returns a layer's name as TensorFlow accepts it: `é` becomes `_`."""
     name = _ILLEGAL.sub("_", name)
     return name if name[:1].isalnum() or name[:1] == "." else f"layer{name}"
@@ -80,9 +73,8 @@ def layer_name(name: str) -> str:
 def describe(model: str) -> Architecture:
     """Describes the network in a file, which has no tags: its weights are in it.
 
-    Raises:
-        UsageError: If there is no such file, if it holds custom classes or code, or
-            the model of a run.
+    Raises `UsageError` if there is no such file, or if it holds custom classes, code or
+    the model of a run.
     """
     path = files.expand(model)
     try:
@@ -103,17 +95,15 @@ def describe(model: str) -> Architecture:
     if exported or of_a_run:
         raise errors.UsageError(
             f"{path} is the model of a run, which takes raw pixels and normalises them "
-            "itself; to start from its weights, pass --model=NAME of its network and "
-            f"--weights={path}. If the run started from a file, save the network in "
-            f"it alone, keras.models.load_model(...).get_layer('{PREFIX}NAME')"
-            ".save('PATH.keras'), and pass --model=PATH.keras"
+            f"itself; to start from its weights, pass --model=NAME --weights={path}; "
+            "if the run started from a file, see docs/models.md"
         )
     name = slug(model)
     return Architecture(
         name=name,
         builder=f"{__name__}:build",
         tags={},
-        options={"path": path, "name": layer_name(name)},
+        options={"path": path, "name": _layer_name(name)},
         min_size=1,
         file=path,
     )
@@ -133,23 +123,6 @@ def _custom(config: object) -> Iterator[str]:
         yield from _custom(value)
 
 
-def pretraining(
-    architecture: Architecture, statistics: ChannelStatistics | None
-) -> Pretraining:
-    """Describes the inputs that a file's weights expect, by the user's statistics.
-
-    Raises:
-        UsageError: If there are none: a file does not tell.
-    """
-    if statistics is None:
-        raise errors.UsageError(
-            f"--model={architecture.file} needs --pretrain_mean=RED,GREEN,BLUE and "
-            "--pretrain_std=RED,GREEN,BLUE, with which its inputs were normalised in "
-            "pre-training, for pixels from 0 to 1: the file does not say"
-        )
-    return Pretraining("file", "unknown", statistics, licence="unknown")
-
-
 def build(
     path: pathlib.Path,
     name: str,
@@ -158,33 +131,18 @@ def build(
     with_weights: bool = True,
     notify: Notify = warnings.warn,
 ) -> keras.Model:
-    """Builds the backbone in a `.keras` file as a feature extractor.
+    """Builds the backbone in a file that `describe` accepts, as a feature extractor.
 
     Its layers compute under the global dtype policy, except for those that normalise
-    its inputs, which are float32; all of them can be trained.
-
-    Args:
-        path: A file that `describe` accepts.
-        name: The name of the model.
-        input_shape: Height, width and 3.
-        with_weights: Whether it has the file's weights. Otherwise they are random,
-            except for the constants of `Normalization` layers.
-        notify: Called with what was taken off, and with what its layers do that a run
-            does as well.
-
-    Returns:
-        A model that maps float images `[n, height, width, 3]` to features
-        `[n, features]`.
-
-    Raises:
-        UsageError: If the file can't be loaded, or holds no backbone for such images.
+    its inputs, which are float32; all of them can be trained. `notify` is called with
+    what was taken off, and with what its layers do that a run does as well.
     """
     import keras
 
     from normtest_tf.backbones import trunk
 
     saved = _load(path)
-    _check_inputs(path, saved, input_shape)
+    _check_ends(path, saved, input_shape)
     features, head = trunk.without_head(saved)
     if len(features.shape) == 4:
         features = keras.layers.GlobalAveragePooling2D(
@@ -199,15 +157,17 @@ def build(
     backbone = keras.Model(saved.inputs[0], features, name=name)
     for variable in backbone.weights:
         value = keras.ops.convert_to_numpy(variable)
-        weights.check_finite(path, variable.path, value)
-    weights.check_variances(backbone, path)
-    notes = [*_on_the_head(path, saved, head), *_on_the_inputs(path, backbone)]
-    if number := _leave_regularizers_out(backbone):
-        notes.append(
-            f"{path.name} was saved with {counted(number, 'regularizer')}, which a run "
-            "leaves out: its losses are mean cross-entropies"
-        )
-    built = _copy(path, backbone, input_shape, with_weights)
+        weights.check_values(path, variable.path, value, variable)
+    notes = list(_notes(path.name, saved, head, backbone))
+    try:
+        built = _copy(backbone, input_shape, with_weights)
+    except Exception as error:  # Layers have their own kinds.
+        height, width, _ = input_shape
+        raise errors.UsageError(
+            f"can't build the network in {path} for images of {height}x{width} pixels "
+            f"({errors.first_cause(error)}); try larger images, or a model of other "
+            "layers"
+        ) from error
     for note in notes:
         notify(note)
     return built
@@ -224,34 +184,26 @@ def _load(path: pathlib.Path) -> keras.Model:
             warnings.simplefilter("ignore")
             return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, h5py and zipfile have a dozen kinds.
+        # Keras's own messages quote whole files.
+        cause = ValueError(errors.first_cause(error))
         advice = "save a model of stock layers with Keras 3"
-        raise errors.unreadable(path, _first(error), advice) from error
+        raise errors.unreadable(path, cause, advice) from error
 
 
-def _first(error: Exception) -> Exception:
-    """Returns what started an error; Keras's own messages quote whole files."""
-    return ValueError(errors.first_cause(error))
-
-
-def _check_inputs(
+def _check_ends(
     path: pathlib.Path, model: keras.Model, input_shape: tuple[int, int, int]
 ) -> None:
     """Raises unless a model takes one RGB image of this size, and has one output."""
-    inputs, outputs = getattr(model, "inputs", []), getattr(model, "outputs", [])
-    shapes = [tuple(tensor.shape) for tensor in inputs]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
+    shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", [])]
+    outputs = len(getattr(model, "outputs", []))
+    if [shape[3:] for shape in shapes] != [(3,)] or outputs != 1:
         raise errors.UsageError(
-            f"{path} must take one RGB image, (None, height, width, 3). Received: "
-            f"inputs {', '.join(map(str, shapes)) or 'none'}"
+            f"{path} must take one RGB image, (None, height, width, 3), and have one "
+            f"output. Received: inputs {shapes} and {counted(outputs, 'output')}"
         )
-    if len(outputs) != 1:
-        raise errors.UsageError(
-            f"{path} must have one output. Received: {len(outputs)}; save a model from "
-            "the image to one of them"
-        )
-    sides = zip(shapes[0][1:3], input_shape, strict=False)
-    if any(side not in (None, wanted) for side, wanted in sides):
-        height, width = (side or "any" for side in shapes[0][1:3])
+    sides = shapes[0][1:3]
+    if any(side not in (None, input_shape[axis]) for axis, side in enumerate(sides)):
+        height, width = (side or "any" for side in sides)
         raise errors.UsageError(
             f"{path} takes images of {height}x{width} pixels. Received: "
             f"{input_shape[0]}x{input_shape[1]}; pass another --image_size, or save "
@@ -259,46 +211,38 @@ def _check_inputs(
         )
 
 
-def _on_the_head(
-    path: pathlib.Path, model: keras.Model, head: str | None
+def _notes(
+    name: str, saved: keras.Model, head: str | None, backbone: keras.Model
 ) -> Iterator[str]:
-    """Yields a note on a model's classifier, unless it ends in a feature map."""
-    from normtest_tf.backbones import trunk
-
-    if head is not None:
-        yield f"took the classifier {head!r} off {path.name}"
-        return
-    has_probabilities = trunk.makes_probabilities(model)
-    if len(model.outputs[0].shape) == 2 or has_probabilities:
-        yield f"nothing was taken off {path.name}: its output serves as features" + (
-            "; it ends in probabilities, so save the model without its classifier if "
-            "it has one"
-            if has_probabilities
-            else ""
-        )
-
-
-def _on_the_inputs(path: pathlib.Path, model: keras.Model) -> Iterator[str]:
-    """Yields a note if a model normalises its inputs itself, or takes integers."""
+    """Yields what was taken off a model, and what it does that a run does as well."""
     import keras
 
     from normtest_tf.backbones import trunk
 
-    if names := trunk.preprocessing(model):
+    if head is not None:
+        yield f"took the classifier {head!r} off {name}"
+    elif len(saved.outputs[0].shape) == 2:
         yield (
-            f"{path.name} normalises its inputs itself, in {' and '.join(names)}, "
-            f"after the setting does; if it takes pixels from 0 to 255, {_RAW} give it "
-            "exactly these under `pretrain`, and for other settings save it without "
-            "these layers (see docs/models.md)"
+            f"nothing was taken off {name}: its output serves as features; if it ends "
+            "in a classifier, save the model without it"
         )
-    elif not keras.backend.is_float_dtype(dtype := model.inputs[0].dtype):
+    raw = f"if it takes pixels from 0 to 255, {_RAW} give it exactly these"
+    if names := trunk.preprocessing(backbone):
         yield (
-            f"{path.name} takes {dtype} images, so probably pixels from 0 to 255; "
-            f"{_RAW} give it exactly these under `pretrain`"
+            f"{name} normalises its inputs itself, in {' and '.join(names)}, after the "
+            f"setting does; {raw} under `pretrain`, and for other settings save it "
+            "without these layers (see docs/models.md)"
+        )
+    elif not keras.backend.is_float_dtype(dtype := backbone.inputs[0].dtype):
+        yield f"{name} takes {dtype} images; {raw} under `pretrain`"
+    if number := _drop_regularizers(backbone):
+        yield (
+            f"{name} was saved with {counted(number, 'regularizer')}, which a run "
+            "leaves out: its losses are mean cross-entropies"
         )
 
 
-def _leave_regularizers_out(model: keras.Model) -> int:
+def _drop_regularizers(model: keras.Model) -> int:
     """Removes what a model adds to the loss; returns how many terms these were."""
     number = 0
     for layer in model._flatten_layers():
@@ -312,10 +256,7 @@ def _leave_regularizers_out(model: keras.Model) -> int:
 
 
 def _copy(
-    path: pathlib.Path,
-    model: keras.Model,
-    input_shape: tuple[int, int, int],
-    with_weights: bool,
+    model: keras.Model, input_shape: tuple[int, int, int], with_weights: bool
 ) -> keras.Model:
     """Copies a model for images of this size, under the global dtype policy."""
     import keras
@@ -323,26 +264,18 @@ def _copy(
     from normtest_tf.backbones import layers
 
     for layer in model._flatten_layers():
-        layer.name = layer_name(layer.name)
-    try:
-        built = keras.models.clone_model(
-            model,
-            input_tensors=keras.Input(input_shape),
-            clone_function=_clone,
-            recursive=True,
-        )
-        if with_weights:
-            built.set_weights(model.get_weights())
-            return built
-    except Exception as error:  # Layers have their own kinds.
-        height, width, _ = input_shape
-        raise errors.UsageError(
-            f"can't build the network in {path} for images of {height}x{width} pixels "
-            f"({errors.first_cause(error)}); try larger images, or a model of other "
-            "layers"
-        ) from error
+        layer.name = _layer_name(layer.name)
+    built = keras.models.clone_model(
+        model,
+        input_tensors=keras.Input(input_shape),
+        clone_function=_clone,
+        recursive=True,
+    )
+    if with_weights:
+        built.set_weights(model.get_weights())
+        return built
     for ours, theirs in zip(layers.leaves(built), layers.leaves(model), strict=True):
-        if isinstance(theirs, keras.layers.Normalization):
+        if isinstance(theirs, keras.layers.Normalization):  # Constants are no weights.
             ours.set_weights(theirs.get_weights())
     return built
 

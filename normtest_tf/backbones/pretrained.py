@@ -12,7 +12,7 @@ import dataclasses
 import pathlib
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from normtest_tf import errors
 from normtest_tf.backbones import own_models, registry, weights
@@ -57,8 +57,8 @@ class PretrainedNetwork:
 
         Args:
             input_shape: Height, width and 3.
-            notify: Called with messages about a file that the user named; see
-                `load_weights`. A tag's classifier is skipped silently.
+            notify: Called with messages about a file that the user named, such as that
+                its classifier was skipped.
 
         Returns:
             A model that maps float images `[n, height, width, 3]`, normalised as in
@@ -74,42 +74,30 @@ class PretrainedNetwork:
             features = model(np.zeros([1, 32, 32, 3], "float32"))  # [1, 512]
             ```
         """
-        self._check_size(input_shape)
-        if self.architecture.file is not None:
-            return self.architecture.build(
-                input_shape=input_shape,
-                with_weights=self.path is not None,
-                notify=notify,
+        architecture = self.architecture
+        if min(input_shape[:2]) < (smallest := architecture.min_size):
+            raise errors.UsageError(
+                f"{architecture.name} needs images of at least {smallest} pixels a "
+                f"side. Received: {input_shape[0]}x{input_shape[1]}; pass a larger "
+                "--image_size, or choose another --model"
+            )
+        if architecture.file is not None:
+            has_weights = self.path is not None
+            return architecture.build(
+                input_shape=input_shape, with_weights=has_weights, notify=notify
             )
         options = {"include_top": False, "input_shape": input_shape, "pooling": "avg"}
-        if self.tag is not None and not self.architecture.is_own:
-            return self._build_with_keras_weights(options)
-        model = self.architecture.build(weights=None, **options)
-        self.load_weights(model, notify if self.tag is None else ignore)
-        return model
-
-    def _build_with_keras_weights(self, options: dict[str, Any]) -> keras.Model:
-        """Builds a network of Keras Applications, which downloads its own weights."""
-        with (
-            _downloading(self._full_name, "Keras's storage"),
-            warnings.catch_warnings(),
-        ):
+        if self.tag is None or architecture.is_own:
+            model = architecture.build(weights=None, **options)
+            self.load_weights(model, notify if self.tag is None else ignore)
+            return model
+        with _downloading(self, "Keras's storage"), warnings.catch_warnings():
             # MobileNets warn that their weights are those for 224x224 images.
             warnings.filterwarnings("ignore", message="`input_shape` is undefined")
-            return self.architecture.build(weights=self.tag, **options)
+            return architecture.build(weights=self.tag, **options)
 
     def load_weights(self, model: keras.Model, notify: Notify = warnings.warn) -> None:
-        """Loads the weights into a model of the network, unless they are random.
-
-        Args:
-            model: With or without a classifier; its variables are overwritten.
-            notify: Called with a message if the file's classifier was skipped or a
-                prefix was taken off its names.
-
-        Raises:
-            UsageError: If the weights can't be downloaded, or the file does not hold
-                this network's weights.
-        """
+        """Loads the weights into a model of the network, unless they are random."""
         if (path := self.fetch()) is not None:
             weights.load_file(model, path, notify)
 
@@ -117,7 +105,8 @@ class PretrainedNetwork:
         """Returns the local file of the weights, downloaded if necessary, or None."""
         if self.tag is None:
             return self.path
-        return _fetch(self.pretraining.origin, self._full_name)
+        kind, _, location = self.pretraining.origin.partition(":")
+        return _PACKAGE / location if kind == "package" else _from_hub(self, location)
 
     def sha256(self) -> str | None:
         """Returns the SHA-256 of the user's file, of weights or of the network.
@@ -127,22 +116,6 @@ class PretrainedNetwork:
         """
         path = self.path or self.architecture.file
         return None if path is None else weights.sha256(path)
-
-    @property
-    def _full_name(self) -> str:
-        """Architecture and weights in timm's notation."""
-        return f"{self.architecture.name}.{self.label}"
-
-    def _check_size(self, input_shape: tuple[int, int, int]) -> None:
-        """Raises if the images are too small."""
-        height, width, _ = input_shape
-        if min(height, width) < self.architecture.min_size:
-            raise errors.UsageError(
-                f"{self.architecture.name} needs images of at least "
-                f"{self.architecture.min_size} pixels a side. Received: "
-                f"{height}x{width}; pass a larger --image_size, or choose another "
-                "--model"
-            )
 
 
 def resolve(
@@ -197,19 +170,35 @@ def _from_file(
             "which has weights of its own. Omit --weights, or pass --weights=none for "
             "random weights"
         )
-    pretraining = own_models.pretraining(architecture, statistics)
+    if statistics is None:
+        raise errors.UsageError(
+            f"--model={model} needs --pretrain_mean=RED,GREEN,BLUE and "
+            "--pretrain_std=RED,GREEN,BLUE, with which its inputs were normalised in "
+            "pre-training, for pixels from 0 to 1: the file does not say"
+        )
+    pretraining = Pretraining("file", "unknown", statistics, licence="unknown")
     path = architecture.file if weights is None else None
     return PretrainedNetwork(architecture, None, path, pretraining)
 
 
-def _from_registry(
-    architecture: Architecture, weights: str | None
-) -> PretrainedNetwork:
+def _from_registry(architecture: Architecture, value: str | None) -> PretrainedNetwork:
     """Resolves `--weights` for a network of the registry."""
-    tag = architecture.default_tag if weights is None else weights
+    tag = architecture.default_tag if value is None else value
     if tag in architecture.tags:
         return PretrainedNetwork(architecture, tag, None, architecture.tags[tag])
-    path = None if tag == "none" else _weights_file(architecture, tag)
+    path = None if tag == "none" else weights.locate(files.expand(tag))
+    if path is None and tag != "none":
+        tags = ", ".join(architecture.tags)
+        raise errors.UsageError(
+            f"no weights {tag[:200]!r} for {architecture.name}: neither a file nor a "
+            f"tag. Allowed: a tag ({tags}), none, the path of a file "
+            f"({', '.join(weights.SUFFIXES)}), or the folder of a finished run"
+        )
+    if path and weights.is_pytorchs(path) and not architecture.is_own:
+        raise errors.UsageError(
+            f"{path} can't hold weights of {architecture.name}: .safetensors files are "
+            "for networks in timm's layout. Allowed: .weights.h5, .h5, .hdf5, .keras"
+        )
     assumed = dataclasses.replace(
         architecture.tags[architecture.default_tag],
         origin="none" if path is None else "file",
@@ -220,35 +209,7 @@ def _from_registry(
     return PretrainedNetwork(architecture, None, path, assumed)
 
 
-def _weights_file(architecture: Architecture, value: str) -> pathlib.Path:
-    """Returns the path of a file that could hold this network's weights."""
-    path = weights.locate(files.expand(value))
-    if path is None:
-        tags = ", ".join(architecture.tags)
-        raise errors.UsageError(
-            f"no weights {value[:200]!r} for {architecture.name}: neither a file nor a "
-            f"tag. Allowed: a tag ({tags}), none, the path of a file "
-            f"({', '.join(weights.SUFFIXES)}), or the folder of a finished run"
-        )
-    if weights.is_pytorchs(path) and not architecture.is_own:
-        raise errors.UsageError(
-            f"{path} can't hold weights of {architecture.name}: .safetensors files are "
-            "for networks in timm's layout. Allowed: .weights.h5, .h5, .hdf5, .keras"
-        )
-    return path
-
-
-def _fetch(origin: str, name: str) -> pathlib.Path:
-    """Returns the local file of a tag, downloaded if necessary."""
-    kind, _, location = origin.partition(":")
-    if kind == "package":
-        return _PACKAGE / location
-    if kind == "hf":
-        return _from_hub(location, name)
-    raise ValueError(f"origin must be hf:... or package:... Received: {origin!r}")
-
-
-def _from_hub(repository: str, name: str) -> pathlib.Path:
+def _from_hub(network: PretrainedNetwork, repository: str) -> pathlib.Path:
     """Returns a file of the Hugging Face Hub, from its cache or downloaded."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -257,21 +218,22 @@ def _from_hub(repository: str, name: str) -> pathlib.Path:
         return pathlib.Path(
             hf_hub_download(repository, weights.HUB_FILE, local_files_only=True)
         )
-    with _downloading(name, repository):
-        is_offline = constants.HF_HUB_OFFLINE
-        if not is_offline and (problem := files.host_problem(constants.ENDPOINT)):
+    with _downloading(network, repository):
+        offline = constants.HF_HUB_OFFLINE
+        if not offline and (problem := files.host_problem(constants.ENDPOINT)):
             raise ConnectionError(problem)  # The client would retry for a while.
         return pathlib.Path(hf_hub_download(repository, weights.HUB_FILE))
 
 
 @contextlib.contextmanager
-def _downloading(name: str, location: str) -> Iterator[None]:
+def _downloading(network: PretrainedNetwork, location: str) -> Iterator[None]:
     """Turns whatever goes wrong in a download into a `UsageError`."""
     try:
         yield
     except errors.UsageError:
         raise
     except Exception as error:  # The Hub, its transport and Keras have a dozen kinds.
+        name = f"{network.architecture.name}.{network.label}"  # As timm writes it.
         raise errors.UsageError(
             f"can't download the weights {name} from {location} "
             f"({errors.first_cause(error)}) and they are not cached; connect to the "

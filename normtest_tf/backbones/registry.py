@@ -1,13 +1,10 @@
-"""All networks and the tags of their pre-trained weights, by name.
-
-Importing this module does not import Keras, so a command line can check or list names
-instantly.
-"""
+"""All networks and the tags of their pre-trained weights, by name."""
 
 from __future__ import annotations
 
 import csv
 import pathlib
+from typing import Any
 
 from normtest_tf import errors
 from normtest_tf.backbones import keras_applications
@@ -21,23 +18,12 @@ OR_A_FILE = f"{LIST_MODELS}, or name a file: PATH.keras"
 
 
 def known_statistics(mean: str, std: str) -> ChannelStatistics:
-    """Returns the statistics of known origin with these constants.
-
-    Args:
-        mean: Three decimal numbers separated by spaces, for pixels from 0 to 1.
-        std: Likewise.
-
-    Raises:
-        ValueError: If their origin is unknown.
-    """
+    """Returns the statistics with these constants: three numbers each, with spaces."""
+    constants = [tuple(map(float, text.split())) for text in (mean, std)]
     for known in (IMAGENET, HALF):
-        if _floats(mean) == known.mean and _floats(std) == known.std:
+        if constants == [known.mean, known.std]:
             return known
     raise ValueError(f"unknown constants. Received: mean={mean}, std={std}")
-
-
-def _floats(text: str) -> tuple[float, ...]:
-    return tuple(float(value) for value in text.split())
 
 
 def _read_timm_tags() -> dict[str, dict[str, Pretraining]]:
@@ -59,38 +45,28 @@ def _read_timm_tags() -> dict[str, dict[str, Pretraining]]:
 _TIMM = _read_timm_tags()
 
 
-def _timm_tags(name: str, default: str) -> dict[str, Pretraining]:
-    """Returns timm's weights of a network, the default first."""
-    return {default: _TIMM[name][default], **_TIMM[name]}
+def _timms(function: str, default: str, **options: Any) -> Architecture:  # noqa: ANN401
+    """Describes one of timm's networks, with the default tag first."""
+    name = function.lower()
+    module = "densenet" if name.startswith("densenet") else "resnet"
+    builder = f"normtest_tf.backbones.{module}:{function}"
+    tags = {default: _TIMM[name][default], **_TIMM[name]}
+    return Architecture(name, builder, tags, **options)
 
 
-def _resnet(depth: int, default: str) -> Architecture:
-    """Describes one of timm's ResNets."""
-    name = f"resnet{depth}"
-    builder = f"normtest_tf.backbones.resnet:ResNet{depth}"
-    return Architecture(name, builder, _timm_tags(name, default))
-
-
-def _densenet(depth: int, default: str) -> Architecture:
-    """Describes one of timm's DenseNets."""
-    name = f"densenet{depth}"
-    builder = f"normtest_tf.backbones.densenet:DenseNet{depth}"
-    tags = _timm_tags(name, default)
-    return Architecture(name, builder, tags, head_bias="zeros", classifier="classifier")
-
-
+_DENSE: dict[str, Any] = {"head_bias": "zeros", "classifier": "classifier"}
 # The PyTorch study's networks keep the timm defaults of its time; the others use timm's
 # current defaults.
 _OWN = (
-    _resnet(18, default="tv_in1k"),
-    _resnet(34, default="a1_in1k"),
-    _resnet(50, default="a1_in1k"),
-    _resnet(101, default="a1h_in1k"),
-    _resnet(152, default="a1h_in1k"),
-    _densenet(121, default="ra_in1k"),
-    _densenet(161, default="tv_in1k"),
-    _densenet(169, default="tv_in1k"),
-    _densenet(201, default="tv_in1k"),
+    _timms("ResNet18", "tv_in1k"),
+    _timms("ResNet34", "a1_in1k"),
+    _timms("ResNet50", "a1_in1k"),
+    _timms("ResNet101", "a1h_in1k"),
+    _timms("ResNet152", "a1h_in1k"),
+    _timms("DenseNet121", "ra_in1k", **_DENSE),
+    _timms("DenseNet161", "tv_in1k", **_DENSE),
+    _timms("DenseNet169", "tv_in1k", **_DENSE),
+    _timms("DenseNet201", "tv_in1k", **_DENSE),
     Architecture(
         "cifar_resnet8",
         "normtest_tf.backbones.resnet:CifarResNet8",
@@ -126,8 +102,3 @@ def get(name: str) -> Architecture:
     if name not in ARCHITECTURES:
         raise errors.unknown_name("model", name, list(ARCHITECTURES), OR_A_FILE)
     return ARCHITECTURES[name]
-
-
-def own(function: str) -> Architecture:
-    """Looks up one of our own networks by the name of its function."""
-    return next(one for one in _OWN if one.builder.endswith(f":{function}"))

@@ -15,17 +15,21 @@ from collections.abc import Callable
 import keras
 
 from normtest_tf.backbones import layers
-from normtest_tf.backbones.network import Builder, builder
+from normtest_tf.backbones.layers import Tensor
+from normtest_tf.backbones.network import builder
 
 EXPANSION = 4  # Ratio of a bottleneck's output channels to its 3x3 convolution's.
 
-# (x, filters, strides, name) -> x
-Block = Callable[[keras.KerasTensor, int, int, str], keras.KerasTensor]
+Block = Callable[[Tensor, int, int, str], Tensor]  # (x, filters, strides, name) -> x
 
 
-def _shortcut(
-    x: keras.KerasTensor, filters: int, strides: int, name: str
-) -> keras.KerasTensor:
+def _convolve(x: Tensor, filters: int, size: int, strides: int, name: str) -> Tensor:
+    """Applies a convolution, whose name has `conv`, batch normalization and ReLU."""
+    x = layers.convolution(x, filters, size, strides, name)
+    return layers.norm_relu(x, name.replace("conv", "bn"), name.replace("conv", "act"))
+
+
+def _shortcut(x: Tensor, filters: int, strides: int, name: str) -> Tensor:
     """Returns `x`, or a 1x1 projection of it if the block changes the shape."""
     if strides == 1 and x.shape[-1] == filters:
         return x
@@ -33,52 +37,36 @@ def _shortcut(
     return layers.batch_norm(x, f"{name}_downsample_1")
 
 
-def basic_block(
-    x: keras.KerasTensor, filters: int, strides: int, name: str
-) -> keras.KerasTensor:
+def _end(
+    x: Tensor, shortcut: Tensor, filters: int, size: int, name: str, number: int
+) -> Tensor:
+    """Applies the last convolution of a block and adds the shortcut."""
+    x = layers.convolution(x, filters, size, 1, f"{name}_conv{number}")
+    # As in timm, the last scale starts at 0, so that the block starts as the identity.
+    x = layers.batch_norm(x, f"{name}_bn{number}", gamma="zeros")
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return keras.layers.ReLU(name=f"{name}_act{number}")(x)
+
+
+def basic_block(x: Tensor, filters: int, strides: int, name: str) -> Tensor:
     """Applies two 3x3 convolutions and adds the shortcut."""
     shortcut = _shortcut(x, filters, strides, name)
-    x = layers.convolution(x, filters, 3, strides, f"{name}_conv1")
-    x = layers.batch_norm(x, f"{name}_bn1")
-    x = keras.layers.ReLU(name=f"{name}_act1")(x)
-    x = layers.convolution(x, filters, 3, 1, f"{name}_conv2")
-    # As in timm, the last scale starts at 0, so that the block starts as the identity.
-    x = layers.batch_norm(x, f"{name}_bn2", gamma="zeros")
-    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
-    return keras.layers.ReLU(name=f"{name}_act2")(x)
+    x = _convolve(x, filters, 3, strides, f"{name}_conv1")
+    return _end(x, shortcut, filters, 3, name, 2)
 
 
-def bottleneck_block(
-    x: keras.KerasTensor, filters: int, strides: int, name: str
-) -> keras.KerasTensor:
+def bottleneck_block(x: Tensor, filters: int, strides: int, name: str) -> Tensor:
     """Applies 1x1, 3x3 and 1x1 convolutions and adds the shortcut.
 
     `filters` are those of the 3x3 convolution, a quarter of the output's channels.
     """
     shortcut = _shortcut(x, EXPANSION * filters, strides, name)
-    x = layers.convolution(x, filters, 1, 1, f"{name}_conv1")
-    x = layers.batch_norm(x, f"{name}_bn1")
-    x = keras.layers.ReLU(name=f"{name}_act1")(x)
-    x = layers.convolution(x, filters, 3, strides, f"{name}_conv2")
-    x = layers.batch_norm(x, f"{name}_bn2")
-    x = keras.layers.ReLU(name=f"{name}_act2")(x)
-    x = layers.convolution(x, EXPANSION * filters, 1, 1, f"{name}_conv3")
-    x = layers.batch_norm(x, f"{name}_bn3", gamma="zeros")
-    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
-    return keras.layers.ReLU(name=f"{name}_act3")(x)
+    x = _convolve(x, filters, 1, 1, f"{name}_conv1")
+    x = _convolve(x, filters, 3, strides, f"{name}_conv2")
+    return _end(x, shortcut, EXPANSION * filters, 1, name, 3)
 
 
-def _imagenet_stem(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Reduces the resolution to a quarter: a 7x7 convolution and max-pooling."""
-    x = layers.convolution(x, 64, 7, 2, "conv1")
-    x = layers.batch_norm(x, "bn1")
-    x = keras.layers.ReLU(name="act1")(x)
-    return layers.max_pool(x, "maxpool")
-
-
-def _stages(
-    x: keras.KerasTensor, block: Block, depths: tuple[int, ...], width: int
-) -> keras.KerasTensor:
+def _stages(x: Tensor, block: Block, depths: tuple[int, ...], width: int) -> Tensor:
     """Stacks the stages; all but the first halve the resolution and double `width`."""
     for stage, depth in enumerate(depths):
         for index in range(depth):
@@ -87,19 +75,16 @@ def _stages(
     return x
 
 
-def _cifar_features(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Stacks three stages of one basic block each on a strided 3x3 convolution."""
-    x = layers.convolution(x, 32, 3, 2, "conv1")
-    x = layers.batch_norm(x, "bn1")
-    x = keras.layers.ReLU(name="act1")(x)
-    return _stages(x, basic_block, (1, 1, 1), 32)
-
-
-def _resnet(depth: int, block: Block, *depths: int) -> Builder:
+def _resnet(depth: int, block: Block, *depths: int) -> Callable[..., keras.Model]:
     """Makes the function of a ResNet for ImageNet."""
+
+    def features(x: Tensor) -> Tensor:
+        x = layers.max_pool(_convolve(x, 64, 7, 2, "conv1"), "maxpool")
+        return _stages(x, block, depths, 64)
+
     return builder(
-        f"ResNet{depth}",
-        lambda x: _stages(_imagenet_stem(x), block, depths, 64),
+        f"resnet{depth}",
+        features,
         title=f"ResNet-{depth}, equivalent to timm's `resnet{depth}`",
         channels=512 if block is basic_block else 512 * EXPANSION,
     )
@@ -111,12 +96,11 @@ ResNet50 = _resnet(50, bottleneck_block, 3, 4, 6, 3)
 ResNet101 = _resnet(101, bottleneck_block, 3, 4, 23, 3)
 ResNet152 = _resnet(152, bottleneck_block, 3, 8, 36, 3)
 
-# Three stages of one basic block each, with 32, 64 and 128 channels, in the manner of
-# He et al., section 4.2: fine-tuned in seconds on a CPU. Its weights come with this
-# package and were made by `experiments.pretrain`.
+# In the manner of He et al., section 4.2: fine-tuned in seconds on a CPU. Its weights
+# come with this package and were made by `experiments.pretrain`.
 CifarResNet8 = builder(
-    "CifarResNet8",
-    _cifar_features,
+    "cifar_resnet8",
+    lambda x: _stages(_convolve(x, 32, 3, 2, "conv1"), basic_block, (1, 1, 1), 32),
     title="a small ResNet for 32x32 images",
     channels=128,
     default_shape=(32, 32, 3),

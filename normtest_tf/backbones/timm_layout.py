@@ -13,17 +13,15 @@ import keras
 import numpy as np
 
 
-def save(model: keras.Model, path: pathlib.Path, dtype: str = "float32") -> None:
-    """Writes a model's weights to a `.safetensors` file; `dtype` is NumPy's name."""
-    save_variables(variables_by_tensor(model), path, dtype)
-
-
-def save_variables(
-    variables: Mapping[str, keras.Variable], path: pathlib.Path, dtype: str = "float32"
+def save(
+    model: keras.Model | Mapping[str, keras.Variable],
+    path: pathlib.Path,
+    dtype: str = "float32",
 ) -> None:
-    """Writes variables, by the names of PyTorch's tensors, in timm's layout."""
+    """Writes a model, or variables by the names of PyTorch's tensors, as timm does."""
     from safetensors.numpy import save as to_bytes
 
+    variables = model if isinstance(model, Mapping) else variables_by_tensor(model)
     tensors = {
         name: np.ascontiguousarray(
             to_pytorch(keras.ops.convert_to_numpy(variable)).astype(dtype)

@@ -4,8 +4,6 @@ Every format is read as a mapping from names to arrays. Nothing in a file is unp
 or deserialised: a `.keras` file is a zip archive with a `model.weights.h5` in it. In
 front of a network's names there may be a prefix, such as PyTorch's `module.`, or
 `layers/functional/` where the network is part of a Keras model.
-
-Importing this module does not import Keras.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import ml_dtypes  # Also makes NumPy understand bfloat16.
 import numpy as np
@@ -42,7 +40,6 @@ SUFFIXES = (*_PYTORCHS, ".weights.h5", ".h5", ".hdf5", ".keras")
 _PICKLES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".pkl", ".tar", ".bin.index.json")
 _PART = re.compile(r"(.+)-\d+-of-(?!0*1\.)\d+\.safetensors", re.IGNORECASE)
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
-_AGAIN = "download or write it again"
 _OTHER = "does it hold another network's weights?"
 # torchvision's DenseNet files call `denselayer1.norm.1.weight` what its code and timm's
 # files call `denselayer1.norm1.weight`.
@@ -50,15 +47,8 @@ _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 _CONSTANTS = [(), (3,), (3,)]  # Shapes in a `Normalization` layer for RGB, sorted.
 
 Shape: TypeAlias = tuple[int, ...]
+Arrays: TypeAlias = dict[str, np.ndarray]
 Variables: TypeAlias = "dict[str, keras.Variable]"
-
-
-class _Array(NamedTuple):
-    """An array in a file, in Keras's order of axes; what messages call its layer."""
-
-    shape: Shape
-    read: Callable[[], np.ndarray]
-    layer: str
 
 
 def locate(path: pathlib.Path) -> pathlib.Path | None:
@@ -68,12 +58,22 @@ def locate(path: pathlib.Path) -> pathlib.Path | None:
     holds: an index, a `model.safetensors`, or the model of a finished run.
     """
     if os.path.isdir(path):  # Unlike pathlib's, it never raises.
-        path = _in_folder(path)
-    elif not os.path.isfile(path):
+        with _refusing(path):
+            names = sorted(os.listdir(path))
+        known = (RUN_MODEL, HUB_FILE)
+        found = [one for one in names if one in known or one.endswith(INDEX_SUFFIX)]
+        if len(found) != 1:
+            raise errors.UsageError(
+                f"{path} holds {' and '.join(found) or 'no weights'}. Allowed: the "
+                f"path of a file ({', '.join(SUFFIXES)}), or a folder with one "
+                f"{HUB_FILE}, *{INDEX_SUFFIX}, or {RUN_MODEL} of a finished run"
+            )
+        return path / found[0]
+    if not os.path.isfile(path):
         return None
-    name = path.name.lower()
     if part := _PART.fullmatch(path.name):
         return path.with_name(part[1] + INDEX_SUFFIX)
+    name = path.name.lower()
     if name.endswith(_PICKLES):
         raise errors.UsageError(
             f"{path} is a pickle of PyTorch, which can run code and is never opened; "
@@ -87,21 +87,6 @@ def locate(path: pathlib.Path) -> pathlib.Path | None:
     return path
 
 
-def _in_folder(folder: pathlib.Path) -> pathlib.Path:
-    """Returns the one weights file in a folder."""
-    with _refusing(folder):
-        names = sorted(path.name for path in folder.iterdir())
-    known = (RUN_MODEL, HUB_FILE)
-    found = [name for name in names if name in known or name.endswith(INDEX_SUFFIX)]
-    if len(found) != 1:
-        raise errors.UsageError(
-            f"{folder} holds {' and '.join(found) or 'no weights'}. Allowed: the path "
-            f"of a file ({', '.join(SUFFIXES)}), or a folder with one {HUB_FILE}, "
-            f"*{INDEX_SUFFIX}, or {RUN_MODEL} of a finished run"
-        )
-    return folder / found[0]
-
-
 def is_pytorchs(path: pathlib.Path) -> bool:
     """Tells whether a file, by its name, holds tensors as PyTorch names them."""
     return path.name.lower().endswith(_PYTORCHS)
@@ -113,23 +98,22 @@ def sha256(path: pathlib.Path) -> str:
     Of an index, it is that of what `sha256sum` prints for the files that it lists,
     sorted by name.
     """
-    if not path.name.lower().endswith(INDEX_SUFFIX):
+    if not _is_index(path):
         return _file_sha256(path)
     with _refusing(path):
-        parts = sorted(set(_listed(path).values()))
+        parts = _parts(path)
     lines = [f"{_file_sha256(part)}  {part.name}\n" for part in parts]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _file_sha256(path: pathlib.Path) -> str:
     with _refusing(path):
-        status = path.stat()
+        status = path.stat()  # Tells versions of a file apart.
         return _digest(path.absolute(), status.st_size, status.st_mtime_ns)
 
 
 @functools.cache
-def _digest(path: pathlib.Path, size: int, mtime_ns: int) -> str:
-    """Returns a file's SHA-256; size and time of change tell its versions apart."""
+def _digest(path: pathlib.Path, _size: int, _mtime_ns: int) -> str:
     return files.sha256(path)
 
 
@@ -139,23 +123,18 @@ def load_file(
     """Loads a file of one of `SUFFIXES` into a functional model.
 
     `notify` is called with what is left out: a classifier that is not the model's, or
-    the constants of a `Normalization` layer that the model lacks.
-
-    Raises:
-        UsageError: If the file can't be read, or does not hold this network exactly
-            once, with finite values; the model is then unchanged. Also if a running
-            variance in it is negative.
+    the constants of a `Normalization` layer that the model lacks. A `UsageError` leaves
+    the model unchanged.
     """
-    with _refusing(path), contextlib.ExitStack() as stack:
-        name_variables, arrays = _open(path, stack)
-        variables, notes = _match(path, arrays, name_variables(model))
+    with _refusing(path):
+        name_variables, arrays, labels = _open(path)
+        variables, notes = _match(path, arrays, labels, name_variables(model))
         values = [
-            (variable, _value(path, name, arrays[name], variable))
+            (variable, _checked(path, name, arrays[name], variable))
             for name, variable in variables.items()
         ]
     for variable, value in values:
         variable.assign(value)
-    check_variances(model, path)
     for note in notes:
         notify(note)
 
@@ -168,106 +147,87 @@ def _refusing(path: pathlib.Path) -> Iterator[None]:
     except errors.UsageError:
         raise
     except Exception as error:  # safetensors, h5py and zipfile have a dozen kinds.
-        raise errors.unreadable(path, error, _AGAIN) from error
+        raise errors.unreadable(path, error, "download or write it again") from error
 
 
 def _open(
-    path: pathlib.Path, stack: contextlib.ExitStack
-) -> tuple[Callable[[keras.Model], Variables], dict[str, _Array]]:
-    """Returns how a file's layout names a model's variables, and its arrays by name."""
+    path: pathlib.Path,
+) -> tuple[Callable[[keras.Model], Variables], Arrays, dict[str, str]]:
+    """Returns how a file names a model's variables, its arrays, and layers' labels."""
     import h5py
 
     from normtest_tf.backbones import timm_layout
 
     if is_pytorchs(path):
-        return timm_layout.variables_by_tensor, _pytorchs(path, stack)
+        return timm_layout.variables_by_tensor, _pytorchs(path), {}
     content: Any = path
     if path.name.lower().endswith(".keras"):
         with zipfile.ZipFile(path) as archive:
             content = io.BytesIO(archive.read("model.weights.h5"))
-    file = stack.enter_context(h5py.File(content))
-    root = file.get("model_weights", file)
-    if "layer_names" in root.attrs:
-        return _keras_2_variables, dict(_keras_2s(root))
-    return _keras_3_variables, dict(_keras_3s(file))
+    with h5py.File(content) as file:
+        root = file.get("model_weights", file)
+        if "layer_names" in root.attrs:
+            return _keras_2_variables, dict(_keras_2s(root)), {}
+        return _keras_3_variables, *_keras_3s(file)
 
 
-def _pytorchs(path: pathlib.Path, stack: contextlib.ExitStack) -> dict[str, _Array]:
+def _pytorchs(path: pathlib.Path) -> Arrays:
     """Returns the tensors of a safetensors file, or of all that an index lists."""
-    from safetensors import safe_open
+    from safetensors.numpy import load_file as read
 
     from normtest_tf.backbones import timm_layout
 
-    def read(file: safe_open, key: str) -> np.ndarray:
-        return timm_layout.from_pytorch(file.get_tensor(key))
-
-    is_index = path.name.lower().endswith(INDEX_SUFFIX)
-    owners = _listed(path) if is_index else {}
-    opened = {
-        part: stack.enter_context(safe_open(part, framework="numpy"))
-        for part in (set(owners.values()) if is_index else [path])
-    }
-    owners = owners or dict.fromkeys(opened[path].keys(), path)
-    arrays: dict[str, _Array] = {}
-    for key, part in owners.items():
-        if not key.endswith(".num_batches_tracked"):  # A counter that nothing needs.
-            name = _OLD_DENSENET.sub(r"\1\2", key)
-            shape = tuple(opened[part].get_slice(key).get_shape())
-            shape = timm_layout.from_pytorch(np.broadcast_to(0, shape)).shape
-            values = functools.partial(read, opened[part], key)
-            arrays[name] = _Array(shape, values, _layer(name))
-    return arrays
-
-
-def _listed(index: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns the file of each tensor that an index lists; all are beside it."""
-    listed = json.loads(index.read_bytes())["weight_map"]
     return {
-        tensor: index.with_name(pathlib.PureWindowsPath(name).name)
-        for tensor, name in listed.items()
+        _OLD_DENSENET.sub(r"\1\2", key): timm_layout.from_pytorch(tensor)
+        for part in (_parts(path) if _is_index(path) else [path])
+        for key, tensor in read(part).items()
+        if not key.endswith(".num_batches_tracked")  # A counter that nothing needs.
     }
 
 
-def _keras_2s(root: Any) -> Iterator[tuple[str, _Array]]:  # noqa: ANN401  (of h5py)
+def _is_index(path: pathlib.Path) -> bool:
+    return path.name.lower().endswith(INDEX_SUFFIX)
+
+
+def _parts(index: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files that an index lists; all are beside it."""
+    names = set(json.loads(index.read_bytes())["weight_map"].values())
+    return sorted(index.with_name(pathlib.PureWindowsPath(name).name) for name in names)
+
+
+def _keras_2s(root: Any) -> Iterator[tuple[str, np.ndarray]]:  # noqa: ANN401  (of h5py)
     """Yields the arrays of Keras 2's layout, by their layer and position in it."""
     for name in root.attrs["layer_names"]:
         layer = name.decode() if isinstance(name, bytes) else name
         for index, weight in enumerate(root[layer].attrs["weight_names"]):
-            yield f"{layer}/{index}", _of_hdf5(root[layer][weight], layer)
+            yield f"{layer}/{index}", np.asarray(root[layer][weight])
 
 
-def _keras_3s(file: Any) -> Iterator[tuple[str, _Array]]:  # noqa: ANN401  (of h5py)
-    """Yields the arrays of Keras 3's layout, by their paths."""
+def _keras_3s(file: Any) -> tuple[Arrays, dict[str, str]]:  # noqa: ANN401  (of h5py)
+    """Returns the arrays of Keras 3's layout by path, and their layers' names."""
+    arrays: Arrays = {}
+    labels: dict[str, str] = {}
     paths: list[str] = []
     file.visit(paths.append)
     for path in paths:
         is_variable = path.startswith("layers/") and path[-1].isdigit()
         if is_variable and "/vars/" in path and "/seed_generator" not in path:
-            label = file[path].parent.attrs.get("name", _layer(path))
-            yield path, _of_hdf5(file[path], str(label))
-
-
-def _of_hdf5(dataset: Any, layer: str) -> _Array:  # noqa: ANN401  (of h5py)
-    read = functools.partial(_read_hdf5, dataset)
-    return _Array(tuple(dataset.shape), read, layer)
-
-
-def _read_hdf5(dataset: Any) -> np.ndarray:  # noqa: ANN401  (of h5py)
-    """Reads a dataset; Keras marks bfloat16, for which HDF5 has no type."""
-    values = np.asarray(dataset)
-    is_bfloat16 = dataset.attrs.get("dtype") == "bfloat16"
-    return values.view(ml_dtypes.bfloat16) if is_bfloat16 else values
+            values = np.asarray(file[path])
+            # HDF5 has no bfloat16, so Keras marks it.
+            is_bfloat16 = file[path].attrs.get("dtype") == "bfloat16"
+            arrays[path] = values.view(ml_dtypes.bfloat16) if is_bfloat16 else values
+            if name := file[path].parent.attrs.get("name"):
+                labels[_layer(path)] = str(name)
+    return arrays, labels
 
 
 def _keras_2_variables(model: keras.Model) -> Variables:
     """Returns a model's variables as Keras 2's files name them."""
-    return {
-        f"{layer.name}/{index}": variable
-        for layer in model.layers
-        for index, variable in enumerate(
-            layer.trainable_weights + layer.non_trainable_weights
-        )
-    }
+    variables: Variables = {}
+    for layer in model.layers:
+        ordered = layer.trainable_weights + layer.non_trainable_weights
+        variables |= {f"{layer.name}/{index}": v for index, v in enumerate(ordered)}
+    return variables
 
 
 def _keras_3_variables(model: keras.Model, prefix: str = "") -> Variables:
@@ -283,18 +243,14 @@ def _keras_3_variables(model: keras.Model, prefix: str = "") -> Variables:
         if hasattr(layer, "layers"):  # As in ConvNeXts.
             variables |= _keras_3_variables(layer, path)
             continue
-        for index, variable in enumerate(layer.weights):
-            variables[f"{path}vars/{index}"] = variable
+        variables |= {f"{path}vars/{i}": v for i, v in enumerate(layer.weights)}
     return variables
 
 
 def _match(
-    path: pathlib.Path, arrays: Mapping[str, _Array], variables: Variables
+    path: pathlib.Path, arrays: Arrays, labels: Mapping[str, str], variables: Variables
 ) -> tuple[Variables, list[str]]:
-    """Returns a model's variables by their names in a file, and notes.
-
-    Left out is a classifier that the file has in another size.
-    """
+    """Returns a model's variables by their names in a file, and what is left out."""
     head = _head(variables)
     prefix = _prefix(path, arrays, {k for k in variables if _layer(k) != head})
     wanted = {prefix + name: variable for name, variable in variables.items()}
@@ -304,34 +260,31 @@ def _match(
         strange[layer] = {k: a.shape for k, a in arrays.items() if _layer(k) == layer}
     heads = _heads(strange, shapes, prefix, head)
     outside = {layer for layer in strange if not layer.startswith(prefix)}
-    constants = {
-        layer
-        for layer in strange.keys() - outside
-        if sorted(strange[layer].values()) == _CONSTANTS
-    }
+    constants = {k for k, v in strange.items() if sorted(v.values()) == _CONSTANTS}
+    constants -= outside
     skipped = heads | outside | constants
     wanted = {k: v for k, v in wanted.items() if _layer(k) not in skipped}
-    _check_names(path, {k for k in arrays if _layer(k) not in skipped}, wanted)
-    notes = [
-        f"skipped the {kind} {_labels(arrays, found)} in {path.name}"
-        for kind, found in (("preprocessing", constants), ("classifier", heads))
-        if found
-    ]
+    received = {k for k in arrays if _layer(k) not in skipped}
+    for problem, names in (
+        ("lacks", wanted.keys() - received),
+        ("has the unknown", received - wanted.keys()),
+    ):
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise errors.UsageError(f"{path} {problem} {min(names)!r}{more}; {_OTHER}")
+    notes = []
     if prefix.endswith("."):
-        note = f"took the prefix {prefix!r} off the names of the tensors in {path.name}"
-        notes.insert(0, note)
+        notes = [f"took the prefix {prefix!r} off the tensors' names in {path.name}"]
+    for kind, found in (("preprocessing", constants), ("classifier", heads)):
+        if found:
+            layers = " and ".join(sorted(repr(labels.get(k, k)) for k in found))
+            notes.append(f"skipped the {kind} {layers} in {path.name}")
     return wanted, notes
 
 
 def _layer(name: str) -> str:
     """Returns what the names of all arrays of a layer begin with."""
     return re.sub(r"[./][^./]*$", "", name)
-
-
-def _labels(arrays: Mapping[str, _Array], layers: Collection[str]) -> str:
-    """Returns what messages call some layers of a file."""
-    labels = {array.layer for name, array in arrays.items() if _layer(name) in layers}
-    return " and ".join(map(repr, sorted(labels)))
 
 
 def _head(variables: Variables) -> str:
@@ -358,7 +311,7 @@ def _heads(
 ) -> set[str]:
     """Returns the classifiers in a file that a model lacks or has in another size.
 
-    Several dense layers may make one classifier, but only a single convolution may.
+    Several dense layers may make one classifier, but not several convolutions.
     """
     modules = {name.removeprefix(prefix).partition(".")[0] for name in expected}
     dense: set[str] = set()
@@ -400,56 +353,32 @@ def _prefix(
     return prefix if count > len(expected) / 2 else ""
 
 
-def _check_names(
-    path: pathlib.Path, received: Collection[str], expected: Collection[str]
-) -> None:
-    """Raises if a name is missing or unknown."""
-    for problem, names in (
-        ("lacks", set(expected) - set(received)),
-        ("has the unknown", set(received) - set(expected)),
-    ):
-        if names:
-            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise errors.UsageError(f"{path} {problem} {min(names)!r}{more}; {_OTHER}")
-
-
-def _value(
-    path: pathlib.Path, name: str, array: _Array, variable: keras.Variable
+def _checked(
+    path: pathlib.Path, name: str, value: np.ndarray, variable: keras.Variable
 ) -> np.ndarray:
-    """Reads and checks an array."""
-    if array.shape != tuple(variable.shape):
-        raise errors.UsageError(
-            f"{path}: {name!r} has shape {list(array.shape)}, expected "
-            f"{list(variable.shape)}; {_OTHER}"
-        )
-    value = array.read()
-    if value.dtype.name not in _FLOATS:
-        raise errors.UsageError(
-            f"{path}: {name!r} has dtype {value.dtype}. Allowed: {', '.join(_FLOATS)}"
-        )
-    with np.errstate(over="ignore", invalid="ignore"):  # Checked below.
+    """Returns a file's value for a variable, or raises if it can't be used."""
+    problem = ""
+    if value.shape != tuple(variable.shape):
+        shapes = f"{list(value.shape)}, expected {list(variable.shape)}"
+        problem = f"shape {shapes}; {_OTHER}"
+    elif value.dtype.name not in _FLOATS:
+        problem = f"dtype {value.dtype}. Allowed: {', '.join(_FLOATS)}"
+    if problem:
+        raise errors.UsageError(f"{path}: {name!r} has {problem}")
+    with np.errstate(over="ignore", invalid="ignore"):  # Refused as not finite.
         value = value.astype(np.promote_types(np.float32, variable.dtype))
-    check_finite(path, name, value)
+    check_values(path, name, value, variable)
     return value
 
 
-def check_finite(path: pathlib.Path, name: str, value: np.ndarray) -> None:
-    """Raises `UsageError` if a weight in a file has values that are not finite."""
-    if not np.isfinite(value).all():
+def check_values(
+    path: pathlib.Path, name: str, value: np.ndarray, variable: keras.Variable
+) -> None:
+    """Raises `UsageError` if a network with these values would compute NaNs."""
+    negative = variable.name == "moving_variance" and value.min() < 0
+    if negative or not np.isfinite(value).all():
+        problem = "negative variances" if negative else "values that are not finite"
         raise errors.UsageError(
-            f"{path}: {name!r} has values that are not finite; choose other weights, "
-            "such as those of an earlier epoch"
+            f"{path}: {name!r} has {problem}; choose other weights, such as those of "
+            "an earlier epoch"
         )
-
-
-def check_variances(model: keras.Model, path: pathlib.Path) -> None:
-    """Raises `UsageError` if a running variance is negative: its root would be NaN."""
-    import keras
-
-    for layer in model.layers:
-        variance = getattr(layer, "moving_variance", None)
-        if variance is not None and keras.ops.min(variance) < 0:
-            raise errors.UsageError(
-                f"{path}: the running variance of {layer.name!r} has negative values; "
-                "choose other weights"
-            )

@@ -255,7 +255,7 @@ def _write_timm(
     classifier = backbones.get(description["run"]["model"]).classifier
     variables |= {f"{classifier}.weight": head.kernel, f"{classifier}.bias": head.bias}
     path.mkdir()
-    timm_layout.save_variables(variables, path / timm_folders.WEIGHTS)
+    timm_layout.save(variables, path / timm_folders.WEIGHTS)
     values = timm_folders.config(description, convolution)
     files.write_json(path / timm_folders.CONFIG, values)
     files.write_json(path / metadata.FILE_NAME, description)

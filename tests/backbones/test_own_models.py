@@ -22,13 +22,8 @@ LEGAL = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 
 
 def layer(kind, module="keras.layers", registered=None, **config):
-    config = {"name": kind.lower()} | config
-    return {
-        "module": module,
-        "class_name": kind,
-        "config": config,
-        "registered_name": registered,
-    }
+    names = {"module": module, "class_name": kind, "registered_name": registered}
+    return names | {"config": {"name": kind.lower()} | config}
 
 
 def model(*layers, name="net", module="keras"):
@@ -36,12 +31,7 @@ def model(*layers, name="net", module="keras"):
 
 
 IMAGE = layer("InputLayer", batch_shape=[None, 32, 32, 3])
-OF_A_RUN = [
-    layer("InputLayer", name="image"),
-    layer("Normalization", name="normalization"),
-    layer("Functional", "keras", name="resnet18", layers=[IMAGE]),
-    layer("Dense", name="head"),
-]
+OF_A_RUN = [layer("Any", name=name) for name in ("image", "normalization", "head")]
 
 
 def write(path, config, **members):
@@ -102,24 +92,20 @@ def test_a_file_is_described_without_importing_keras(tmp_path):
         ([], {}, "functional or sequential model that Keras 3 saved"),
         (layer("Dense"), {}, "functional or sequential model"),
         (model(*OF_A_RUN, name="classifier"), {}, "is the model of a run"),
-        (model(IMAGE), {"normtest_tf": {}}, "pass --model=NAME of its network and"),
+        (model(IMAGE), {"normtest_tf": {}}, "pass --model=NAME --weights="),
+        (model(*OF_A_RUN, name="functional"), {}, None),
+        (model(IMAGE, model(IMAGE, layer("Conv2D"))), {}, None),
+        # A layer of Keras Applications that its API does not list.
+        (model(layer("LayerScale", "keras.src.applications.convnext")), {}, None),
     ],
 )
-def test_other_models_are_refused(tmp_path, config, members, words):
+def test_models_of_stock_layers_are_accepted(tmp_path, config, members, words):
     path = write(tmp_path / "net.keras", config, **members)
-    assert words in refusal(path)
-    assert str(path) in refusal(path)
-
-
-def test_stock_models_are_accepted(tmp_path):
-    for config in [
-        model(IMAGE, model(IMAGE, layer("Conv2D"))),
-        # A layer of Keras Applications that its API does not list.
-        model(IMAGE, layer("LayerScale", "keras.src.applications.convnext")),
-        model(*OF_A_RUN, name="functional"),
-    ]:
-        path = write(tmp_path / "net.keras", config)
+    if words is None:
         assert own_models.describe(str(path)).file == path
+    else:
+        assert words in refusal(path)
+        assert str(path) in refusal(path)
 
 
 def test_files_of_other_kinds_are_refused(tmp_path):
@@ -128,10 +114,6 @@ def test_files_of_other_kinds_are_refused(tmp_path):
     for content in (b"", b"\x89HDF\r\n\x1a\n" + bytes(99), b"PK\x03\x04" + bytes(99)):
         path.write_bytes(content)
         assert f"can't read {path}" in refusal(path)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", "[" * 100_000)
-    assert f"can't read {path}" in refusal(path)
-    assert "can't read" in refusal(f"{'x' * 5000}.keras")
     (tmp_path / "folder.keras").mkdir()
     assert "directory" in refusal(tmp_path / "folder.keras")
     for other in (tmp_path, tmp_path / "net.h5", "hub:resnet_18_imagenet", ""):
@@ -142,9 +124,8 @@ def test_a_file_needs_statistics_and_brings_its_weights(tmp_path):
     path = write(tmp_path / "net.keras", model(IMAGE))
     with pytest.raises(errors.UsageError, match=r"--pretrain_mean=.*--pretrain_std="):
         backbones.resolve(str(path))
-    for weights in ("imagenet", str(path), "other.h5"):
-        with pytest.raises(errors.UsageError, match="Omit --weights, or pass"):
-            backbones.resolve(str(path), weights, IMAGENET)
+    with pytest.raises(errors.UsageError, match="Omit --weights, or pass"):
+        backbones.resolve(str(path), "imagenet", IMAGENET)
 
 
 # The backbone in a file
@@ -165,15 +146,9 @@ def classifier(inputs):
 
 
 def sequential(inputs):
-    inner = keras.Input(SHAPE)
+    inner = keras.Input((None, None, 3))
     layers = [L.GlobalAveragePooling2D(), L.Dropout(0.2), L.Dense(4, name="top")]
     return keras.Sequential([inputs, keras.Model(inner, feature_map(inner)), *layers])
-
-
-def classifier_within(inputs):
-    """As of a tutorial: a whole classifier behind its preprocessing."""
-    inner = keras.Input(SHAPE)
-    return keras.Model(inner, classifier(inner), name="whole")(inputs)
 
 
 def save(path, ending, shape=SHAPE, **options):
@@ -202,16 +177,17 @@ def build(path, shape=SHAPE, **options):
     ("ending", "note"),
     [
         (feature_map, None),
-        (pooled, "nothing was taken off net.keras: its output serves as features"),
+        (pooled, "nothing was taken off net.keras: its output serves as features; if"),
         (classifier, "took the classifier 'top' off net.keras"),
         (sequential, "took the classifier 'top' off net.keras"),
-        (classifier_within, "took the classifier 'top' off net.keras"),
     ],
 )
 def test_the_backbone_computes_what_it_computed(path, ending, note):
-    saved = save(path, ending)
+    saved = save(path, ending, (None, None, 3))
     built, notes = build(path)
-    assert notes == ([note] if note else [])
+    assert built.input_shape == (None, *SHAPE)
+    assert len(notes) == bool(note)
+    assert not note or notes[0].startswith(note)
     assert built.name == "file-net"
     assert "Dropout" not in built.to_json()
     inputs = keras.Input(SHAPE)
@@ -226,9 +202,11 @@ def test_the_policy_applies_and_the_weights_are_exact(path, of_the_file):
     try:
         saved = save(path, lambda x: classifier(L.Rescaling(0.5, name="scale")(x)))
         keras.config.set_dtype_policy("mixed_bfloat16")
-        built, _ = build(path)
+        built, (_, note) = build(path)
     finally:
         keras.config.set_dtype_policy("float32")
+    assert note.startswith("net.keras normalises its inputs itself, in 'scale', after")
+    assert "--pretrain_mean=0,0,0 --pretrain_std=0.00392156862745098,0.0039" in note
     conv = built.get_layer("conv")
     assert (conv.compute_dtype, conv.variable_dtype) == ("bfloat16", "float32")
     assert built.get_layer("scale").compute_dtype == "float32"
@@ -239,32 +217,18 @@ def test_the_policy_applies_and_the_weights_are_exact(path, of_the_file):
 
 def test_random_weights_are_new_ones_and_constants_stay(path):
     saved = save(path, lambda x: feature_map(L.Normalization(name="constants")(x)))
+    constants = saved.get_layer("constants").get_weights()
 
     def kernel(seed):
         keras.utils.set_random_seed(seed)
         built, _ = build(path, with_weights=False)
-        for ours, theirs in zip(
-            built.get_layer("constants").get_weights(),
-            saved.get_layer("constants").get_weights(),
-            strict=True,
-        ):
-            np.testing.assert_array_equal(ours, theirs)
+        found = built.get_layer("constants").get_weights()
+        assert all(map(np.array_equal, found, constants))
         return np.array(built.get_layer("conv").kernel)
 
     np.testing.assert_array_equal(kernel(1), kernel(1))
     assert not np.any(kernel(1) == kernel(2))
     assert not np.any(kernel(1) == np.array(saved.get_layer("conv").kernel))
-
-
-def test_every_layer_is_trained_even_if_it_was_saved_frozen(path):
-    inputs = keras.Input(SHAPE)
-    within = keras.Sequential([inputs, L.Conv2D(5, 3)])
-    within.trainable = False
-    saved = keras.Model(inputs, classifier(within(inputs)))
-    saved.get_layer("conv").trainable = False
-    saved.save(path)
-    built, _ = build(path)
-    assert len(built.trainable_weights) == 2 + 3
 
 
 def test_integer_inputs_become_floats_with_a_note(path):
@@ -273,19 +237,10 @@ def test_integer_inputs_become_floats_with_a_note(path):
         path, lambda x: feature_map(keras.ops.cast(x, "float32")), dtype="uint8"
     )
     built, (note,) = build(path)
-    assert "takes uint8 images, so probably pixels from 0 to 255; --pretrain" in note
+    assert "takes uint8 images; if it takes pixels from 0 to 255, --pretrain_" in note
     pixels = RNG.integers(0, 256, (2, *SHAPE), "uint8")
     expected = np.array(saved(pixels)).mean((1, 2))
     np.testing.assert_allclose(built(pixels.astype("float32")), expected, rtol=1e-5)
-    halves = built(np.full((1, *SHAPE), 0.5, "float32"))
-    assert np.any(np.array(halves) != np.array(built(np.zeros((1, *SHAPE)))))
-
-
-def test_a_model_that_normalises_its_inputs_itself_is_noted(path):
-    save(path, lambda inputs: feature_map(L.Rescaling(1 / 255, name="scale")(inputs)))
-    _, (note,) = build(path)
-    assert note.startswith("net.keras normalises its inputs itself, in 'scale', after")
-    assert "--pretrain_mean=0,0,0 --pretrain_std=0.00392156862745098,0.0039" in note
 
 
 @pytest.mark.parametrize("with_weights", [True, False])
@@ -308,93 +263,49 @@ def test_nothing_is_added_to_the_loss(path, with_weights):
     assert "regularizers, which a run leaves out: its losses are mean" in notes[-1]
 
 
-def test_layers_get_names_that_tensorflow_accepts(path):
+def test_odd_layers_are_copied_and_trained(path):
+    """They are frozen, have names that TensorFlow refuses, or few arguments."""
     inputs = keras.Input(SHAPE)
     inner = keras.Sequential([inputs, L.Conv2D(3, 3, name="préfix é")], name="in ner")
-    x = inner(L.Conv2D(3, 1, name="_first")(inputs))
-    saved = keras.Model(inputs, L.GlobalAveragePooling2D()(x))
+    inner.trainable = False
+    x = L.Discretization([0.0, 0.5])(inputs)
+    x = inner(L.Conv2D(3, 1, name="_first", trainable=False)(L.Rescaling(1.0)(x)))
+    x = L.Reshape((-1, 3))(L.SpatialDropout2D(0.1)(x))
+    saved = keras.Model(inputs, L.Flatten()(L.SpatialDropout1D(0.1)(x)))
     saved.save(path)
     built, _ = build(path)
+    assert len(built.trainable_weights) == 4
     names = {one.name for one in built._flatten_layers(include_self=False)}
     assert all(LEGAL.fullmatch(name) for name in names)
     assert {"layer_first", "in_ner", "pr_fix__"} <= names
     np.testing.assert_allclose(built(IMAGES), saved(IMAGES), rtol=1e-5, atol=1e-6)
 
 
-def test_layers_whose_constructors_take_few_arguments_are_copied(path):
-    save(
-        path,
-        keras.Sequential(
-            [
-                L.Discretization([0.0, 0.5]),
-                L.Rescaling(1.0),
-                L.Conv2D(4, 3),
-                L.SpatialDropout2D(0.1),
-                L.Reshape((-1, 4)),
-                L.SpatialDropout1D(0.1),
-                L.Flatten(),
-            ]
-        ),
-    )
-    built, _ = build(path)
-    expected = keras.models.load_model(path)(IMAGES)
-    np.testing.assert_allclose(built(IMAGES), expected, rtol=1e-6)
-
-
 @pytest.mark.parametrize(
-    ("saved", "wanted", "words"),
+    ("shape", "wanted", "ending", "words"),
     [
-        ((32, 32, 3), SHAPE, "32x32 pixels. Received: 16x16; pass another --image_"),
-        ((None, 48, 3), (32, 32, 3), "anyx48 pixels"),
-        ((None, None, 3), (1, 1, 3), "for images of 1x1 pixels .*larger images"),
-        ((16, 16, 1), SHAPE, "one RGB image.*inputs .None, 16, 16, 1."),
-        ((16, 16, 3), (16, 24, 3), "16x16 pixels. Received: 16x24"),
+        ((32, 32, 3), SHAPE, pooled, "32x32 pixels. Received: 16x16; pass another --i"),
+        ((None, 48, 3), (32, 32, 3), pooled, "anyx48 pixels"),
+        ((None, None, 3), (1, 1, 3), pooled, "for images of 1x1 pixels .*larger image"),
+        ((16, 16, 1), SHAPE, pooled, "one RGB image.*inputs ..None, 16, 16, 1."),
+        (SHAPE, SHAPE, lambda x: [pooled(x), x], "and have one output.*2 outputs"),
+        (SHAPE, SHAPE, L.Lambda(lambda x: x / 255), "can't read .*`Lambda`"),
+        (SHAPE, SHAPE, L.Reshape((-1, 3)), "in features .n, features.. R"),
     ],
 )
-def test_images_that_a_model_does_not_take_are_refused(path, saved, wanted, words):
-    save(path, feature_map, saved)
+def test_models_without_features_of_an_image_are_refused(
+    path, shape, wanted, ending, words
+):
+    save(path, ending, shape)
     with pytest.raises(errors.UsageError, match=words):
         build(path, wanted)
 
 
-@pytest.mark.parametrize(
-    ("ending", "words"),
-    [
-        (lambda x: [feature_map(x, "a"), feature_map(x, "b")], "output. Received: 2"),
-        (lambda x: L.Reshape((49, 5))(feature_map(x)), "in features .n, features.. Re"),
-    ],
-)
-def test_models_without_one_feature_vector_are_refused(path, ending, words):
-    save(path, ending)
-    with pytest.raises(errors.UsageError, match=words):
-        build(path)
-
-
-def test_a_model_for_any_size_is_built_for_the_images(path):
-    save(path, classifier, (None, None, 3))
-    network = backbones.resolve(str(path), None, IMAGENET)
-    built = network.build((20, 24, 3), lambda note: None)
-    assert (built.input_shape, built.output_shape) == ((None, 20, 24, 3), (None, 5))
-
-
-@pytest.mark.parametrize(
-    ("attribute", "value", "words"),
-    [("gamma", np.nan, "not finite"), ("moving_variance", -1.0, "running variance")],
-)
-def test_weights_that_can_not_be_used_are_refused(path, attribute, value, words):
-    inputs = keras.Input(SHAPE)
-    saved = keras.Model(inputs, classifier(inputs))
-    getattr(saved.get_layer("conv_norm"), attribute).assign(np.full(5, value))
+def test_weights_that_can_not_be_used_are_refused(path):
+    saved = save(path, classifier)
+    saved.get_layer("conv_norm").gamma.assign(np.full(5, np.nan))
     saved.save(path)
-    with pytest.raises(errors.UsageError, match=words):
-        build(path)
-
-
-def test_code_is_refused_by_keras_as_well(path):
-    inputs = keras.Input(SHAPE)
-    keras.Model(inputs, L.Lambda(lambda x: x / 255)(inputs)).save(path)
-    assert "custom class" in refusal(path)
-    with pytest.raises(errors.UsageError, match=r"can't read .*`Lambda`"):
+    with pytest.raises(errors.UsageError, match="not finite"):
         build(path)
 
 
@@ -408,12 +319,3 @@ def test_a_damaged_file_is_refused(path, place):
         path.write_bytes(content)
         with pytest.raises(errors.UsageError, match="can't read"):
             build(path)
-
-
-def test_a_real_classifier_of_keras_applications_is_cut(path):
-    options = {"alpha": 0.25, "weights": None, "input_shape": (32, 32, 3)}
-    keras.applications.MobileNet(classes=7, **options).save(path)
-    built, notes = build(path, (32, 32, 3))
-    assert notes == ["took the classifier 'conv_preds' off net.keras"]
-    twin = keras.applications.MobileNet(include_top=False, pooling="avg", **options)
-    assert [w.shape for w in built.weights] == [w.shape for w in twin.weights]

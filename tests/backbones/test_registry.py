@@ -1,8 +1,7 @@
 import pytest
 
-from normtest_tf import backbones, errors
+from normtest_tf import backbones
 from normtest_tf.backbones import architecture, registry
-from tests.helpers import programs
 
 
 @pytest.mark.parametrize("name", sorted(registry.ARCHITECTURES))
@@ -22,24 +21,6 @@ def test_our_own_networks_are_functions_of_the_package():
         backbones.VGG16  # noqa: B018  (the attribute is what fails)
 
 
-def test_names_are_known_without_keras():
-    program = (
-        "import sys; from normtest_tf import backbones; backbones.resolve('resnet18'); "
-        "sys.exit('keras' in sys.modules)"
-    )
-    programs.run_code(program)
-
-
-def test_an_unknown_network_names_the_nearest_and_where_to_see_all():
-    with pytest.raises(errors.UsageError) as caught:
-        backbones.get("resnet19")
-    assert str(caught.value) == (
-        "unknown model 'resnet19'. Did you mean 'resnet18'? "
-        "See `python -m experiments.train --list_models` for all models, or name a "
-        "file: PATH.keras"
-    )
-
-
 def test_tags_of_timm_have_their_own_preprocessing_and_licence():
     tag = backbones.get("resnet34").tags["ra4_e3600_r224_in1k"]
     assert tag.statistics is architecture.HALF
@@ -50,23 +31,11 @@ def test_tags_of_timm_have_their_own_preprocessing_and_licence():
 
 
 @pytest.mark.parametrize(
-    ("name", "default"),
-    [
-        ("resnet18", "tv_in1k"),
-        ("resnet50", "a1_in1k"),
-        ("densenet121", "ra_in1k"),
-        ("densenet161", "tv_in1k"),
-    ],
+    "weights", ["resnet18.tv_in1k", "resnet50.a1_in1k", "densenet121.ra_in1k"]
 )
-def test_default_weights_are_those_of_the_pytorch_study(name, default):
-    entry = backbones.get(name)
-    assert entry.default_tag == default
-    assert entry.tags[default].origin == f"hf:timm/{name}.{default}"
-
-
-def test_constants_of_unknown_origin_are_refused():
-    with pytest.raises(ValueError, match="unknown constants"):
-        registry.known_statistics("0.4 0.4 0.4", "0.2 0.2 0.2")
+def test_default_weights_are_those_of_the_pytorch_study(weights):
+    entry = backbones.get(weights.partition(".")[0])
+    assert entry.tags[entry.default_tag].origin == f"hf:timm/{weights}"
 
 
 @pytest.mark.torch

@@ -79,15 +79,9 @@ def test_a_file_without_metadata_has_numbers_and_a_damaged_one_is_refused(tmp_pa
     path = tmp_path / "model.keras"
     small_model().save(path)
     assert prediction.load(path).class_names == list("0123")
-    content = path.read_bytes()
-    middle = len(content) // 2
-    changed = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
-    cut = [content[: int(kept * len(content))] for kept in (0, 0.1, 0.5, 0.999)]
-    for stored in (*cut, b"<html></html>", changed):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    for stored in (content, content[:-9], b""):
         path.write_bytes(stored)
-        with pytest.raises(errors.UsageError, match=r"can't load .*again") as refusal:
+        with pytest.raises(errors.UsageError, match=r"can't load .*again"):
             prediction.load_model(path)
-        assert "\n" not in str(refusal.value)
-    path.write_bytes(cut[-1])
-    with pytest.raises(errors.UsageError, match=r"can't read .*not a zip file"):
-        metadata.find(path)

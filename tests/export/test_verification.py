@@ -4,33 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf.export import FORMATS, ExportError, prediction, verification, writers
+from normtest_tf.export import ExportError, prediction, verification, writers
 from tests.export.helpers import (
     IMAGES,
-    INSTALLED,
-    SHAPE,
     assert_close,
     description,
     outputs,
     small_model,
 )
-
-
-@pytest.mark.parametrize("name", INSTALLED)
-def test_probabilities_of_a_mixed_precision_run_are_exported(name, tmp_path):
-    path = tmp_path / f"mine{FORMATS[name].suffix}"
-    compared_on = verification.random_images(SHAPE, 33)  # Two batches of `runtimes`.
-    deviation = verification.export(
-        small_model("mixed_bfloat16"),
-        path,
-        name,
-        description("probabilities", "mixed_bfloat16"),
-        compared_on,
-    )
-    assert deviation.images == 33
-    assert deviation.relative <= 1e-5
-    assert deviation.largest <= 1
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_mixed_precision_is_compared_with_float32():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from normtest_tf.backbones.architecture import CAFFE
-from normtest_tf.export import FORMATS, metadata, writers
+from normtest_tf.export import FORMATS, metadata, verification, writers
 from normtest_tf.normalization import IMAGENET, MINMAX, SETTINGS, normalization_layer
 from tests.export.helpers import (
     IMAGES,
@@ -22,7 +22,7 @@ from tests.export.helpers import (
 )
 from tests.helpers import ROOT, programs
 
-FEATURES = "features"
+FEATURES, MIXED = "features", "mixed_bfloat16"
 # The code of the docs in a process that can't import this package, in each folder.
 PROGRAM = """
 import json, os, pathlib, re, sys
@@ -79,7 +79,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def written(models, tmp_path_factory):
-    """Returns a folder with the exports of each model."""
+    """Returns a folder with the exports of each model; one is of mixed precision."""
     folder = tmp_path_factory.mktemp("exports")
     for kind, model in [*models.items(), (FEATURES, small_model())]:
         output = FEATURES if kind == FEATURES else "logits"
@@ -87,8 +87,16 @@ def written(models, tmp_path_factory):
         for name in INSTALLED:
             suffix = FORMATS[name].suffix
             path = folder / kind / (f"model{suffix}" if suffix else name)
-            exported = writers.build(model, output)
-            writers.write(exported, path, name, description(output))
+            if kind == "constants":
+                compared_on = verification.random_images(SHAPE, 33)  # In two batches.
+                described = description(output, MIXED)
+                mixed = (small_model(MIXED), path, name, described, compared_on)
+                deviation = verification.export(*mixed)
+                assert deviation.images == 33
+                assert deviation.relative <= 1e-5
+            else:
+                exported = writers.build(model, output)
+                writers.write(exported, path, name, description(output))
     return folder
 
 
