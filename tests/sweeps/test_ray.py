@@ -90,7 +90,8 @@ def test_the_run_of_a_killed_node_resumes_elsewhere_to_the_same_bits(tmp_path):
 
 @needs_ray
 @pytest.mark.campaign
-def test_a_signal_ends_the_runs_of_all_nodes(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_runs_of_all_nodes(number, tmp_path):
     configs = helpers.tiny_runs(tmp_path, 100_000, results="ray")
     with (
         cluster("node-1", "node-2") as (_, address),
@@ -98,10 +99,10 @@ def test_a_signal_ends_the_runs_of_all_nodes(tmp_path):
     ):
         for config in configs:
             wait_for_checkpoint(config, process)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, complaints = process.communicate(timeout=60)
-        assert process.returncode == 143
-        assert complaints.startswith("stopped by SIGTERM; completed work is kept")
+        assert process.returncode == 128 + number
+        assert complaints.startswith(f"stopped by {number.name}; completed work is")
         for config in configs:
             with files.only_writer(config.folder.path, wait=True):
                 assert list(config.folder.checkpoints.iterdir())
