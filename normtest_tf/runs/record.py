@@ -180,8 +180,10 @@ class FailureRecord:
 
     @classmethod
     def read(cls, folder: RunFolder) -> FailureRecord:
-        """Reads `failed.json`, without details; `UsageError` if it is no record."""
-        return files.read_json(folder.failure, "remove it", cls)
+        """Reads `failed.json`; `UsageError` if it is not what a run writes."""
+        values = files.read_json(folder.failure, "remove it")
+        values.pop("format", None)
+        return cls(str(values.pop("error", "no reason given")), values)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

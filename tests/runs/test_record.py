@@ -113,8 +113,9 @@ def test_a_record_that_was_edited_is_refused_in_one_line(run, record, values, pl
 
 
 def test_a_failure_is_read_as_it_was_written(run):
-    FailureRecord("the loss is not finite", {"epoch": 2}).write(run)
-    assert FailureRecord.read(run) == FailureRecord("the loss is not finite")
+    written = FailureRecord("the loss is not finite", {"epoch": 2})
+    written.write(run)
+    assert FailureRecord.read(run) == written
     assert json.loads(run.failure.read_text()) == {
         "format": 1,
         "error": "the loss is not finite",
