@@ -109,8 +109,9 @@ def test_a_file_is_one_of_the_models_of_a_sweep(tmp_path):
     """Its path has a comma and an equals sign, at which the flags are split."""
     path = tmp_path / "a=b,c" / "net.keras"
     path.parent.mkdir()
-    layer = {"class_name": "InputLayer", "config": {"batch_shape": [1, 32, 32, 3]}}
-    model = {"class_name": "Functional", "config": {"layers": [layer]}}
+    config = {"batch_shape": [1, 32, 32, 3], "name": "image"}
+    layers = [{"class_name": "InputLayer", "config": config}]
+    model = {"class_name": "Functional", "config": {"layers": layers, "name": "net"}}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps(model))
         archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
