@@ -123,7 +123,9 @@ def _features(builder: tfds.core.DatasetBuilder, name: str) -> list[str]:
     if keys and keys[0] in pictures and keys[1] in labels:
         pictures, labels = [keys[0]], [keys[1]]
     if len(pictures) != 1 or len(labels) != 1:
-        found = ", ".join(f"{key} ({type(features[key]).__name__})" for key in features)
+        found = ", ".join(
+            f"{key} ({type(features[key]).__name__})" for key in sorted(features)
+        )
         raise errors.UsageError(
             f"tfds:{name} does not have one image and one class label. Its features: "
             f"{found[:300]}. Choose another data set"

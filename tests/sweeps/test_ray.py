@@ -69,6 +69,7 @@ def wait_for_checkpoint(config, process):
 
 
 @needs_ray
+@pytest.mark.campaign
 def test_the_run_of_a_killed_node_resumes_elsewhere_to_the_same_bits(tmp_path):
     configs = helpers.tiny_runs(tmp_path, EPOCHS, results="ray")
     with cluster("node-1") as (nodes, address), sweep(configs, address) as process:
