@@ -1,4 +1,4 @@
-"""Runs the whole experiment in miniature: offline, two to three minutes on a CPU.
+"""Runs the whole experiment in miniature: offline, about a minute on a CPU.
 
     python -m experiments.quickstart
 
