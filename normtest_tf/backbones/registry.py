@@ -45,7 +45,7 @@ def _read_timm_tags() -> dict[str, dict[str, Pretraining]]:
 _TIMM = _read_timm_tags()
 
 
-def _timms(function: str, default: str, **options: Any) -> Architecture:  # noqa: ANN401
+def _timms(function: str, default: str, **options: Any) -> Architecture:  # noqa: ANN401  (fields)
     """Describes one of timm's networks, with the default tag first."""
     name = function.lower()
     module = "densenet" if name.startswith("densenet") else "resnet"

@@ -64,7 +64,7 @@ class Option:
     limits: Meta  # Of a number.
 
 
-def option(default: Any, help: str, allowed: Iterable[str] | Meta = ()) -> Any:  # noqa: ANN401
+def option(default: Any, help: str, allowed: Iterable[str] | Meta = ()) -> Any:  # noqa: ANN401  (a field)
     """Returns a field with a default, help, and choices or limits."""
     if isinstance(allowed, Meta):
         about = Option(help, (), allowed)

@@ -104,7 +104,7 @@ def write_json(path: pathlib.Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: pathlib.Path, advice: str = RESTORE, kind: Any = dict) -> Any:  # noqa: ANN401
+def read_json(path: pathlib.Path, advice: str = RESTORE, kind: Any = dict) -> Any:  # noqa: ANN401  (a kind)
     """Reads a value of a type, by default an object, or raises `UsageError`."""
     text = read_text(path, advice)
     try:
