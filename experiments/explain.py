@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     keras_setup.import_tensorflow()
     found = _explain(config)
     print(found.to_text())
-    write(found, out_dir, str(datasets.shifts.parse(config.shift)))
+    write(found, out_dir, str(datasets.parse_shift(config.shift)))
     print(f"\npage: {out_dir / 'explanation.html'}")
 
 

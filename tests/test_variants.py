@@ -30,7 +30,7 @@ from tests.helpers.tiny_runs import EPOCHS, new_config, outcome
 def test_a_variant_is_what_was_evaluated_and_resumes(values, config, digits, tmp_path):
     config = dataclasses.replace(config, keep="final", shift="invert", **values)
     whole = dataclasses.replace(config, results_dir=str(tmp_path / "whole"))
-    inverted = datasets.shifted(digits, "invert")
+    inverted = digits.shifted("invert")
     result = finetuning.run(whole, inverted)
     model = keras.models.load_model(whole.folder.model)
     assert all(layer.trainable for layer in model.layers)

@@ -28,7 +28,7 @@ import safetensors.numpy
 from normtest_tf import errors
 from normtest_tf.runs.folder import CHECKPOINTS, RunFolder
 from normtest_tf.runs.history import Rule
-from normtest_tf.system import files, workers
+from normtest_tf.system import files
 from normtest_tf.training import EpochRow
 from normtest_tf.training.loop import TrainingState
 
@@ -127,7 +127,7 @@ class Spent:
         """Adds this process, which started at `started` (`time.perf_counter`)."""
         return Spent(
             self.seconds + time.perf_counter() - started,
-            max(self.peak_memory_mib, workers.peak_mebibytes() or 0.0),
+            max(self.peak_memory_mib, files.peak_mebibytes() or 0.0),
         )
 
 

@@ -29,8 +29,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 from msgspec import Meta
 
-from normtest_tf import errors
-from normtest_tf.datasets import shifts
+from normtest_tf import datasets, errors
 from normtest_tf.system import files
 from normtest_tf.training.choices import ADAM, ALL, NONE
 
@@ -42,7 +41,7 @@ REPAIR = f"{files.RESTORE}, or run again with --overwrite"
 # Defaults of flags that older configs don't record.
 UNRECORDED = {
     "deterministic": False,
-    "shift": shifts.NONE,
+    "shift": datasets.NO_SHIFT,
     "examples_per_class": None,
     "warmup_epochs": 0,
     "optimizer": ADAM,
@@ -105,7 +104,7 @@ class RunName:
         per_class = requested["examples_per_class"]
         optimizer, regime = requested["optimizer"], requested["train"]
         of_data = [
-            shifts.parse(requested["shift"]).slug,
+            datasets.parse_shift(requested["shift"]).slug,
             per_class and f"{per_class}_per_class",
         ]
         of_training = [

@@ -32,7 +32,7 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
     import keras
 
     from normtest_tf import backbones, normalization
-    from normtest_tf.system import workers
+    from normtest_tf.system import files
     from normtest_tf.training import (
         choices,
         classifier,
@@ -72,7 +72,7 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
         rows.append,
         callbacks=[first],
     )
-    peak = workers.peak_mebibytes()
+    peak = files.peak_mebibytes()
     batches = pipeline.evaluation_batches(images, labels, work.batch_size)
     evaluations = []
     for _ in range(2):
