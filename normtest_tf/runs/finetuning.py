@@ -112,7 +112,7 @@ def _train(
     """Trains the epochs that are missing and writes the run's folder."""
     recipe, data = prepared.recipe, prepared.data
     model = prepared.devices.spread(
-        lambda: training_copy.freeze(training_copy.make(prepared.model), config.train)
+        lambda: training_copy.shared(prepared.model, config.train)
     )
     recorder = Recorder(config, prepared.record, model, notify, started)
     title = f"{config.name.model}-{config.normalization} seed {config.seed}"

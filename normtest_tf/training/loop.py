@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 import time
+import weakref
 from collections.abc import Callable, Sequence
 
 import keras
@@ -125,14 +126,26 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
 
 
+# How a model was compiled, and the scalars among its optimizer's initial values.
+_compiled: weakref.WeakKeyDictionary[keras.Model, tuple] = weakref.WeakKeyDictionary()
+
+
 def compile_for_training(
     model: keras.Model, recipe: Recipe, training_examples: int
 ) -> EpochCosine:
-    """Compiles a model that outputs logits; returns the learning rate's schedule."""
+    """Compiles a model that outputs logits; returns the learning rate's schedule.
+
+    A model that is compiled already keeps its graphs, and its optimizer starts anew.
+    """
     steps = math.ceil(training_examples / recipe.batch_size)
     schedule = EpochCosine(
         recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
     )
+    before, initial = _compiled.get(model, (None, []))
+    if before == (recipe, steps):
+        for variable, value in zip(model.optimizer.variables, initial, strict=True):
+            variable.assign(ops.full(variable.shape, value, variable.dtype))
+        return schedule
     if recipe.optimizer == choices.SGD:
         optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
     else:
@@ -145,6 +158,8 @@ def compile_for_training(
     )
     # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
+    initial = [0 if v.shape else v.numpy().item() for v in model.optimizer.variables]
+    _compiled[model] = (recipe, steps), initial
     return schedule
 
 
