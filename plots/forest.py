@@ -97,7 +97,7 @@ def _interval(
     ax.errorbar(
         effect.mean,
         row,
-        xerr=effect.half_width if effect.n > 1 else None,
+        xerr=effect.half_width if effect.has_interval else None,
         color=color,
         marker=marker,
         markersize=6,

@@ -106,11 +106,20 @@ def compare(
         margin=margin,
         seed_differences=found,
         judgements=verdicts.judge_family(
-            values, treatment=treatment, control=control, margin=margin
+            values,
+            treatment=treatment,
+            control=control,
+            least_sds={cell: _least_sd(results, cell) for cell in values},
+            margin=margin,
         ),
         over_cells=effects.estimate_mean([float(np.mean(v)) for v in values.values()]),
         noise={} if treatment == CONTROL_AGAIN else noise_floors(results, rule),
     )
+
+
+def _least_sd(results: Results, cell: Cell) -> float:
+    """Returns the least sd that a cell's paired differences can have, in points."""
+    return effects.grid_sd(results.runs_of(cell)[0].config.resolved.test_examples)
 
 
 def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparison]:

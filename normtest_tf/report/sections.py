@@ -59,8 +59,8 @@ def verdict_table(comparison: Comparison) -> str:
 
 
 def _interval(effect: Estimate) -> str:
-    """Returns the ends of an interval; nothing for a single value, which has none."""
-    return f"{signed(effect.low)} to {signed(effect.high)}" if effect.n > 1 else ""
+    """Returns the ends of an interval; nothing where there is none."""
+    return f"{signed(effect.low)} to {signed(effect.high)}" * effect.has_interval
 
 
 def table1(rows: Sequence[Row], rule: Rule) -> str:
@@ -152,7 +152,7 @@ def published_table(rows: Sequence[Row]) -> str:
     body = []
     for row in rows:
         ours = signed(row["ours"]) if row["ours_n"] else "not run"
-        if row["ours_n"] > 1:
+        if math.isfinite(row["ours_half_width"]):
             ours += f" ± {row['ours_half_width']:.2f} (n = {row['ours_n']})"
         theirs = row["in_words"] or f"{signed(row['difference'])} (n = {row['n']})"
         body.append((*_cells(row, "published_in", "dataset", "model"), theirs, ours))
@@ -276,7 +276,7 @@ def sentence(comparison: Comparison, cell: Cell) -> str:
     judgement = comparison.judgements[cell]
     effect = judgement.effect
     numbers = f"{signed(effect.mean)} points"
-    if effect.n > 1:
+    if effect.has_interval:
         interval = f"{effect.confidence:.0%} interval {_interval(effect)}"
         numbers += f", {interval}, n = {effect.n} pairs"
     verdict = judgement.verdict.text

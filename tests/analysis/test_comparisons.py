@@ -20,7 +20,11 @@ def test_a_comparison_holds_pairs_judgements_and_means(study):
         assert comparison.seed_differences[cell] == by_seed
         values[cell] = list(by_seed.values())
     assert comparison.judgements == verdicts.judge_family(
-        values, treatment="instance", control="pretrain", margin=0.4
+        values,
+        treatment="instance",
+        control="pretrain",
+        least_sds=dict.fromkeys(values, effects.grid_sd(10_000)),
+        margin=0.4,
     )
     means = [np.mean(differences) for differences in values.values()]
     assert comparison.over_cells == effects.estimate_mean(means)

@@ -45,9 +45,9 @@ def test_the_binomial_standard_error_equals_one_computed_by_hand():
 
 def test_p_values_equal_scipys_and_hold_their_level():
     studies = np.random.default_rng(2).normal(0, 0.44, (1000, 6))
-    t = [effects.paired_t_p_value(study) for study in studies]
+    t = [effects.paired_t_p_value(study, 0) for study in studies]
     np.testing.assert_allclose(t, stats.ttest_1samp(studies, 0, axis=1).pvalue)
-    small = [effects.equivalence_p_value(study + 0.8, 0.8) for study in studies]
+    small = [effects.equivalence_p_value(study + 0.8, 0.8, 0) for study in studies]
     sides = [
         stats.ttest_1samp(studies + 0.8, side, axis=1, alternative=which).pvalue
         for side, which in ((-0.8, "greater"), (0.8, "less"))
@@ -81,20 +81,46 @@ def test_holm_keeps_the_level_of_the_family(false_nulls):
 
 
 def test_one_pair_has_no_p_value_and_a_margin_is_positive():
-    assert math.isnan(effects.paired_t_p_value([0.3]))
-    assert math.isnan(effects.equivalence_p_value([0.3], 0.5))
+    assert math.isnan(effects.paired_t_p_value([0.3], 0.1))
+    assert math.isnan(effects.equivalence_p_value([0.3], 0.5, 0.1))
     with pytest.raises(ValueError, match="margin"):
-        effects.equivalence_p_value([1, 2], 0)
+        effects.equivalence_p_value([1, 2], 0, 0.1)
 
 
 # The second and third are equal but for rounding.
 @pytest.mark.parametrize("values", [[0.25] * 4, [0.1] * 3, [0.3, 0.1 + 0.2], [0, 0]])
-def test_equal_differences_leave_no_doubt(values):
-    effect = effects.estimate_mean(values)
-    assert (effect.sd, effect.half_width) == (0, 0)
-    assert effects.paired_t_p_value(values) == (values[0] == 0)
-    assert effects.equivalence_p_value(values, 0.5) == 0
-    assert effects.equivalence_p_value(values, 0.05) == (values[0] > 0)
+def test_equal_differences_have_the_spread_of_their_grid(values):
+    effect = effects.estimate_mean(values, least_sd=0.2)
+    assert effect.sd == 0.2
+    n, error = len(values), 0.2 / math.sqrt(len(values))
+    width = stats.t.isf(0.025, n - 1) * error if n > 2 else math.nan
+    assert effect.half_width == pytest.approx(width, nan_ok=True)
+    p_values = (
+        effects.paired_t_p_value(values, 0.2),
+        effects.equivalence_p_value(values, 0.5, 0.2),
+    )
+    t = np.array([values[0], 0.5 - values[0]]) / error
+    expected = stats.t.sf(t, n - 1) * [2, 1] if n > 2 else [math.nan] * 2
+    assert p_values == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_spread_of_the_grid_is_that_of_rounding():
+    rng = np.random.default_rng(8)
+    exact = rng.uniform(0, 1, [2, 100_000])
+    one, other = 100 * (np.round(exact * 500) / 500 - exact)
+    assert effects.grid_sd(500) == pytest.approx(np.std(one - other), rel=0.01)
+
+
+@pytest.mark.parametrize("sd", [0.005, 0.02, 0.1])
+@pytest.mark.parametrize("pairs", [2, 3])
+def test_p_values_of_accuracies_on_a_grid_hold_their_level(sd, pairs):
+    exact = np.random.default_rng(9).normal(0, sd, [4000, pairs])
+    values = 0.02 * np.round(exact / 0.02)  # 5,000 test images.
+    least = effects.grid_sd(5000)
+    found = np.array([effects.paired_t_p_value(study, least) for study in values])
+    for level in (0.05, 0.01):
+        error = 3 * math.sqrt(level * (1 - level) / 4000)
+        assert np.mean(found < level) <= level + error
 
 
 @pytest.mark.parametrize("difference", [0.5, 0.2])
