@@ -12,7 +12,7 @@ from normtest_tf.analysis import effects, verdicts
 from normtest_tf.analysis.results import Results
 from normtest_tf.normalization import CONTROL, CONTROL_AGAIN, SETTINGS
 from normtest_tf.runs import Cell, Rule
-from normtest_tf.runs.history import FINAL
+from normtest_tf.runs.folder import FINAL
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,9 +26,8 @@ from normtest_tf.runs import (
     Rule,
     RunFolder,
     RunName,
-    history,
 )
-from normtest_tf.runs.folder import PLAN, REPAIR, read_plan
+from normtest_tf.runs.folder import PLAN, REPAIR, read_plan, summarise
 from normtest_tf.system import files
 from normtest_tf.training import EpochRow
 
@@ -208,8 +207,8 @@ def _read_run(folder: RunFolder) -> Run:
     if name.normalization not in SETTINGS:
         kind = f"setting in {folder}:"
         raise errors.unknown_name(kind, name.normalization, list(SETTINGS))
-    result, rows = ResultRecord.read(folder), history.read(folder.history)
-    for key, expected in history.summarise(rows).items():
+    result, rows = ResultRecord.read(folder), folder.read_history()
+    for key, expected in summarise(rows).items():
         recorded = getattr(result, key)
         if recorded is None or abs(recorded - expected) > _TOLERANCE:
             raise errors.UsageError(

@@ -19,7 +19,7 @@ from normtest_tf.analysis.published import TREATMENT, Condition, PublishedTable
 from normtest_tf.datasets import DATASETS
 from normtest_tf.normalization import CONTROL, Setting
 from normtest_tf.runs import RULES, Rule
-from normtest_tf.runs.history import BEST_TEST
+from normtest_tf.runs.folder import BEST_TEST
 from normtest_tf.text import signed
 
 Row: TypeAlias = dict[str, Any]

@@ -16,8 +16,7 @@ from normtest_tf.analysis.published import PublishedTable
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import CHANNELS, Row, neighbours
 from normtest_tf.runs import RULES, Rule
-from normtest_tf.runs.folder import UNRECORDED
-from normtest_tf.runs.history import BEST_TEST, FINAL
+from normtest_tf.runs.folder import BEST_TEST, FINAL, UNRECORDED
 from normtest_tf.text import counted, duration, markdown_table, signed, text_table
 
 

@@ -14,8 +14,7 @@ from msgspec import Meta
 
 from normtest_tf import backbones, datasets, errors, normalization
 from normtest_tf.normalization import SETTINGS, ChannelStatistics, Setting
-from normtest_tf.runs.folder import RunFolder, RunName
-from normtest_tf.runs.history import FINAL, RULES
+from normtest_tf.runs.folder import FINAL, RULES, RunFolder, RunName
 from normtest_tf.system import files
 from normtest_tf.training import choices
 from normtest_tf.training.choices import Seeds

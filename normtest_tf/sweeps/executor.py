@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from normtest_tf import datasets, errors
-from normtest_tf.runs import ResultRecord, RunConfig, identity
+from normtest_tf.runs import ResultRecord, RunConfig, record
 from normtest_tf.sweeps import grid
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
@@ -99,7 +99,7 @@ def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
             images = load(config).take(
                 config.train_examples, config.test_examples, config.examples_per_class
             )
-            identity.finished_result(config, images)
+            record.finished_result(config, images)
 
 
 def execute(config: RunConfig, notify: Notify) -> ResultRecord:

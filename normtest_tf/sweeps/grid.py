@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from normtest_tf import backbones, datasets, errors
-from normtest_tf.runs import RunConfig, RunName, identity
+from normtest_tf.runs import RunConfig, RunName, record
 from normtest_tf.system import files
 from normtest_tf.training import choices
 
@@ -72,7 +72,7 @@ def check(configs: Sequence[RunConfig]) -> None:
                 "once, and give folders and files different names"
             )
         if state(config) == "done":
-            identity.check_request(config)
+            record.check_request(config)
     _check_statistics(configs)
     for key in {(config.dataset, config.reading): None for config in configs}:
         datasets.check_available(*key)

@@ -5,7 +5,7 @@ import pytest
 
 from normtest_tf.analysis import comparisons, effects, results, verdicts
 from normtest_tf.report import rows, sections
-from normtest_tf.runs.history import BEST_TEST, BEST_VALIDATION, FINAL
+from normtest_tf.runs.folder import BEST_TEST, BEST_VALIDATION, FINAL
 from tests.helpers.fake_results import write_run
 
 CELLS = [("cifar10", "resnet18"), ("cifar100", "resnet18")]

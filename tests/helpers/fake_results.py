@@ -5,7 +5,8 @@ import zlib
 
 import numpy as np
 
-from normtest_tf.runs import RULES, Cell, history
+from normtest_tf.runs import RULES, Cell, RunFolder
+from normtest_tf.runs.folder import summarise
 from tests.helpers.records import ENVIRONMENT
 
 EPOCHS = 3
@@ -68,7 +69,7 @@ def write_run(
     write_json(folder / "config.json", configuration)
     rule = RULES[configuration["requested"]["keep"]]
     write_json(folder / "result.json", result_of(rows, rule))
-    history.write(folder / "history.csv", rows)
+    RunFolder(folder).write_history(rows)
     return folder
 
 
@@ -158,7 +159,7 @@ def result_of(rows, rule):
     """Returns a history's complete `result.json`."""
     return {
         "format": 1,
-        **history.summarise(rows),
+        **summarise(rows),
         "kept_epoch": rule.choose(rows)["epoch"],
         "train_seconds": 50.0,
         "total_seconds": 60.0,

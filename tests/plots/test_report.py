@@ -7,7 +7,7 @@ import re
 from normtest_tf.analysis import published, results
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report import document
-from normtest_tf.runs.history import FINAL
+from normtest_tf.runs.folder import FINAL
 from plots import report, style
 from tests.helpers import ROOT, programs
 from tests.helpers.fake_results import write_run, write_study
