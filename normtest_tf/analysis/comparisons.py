@@ -27,13 +27,15 @@ class NoiseFloor:
     n: int  # The number of pairs.
     rms: float  # The root mean square of their differences, in percentage points.
 
-    def half_width(self, pairs: int, confidence: float = 0.95) -> float:
+    def half_width(self, pairs: int, controls: int, confidence: float = 0.95) -> float:
         """Returns how far from 0 the mean difference of equal settings would be.
 
-        This is Student's t with `n` degrees of freedom: the mean is known to be 0.
+        This is Student's t with `n` degrees of freedom: the mean is known to be 0. From
+        a mean of `controls` runs, differences have (1 + 1 / controls) / 2 times the
+        variance of those from one.
         """
         quantile = float(stats.t.ppf((1 + confidence) / 2, self.n))
-        return quantile * self.rms / math.sqrt(pairs)
+        return quantile * self.rms * math.sqrt((1 + 1 / controls) / 2 / pairs)
 
 
 def noise_floors(results: Results, rule: Rule) -> dict[Cell, NoiseFloor]:
@@ -60,6 +62,8 @@ class Comparison:
     rule: Rule
     margin: float  # The smallest difference that matters, in percentage points.
     seed_differences: dict[Cell, dict[int, float]]  # In points, by seed.
+    # Runs whose mean is subtracted: 2 where `CONTROL_AGAIN` has the same seeds, else 1.
+    controls: dict[Cell, int]
     judgements: dict[Cell, verdicts.Judgement]
     # A cell counts as one observation, whatever the spread of its pairs, so the
     # interval generalises to new data sets and models.
@@ -69,6 +73,14 @@ class Comparison:
     def __str__(self) -> str:
         """Returns the comparison as a difference of settings."""
         return f"{self.treatment} - {self.control}"
+
+    def chaos(self, cell: Cell) -> float | None:
+        """Returns how far from 0 chaos alone would take a cell's mean, if known."""
+        if cell not in self.noise or cell not in self.judgements:
+            return None
+        effect = self.judgements[cell].effect
+        floor = self.noise[cell]
+        return floor.half_width(effect.n, self.controls[cell], effect.confidence)
 
 
 def compare(
@@ -81,6 +93,9 @@ def compare(
 ) -> Comparison | None:
     """Compares two settings, seed by seed, in every cell that has both.
 
+    Where `CONTROL_AGAIN` was run with the same seeds, the control is the mean of
+    `CONTROL` and it: equal but for chaos, of which two runs have less than one.
+
     Args:
         results: The runs.
         treatment: The name of a setting.
@@ -91,11 +106,17 @@ def compare(
     Returns:
         The comparison; None if no cell has both settings for the same seed.
     """
-    found = {
-        cell: by_seed
-        for cell in results.cells
-        if (by_seed := results.paired_differences(cell, treatment, control, rule))
-    }
+    noise = {} if treatment == CONTROL_AGAIN else noise_floors(results, rule)
+    found, controls = {}, {}
+    for cell in results.cells:
+        if by_seed := results.paired_differences(cell, treatment, control, rule):
+            again = {}
+            if control == CONTROL and cell in noise:
+                again = results.paired_differences(cell, CONTROL_AGAIN, CONTROL, rule)
+            controls[cell] = 2 if by_seed.keys() <= again.keys() else 1
+            if controls[cell] == 2:
+                by_seed = {s: round(by_seed[s] - again[s] / 2, 9) for s in by_seed}
+            found[cell] = by_seed
     if not found:
         return None
     values = {cell: list(by_seed.values()) for cell, by_seed in found.items()}
@@ -105,21 +126,26 @@ def compare(
         rule=rule,
         margin=margin,
         seed_differences=found,
+        controls=controls,
         judgements=verdicts.judge_family(
             values,
             treatment=treatment,
             control=control,
-            least_sds={cell: _least_sd(results, cell) for cell in values},
+            least_sds={
+                cell: _least_sd(results, cell, number)
+                for cell, number in controls.items()
+            },
             margin=margin,
         ),
         over_cells=effects.estimate_mean([float(np.mean(v)) for v in values.values()]),
-        noise={} if treatment == CONTROL_AGAIN else noise_floors(results, rule),
+        noise=noise,
     )
 
 
-def _least_sd(results: Results, cell: Cell) -> float:
+def _least_sd(results: Results, cell: Cell, controls: int) -> float:
     """Returns the least sd that a cell's paired differences can have, in points."""
-    return effects.grid_sd(results.runs_of(cell)[0].config.resolved.test_examples)
+    examples = results.runs_of(cell)[0].config.resolved.test_examples
+    return effects.grid_sd(examples, controls)
 
 
 def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparison]:

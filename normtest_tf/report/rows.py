@@ -162,6 +162,7 @@ def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
             row["pairs_needed"] = judgement.pairs_needed
             row["verdict"] = judgement.verdict.kind
             row["in_words"] = judgement.verdict.text
+            row["controls"] = comparison.controls[cell]
             if has_noise:
                 floor = comparison.noise.get(cell)
                 row |= {"noise_n": floor and floor.n, "noise_rms": floor and floor.rms}

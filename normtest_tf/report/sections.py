@@ -47,12 +47,10 @@ def verdict_table(comparison: Comparison) -> str:
         effect = judgement.effect
         numbers = str(effect.n), signed(effect.mean), _interval(effect)
         text = judgement.verdict.text
-        if floor := comparison.noise.get(cell):
-            half_width = floor.half_width(effect.n, effect.confidence)
-            within = "no wider than" if abs(effect.mean) <= half_width else "beyond"
-            text += (
-                f"; {within} what chaos alone does, ±{half_width:.2f} (n = {floor.n})"
-            )
+        if chaos := comparison.chaos(cell):
+            within = "no wider than" if abs(effect.mean) <= chaos else "beyond"
+            n = comparison.noise[cell].n
+            text += f"; {within} what chaos alone does, ±{chaos:.2f} (n = {n})"
         rows.append((*cell, *numbers, text))
     return markdown_table(rows)
 

@@ -72,23 +72,37 @@ def test_verdicts_and_effects_tell_whether_an_effect_is_beyond_the_noise(tmp_pat
     assert floor.rms == pytest.approx(math.sqrt((1 + 4 + 4) / 3))
     compared = comparisons.compare_all(noisy, rule=FINAL, margin=0.5)
     texts = {c.treatment: sections.verdict_table(c) for c in compared}
-    assert "no wider than what chaos alone does, ±3.18 (n = 3)" in texts["finetune"]
+    # t(0.975, 3) = 3.18245 times the rms, over the root of 3, times that of 3 / 4.
+    assert "no wider than what chaos alone does, ±2.76 (n = 3)" in texts["finetune"]
     assert "beyond what chaos alone does" in texts["minmax"]
     assert "chaos" not in texts["pretrain_again"]
+    # Less half of what the second control's runs differ by.
+    differences = compared[0].seed_differences[CELLS[0]]
+    assert differences == pytest.approx({0: 1 - 0.5, 1: 1 + 1, 2: 1 - 1})
     found = {r["treatment"]: r for r in rows.effect_rows(compared) if "noise_n" in r}
+    assert [r["controls"] for r in found.values()] == [2, 2, 1]
     assert found["finetune"]["noise_n"] == 3
     assert found["finetune"]["noise_rms"] == floor.rms
     assert found["pretrain_again"]["noise_n"] is None
 
 
 def test_equal_settings_stay_within_it_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    control, treatment = rng.normal(size=(2, 20_000, 5))
-    widths = comparisons.NoiseFloor(5, 1.0).half_width(5) * np.sqrt(
-        np.mean(control**2, axis=1)
-    )
-    within = np.abs(treatment.mean(axis=1)) <= widths
+    runs = np.random.default_rng(0).normal(size=(3, 20_000, 5))
+    treatment, control, again = runs
+    rms = np.sqrt(np.mean((again - control) ** 2, axis=1))
+    widths = rms * comparisons.NoiseFloor(5, 1.0).half_width(5, controls=2)
+    within = np.abs((treatment - (control + again) / 2).mean(axis=1)) <= widths
     assert within.mean() == pytest.approx(0.95, abs=0.006)
+
+
+def test_a_second_control_needs_the_same_seeds(tmp_path):
+    for seed in (1, 2):
+        write_run(tmp_path, *CELLS[0], "pretrain", seed=seed, final=0.5)
+        write_run(tmp_path, *CELLS[0], "finetune", seed=seed, final=0.6)
+    write_run(tmp_path, *CELLS[0], "pretrain_again", seed=1, final=0.52)
+    found = comparisons.compare(results.read(tmp_path), "finetune")
+    assert found.controls == {CELLS[0]: 1}
+    assert found.seed_differences[CELLS[0]] == {1: 10, 2: 10}
 
 
 def test_every_setting_is_compared_with_the_control_and_folded_ones_again(tmp_path):
