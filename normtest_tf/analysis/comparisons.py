@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
@@ -54,6 +55,36 @@ def noise_floors(results: Results, rule: Rule) -> dict[Cell, NoiseFloor]:
 
 
 @dataclasses.dataclass(frozen=True)
+class ByImage:
+    """A cell's difference, image by image."""
+
+    effect: effects.Estimate  # Over test images and seeds, both taken as samples.
+    mcnemar_p: float  # Of McNemar's exact test of a single pair; NaN for more.
+
+
+def by_image(
+    results: Results, cell: Cell, treatment: str, controls: Sequence[str], rule: Rule
+) -> ByImage | None:
+    """Compares which images are right; None unless all runs have recorded that.
+
+    `controls` are the settings whose mean is subtracted, seed by seed.
+    """
+    names = (treatment, *controls)
+    runs = [{r.name.seed: r for r in results.runs_of(cell, name)} for name in names]
+    seeds = set.intersection(*map(set, runs))
+    found = [[of[seed].correct(rule) for seed in sorted(seeds)] for of in runs]
+    sizes = {-1 if row is None else len(row) for of in found for row in of}
+    if len(sizes) > 1 or -1 in sizes:
+        return None
+    treated, *subtracted = np.array(found)
+    values = 100 * (treated - np.mean(subtracted, axis=0))
+    p_value = math.nan
+    if len(seeds) == len(controls) == 1:
+        p_value = effects.mcnemar_p_value(treated[0], subtracted[0][0])
+    return ByImage(effects.estimate_crossed(values.T), p_value)
+
+
+@dataclasses.dataclass(frozen=True)
 class Comparison:
     """One setting against another, over all cells that have both."""
 
@@ -69,6 +100,7 @@ class Comparison:
     # interval generalises to new data sets and models.
     over_cells: effects.Estimate
     noise: dict[Cell, NoiseFloor]  # Of the cells where it was measured.
+    by_image: dict[Cell, ByImage]  # Of the cells where all runs have predictions.
 
     def __str__(self) -> str:
         """Returns the comparison as a difference of settings."""
@@ -120,6 +152,12 @@ def compare(
     if not found:
         return None
     values = {cell: list(by_seed.values()) for cell, by_seed in found.items()}
+    images = {
+        cell: by_image(
+            *(results, cell, treatment, (control, CONTROL_AGAIN)[:number], rule)
+        )
+        for cell, number in controls.items()
+    }
     return Comparison(
         treatment=treatment,
         control=control,
@@ -139,6 +177,7 @@ def compare(
         ),
         over_cells=effects.estimate_mean([float(np.mean(v)) for v in values.values()]),
         noise=noise,
+        by_image={cell: each for cell, each in images.items() if each},
     )
 
 

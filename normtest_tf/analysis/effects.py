@@ -82,6 +82,56 @@ def _all_equal(values: np.ndarray) -> bool:
     return bool(np.ptp(values) <= 1e-9 * np.abs(values).max())
 
 
+def estimate_crossed(values: np.ndarray, confidence: float = 0.95) -> Estimate:
+    """Estimates the mean of values `[images, seeds]`, both taken as samples.
+
+    The variance of the mean is s_images / I + s_seeds / S + s_rest / (I S) with the
+    components of a two-way layout without replication: the mean square of images plus
+    that of seeds less the rest's, over I S, but no less than from images or from seeds
+    alone. The degrees of freedom are Satterthwaite's (1946).
+    """
+    images, seeds = values.shape
+    mean = values.mean()
+    of_images, of_seeds = values.mean(axis=1), values.mean(axis=0)
+    rest = values - of_images[:, None] - of_seeds + mean
+    squares = (
+        seeds * np.square(of_images - mean).sum(),
+        images * np.square(of_seeds - mean).sum(),
+        np.square(rest).sum(),
+    )
+    freedoms = (images - 1, seeds - 1, (images - 1) * (seeds - 1))
+    by_image, by_seed, left = (
+        (square / max(freedom, 1), max(freedom, 1))
+        for square, freedom in zip(squares, freedoms, strict=True)
+    )
+    both = [by_image, by_seed, (-left[0], left[1])]
+    terms = max(
+        ([by_image], [by_seed], both), key=lambda terms: sum(t[0] for t in terms)
+    )
+    total = sum(square for square, _ in terms)
+    if not total > 0:
+        return Estimate(seeds, float(mean), 0.0, math.nan, math.nan, confidence)
+    freedom = total**2 / sum(square**2 / freedom for square, freedom in terms)
+    error = math.sqrt(total / values.size)
+    half_width = float(stats.t.ppf((1 + confidence) / 2, freedom) * error)
+    sd = error * math.sqrt(seeds)
+    return Estimate(
+        seeds, float(mean), sd, mean - half_width, mean + half_width, confidence
+    )
+
+
+def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
+    """Tests whether two classifiers are right equally often (McNemar, 1947; exact).
+
+    Arrays say for each image whether it is right: of the images that only one gets
+    right, half would be each one's.
+    """
+    only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
+    if only_one + only_other == 0:
+        return 1.0
+    return float(stats.binomtest(only_one, only_one + only_other).pvalue)
+
+
 def binomial_standard_error(accuracy: float, examples: int) -> float:
     """Returns the standard error that a finite test set gives an accuracy, 0 to 1."""
     return math.sqrt(accuracy * (1 - accuracy) / examples)

@@ -167,6 +167,13 @@ def _differences(content: Content) -> list[str]:
             "it is the hatched bar. Where the two never differ, the factor was rounded "
             "away, and there is none."
         )
+    if any(comparison.by_image for comparison in content.comparisons):
+        parts.append(
+            "Other test images would change a difference, too, and seeds don't show by "
+            "how much, since all share these. The interval over images and seeds takes "
+            "both as samples; that of a single pair is over images alone, with "
+            "McNemar's exact test of the images that only one of the two gets right."
+        )
     parts += [
         "## Differences between settings",
         f"![Paired differences]({EFFECTS_FIGURE}.png)",

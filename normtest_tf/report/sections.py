@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from normtest_tf.analysis import Cell, Results, verdicts
-from normtest_tf.analysis.comparisons import Comparison
+from normtest_tf.analysis.comparisons import ByImage, Comparison
 from normtest_tf.analysis.effects import Estimate
 from normtest_tf.analysis.published import PublishedTable
 from normtest_tf.normalization import SETTINGS
@@ -42,7 +42,10 @@ def answer(comparison: Comparison) -> str:
 
 def verdict_table(comparison: Comparison) -> str:
     """Lists a comparison's cells with their verdicts."""
-    rows = [("data set", "model", "pairs", "difference", "95% interval", "verdict")]
+    header = ["data set", "model", "pairs", "difference", "95% interval", "verdict"]
+    rows: list[Sequence[str]] = [header]
+    if comparison.by_image:
+        header.insert(-1, "over images and seeds")
     for cell, judgement in comparison.judgements.items():
         effect = judgement.effect
         numbers = str(effect.n), signed(effect.mean), _interval(effect)
@@ -51,8 +54,21 @@ def verdict_table(comparison: Comparison) -> str:
             within = "no wider than" if abs(effect.mean) <= chaos else "beyond"
             n = comparison.noise[cell].n
             text += f"; {within} what chaos alone does, ±{chaos:.2f} (n = {n})"
-        rows.append((*cell, *numbers, text))
+        line = [*cell, *numbers, text]
+        if comparison.by_image:
+            line.insert(-1, _by_image(comparison.by_image.get(cell)))
+        rows.append(line)
     return markdown_table(rows)
+
+
+def _by_image(found: ByImage | None) -> str:
+    """Returns the interval over images and seeds, and McNemar's p-value of a pair."""
+    if found is None:
+        return ""
+    p_value = found.mcnemar_p
+    return _interval(found.effect) + (
+        "" if math.isnan(p_value) else f"; McNemar's p = {p_value:.3f}"
+    )
 
 
 def _interval(effect: Estimate) -> str:

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from normtest_tf import errors
 from normtest_tf.analysis import comparisons, effects, results, verdicts
 from normtest_tf.report import rows, sections
 from normtest_tf.runs.folder import BEST_TEST, BEST_VALIDATION, FINAL
@@ -115,3 +116,47 @@ def test_every_setting_is_compared_with_the_control_and_folded_ones_again(tmp_pa
         "finetune_folded - pretrain",
         "finetune - finetune_folded",
     ]
+
+
+def write_correct(folder, normalization, seed, correct):
+    return write_run(folder, *CELLS[0], normalization, seed, correct=correct)
+
+
+def test_runs_with_predictions_are_compared_image_by_image(tmp_path):
+    arms = ("finetune", "pretrain", "pretrain_again")
+    right = np.random.default_rng(0).uniform(size=[3, 2, 50]) < 0.7
+    for name, of_arm in zip(arms[:2], right[:2], strict=True):
+        write_correct(tmp_path / "pair", name, 0, of_arm[0])
+    results.pack(tmp_path / "pair", tmp_path / "pair.zip")
+    pair = results.read(tmp_path / "pair.zip")  # Predictions are read in place.
+    (found,) = comparisons.compare(pair, "finetune").by_image.values()
+    assert found.mcnemar_p == effects.mcnemar_p_value(right[0, 0], right[1, 0])
+    alone = 100.0 * right[0, 0] - 100 * right[1, 0]
+    assert found.effect.half_width == pytest.approx(
+        effects.estimate_mean(alone).half_width
+    )
+    for name, of_arm in zip(arms, right, strict=True):
+        for seed in (0, 1):
+            write_correct(tmp_path / "four", name, seed, of_arm[seed])
+    four = results.read(tmp_path / "four")
+    comparison = comparisons.compare(four, "finetune")
+    (found,) = comparison.by_image.values()
+    values = 100 * (right[0] - right[1:].mean(axis=0)).T
+    assert found.effect == effects.estimate_crossed(values)
+    assert found.effect.mean == pytest.approx(comparison.over_cells.mean)
+    assert math.isnan(found.mcnemar_p)
+    low, high = (f"{end:+.2f}" for end in (found.effect.low, found.effect.high))
+    assert f"| {low} to {high} |" in sections.verdict_table(comparison)
+    row = rows.effect_rows([comparison])[0]
+    assert (row["images_low"], row["mcnemar_p"]) == (found.effect.low, found.mcnemar_p)
+    # At the best epoch, predictions are unknown.
+    assert comparisons.compare(four, "finetune", rule=BEST_TEST).by_image == {}
+
+
+def test_predictions_of_another_run_are_refused(tmp_path):
+    write_correct(tmp_path, "pretrain", 1, np.array([True, False]))
+    folder = write_correct(tmp_path, "finetune", 1, np.array([True, False]))
+    other = write_correct(tmp_path / "other", "finetune", 1, np.array([True, True]))
+    (other / "predictions.npz").rename(folder / "predictions.npz")
+    with pytest.raises(errors.UsageError, match="not of one run"):
+        comparisons.compare(results.read(tmp_path), "finetune")

@@ -39,6 +39,57 @@ def test_intervals_cover_the_truth_as_often_as_they_say(pairs):
     assert covered == about(0.95, 1000)
 
 
+def test_the_estimate_over_images_and_seeds_is_that_of_a_two_way_layout():
+    images, seeds = 7, 3
+    values = np.random.default_rng(3).normal(size=(images, seeds))
+    values += np.arange(images)[:, None] + [0, 1, 3]
+    of_image, of_seed = np.indices(values.shape).reshape(2, -1)
+    columns = [of_image == i for i in range(images)], [of_seed == s for s in range(3)]
+
+    def unexplained(*groups):
+        design = np.array([np.ones(values.size), *(c for g in groups for c in g)]).T
+        fitted = design @ np.linalg.lstsq(design, values.ravel(), rcond=None)[0]
+        return np.square(values.ravel() - fitted).sum()
+
+    left = unexplained(*columns)
+    squares = np.array(
+        [
+            (unexplained(columns[1]) - left) / (images - 1),
+            (unexplained(columns[0]) - left) / (seeds - 1),
+            -left / (images - 1) / (seeds - 1),
+        ]
+    )
+    freedoms = np.array([images - 1, seeds - 1, (images - 1) * (seeds - 1)])
+    freedom = squares.sum() ** 2 / np.sum(squares**2 / freedoms)
+    error = math.sqrt(squares.sum() / values.size)
+    found = effects.estimate_crossed(values, 0.9)
+    assert (found.n, found.mean) == (3, pytest.approx(values.mean()))
+    assert found.half_width == pytest.approx(stats.t.isf(0.05, freedom) * error)
+    # Of one seed, it is that of the images.
+    one, alone = effects.estimate_crossed(values[:, :1]), values[:, 0]
+    assert one.half_width == pytest.approx(effects.estimate_mean(alone).half_width)
+    assert not effects.estimate_crossed(np.zeros([4, 2])).has_interval
+
+
+def test_intervals_over_images_and_seeds_cover_the_truth_where_those_of_seeds_do_not():
+    rng = np.random.default_rng(4)
+    studies = rng.normal(size=(1000, 40, 4))
+    studies += 2 * rng.normal(size=(1000, 40, 1)) + 0.2 * rng.normal(size=(1000, 1, 4))
+    both = [effects.estimate_crossed(study) for study in studies]
+    seeds = [effects.estimate_mean(study.mean(axis=0)) for study in studies]
+    covered = np.mean([each.low < 0 < each.high for each in both])
+    assert covered == about(0.95, 1000)
+    assert np.mean([each.low < 0 < each.high for each in seeds]) < 0.85
+
+
+def test_mcnemars_test_is_that_of_a_fair_coin():
+    one = np.array([True] * 9 + [False] * 5)
+    other = np.array([True] * 3 + [False] * 10 + [True])
+    tails = sum(math.comb(7, k) for k in (0, 1)) / 2**7
+    assert effects.mcnemar_p_value(one, other) == pytest.approx(2 * tails)
+    assert effects.mcnemar_p_value(one, one) == 1
+
+
 def test_the_binomial_standard_error_equals_one_computed_by_hand():
     assert effects.binomial_standard_error(0.9, 10_000) == pytest.approx(0.003)
 
