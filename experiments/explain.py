@@ -1,12 +1,11 @@
-r"""Says before training what the choice of input statistics will do, and why.
+r"""Says before training which input statistics to take, and why.
 
     python -m experiments.explain --dataset=cifar10 --data_dir=DIR --model=resnet18
 
-From a few hundred training images: the channel statistics under every setting; how far
-the data are from the statistics stored in each batch normalization; what the
-difference between fine-tuning and pre-training statistics consists of; and what to
-expect of it for each way of training. The text is printed; explanation.html,
-explanation.json and the figure are written to --out_dir.
+From a few hundred training images: which setting to take for each way of training, and
+on which measurement that rests; how far the features move, and through what; and how
+far the data are from the statistics stored in each batch normalization. The text is
+printed; explanation.html, explanation.json and the figure are written to --out_dir.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ flags.DEFINE_list(
     "normalizations",
     [],
     f"Settings to look at, beside {normalization.CONTROL}, which always is. Default: "
-    f"{', '.join(inputs.DEFAULT_SETTINGS)}; {inputs.SAME_AS_CONTROL} only if named.",
+    f"{inputs.TREATMENT}.",
 )
 shared.define_backend()
 flags.DEFINE_string("out_dir", "explanation", "Folder for the page and the figure.")
@@ -61,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     keras_setup.import_tensorflow()
     found = _explain(config)
     print(found.to_text())
-    write(found, out_dir, str(datasets.shifts.parse(config.shift)))
+    write(found, out_dir, str(datasets.parse_shift(config.shift)))
     print(f"\npage: {out_dir / 'explanation.html'}")
 
 
@@ -82,6 +81,7 @@ def _explain(config: RunConfig) -> Explanation:
         training_images=dataset.train_images,
         channel_order=network.pretraining.channel_order,
         examples=examples,
+        trained=network.label != "none",
         model_name=f"{config.name.model} ({network.label})",
         data_name=config.name.dataset,
     )

@@ -89,13 +89,7 @@ def train(
     """
     import keras
 
-    from normtest_tf.training import (
-        loop,
-        progress,
-        recipe,
-        regimes,
-        training_copy,
-    )
+    from normtest_tf.training import loop, pipeline, training_copy
 
     seeds = choices.Seeds.split(FLAGS.seed)
     statistics = normalization.channel_statistics(
@@ -112,18 +106,18 @@ def train(
     inputs = keras.Input(dataset.image_shape, dtype="uint8")
     normalized = normalization.normalization_layer(statistics, dataset.image_shape)
     model = keras.Model(inputs, network(normalized(inputs)))
-    regimes.check_batches(model, len(dataset.train_images), FLAGS.batch_size)
+    training_copy.check_batches(model, len(dataset.train_images), FLAGS.batch_size)
     trained = training_copy.make(model)
-    data = loop.TrainingData(
-        loop.Split(dataset.train_images, dataset.train_labels),
-        {"test": loop.Split(dataset.test_images, dataset.test_labels)},
+    data = pipeline.TrainingData(
+        pipeline.Split(dataset.train_images, dataset.train_labels),
+        {"test": pipeline.Split(dataset.test_images, dataset.test_labels)},
         seeds.data,
         choices.resolve_augmentation(
             FLAGS.augmentation, dataset.image_shape[0], program.show
         ),
     )
-    adam = recipe.Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate)
-    bar = progress.Progress(architecture.name, adam, len(data.train))
+    adam = loop.Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate)
+    bar = loop.Progress(architecture.name, adam, len(data.train))
     rows: list[EpochRow] = []
 
     def on_row(row: EpochRow) -> None:

@@ -57,12 +57,6 @@ flags.DEFINE_list(
     "study's saved_model folder, or another results folder. Empty for none.",
 )
 flags.DEFINE_string(
-    "explanations",
-    None,
-    "Folder of diagnoses to compare with what was measured, each written by "
-    "experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>. Default: none.",
-)
-flags.DEFINE_string(
     "pack",
     None,
     "The .zip to write instead of a report, with what a report reads of --results_dir: "
@@ -93,11 +87,7 @@ def main(argv: Sequence[str]) -> None:
     from plots import report
 
     gathered = document.gather(
-        found,
-        rule=rule,
-        margin=FLAGS.margin,
-        published=editions,
-        explanations=_explanations(),
+        found, rule=rule, margin=FLAGS.margin, published=editions
     )
     answer = report.write(gathered, out_dir, _command())
     print(answer.replace("**", ""))
@@ -106,9 +96,6 @@ def main(argv: Sequence[str]) -> None:
             f"missing from the grid: {text.counted(len(found.missing), 'run')}, "
             "which the report lists"
         )
-    if gathered.unpredicted:
-        cells = text.counted(len(gathered.unpredicted), "cell")
-        program.note(f"no diagnosis predicts {cells}, left out of the calibration")
     _list_files(gathered, out_dir)
 
 
@@ -120,28 +107,10 @@ def _list_files(gathered: Content, out_dir: pathlib.Path) -> None:
     if gathered.comparisons:
         tables.append(document.EFFECTS_CSV)
         figures.append(f"{document.EFFECTS_FIGURE}.png")
-    if gathered.outcomes:
-        tables.append(document.CALIBRATION_CSV)
-        figures.append(f"{document.CALIBRATION_FIGURE}.png")
     print(f"\nreport:  {out_dir / document.PAGE}")
     print(f"tables:  {', '.join(str(out_dir / name) for name in tables)}")
     print(f"runs:    {out_dir / document.RUNS_CSV}")
     print(f"figures: {', '.join(str(out_dir / name) for name in figures)}")
-
-
-def _explanations() -> pathlib.Path | None:
-    """Returns the folder of diagnoses, checked; None without one."""
-    if FLAGS.explanations is None:
-        return None
-    from normtest_tf.report import predictions
-
-    folder = files.expand(FLAGS.explanations)
-    if next(folder.glob(f"*/*/{predictions.EXPLANATION}"), None) is None:
-        raise errors.UsageError(
-            f"--explanations={folder} holds no <dataset>/<model>/"
-            f"{predictions.EXPLANATION}; experiments.explain --out_dir=... writes one"
-        )
-    return folder
 
 
 def _command() -> str:
@@ -154,7 +123,6 @@ def _command() -> str:
             "margin",
             "rule",
             "compare_with",
-            "explanations",
         )
         if name in ("results_dir", "out_dir")
         or FLAGS[name].using_default_value is False

@@ -19,8 +19,7 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf import errors, normalization, text
-from normtest_tf.datasets import shifts
+from normtest_tf import datasets, errors, normalization, text
 from normtest_tf.runs import RunConfig
 from normtest_tf.runs.config import DATASETS, MODEL_FILE, WEIGHTS
 from normtest_tf.sweeps import estimates, grid, runner
@@ -56,9 +55,9 @@ flags.DEFINE_list(
 )
 flags.DEFINE_list(
     "shift",
-    [shifts.NONE],
-    f"What is done to all images, one cell each: {shifts.HELP} A cast is put in double "
-    "quotes: --shift='none,\"cast:1,0.6,0.3\"'.",
+    [datasets.NO_SHIFT],
+    f"What is done to all images, one cell each: {datasets.SHIFT_HELP} A cast is put "
+    "in double quotes: --shift='none,\"cast:1,0.6,0.3\"'.",
 )
 flags.DEFINE_list(
     "train",
@@ -120,7 +119,7 @@ def configurations() -> list[RunConfig]:
         FLAGS.models,
         FLAGS.normalizations,
         shared.parse_seeds(FLAGS.seeds),
-        [str(shifts.parse(value)) for value in FLAGS.shift],
+        [str(datasets.parse_shift(value)) for value in FLAGS.shift],
         FLAGS.train,
     )
     weights = weights_by_model(FLAGS.weights, FLAGS.models)

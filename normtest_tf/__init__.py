@@ -8,7 +8,7 @@ The packages, in the order in which they may import one another:
     datasets        the data sets, in memory or mapped from a file
     backbones       the networks and their pre-trained weights
     training        one fine-tuning in memory: model, pipeline, recipe, loop
-    diagnosis       what the choice of statistics will do, before training
+    diagnosis       which statistics to take, before training
     runs            one run, its folder, and the contract of what is in it
     sweeps          many runs: the grid, estimates, the runner
     export          a run's model elsewhere: formats, verification, prediction

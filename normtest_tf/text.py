@@ -1,4 +1,4 @@
-"""Text for people and files: tables, durations, signed numbers, names of files."""
+"""Text for people and files: tables, durations, sizes, signed numbers, file names."""
 
 from __future__ import annotations
 
@@ -69,6 +69,14 @@ def duration(seconds: float) -> str:
     if minutes < 100:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_in_words(size: int) -> str:
+    """Formats a number of bytes for people to read: `1.9 GB`, `38 MB`."""
+    for unit, digits in (("GB", 9), ("MB", 6), ("KB", 3)):
+        if (value := size / 10**digits) >= 1:
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{size} bytes"
 
 
 def signed(points: float) -> str:

@@ -6,11 +6,9 @@ import pathlib
 
 from matplotlib.figure import Figure
 
-from normtest_tf.analysis.published import TREATMENT
-from normtest_tf.normalization import CONTROL
 from normtest_tf.report import document
 from normtest_tf.report.document import Content
-from plots import calibration, forest, report_figures, style
+from plots import forest, report_figures, style
 
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
@@ -18,16 +16,11 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
     figures: dict[str, Figure | None] = {
         document.ACCURACY_FIGURE: report_figures.accuracy_figure(content.results),
         document.EFFECTS_FIGURE: None,
-        document.CALIBRATION_FIGURE: None,
     }
     if content.comparisons:
         figures[document.EFFECTS_FIGURE] = report_figures.effects_figure(
             [forest.Panel(c, content.published_for(c)) for c in content.comparisons]
         )
-    if content.outcomes:
-        comparison = f"{TREATMENT} - {CONTROL}"
-        figure = calibration.calibration_figure(content.outcomes, comparison)
-        figures[document.CALIBRATION_FIGURE] = figure
     for name, each in figures.items():
         paths = [out_dir / f"{name}.png", out_dir / f"{name}.svg"]
         if each:

@@ -12,8 +12,8 @@ import pytest
 from normtest_tf import datasets, errors, runs
 from normtest_tf.analysis import results
 from normtest_tf.export import metadata, prediction
-from normtest_tf.runs import finetuning, history, identity
-from normtest_tf.training import classifier, recalibration
+from normtest_tf.runs import finetuning, record
+from normtest_tf.training import classifier, training_copy
 from tests.helpers import ROOT, faults
 from tests.helpers.fake_results import write_run
 from tests.helpers.tiny_runs import EPOCHS, new_config, outcome
@@ -30,7 +30,7 @@ from tests.helpers.tiny_runs import EPOCHS, new_config, outcome
 def test_a_variant_is_what_was_evaluated_and_resumes(values, config, digits, tmp_path):
     config = dataclasses.replace(config, keep="final", shift="invert", **values)
     whole = dataclasses.replace(config, results_dir=str(tmp_path / "whole"))
-    inverted = datasets.shifted(digits, "invert")
+    inverted = digits.shifted("invert")
     result = finetuning.run(whole, inverted)
     model = keras.models.load_model(whole.folder.model)
     assert all(layer.trainable for layer in model.layers)
@@ -60,12 +60,12 @@ def test_statistics_are_estimated_on_the_training_images(train, config, digits):
     rows, found = [], []
     for each in (config, plain):
         finetuning.run(dataclasses.replace(each, overwrite=True), digits)
-        rows.append(history.read(each.folder.history))
+        rows.append(each.folder.read_history())
         model = keras.models.load_model(each.folder.model)
         found.append(batch_normalization(model))
         if train == "head" and each is config:  # Frozen, so it can be repeated.
             batches = np.split(digits.train_images, [32, 64])
-            recalibration.recalibrate(model, batches)
+            training_copy.recalibrate(model, batches)
             again = batch_normalization(model)
             np.testing.assert_allclose(found[0], again, rtol=1e-5)
     assert np.abs(found[0][2] - found[1][2]).max() > 1e-3
@@ -181,7 +181,7 @@ def test_every_committed_run_answers_the_request_that_made_it():
         config = runs.RunConfig(**asked, results_dir=str(archive))
         assert config.name == run.name
         recorded = {**run.config.requested, "weights": None}
-        assert identity.differences(recorded, config.resolved.requested) == []
+        assert record.differences(recorded, config.resolved.requested) == []
 
 
 def test_variants_are_cells_of_their_own(tmp_path):

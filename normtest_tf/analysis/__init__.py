@@ -4,7 +4,6 @@
     effects        means, intervals, p-values, and how many pairs detect a difference
     verdicts       the verdict on each cell's differences, in words
     comparisons    one setting against another, over all cells
-    calibration    what a diagnosis predicted beside what was measured
     published      the PyTorch study's accuracies, and others to compare with
 
 `effects` and `verdicts` are functions of numbers: they know nothing about settings,

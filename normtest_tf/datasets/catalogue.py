@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 import re
 from typing import Any
 
+import numpy as np
+
 from normtest_tf import errors, normalization
+from normtest_tf.datasets import csv_files, folders, images, loading, tfds
+from normtest_tf.datasets.dataset import ImageDataset
+from normtest_tf.datasets.loading import ReadingOptions
 from normtest_tf.system import files
+from normtest_tf.text import Notify, ignore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +88,7 @@ _ALL = (
 )
 DATASETS: dict[str, DatasetDescription] = {entry.name: entry for entry in _ALL}
 
+DEFAULTS = ReadingOptions()
 FOLDER, CSV, TFDS = "folder", "csv", "tfds"
 PATTERNS = [f"{FOLDER}:PATH", f"{CSV}:PATH", f"{TFDS}:NAME"]
 _ADVICE = {
@@ -128,3 +136,146 @@ def slug(name: str) -> str:
     if kind == CSV:
         last = last.removesuffix(".csv")
     return f"{kind}-" + re.sub(r"[^\w.-]+", "_", last)
+
+
+def load(
+    name: str, options: ReadingOptions = DEFAULTS, notify: Notify = ignore
+) -> ImageDataset:
+    """Loads a data set.
+
+    Args:
+        name: A key of `DATASETS`, `folder:PATH`, `csv:PATH` or `tfds:NAME`.
+        options: Where it is, which splits, and the size of its images.
+        notify: Called with lines on what was left out, and why; on images in both
+            splits; and on images that don't fit into memory.
+
+    Returns:
+        All images of both splits, in an order that never changes: the official one
+        where it exists, otherwise one that mixes the classes.
+
+    Raises:
+        UsageError: If the name is unknown, or the data are missing and can't be
+            downloaded, or a file is unusable, or an option is not allowed.
+    """
+    options.check()
+    check_available(name, options)
+    kind, location = parse(name)
+    if kind == TFDS:
+        dataset = tfds.load(location, slug(name), options, notify, is_official=False)
+    elif kind:
+        of_kind = folders if kind == FOLDER else csv_files
+        dataset = of_kind.load(files.expand(location), slug(name), options, notify)
+    elif name == "digits":
+        dataset = _load_digits(options, notify)
+    elif name == _TINY:
+        dataset = _load_tiny_imagenet(options, notify)
+    else:
+        dataset = tfds.load(name, name, options, notify, is_official=True)
+    return dataset.shifted(options.shift)
+
+
+def check_available(name: str, options: ReadingOptions = DEFAULTS) -> None:
+    """Checks that a folder or table of images exists and has its splits, in no time.
+
+    Programs call it before TensorFlow is imported, which takes seconds.
+
+    Args:
+        name: A data set's name; of other kinds only the name is checked.
+        options: May name splits.
+
+    Raises:
+        UsageError: If the name is unknown, the folder, table or a split is missing, or
+            an option does not apply.
+    """
+    kind, location = parse(name)
+    if kind == FOLDER:
+        folders.find_splits(files.expand(location), options)
+    elif kind == CSV:
+        csv_files.check_header(files.expand(location))
+    elif not kind and (options.train_split or options.test_split):
+        raise errors.UsageError(
+            f"--train_split and --test_split don't apply to {name}, which has its own "
+            f"splits. Omit them, or write --dataset=tfds:{name}"
+        )
+
+
+def _load_digits(options: ReadingOptions, notify: Notify) -> ImageDataset:
+    """Loads scikit-learn's 1797 digits as RGB images, in its stratified split."""
+    import sklearn.datasets
+    import sklearn.model_selection
+
+    digits = sklearn.datasets.load_digits()
+    labels = digits.target.astype(np.int32)
+    parts = sklearn.model_selection.train_test_split(
+        np.arange(len(labels)), test_size=500, random_state=0, stratify=labels
+    )
+    # A pixel counts the dark pixels in a 4x4 block of the scan: 0 to 16.
+    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    # Nearest neighbour would produce 4x4 blocks, whose edges no photograph has.
+    pixels = [
+        images.resized(np.repeat(image[..., np.newaxis], 3, axis=-1), 32)
+        for image in grey
+    ]
+    of_splits = [
+        loading.Examples(
+            [f"digit {index}" for index in part],
+            labels[part],
+            lambda position, part=part: images.resized(
+                pixels[part[position]], options.image_size or 32
+            ),
+        )
+        for part in parts
+    ]
+    return loading.assemble(
+        "digits", "0123456789", of_splits, options, notify, "digits"
+    )
+
+
+_TINY, _TINY_URL = "tiny_imagenet", "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+_AGAIN = "unpack the archive again"
+
+
+def _load_tiny_imagenet(options: ReadingOptions, notify: Notify) -> ImageDataset:
+    """Reads the unpacked archive; `data_dir` contains its folder, or is that folder.
+
+    The archive's `val` images become the test split, because its `test` images have
+    no labels.
+    """
+    given = files.expand(options.data_dir or tfds.default_data_dir())
+    places = [given / "tiny-imagenet-200", given]
+    root = next((one for one in places if os.path.isfile(one / "wnids.txt")), None)
+    if root is None:
+        raise errors.UsageError(
+            f"{_TINY} is not in --data_dir {given}: no {places[0].name}/wnids.txt. "
+            f"Download {_TINY_URL}, unpack it, and pass the folder that contains it"
+        )
+    wnids = sorted(_lines(root / "wnids.txt"))
+    words = {}
+    if (root / "words.txt").is_file():
+        lines = _lines(root / "words.txt")
+        words = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    train: dict[str, int] = {}
+    for label, wnid in enumerate(wnids):
+        found = [*(root / "train" / wnid / "images").glob("*.JPEG")]
+        if not found:
+            raise errors.UsageError(
+                f"there are no *.JPEG files in {root}/train/{wnid}/images; {_AGAIN}"
+            )
+        train |= {path.relative_to(root).as_posix(): label for path in found}
+    annotations = root / "val" / "val_annotations.txt"
+    try:
+        test = {
+            f"val/images/{name}": wnids.index(wnid)
+            for name, wnid, *_ in (line.split("\t") for line in _lines(annotations))
+        }
+    except ValueError as error:
+        raise errors.unreadable(annotations, error, _AGAIN) from error
+    examples = loading.of_files(root, (train, test), options)
+    class_names = [words.get(wnid, wnid) for wnid in wnids]
+    return loading.assemble(_TINY, class_names, examples, options, notify, str(root))
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    """Returns the lines of a text file that are not blank."""
+    text = files.read_text(path, _AGAIN)
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -12,9 +12,8 @@ from typing import TypeAlias
 import numpy as np
 
 from normtest_tf import errors
+from normtest_tf.datasets.images import BLOCK, NO_SHIFT, parse_shift
 from normtest_tf.text import shown
-
-BLOCK = 256  # Images read at a time.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -174,6 +173,26 @@ class ImageDataset:
                 test_labels=self.test_labels[:test],
             )
         return self._subsets[key]
+
+    def shifted(self, shift: str) -> ImageDataset:
+        """Returns the set with all of its images changed in the same way.
+
+        Args:
+            shift: The change, as `--shift` takes it.
+
+        Raises:
+            UsageError: If there is no such shift.
+        """
+        change = parse_shift(shift)
+        if change.kind == NO_SHIFT:
+            return self
+        train, test = (
+            change(images)
+            if isinstance(images, np.ndarray)
+            else dataclasses.replace(images, changes=(*images.changes, change))
+            for images, _ in self._splits()
+        )
+        return dataclasses.replace(self, train_images=train, test_images=test)
 
     def _first_of_each_class(self, examples: int, per_class: int) -> np.ndarray:
         """Returns which of the first training images to take, int64, in order."""

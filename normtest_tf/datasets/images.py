@@ -1,9 +1,16 @@
-"""Image files to uint8 RGB arrays, by Pillow, and which files are images."""
+"""Images: which files are, decoding and resizing by Pillow, and shifts.
+
+A shift changes training and test images alike, by a known amount and before anything
+else, so that the fine-tuning set differs from the pre-training set. Contrast is scaled
+around the middle of the range of pixels, not around the images' mean, so that a shift
+depends on no data.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import functools
 import io
 import itertools
@@ -40,9 +47,23 @@ _SYSTEM_NAMES = {
     *("__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost+found"),
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "system volume information"),
 }
+BLOCK = 256  # Images handled at a time.
 _BILINEAR = PIL.Image.Resampling.BILINEAR
-_CHUNK = 256
 _GROUP = 8  # Of a thread: a small image is decoded as fast as a thread is woken.
+
+NO_SHIFT = "none"
+SHIFT_HELP = (
+    "none; contrast:C, 127.5 + C * (x - 127.5) of pixels x from 0 to 255; "
+    "brightness:B, B * x; cast:R,G,B, each channel times its number; invert, 255 - x; "
+    "or gray, the ITU-R BT.601 luma in all channels. Rounded and clipped to 0..255."
+)
+MIN_FACTOR, MAX_FACTOR = 0.001, 100.0
+_FORMS = {
+    form.partition(":")[0]: form
+    for form in (NO_SHIFT, "contrast:C", "brightness:B", "cast:R,G,B", "invert", "gray")
+}
+# In thousandths, so that sums are exact.
+_LUMA = np.array([299, 587, 114])
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -120,7 +141,7 @@ def map_in_threads(
         return [function(item) for item in group]
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        while chunk := list(itertools.islice(iterator, _CHUNK)):
+        while chunk := list(itertools.islice(iterator, BLOCK)):
             # Odd files are readable or errors. The TIFF library writes past Pillow.
             with warnings.catch_warnings(), keras_setup.silent_stderr():
                 warnings.simplefilter("ignore")
@@ -174,3 +195,81 @@ def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
         image.info.pop("exif", None)
         PIL.ImageOps.exif_transpose(image, in_place=True)
     return image
+
+
+@dataclasses.dataclass(frozen=True)
+class Shift:
+    """A change of all images."""
+
+    kind: str  # A key of `_FORMS`.
+    numbers: tuple[float, ...] = ()  # Its factors, each positive.
+
+    def __str__(self) -> str:
+        """Returns it as the flag takes it; each shift has one text."""
+        values = ",".join(
+            np.format_float_positional(number, trim="-") for number in self.numbers
+        )
+        return f"{self.kind}:{values}" if values else self.kind
+
+    @property
+    def slug(self) -> str:
+        """Its name in result paths, such as `cast_1_0.6_0.3`; empty for none."""
+        if self.kind == NO_SHIFT:
+            return ""
+        return str(self).translate(str.maketrans(":,", "__"))
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Returns a shifted copy of pixels, uint8 `[n, ..., 3]`, RGB."""
+        shifted = images.copy()
+        if self.kind == NO_SHIFT:
+            return shifted
+        tables = None if self.kind == "gray" else _tables(self)
+        for start in range(0, len(images), BLOCK):  # Gray levels are float64 at first.
+            block = shifted[start : start + BLOCK]
+            if tables is None:
+                block[:] = _to_pixels(block @ _LUMA / 1000)[..., np.newaxis]
+                continue
+            for channel, table in enumerate(tables):
+                block[..., channel] = table[block[..., channel]]
+        return shifted
+
+
+@functools.lru_cache(maxsize=8)
+def _tables(shift: Shift) -> np.ndarray:
+    """Returns what each value of each channel becomes, uint8 `[3, 256]`."""
+    pixels = np.tile(np.arange(256.0), [3, 1])
+    if shift.kind == "contrast":
+        pixels = 127.5 + shift.numbers[0] * (pixels - 127.5)
+    elif shift.kind == "invert":
+        pixels = 255 - pixels
+    else:  # One factor for all channels, or one for each.
+        pixels = pixels * np.reshape(shift.numbers, [-1, 1])
+    return _to_pixels(pixels)
+
+
+def _to_pixels(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def parse_shift(text: str) -> Shift:
+    """Returns the shift that a value of `--shift` means, or raises `UsageError`."""
+    kind, colon, rest = text.partition(":")
+    if kind not in _FORMS:
+        raise errors.unknown_name("value of --shift", text, list(_FORMS.values()))
+    form = _FORMS[kind]
+    values = rest.split(",") if colon else []
+    if text.count(":") != form.count(":") or text.count(",") != form.count(","):
+        advice = "; in a list, put it in double quotes" if "," in form else ""
+        raise errors.UsageError(
+            f"--shift={kind} is written {form}{advice}. Received: {text!r}"
+        )
+    try:
+        numbers = tuple(float(value) for value in values)
+    except ValueError:
+        numbers = (np.nan,)
+    if not all(MIN_FACTOR <= number <= MAX_FACTOR for number in numbers):
+        raise errors.UsageError(
+            f"--shift={form} takes numbers from {MIN_FACTOR:g} to {MAX_FACTOR:g}. "
+            f"Received: {text!r}"
+        )
+    return Shift(kind, numbers)

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import math
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,15 +16,17 @@ from typing import Any
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.datasets import images, shifts, splits
+from normtest_tf.datasets import images, splits
 from normtest_tf.datasets.dataset import ImageDataset, Images, MappedImages
-from normtest_tf.system import workers
-from normtest_tf.text import Notify, counted, shown
+from normtest_tf.system import files
+from normtest_tf.text import Notify, counted, shown, size_in_words
 
 MAX_NAMED = 10
 MAX_IMAGE_SIZE = 1024
 RESIZES = ("squash", "crop", "pad")
 TEST_FRACTION = 0.2
+_UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,7 @@ class ReadingOptions:
         split_seed: Decides which images these are; None for 0.
         memory_budget: How many bytes of decoded images to keep in memory; more are kept
             in a temporary file. None for half of the memory that is free.
-        shift: What is done to all images; see `shifts`.
+        shift: What is done to all images; see `images.SHIFT_HELP`.
     """
 
     data_dir: str | None = None
@@ -57,7 +60,7 @@ class ReadingOptions:
     test_fraction: float | None = None
     split_seed: int | None = None
     memory_budget: int | None = None
-    shift: str = shifts.NONE
+    shift: str = images.NO_SHIFT
 
     @classmethod
     def among(
@@ -82,7 +85,20 @@ class ReadingOptions:
                 )
         if self.resize not in RESIZES:
             raise errors.unknown_name("value of --resize", self.resize, list(RESIZES))
-        shifts.parse(self.shift)
+        images.parse_shift(self.shift)
+
+
+def parse_size(text: str) -> int:
+    """Returns the bytes that a size such as `4GB`, `500MB` or `1.5GiB` stands for."""
+    found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]*)\s*", text)
+    unit = _UNITS.get(found[2].upper()) if found else None
+    size = int(float(found[1]) * unit) if found and unit else 0
+    if size < 1:
+        raise errors.UsageError(
+            "--memory_budget takes a size such as 4GB, 500MB or 64MiB. Received: "
+            f"{text[:50]!r}"
+        )
+    return size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,18 +242,18 @@ class _Reader:
     def _check_room(self, number: int, budget: int | None) -> str:
         """Says how much images take, if they don't fit into memory; else ""."""
         size = number * math.prod(self._shape)
-        if size <= (workers.free_memory() // 2 if budget is None else budget):
+        if size <= (files.free_memory() // 2 if budget is None else budget):
             return ""
         height, width, _ = self._shape
         excess = (
             f"{counted(number, 'image')} of {width}x{height} take "
-            f"{workers.size_in_words(size)}, more than the memory budget "
+            f"{size_in_words(size)}, more than the memory budget "
             "(--memory_budget)"
         )
         folder = tempfile.gettempdir()
         if size > (free := shutil.disk_usage(folder).free):
             raise errors.UsageError(
-                f"{excess}, and {folder} has only {workers.size_in_words(free)} free. "
+                f"{excess}, and {folder} has only {size_in_words(free)} free. "
                 "Set the environment variable TMPDIR to a folder with more, or pass a "
                 "smaller --image_size"
             )

@@ -1,4 +1,4 @@
-"""A diagnosis before training: what the choice of input statistics will do, and why.
+"""A diagnosis before training: which input statistics to take, and why.
 
     explanation    explain(): the diagnosis of a model and images
     inputs         the images that a diagnosis takes, and its notes
@@ -6,7 +6,7 @@
     distances      those inputs' statistics, and how far they are from the stored ones
     parts          decomposition(): the split of a difference into four parts
     linear_probe   a linear classifier of frozen features, in closed form
-    rule           turns measurements into expected effects
+    advice         which setting to take, by way of training
     findings       what was found, as data and as text
 
 Importing this package does not import Keras.
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from normtest_tf.diagnosis.findings import Explanation
 from normtest_tf.diagnosis.parts import Parts, decomposition
-from normtest_tf.diagnosis.rule import Rule
 
 if TYPE_CHECKING:
     from normtest_tf.diagnosis.explanation import explain
@@ -33,4 +32,4 @@ else:
         return explain
 
 
-__all__ = ["Explanation", "Parts", "Rule", "decomposition", "explain"]
+__all__ = ["Explanation", "Parts", "decomposition", "explain"]

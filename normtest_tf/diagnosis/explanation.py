@@ -11,7 +11,8 @@ from keras import ops
 
 from normtest_tf.backbones import trunk
 from normtest_tf.datasets import MappedImages
-from normtest_tf.diagnosis import inputs, linear_probe, rule
+from normtest_tf.diagnosis import inputs, linear_probe
+from normtest_tf.diagnosis.advice import Advice, advise
 from normtest_tf.diagnosis.distances import (
     BATCH,
     REESTIMATED,
@@ -25,10 +26,10 @@ from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
 from normtest_tf.normalization import CONTROL, IMAGENET, ChannelStatistics
 from normtest_tf.normalization import get as get_setting
-from normtest_tf.normalization.statistics import Images
+from normtest_tf.normalization.statistics import Images, pixel_distance
 from normtest_tf.system import keras_setup
 
-TREATMENT = "finetune"
+TREATMENT = inputs.TREATMENT
 
 
 class _Shown(NamedTuple):
@@ -49,10 +50,11 @@ def explain(
     training_images: Images | None = None,
     channel_order: str = "rgb",
     examples: int = inputs.EXAMPLES,
+    trained: bool = True,
     model_name: str | None = None,
     data_name: str = "the images",
 ) -> Explanation:
-    """Says before training what a choice of input statistics will do.
+    """Says before training which input statistics to take, and why.
 
     Args:
         model: A functional or sequential Keras model that takes normalised images,
@@ -62,14 +64,14 @@ def explain(
             (image, label), batched or not.
         labels: int `[n]`, for an array; needed for the linear probe.
         settings: Names of `normalization.SETTINGS` to look at, or one name. Default:
-            all but `finetune_folded` and `pretrain_again`. The control is always among
-            them.
+            `finetune`. The control is always among them.
         pretraining: The statistics that the weights were pre-trained with.
         training_images: uint8 `[m, height, width, 3]`, which the fine-tuning set's
             statistics are computed from; other dtypes as for `images`. Default: the
             images used.
         channel_order: What the model takes: `rgb` or `bgr`.
         examples: How many images to use at most.
+        trained: Whether the weights are pre-trained. There is no advice on random ones.
         model_name: For the text. Default: the model's own name.
         data_name: For the text.
 
@@ -102,9 +104,11 @@ def explain(
         )
     moments = (found[CONTROL].input_mean, found[CONTROL].input_std)
     notes += inputs.notes_on_control(*map(np.array, moments))
-    treatment = TREATMENT if TREATMENT in names else next(iter(names[1:]), None)
+    own = found[TREATMENT].statistics if TREATMENT in found else None
+    pixels = pixel_distance(own, pretraining) if own else None
+    treatment = next((n for n in (TREATMENT, *names[1:]) if n in names), None)
     parts: dict[str, Parts] = {}
-    predictions: tuple[rule.Prediction, ...] = ()
+    advice: tuple[Advice, ...] = ()
     if treatment is not None:
         one, other = found[treatment].statistics, found[CONTROL].statistics
         if one is None or other is None:
@@ -126,8 +130,16 @@ def explain(
                     "the network does not start with one plain convolution, so the "
                     "border's part can't be told from the shift's"
                 )
-        evidence = _evidence(found[treatment], found[CONTROL], len(images))
-        predictions = rule.predict(evidence)
+        if not trained or probe.is_untrained():
+            notes.append("no advice: the network's weights are random")
+        else:
+            advice = advise(
+                treatment,
+                CONTROL,
+                pixels,
+                found[treatment].differences,
+                has_batch_norm=bool(probe.names),
+            )
     return Explanation(
         model=model_name or model.name,
         data=data_name,
@@ -138,7 +150,8 @@ def explain(
         treatment=treatment,
         settings=tuple(found.values()),
         parts=parts,
-        predictions=predictions,
+        pixel_distance=pixels,
+        advice=advice,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -195,16 +208,3 @@ def _look(
         },
     )
     return found, shown
-
-
-def _evidence(
-    one: SettingFindings, other: SettingFindings, images: int
-) -> rule.Evidence:
-    """Returns what the predictions rest on."""
-    approach = None
-    if one.distances:
-        ours, theirs = one.distances[0].total, other.distances[0].total
-        approach = (theirs - ours) / max(ours, theirs, 1e-12)
-    return rule.Evidence(
-        one.name, other.name, one.displacements, approach, one.differences, images
-    )

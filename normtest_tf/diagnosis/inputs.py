@@ -11,14 +11,11 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.diagnosis import linear_probe
-from normtest_tf.normalization import CONTROL, SETTINGS
+from normtest_tf.normalization import CONTROL
 from normtest_tf.normalization import get as get_setting
 
 CHANGES_NETWORK = "finetune_folded"  # Only what changes its inputs is looked at here.
-SAME_AS_CONTROL = "pretrain_again"  # Looked at only if it is asked for.
-DEFAULT_SETTINGS = tuple(
-    name for name in SETTINGS if name not in (CHANGES_NETWORK, SAME_AS_CONTROL)
-)
+TREATMENT = "finetune"
 EXAMPLES = 512  # Images used by default.
 FEW_IMAGES = 64
 BATCH_SIZE = 256  # The recipe's: a batch's statistics stand for training's.
@@ -32,9 +29,8 @@ IMAGES = (
 
 
 def names_of(settings: str | Sequence[str] | None) -> list[str]:
-    """Returns the settings to look at, the control first; None for the default ones."""
-    if settings is None:
-        settings = DEFAULT_SETTINGS
+    """Returns the settings to look at, the control first; None for the default."""
+    settings = (TREATMENT,) if settings is None else settings
     names = [settings] if isinstance(settings, str) else list(settings)
     for name in names:
         get_setting(name)

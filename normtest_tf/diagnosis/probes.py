@@ -123,6 +123,12 @@ class Probe:
             for layer in self._norms
         )
 
+    def is_untrained(self) -> bool:
+        """Tells whether batch normalizations are there and have seen no image yet."""
+        return bool(self._norms) and all(
+            not each.mean.any() and (each.variance == 1).all() for each in self.stored()
+        )
+
     def store(self, moments: Sequence[Moments]) -> None:
         """Overwrites the copy's running statistics."""
         for layer, new in zip(self._norms, moments, strict=True):

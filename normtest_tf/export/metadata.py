@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from normtest_tf import __version__, datasets, errors
-from normtest_tf.datasets import shifts
 from normtest_tf.runs import ConfigRecord, ResultRecord, RunFolder
 from normtest_tf.runs.folder import LAYOUT
 
@@ -62,7 +61,7 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
             "channels": "red, green, blue",
             "resize": requested.get("resize") or datasets.RESIZES[0],
             # Done to the images before the model gets them.
-            **({} if shift == shifts.NONE else {"shift": shift}),
+            **({} if shift == datasets.NO_SHIFT else {"shift": shift}),
         },
         "normalization": requested["normalization"],
         "statistics": resolved["statistics"],

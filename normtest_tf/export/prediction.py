@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from normtest_tf import datasets, errors
-from normtest_tf.datasets import images, shifts
+from normtest_tf.datasets import images
 from normtest_tf.export import metadata
 from normtest_tf.export.metadata import FEATURES, PROBABILITIES
 from normtest_tf.runs import RunFolder
@@ -29,7 +29,7 @@ class Classifier:
     class_names: list[str]
     has_softmax: bool  # Whether it outputs probabilities rather than logits.
     resize: str = datasets.RESIZES[0]  # How images of another size are, as in training.
-    shift: str = shifts.NONE  # What is done to images then, as in training.
+    shift: str = datasets.NO_SHIFT  # What is done to images then, as in training.
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -43,7 +43,7 @@ class Classifier:
             (height, width), (rows, columns) = pixels.shape[:2], self.image_size
             note = f"resized from {width}x{height} to {columns}x{rows}"
             pixels = images.resized(pixels, self.image_size, self.resize)
-        return shifts.parse(self.shift)(pixels), note
+        return datasets.parse_shift(self.shift)(pixels), note
 
     @keras_setup.checked()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
         description.get("class_names", numbers),
         output == PROBABILITIES,
         image.get("resize", datasets.RESIZES[0]),
-        image.get("shift", shifts.NONE),
+        image.get("shift", datasets.NO_SHIFT),
     )
 
 

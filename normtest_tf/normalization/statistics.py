@@ -15,6 +15,8 @@ from normtest_tf.text import Notify
 
 PIXEL_MAX = 255.0
 BLOCK = 256  # Images whose values are counted at a time.
+WIDER = 1.2  # ImageNet's pooled std over the mean of its images' own stds.
+FAR = 0.3  # Pixel distances above it are large.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +136,32 @@ def change(
     given_mean, given_std = np.array(given.mean), np.array(given.std)
     wanted_mean, wanted_std = np.array(wanted.mean), np.array(wanted.std)
     return given_std / wanted_std, (given_mean - wanted_mean) / wanted_std
+
+
+def pixel_distance(images: ChannelStatistics, pretraining: ChannelStatistics) -> float:
+    """Returns how far a data set's pixels are from those of pre-training.
+
+    It is the root mean square over channels of two terms: the difference of means, in
+    standard deviations of pre-training's pixels, and the log of the ratio of standard
+    deviations. For images with mean m and std s after ImageNet's constants, these are
+    m / 1.2 and log(s / 1.2): the published std is a mean of per-image stds, which are
+    smaller than the pooled std. Constants that were not measured, such as those of
+    scaling to [-1, 1], stand for ImageNet's images.
+
+    Args:
+        images: Pooled statistics of the fine-tuning set.
+        pretraining: The statistics that the weights were pre-trained with.
+
+    Example:
+    ```python
+    pixel_distance(channel_statistics(images, "mine"), IMAGENET) > FAR
+    ```
+    """
+    seen = IMAGENET_POOLED if pretraining.definition == "fixed" else pretraining
+    wider = WIDER if seen.definition == "per-image" else 1.0
+    scale, shift = change(given=images, wanted=seen)
+    terms = np.square(shift / wider) + np.square(np.log(scale / wider))
+    return float(np.sqrt(np.mean(terms)))
 
 
 def _counts(images: Images) -> np.ndarray:

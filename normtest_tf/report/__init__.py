@@ -1,9 +1,8 @@
 """A report's tables and text, as Markdown, HTML and CSV.
 
-    rows         its tables as data, and as CSV files
-    sections     pieces of Markdown made from the rows
-    predictions  what a diagnosis predicted, beside what was measured
-    document     everything that a report states, composed and written
+    rows      its tables as data, and as CSV files
+    sections  pieces of Markdown made from the rows
+    document  everything that a report states, composed and written
 
 Nothing here draws: `plots.report` makes the figures that a document refers to.
 Importing this package is light.

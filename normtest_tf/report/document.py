@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import functools
 import pathlib
 import re
 from collections.abc import Sequence
 
 import markdown
 
-from normtest_tf import errors
-from normtest_tf.analysis import Cell, Results, calibration
-from normtest_tf.analysis.calibration import Outcome
+from normtest_tf.analysis import Cell, Results
 from normtest_tf.analysis.comparisons import Comparison, compare_all
 from normtest_tf.analysis.published import TREATMENT, PublishedTable
 from normtest_tf.normalization import CONTROL, CONTROL_AGAIN
-from normtest_tf.report import predictions, rows, sections
+from normtest_tf.report import rows, sections
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import Rule
 from normtest_tf.system import files
-from normtest_tf.text import counted, csv_text
+from normtest_tf.text import csv_text
 
 TEXT = "report.md"
 PAGE = "report.html"
@@ -30,11 +27,9 @@ RUNS_CSV = "runs.csv"
 TABLE1_CSV = "table1.csv"
 DATA_SETS_CSV = "data_sets.csv"
 EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
-CALIBRATION_CSV = "calibration.csv"  # Only where there are diagnoses.
 # The figures that the text shows, each as .png and as .svg; `plots.report` draws them.
 ACCURACY_FIGURE = "figure1"
 EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
-CALIBRATION_FIGURE = "calibration"  # Only where there are diagnoses.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +43,6 @@ class Content:
     accuracies: list[Row]
     data_sets: list[Row]
     published_differences: list[Row]
-    outcomes: list[Outcome]
-    unpredicted: list[Cell]  # Measured, though no given diagnosis predicts anything.
 
     def published_for(self, comparison: Comparison) -> dict[Cell, float]:
         """Returns published differences of a comparison; the first of tables wins."""
@@ -68,21 +61,8 @@ def gather(
     rule: Rule,
     margin: float,
     published: Sequence[PublishedTable] = (),
-    explanations: pathlib.Path | None = None,
 ) -> Content:
     """Computes everything that a report states."""
-    outcomes: list[Outcome] = []
-    unpredicted: list[Cell] = []
-    if explanations:
-        predicted = functools.partial(predictions.prediction_of, explanations)
-        outcomes, unpredicted = calibration.compare(results, predicted, TREATMENT, rule)
-    if unpredicted and not outcomes:
-        raise errors.UsageError(
-            f"--explanations={explanations} predicts nothing for the "
-            f"{counted(len(unpredicted), 'cell')} that were measured, such as "
-            f"{'/'.join(unpredicted[0])}; each needs a diagnosis written with "
-            "experiments.explain --out_dir=EXPLANATIONS/<dataset>/<model>"
-        )
     return Content(
         results=results,
         rule=rule,
@@ -91,8 +71,6 @@ def gather(
         accuracies=rows.accuracy_rows(results, rule, published),
         data_sets=rows.data_set_rows(results),
         published_differences=rows.published_rows(published, results),
-        outcomes=outcomes,
-        unpredicted=unpredicted,
     )
 
 
@@ -106,7 +84,6 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
         (TABLE1_CSV, content.accuracies),
         (DATA_SETS_CSV, content.data_sets),
         (EFFECTS_CSV, rows.effect_rows(content.comparisons)),
-        (CALIBRATION_CSV, predictions.rows(content.outcomes)),
     ):
         if table:
             files.write_text(out_dir / name, csv_text(table))
@@ -136,7 +113,6 @@ def to_markdown(content: Content, command: str) -> str:
         "# Which statistics should normalise the inputs?",
         answer(content),
         *_differences(content),
-        *predictions.section(content.outcomes, f"{CALIBRATION_FIGURE}.png"),
         "## Table 1: test accuracy in percent",
         sections.table1(content.accuracies, content.rule),
         f"Mean over seeds at the {content.rule.title} ± half the width of its 95% t "
@@ -184,10 +160,19 @@ def _differences(content: Content) -> list[str]:
     if any(comparison.noise for comparison in content.comparisons):
         parts.append(
             f"`{CONTROL_AGAIN}` is `{CONTROL}` with inputs multiplied by 1 + 1e-5: "
-            "what pairs of the two differ by is what chaos alone does. Verdicts give "
+            "what pairs of the two differ by is what chaos alone does. Where both were "
+            "run with the same seeds, the control that other settings are compared "
+            "with is the mean of the two. Verdicts give "
             "the 95% range of a mean of as many pairs of equal settings; in the figure "
             "it is the hatched bar. Where the two never differ, the factor was rounded "
             "away, and there is none."
+        )
+    if any(comparison.by_image for comparison in content.comparisons):
+        parts.append(
+            "Other test images would change a difference, too, and seeds don't show by "
+            "how much, since all share these. The interval over images and seeds takes "
+            "both as samples; that of a single pair is over images alone, with "
+            "McNemar's exact test of the images that only one of the two gets right."
         )
     parts += [
         "## Differences between settings",

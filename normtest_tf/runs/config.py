@@ -13,11 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from normtest_tf import backbones, datasets, errors, normalization
-from normtest_tf.datasets import shifts
 from normtest_tf.normalization import SETTINGS, ChannelStatistics, Setting
-from normtest_tf.runs.folder import RunFolder, RunName
-from normtest_tf.runs.history import FINAL, RULES
-from normtest_tf.system import files, workers
+from normtest_tf.runs.folder import FINAL, RULES, RunFolder, RunName
+from normtest_tf.system import files
 from normtest_tf.training import choices
 from normtest_tf.training.choices import Seeds
 
@@ -152,8 +150,9 @@ class RunConfig:
         "file (TMPDIR). Default: half of what is free.",
     )
     shift: str = option(
-        shifts.NONE,
-        f"What is done to all images before statistics are measured: {shifts.HELP}",
+        datasets.NO_SHIFT,
+        "What is done to all images before statistics are measured: "
+        f"{datasets.SHIFT_HELP}",
     )
     train_examples: int | None = option(
         None, "Use only the first N training images. Default: all.", _POSITIVE
@@ -273,8 +272,8 @@ class RunConfig:
             raise errors.UsageError("--resize needs --image_size")
         reading = datasets.ReadingOptions.among(
             vars(self),
-            memory_budget=None if budget is None else workers.parse_size(budget),
-            shift=str(shifts.parse(self.shift)),  # Equal ones are read once.
+            memory_budget=None if budget is None else datasets.parse_size(budget),
+            shift=str(datasets.parse_shift(self.shift)),  # Equal ones are read once.
         )
         reading.check()
         return reading
@@ -342,7 +341,7 @@ class RunConfig:
         """
         values = {k: v for k, v in self._values().items() if k not in _NOT_REQUESTED}
         values["dataset"] = datasets.slug(self.dataset)
-        values["shift"] = str(shifts.parse(self.shift))
+        values["shift"] = str(datasets.parse_shift(self.shift))
         values["model"] = backbones.slug(self.model)
         if self.pretrain_mean is not None:  # Flags are text.
             values["pretrain_mean"] = network.pretraining.statistics.mean

@@ -12,25 +12,22 @@ import keras
 
 from normtest_tf import datasets, errors
 from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.runs import checkpoints, identity
+from normtest_tf.runs import record
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
-from normtest_tf.runs.recorder import Recorder
+from normtest_tf.runs.recorder import Recorder, remove_of_finished
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify, ignore
 from normtest_tf.training import (
     EpochRow,
     choices,
     classifier,
-    devices,
     environment,
     loop,
-    recalibration,
-    regimes,
+    pipeline,
     training_copy,
 )
-from normtest_tf.training.progress import Progress
-from normtest_tf.training.recipe import Recipe
+from normtest_tf.training.loop import Progress, Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +36,9 @@ class Prepared:
 
     model: keras.Model  # Of stock Keras layers, with its initial weights.
     recipe: Recipe
-    data: loop.TrainingData
+    data: pipeline.TrainingData
     record: ConfigRecord  # What `config.json` will hold.
-    devices: devices.Devices
+    devices: environment.Devices
 
 
 @keras_setup.checked()
@@ -81,17 +78,17 @@ def run(
     """
     started = time.perf_counter()
     folder = config.folder
-    identity.check_request(config)
+    record.check_request(config)
     if folder.is_finished() and not config.overwrite:
         dataset = _images(config, dataset, notify)
-        if (result := identity.finished_result(config, dataset)) is not None:
-            checkpoints.remove_of_finished(folder)
+        if (result := record.finished_result(config, dataset)) is not None:
+            remove_of_finished(folder)
             return result
     environment.check_backend(notify)
     with files.only_writer(folder.path):
         dataset = _images(config, dataset, notify)
         # Another process may have started or finished it since.
-        if (result := identity.finished_result(config, dataset)) is not None:
+        if (result := record.finished_result(config, dataset)) is not None:
             return result
         prepared = _prepare(config, dataset, notify)
         try:
@@ -115,7 +112,7 @@ def _train(
     """Trains the epochs that are missing and writes the run's folder."""
     recipe, data = prepared.recipe, prepared.data
     model = prepared.devices.spread(
-        lambda: regimes.freeze(training_copy.make(prepared.model), config.train)
+        lambda: training_copy.freeze(training_copy.make(prepared.model), config.train)
     )
     recorder = Recorder(config, prepared.record, model, notify, started)
     title = f"{config.name.model}-{config.normalization} seed {config.seed}"
@@ -124,7 +121,12 @@ def _train(
     callbacks = [bar]
     if config.recalibrate:
         callbacks.append(
-            recalibration.Recalibrator(prepared.model, data.train, recipe, config.train)
+            training_copy.Recalibrator(
+                prepared.model,
+                pipeline.evaluation_batches(data.train, recipe.batch_size),
+                config.train,
+                recipe.epochs,
+            )
         )
 
     def on_row(row: EpochRow) -> None:
@@ -177,7 +179,7 @@ def _prepare(
 ) -> Prepared:
     """Builds the model and everything else that training needs."""
     resolved = config.resolved
-    found = devices.find(config.strategy, config.batch_size, notify)
+    found = environment.find_devices(config.strategy, config.batch_size, notify)
     environment.set_determinism(config.deterministic)
     fingerprint = dataset.fingerprint()  # Of all images, also those held out.
     if dataset.division:
@@ -208,26 +210,26 @@ def _prepare(
         division=dataset.division,
     )
     surroundings = environment.describe() | {"devices": len(found.names)}
-    record = ConfigRecord(resolved.requested, values, fingerprint, surroundings)
+    config_record = ConfigRecord(resolved.requested, values, fingerprint, surroundings)
     options = [field.name for field in dataclasses.fields(Recipe)]
     recipe = Recipe(**{name: getattr(config, name) for name in options})
-    return Prepared(model, recipe, data, record, found)
+    return Prepared(model, recipe, data, config_record, found)
 
 
 def _hold_out(
     config: RunConfig, dataset: datasets.ImageDataset, notify: Notify
-) -> tuple[datasets.ImageDataset, loop.TrainingData]:
+) -> tuple[datasets.ImageDataset, pipeline.TrainingData]:
     """Holds out validation images; returns the rest, and what to train and test on."""
     seed, size = config.resolved.seeds.data, dataset.image_shape[0]
-    evaluations = {"test": loop.Split(dataset.test_images, dataset.test_labels)}
+    evaluations = {"test": pipeline.Split(dataset.test_images, dataset.test_labels)}
     if config.validation_examples:
         dataset, images, labels = datasets.split_validation(
             dataset, config.validation_examples, seed
         )
-        evaluations["validation"] = loop.Split(images, labels)
-    train = loop.Split(dataset.train_images, dataset.train_labels)
+        evaluations["validation"] = pipeline.Split(images, labels)
+    train = pipeline.Split(dataset.train_images, dataset.train_labels)
     augmentation = choices.resolve_augmentation(config.augmentation, size, notify)
-    return dataset, loop.TrainingData(train, evaluations, seed, augmentation)
+    return dataset, pipeline.TrainingData(train, evaluations, seed, augmentation)
 
 
 def _build(
@@ -251,11 +253,11 @@ def _build(
     )
     if resolved.setting.folds and statistics is not None:
         classifier.fold(model, network, statistics)
-    if note := identity.statistics_note(network, statistics):
+    if note := record.statistics_note(network, statistics):
         notify(note)
-    regimes.check(model, config.train, recalibrate=config.recalibrate)
+    training_copy.check_regime(model, config.train, recalibrated=config.recalibrate)
     if config.train == choices.ALL or config.recalibrate:
-        regimes.check_batches(model, len(dataset.train_images), config.batch_size)
+        training_copy.check_batches(model, len(dataset.train_images), config.batch_size)
     return model
 
 

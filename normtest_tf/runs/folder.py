@@ -1,4 +1,4 @@
-"""The folder of a run: its path, its files, and its state.
+"""The folder of a run: its path, its files, its state, and its history.
 
 <results_dir>/<dataset>/<model>-<normalization>/seed-<seed>/
 
@@ -15,23 +15,28 @@ checkpoints/  of an unfinished run: what it resumes from
 failed.json   of a run that failed: why
 .lock         empty; locked by the process that writes to the folder
 
-A results folder may hold a plan.json beside them: the requested runs.
+A results folder may hold a plan.json beside them: the requested runs. `--keep`, a
+report's `--rule` and `result.json` share the names of the rules that choose an epoch.
 """
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import pathlib
 import re
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict, cast
 
+import msgspec
 from msgspec import Meta
 
-from normtest_tf import errors
-from normtest_tf.datasets import shifts
+from normtest_tf import datasets, errors
 from normtest_tf.system import files
+from normtest_tf.training import EpochRow
 from normtest_tf.training.choices import ADAM, ALL, NONE
 
 LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
@@ -42,7 +47,7 @@ REPAIR = f"{files.RESTORE}, or run again with --overwrite"
 # Defaults of flags that older configs don't record.
 UNRECORDED = {
     "deterministic": False,
-    "shift": shifts.NONE,
+    "shift": datasets.NO_SHIFT,
     "examples_per_class": None,
     "warmup_epochs": 0,
     "optimizer": ADAM,
@@ -56,6 +61,12 @@ _VARIANT = "+"  # In no other name; begins what is appended to one.
 _SEED_PREFIX = "seed-"
 _SEED = re.compile(_SEED_PREFIX + "(0|[1-9][0-9]*)")  # Each seed has one name.
 
+Accuracy = Annotated[float, Meta(ge=0, le=1)]
+_MAX = sys.float_info.max
+_Number = Annotated[float, Meta(ge=-_MAX, le=_MAX)]  # Neither NaN nor infinite.
+# Of a history: timings are rounded; computed values keep all digits.
+_DIGITS = {"seconds": 3, "images_per_second": 1}
+
 
 def as_of_now(requested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Returns a recorded request, its names prefixed, as this version records it."""
@@ -66,6 +77,57 @@ def as_of_now(requested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         for name, value in {**known, **requested}.items()
         if name not in gone or gone[name] != value
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A rule for choosing one epoch of a run."""
+
+    name: str  # On the command line.
+    title: str  # In tables.
+    # Of the history: highest in the chosen epoch (the first of equals); None: the last.
+    maximises: str | None
+    epoch_key: str  # What `result.json` calls the epoch, and its test accuracy.
+    accuracy_key: str
+
+    def choose(self, rows: Sequence[EpochRow]) -> EpochRow | None:
+        """Returns the chosen row of a history, None if it lacks what is maximised."""
+        column = self.maximises
+        if column is None:
+            return rows[-1]
+        if column not in rows[-1]:
+            return None
+        return max(rows, key=lambda row: row[column])
+
+
+FINAL = Rule("final", "final epoch", None, "final_epoch", "final_test_accuracy")
+BEST_TEST = Rule(  # The PyTorch study's.
+    "best_test",
+    "best epoch on the test images",
+    "test_accuracy",
+    "best_epoch",
+    "best_test_accuracy",
+)
+BEST_VALIDATION = Rule(
+    "best_validation",
+    "best epoch on the validation images",
+    "validation_accuracy",
+    "best_validation_epoch",
+    "best_validation_test_accuracy",
+)
+RULES = {rule.name: rule for rule in (FINAL, BEST_TEST, BEST_VALIDATION)}
+
+
+def summarise(rows: Sequence[EpochRow]) -> dict[str, Any]:
+    """Returns the fields of `ResultRecord` that follow from a history."""
+    values: dict[str, Any] = {"final_train_accuracy": rows[-1]["train_accuracy"]}
+    for rule in RULES.values():
+        if (row := rule.choose(rows)) is not None:
+            values[rule.epoch_key] = row["epoch"]
+            values[rule.accuracy_key] = row["test_accuracy"]
+            if rule.maximises == "validation_accuracy":
+                values["best_validation_accuracy"] = row["validation_accuracy"]
+    return values
 
 
 class Cell(NamedTuple):
@@ -105,7 +167,7 @@ class RunName:
         per_class = requested["examples_per_class"]
         optimizer, regime = requested["optimizer"], requested["train"]
         of_data = [
-            shifts.parse(requested["shift"]).slug,
+            datasets.parse_shift(requested["shift"]).slug,
             per_class and f"{per_class}_per_class",
         ]
         of_training = [
@@ -186,6 +248,28 @@ class RunFolder:
             file.unlink(missing_ok=True)
         self.config.unlink(missing_ok=True)
 
+    def write_history(self, rows: Sequence[EpochRow]) -> None:
+        """Writes `history.csv`, at least one epoch, atomically."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            rounded = {name: round(row[name], n) for name, n in _DIGITS.items()}
+            writer.writerow({**row, **rounded})
+        files.write_text(self.history, text.getvalue())
+
+    def read_history(self) -> list[EpochRow]:
+        """Reads `history.csv`; `UsageError` if it is not what a run writes."""
+        lines = files.read_text(self.history, REPAIR).splitlines()
+        try:
+            cells = list(csv.DictReader(lines, strict=True))
+            rows = msgspec.convert(cells, list[_Row], strict=False)
+            if not rows or [row["epoch"] for row in rows] != [*range(1, len(rows) + 1)]:
+                raise ValueError("its epochs are not 1 to n, in order")
+        except (ValueError, csv.Error) as error:
+            raise errors.unreadable(self.history, error, REPAIR) from error
+        return cast(list[EpochRow], rows)
+
 
 def find(results_dir: pathlib.Path) -> list[RunFolder]:
     """Returns the folders of all runs in a results folder, finished or not, sorted."""
@@ -216,3 +300,18 @@ class _Plan(TypedDict):
     """What `plan.json` holds."""
 
     runs: list[Annotated[str, Meta(pattern=rf"^[^/]+/[^/]+-[^/]+/{_SEED.pattern}\Z")]]
+
+
+class _Row(TypedDict):
+    """A line of `history.csv`, whose cells are text."""
+
+    epoch: int
+    learning_rate: _Number
+    train_loss: _Number
+    train_accuracy: Accuracy
+    test_loss: _Number
+    test_accuracy: Accuracy
+    validation_loss: NotRequired[_Number]
+    validation_accuracy: NotRequired[Accuracy]
+    seconds: _Number
+    images_per_second: _Number

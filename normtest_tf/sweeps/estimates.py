@@ -128,10 +128,10 @@ def _train_two_epochs(config: RunConfig, size: int) -> list[Mapping[str, Any]]:
         classifier,
         environment,
         loop,
-        regimes,
+        pipeline,
         training_copy,
     )
-    from normtest_tf.training.recipe import Recipe
+    from normtest_tf.training.loop import Recipe
 
     batch_size = min(config.batch_size, BATCH_SIZE)
     shape = (size, size, 3)
@@ -148,12 +148,12 @@ def _train_two_epochs(config: RunConfig, size: int) -> list[Mapping[str, Any]]:
         notify=ignore,
     )
     rows: list[Mapping[str, Any]] = []
-    split = loop.Split(images, np.arange(len(images)) % 10)
+    split = pipeline.Split(images, np.arange(len(images)) % 10)
     augment = choices.resolve_augmentation(config.augmentation, size)
     loop.fit(
-        regimes.freeze(training_copy.make(model), config.train),
+        training_copy.freeze(training_copy.make(model), config.train),
         Recipe(epochs=2, batch_size=batch_size),
-        loop.TrainingData(split, {}, seed=0, augmentation=augment),
+        pipeline.TrainingData(split, {}, seed=0, augmentation=augment),
         rows.append,
     )
     return rows

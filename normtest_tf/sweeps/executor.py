@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from normtest_tf import datasets, errors
-from normtest_tf.datasets import shifts
-from normtest_tf.runs import ResultRecord, RunConfig, identity
+from normtest_tf.runs import ResultRecord, RunConfig, record
 from normtest_tf.sweeps import grid
-from normtest_tf.system import keras_setup, workers
+from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
 RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
@@ -83,10 +82,9 @@ class Executor(abc.ABC):
             why there is none: `WorkerDied` if its process or machine is gone.
         """
 
+    @abc.abstractmethod
     def check_inputs(self, configs: Sequence[RunConfig], notify: Notify) -> None:
         """Checks on this machine what all runs read; see the function."""
-        with workers.Worker() as worker:
-            worker.call(check_inputs, configs, notify)
 
 
 def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
@@ -101,7 +99,7 @@ def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
             images = load(config).take(
                 config.train_examples, config.test_examples, config.examples_per_class
             )
-            identity.finished_result(config, images)
+            record.finished_result(config, images)
 
 
 def execute(config: RunConfig, notify: Notify) -> ResultRecord:
@@ -143,7 +141,7 @@ def load(config: RunConfig) -> datasets.ImageDataset:
     key = (config.dataset, config.reading)
     if key not in _shifted:
         _shifted.clear()
-        _shifted[key] = datasets.shifted(_load_unshifted(config), key[1].shift)
+        _shifted[key] = _load_unshifted(config).shifted(key[1].shift)
     return _shifted[key]
 
 
@@ -151,7 +149,7 @@ def _load_unshifted(
     config: RunConfig, notify: Notify = ignore
 ) -> datasets.ImageDataset:
     """Loads a run's data set as it is without a shift, once per process."""
-    key = (config.dataset, dataclasses.replace(config.reading, shift=shifts.NONE))
+    key = (config.dataset, dataclasses.replace(config.reading, shift=datasets.NO_SHIFT))
     if key not in _loaded:
         _loaded[key] = datasets.load(*key, notify)
     return _loaded[key]

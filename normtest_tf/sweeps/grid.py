@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from normtest_tf import backbones, datasets, errors
-from normtest_tf.datasets import shifts
-from normtest_tf.runs import RunConfig, RunName, identity
+from normtest_tf.runs import RunConfig, RunName, record
 from normtest_tf.system import files
 from normtest_tf.training import choices
 
@@ -20,7 +19,7 @@ class Axes:
     models: Sequence[str]
     normalizations: Sequence[str]
     seeds: Sequence[int]
-    shift: Sequence[str] = (shifts.NONE,)
+    shift: Sequence[str] = (datasets.NO_SHIFT,)
     train: Sequence[str] = (choices.ALL,)
 
     def __post_init__(self) -> None:
@@ -73,7 +72,7 @@ def check(configs: Sequence[RunConfig]) -> None:
                 "once, and give folders and files different names"
             )
         if state(config) == "done":
-            identity.check_request(config)
+            record.check_request(config)
     _check_statistics(configs)
     for key in {(config.dataset, config.reading): None for config in configs}:
         datasets.check_available(*key)

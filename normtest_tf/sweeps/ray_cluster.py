@@ -15,13 +15,13 @@ import re
 import signal
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import normtest_tf
 from normtest_tf import errors
 from normtest_tf.runs import RunConfig
-from normtest_tf.sweeps import executor
+from normtest_tf.sweeps import executor, local
 from normtest_tf.sweeps.executor import RUNS_PER_WORKER, Executor, Options, Outcome
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify
@@ -78,6 +78,11 @@ class RayExecutor(Executor):
         self._ray.shutdown()
         if self._marker is not None:
             self._marker.close()
+
+    def check_inputs(self, configs: Sequence[RunConfig], notify: Notify) -> None:
+        """Checks the inputs in a process of this machine."""
+        with local.Worker() as worker:
+            worker.call(executor.check_inputs, configs, notify)
 
     def slots(self) -> int:
         """Returns how many runs the living nodes have room for; at least 1."""

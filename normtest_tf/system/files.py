@@ -1,4 +1,4 @@
-"""Files that are either complete or absent, JSON, and folders with one writer."""
+"""Files that are complete or absent, JSON, folders with one writer; memory, hosts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ RESTORE = "restore the file from a copy"
 HEAD_BYTES = 512  # Enough for `unusable_kind`.
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
+# The memory of the machine, and of the container that the process runs in.
+MEMINFO = "/proc/meminfo"
+CGROUP = pathlib.Path("/sys/fs/cgroup")
 TIMEOUT_SECONDS = 8.0  # A name look-up can hang beyond every socket timeout.
 # A proxy answers with one of these when it can't reach the server itself.
 _PROXY_ERRORS = {407, 502, 503, 504}
@@ -205,6 +209,38 @@ def only_writer(folder: pathlib.Path, *, wait: bool = False) -> Iterator[None]:
                 for path in created:
                     path.rmdir()
         lock.release()
+
+
+def peak_mebibytes() -> float | None:
+    """Returns the peak resident memory of this process; None on Windows."""
+    # `getrusage` counts what the parent had when it started this process.
+    if (peak := _bytes_in("/proc/self/status", "VmHWM:")) is not None:
+        return peak / 2**20
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def free_memory() -> int:
+    """Returns how many bytes the machine and the container still have to give."""
+    free = [_bytes_in(MEMINFO, "MemAvailable:")]
+    with contextlib.suppress(OSError, ValueError):  # `max`: there is no limit.
+        limit = int((CGROUP / "memory.max").read_text())
+        free += [max(limit - int((CGROUP / "memory.current").read_text()), 0)]
+    # Without /proc: what a small machine can spare.
+    return min((size for size in free if size is not None), default=4 * 2**30)
+
+
+def _bytes_in(path: str, name: str) -> int | None:
+    """Returns a number of KiB in a file of the kernel, in bytes."""
+    with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith(name):
+                return int(line.split()[1]) * 2**10
+    return None
 
 
 def host_problem(url: str) -> str | None:

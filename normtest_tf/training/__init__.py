@@ -2,16 +2,10 @@
 
     choices          what flags choose: regimes, optimizers, augmentations, seeds
     classifier       normalization + backbone + head, on raw pixels
-    pipeline         batches of images, with tf.data
-    augmentation     random crops and flips of a batch
-    recipe           optimizer, the cosine stepped once per epoch, cross-entropy
-    loop             epochs, evaluations, state to resume from
-    progress         a bar with the time left, and a line per epoch
-    training_copy    the copy of a model that is trained, and its layers
-    regimes          which of its layers are trained, and on which batches they can be
-    recalibration    batch normalization's statistics, estimated again
-    devices          the devices that share each batch
-    environment      device, precision, versions, determinism
+    pipeline         batches of images, with tf.data, and their augmentation
+    training_copy    the copy of a model that is trained, its layers and statistics
+    loop             recipe, epochs, evaluations, progress, state to resume from
+    environment      devices, precision, versions, determinism
 
 Nothing here knows about run folders. `choices` imports neither Keras nor TensorFlow.
 """

@@ -1,46 +1,151 @@
-"""The training loop: epochs, evaluations, and the state to resume from."""
+"""The training: recipe, epochs, evaluations, progress, and the state to resume from."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import scipy.special
 import tensorflow as tf
 from keras import ops
+from tqdm import tqdm
 
 from normtest_tf import errors
-from normtest_tf.datasets import Images
-from normtest_tf.training import EpochRow, choices, devices, environment, pipeline
-from normtest_tf.training.recipe import EpochCosine, Recipe, compile_for_training
+from normtest_tf.text import Notify
+from normtest_tf.training import EpochRow, choices, environment, pipeline
 
+MOMENTUM = 0.9  # Of SGD.
 LEAD = 16  # Steps that the host runs ahead of a GPU before it reads their losses.
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
-    """Images and labels of one split."""
+class Recipe:
+    """How a model is trained; the defaults are those of the PyTorch study."""
 
-    images: Images  # uint8 [n, height, width, 3], in memory or not.
-    labels: np.ndarray  # int [n].
+    epochs: int = 50
+    batch_size: int = 256  # The last batch of an epoch may be shorter.
+    learning_rate: float = 1e-3  # The first epoch's; it decays to 0 along a cosine.
+    optimizer: str = choices.ADAM  # Or SGD; both without weight decay.
+    warmup_epochs: int = 0  # The rate rises linearly, step by step, to the cosine.
 
-    def __len__(self) -> int:
-        return len(self.images)
+
+class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """A cosine from the initial rate to 0 that is stepped once per epoch.
+
+    Epoch e of E has the rate `initial / 2 * (1 + cos(pi * e / E))`, like PyTorch's
+    `CosineAnnealingLR(T_max=E)`; during a warm-up, step s of S has it times
+    (s + 1) / S. It depends on the optimizer's iterations alone, so a resumed run can't
+    get it wrong.
+    """
+
+    def __init__(
+        self, initial: float, steps_per_epoch: int, epochs: int, warmup_epochs: int = 0
+    ) -> None:
+        self.initial = initial
+        self.steps_per_epoch = steps_per_epoch
+        self.epochs = epochs
+        self.warmup_epochs = warmup_epochs
+
+    def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the rate at an iteration, counted from 0."""
+        epoch = ops.cast(step // self.steps_per_epoch, keras.config.floatx())
+        rate = self.initial / 2 * (1 + ops.cos(math.pi * epoch / self.epochs))
+        if not self.warmup_epochs:
+            return rate
+        steps = self.warmup_epochs * self.steps_per_epoch
+        done = ops.cast(step + 1, keras.config.floatx())
+        return rate * ops.minimum(1.0, done / steps)
+
+    def at_epoch(self, epoch: int) -> float:
+        """Returns an epoch's rate, that of its last step while it warms up."""
+        rate = self.initial / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
+        if epoch + 1 < self.warmup_epochs:
+            rate *= (epoch + 1) / self.warmup_epochs
+        return rate
+
+    def get_config(self) -> dict[str, float]:
+        """Returns the constructor's arguments."""
+        return dict(vars(self))
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingData:
-    """What a model is trained and evaluated on."""
+class Adam(keras.optimizers.Adam):
+    """Adam with PyTorch's epsilon.
 
-    train: Split
-    # By the prefix of their columns in the history: `test`, perhaps `validation`.
-    evaluations: Mapping[str, Split]
-    seed: int  # Determines the order of examples and their augmentation.
-    augmentation: str = choices.PAD_CROP_FLIP
+    Keras adds epsilon to the root of the second moment before its bias is
+    corrected ("epsilon hat" in Kingma & Ba, 2015), PyTorch afterwards, so the same
+    number is up to 32 times as effective in Keras during the first steps. On
+    TensorFlow one kernel updates variable and moments, in a third of the time of
+    separate operations.
+    """
+
+    def update_step(
+        self,
+        gradient: keras.KerasTensor,
+        variable: keras.Variable,
+        learning_rate: keras.KerasTensor,
+    ) -> None:
+        """Applies one step to one variable."""
+        dtype = variable.dtype
+        rate, gradient, step = (
+            ops.cast(x, dtype) for x in (learning_rate, gradient, self.iterations + 1)
+        )
+        # Casting a Python number goes through float32; conversion doesn't.
+        first_power, second_power = (
+            ops.power(ops.convert_to_tensor(beta, dtype), step)
+            for beta in (self.beta_1, self.beta_2)
+        )
+        root_correction = ops.sqrt(1 - second_power)
+        epsilon = self.epsilon * root_correction
+        index = self._get_variable_index(variable)
+        first, second = self._momentums[index], self._velocities[index]
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,  # TensorFlow's own, not Keras's.
+                m=first.value.handle,
+                v=second.value.handle,
+                beta1_power=first_power,
+                beta2_power=second_power,
+                lr=rate,
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=epsilon,
+                grad=gradient,
+            )
+            return
+        self.assign_add(first, (gradient - first) * (1 - self.beta_1))
+        self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
+        scale = rate * root_correction / (1 - first_power)
+        self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
+
+
+def compile_for_training(
+    model: keras.Model, recipe: Recipe, training_examples: int
+) -> EpochCosine:
+    """Compiles a model that outputs logits; returns the learning rate's schedule."""
+    steps = math.ceil(training_examples / recipe.batch_size)
+    schedule = EpochCosine(
+        recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
+    )
+    if recipe.optimizer == choices.SGD:
+        optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
+    else:
+        optimizer = Adam(schedule, epsilon=1e-8)
+    model.compile(
+        # Keras wraps it with loss scaling if the model computes in float16.
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+    # Variables created during tracing would keep the graph alive.
+    model.optimizer.build(model.trainable_variables)
+    return schedule
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -149,7 +254,7 @@ class _Evaluator(keras.callbacks.Callback):
     def __init__(
         self,
         guard: LossGuard,
-        data: TrainingData,
+        data: pipeline.TrainingData,
         batch_size: int,
         on_row: Callable[[EpochRow], None],
         on_evaluation: Callable[[str, Evaluation], None],
@@ -158,7 +263,7 @@ class _Evaluator(keras.callbacks.Callback):
         self._guard = guard
         self._data = data
         self._batches = {
-            prefix: pipeline.evaluation_batches(split.images, split.labels, batch_size)
+            prefix: pipeline.evaluation_batches(split, batch_size)
             for prefix, split in data.evaluations.items()
         }
         self._on_row = on_row
@@ -217,7 +322,7 @@ def evaluate(
 def fit(
     model: keras.Model,
     recipe: Recipe,
-    data: TrainingData,
+    data: pipeline.TrainingData,
     on_row: Callable[[EpochRow], None],
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -230,7 +335,7 @@ def fit(
     prefix of each evaluation's columns, and `on_row` last. Raises `TrainingFailed` if a
     loss is not finite, ValueError if the state is another model's.
     """
-    with devices.scope_of(model):
+    with environment.scope_of(model):
         schedule = compile_for_training(model, recipe, len(data.train))
     if state:
         state.restore(model)
@@ -239,16 +344,9 @@ def fit(
         return
     guard = LossGuard(schedule, LEAD if environment.gpus() else 0)
     evaluator = _Evaluator(guard, data, recipe.batch_size, on_row, on_evaluation)
-    batches = pipeline.training_batches(
-        data.train.images,
-        data.train.labels,
-        batch_size=recipe.batch_size,
-        seed=data.seed,
-        epochs=range(first_epoch, recipe.epochs),
-        augmentation=data.augmentation,
-    )
+    epochs = range(first_epoch, recipe.epochs)
     model.fit(
-        batches,
+        pipeline.training_batches(data, recipe.batch_size, epochs),
         initial_epoch=first_epoch,
         epochs=recipe.epochs,
         steps_per_epoch=schedule.steps_per_epoch,
@@ -262,3 +360,63 @@ def fit(
         ),
         verbose=0,
     )
+
+
+class Progress(keras.callbacks.Callback):
+    """Shows a progress bar over all epochs, on a terminal only."""
+
+    def __init__(
+        self, title: str, recipe: Recipe, examples: int, first_epoch: int = 0
+    ) -> None:
+        super().__init__()
+        self._recipe = recipe
+        self._examples = examples
+        self._first_epoch = first_epoch
+        self._started = 0.0
+        self._bar = tqdm(
+            desc=title,
+            total=examples * recipe.epochs,
+            initial=examples * first_epoch,
+            unit=" images",
+            unit_scale=True,
+            smoothing=0.05,
+            # None: disabled unless stderr is a terminal.
+            disable=True if os.environ.get("TQDM_DISABLE") else None,
+            leave=False,
+        )
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Advances the bar by a batch, of which the last may be short."""
+        size = self._recipe.batch_size
+        self._bar.update(min(size, self._examples - batch * size))
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Removes the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Removes the bar, even if training failed."""
+        self._bar.close()
+
+    def show(self, row: EpochRow, notify: Notify) -> None:
+        """Reports one epoch's row of the history as a line of text."""
+        epoch, epochs = int(row["epoch"]), self._recipe.epochs
+        elapsed = time.perf_counter() - self._started
+        left = elapsed / (epoch - self._first_epoch) * (epochs - epoch)
+        parts = [f"epoch {epoch:{len(str(epochs))}}/{epochs}"]
+        parts += [
+            f"{name.removesuffix('_accuracy')} {row[name]:.2%}"
+            for name in row
+            if name.endswith("_accuracy")
+        ]
+        parts += [
+            f"loss {row['train_loss']:.3f}",
+            f"{row['images_per_second']:,.0f} images/s",
+            f"{tqdm.format_interval(left)} left",
+        ]
+        with tqdm.external_write_mode():  # Keeps the bar from garbling the line.
+            notify("  ".join(parts))

@@ -1,4 +1,4 @@
-"""The copy of a model that is trained: PyTorch's semantics, and faster layers.
+"""The copy of a model that is trained: PyTorch's semantics, frozen and faster layers.
 
 The copy computes what the model computes and has the same variables in the same order,
 but its layers are not stock Keras layers. What it has learned goes back into the model,
@@ -13,9 +13,18 @@ model.set_weights(trained.get_weights())
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
+
 import keras
 import numpy as np
 from keras import ops
+
+from normtest_tf import errors, text
+from normtest_tf.backbones import layers
+from normtest_tf.training import choices
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -190,8 +199,9 @@ def _matrix(
     return ops.concatenate(lines, axis=0)
 
 
+Kinds: TypeAlias = Mapping[type, type[keras.layers.Layer]]
 # A subclass may compute something else.
-_REPLACED: dict[type, type[keras.layers.Layer]] = {
+_REPLACED: Kinds = {
     keras.layers.BatchNormalization: BatchNormalization,
     keras.layers.Conv2D: Convolution,
 }
@@ -231,6 +241,167 @@ def make(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-    kind = _REPLACED.get(type(layer), type(layer))
+def _clone(layer: keras.layers.Layer, kinds: Kinds = _REPLACED) -> keras.layers.Layer:
+    kind = kinds.get(type(layer), type(layer))
     return kind.from_config(layer.get_config())
+
+
+class _Frozen(keras.layers.Layer):
+    """Computes as another layer or model does in evaluation, and never changes it.
+
+    `trainable=False` alone is not enough: dropout would still drop. Gradients stop
+    here, so nothing is computed or kept for those of the layer's own weights.
+    """
+
+    def __init__(self, layer: keras.layers.Layer) -> None:
+        super().__init__(name=layer.name, autocast=False)
+        layer.trainable = False
+        self.layer = layer
+        self.built = True
+
+    def call(self, inputs: keras.KerasTensor, **_: object) -> keras.KerasTensor:
+        return ops.stop_gradient(self.layer(inputs, training=False))
+
+
+def freeze(copy: keras.Model, regime: str) -> keras.Model:
+    """Makes a training copy train as a regime says; use the returned model instead."""
+    if regime == choices.FROZEN_BN:
+        for layer in batch_normalizations(copy):
+            layer.trainable = False
+    if regime != choices.HEAD:
+        return copy
+    head = copy.layers[-1]
+
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        is_kept = layer is head or isinstance(layer, keras.layers.InputLayer)
+        return layer if is_kept else _Frozen(layer)
+
+    return keras.models.clone_model(copy, clone_function=clone)
+
+
+def batch_normalizations(
+    model: keras.Model,
+) -> Iterator[keras.layers.BatchNormalization]:
+    """Yields a model's batch normalization layers, those of inner models included."""
+    for layer in layers.leaves(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            yield layer
+
+
+def check_regime(
+    model: keras.Model, regime: str, *, recalibrated: bool = False
+) -> None:
+    """Raises `UsageError` if a flag needs batch normalization and there is none."""
+    flags = ["--recalibrate"] * recalibrated
+    flags += [f"--train={choices.FROZEN_BN}"] * (regime == choices.FROZEN_BN)
+    if flags and next(batch_normalizations(model), None) is None:
+        raise errors.UsageError(
+            f"{flags[-1]} needs a network with batch normalization, and this one has "
+            "none. Omit it, or choose another --model"
+        )
+
+
+def check_batches(model: keras.Model, examples: int, batch_size: int) -> None:
+    """Raises `UsageError` if batch normalization would get single values per channel.
+
+    That happens to a batch of one image where a layer's map is 1x1. The value would be
+    normalised to 0, and the running variance would shrink.
+    """
+    if batch_size != 1 and examples % batch_size != 1:
+        return
+    if layer := next(filter(_gets_one_value, batch_normalizations(model)), None):
+        which = "every" if batch_size == 1 else "the last"
+        larger = range(batch_size + 1, examples + 1)
+        size = next((size for size in larger if examples % size != 1), 0)
+        advice = f"Pass --batch_size={size}" if size else "Train on two images or more"
+        raise errors.UsageError(
+            f"{which} training batch of an epoch would be a single image "
+            f"({text.counted(examples, 'image')}, --batch_size={batch_size}), where "
+            f"the batch normalization {layer.name} gets one value per channel, which "
+            f"becomes 0 whatever the image is. {advice}"
+        )
+
+
+def _gets_one_value(layer: keras.layers.BatchNormalization) -> bool:
+    """Tells whether a layer trains and has one value per channel and image."""
+    shape = list(layer.input.shape)
+    del shape[layer.axis], shape[0]
+    return layer.trainable and None not in shape and math.prod(shape) == 1
+
+
+class _Accumulating(BatchNormalization):
+    """Normalises with the batch's statistics in every mode."""
+
+    def call(self, inputs: keras.KerasTensor, *_: object, **__: object) -> object:
+        return super().call(inputs, training=True)
+
+
+def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
+    """Estimates batch normalization's running statistics again, and changes no other.
+
+    Known as AdaBN: Li et al., "Revisiting Batch Normalization For Practical Domain
+    Adaptation" (2016), arXiv:1603.04779. The images pass through the network once. Each
+    layer normalises with the batch's own statistics, as in training, and the running
+    ones become the mean over all batches, weighted by their sizes; what they were
+    before is forgotten. With batches of one size this is PyTorch's `momentum=None`.
+    """
+    kinds = {keras.layers.BatchNormalization: _Accumulating}
+    clone = functools.partial(_clone, kinds=kinds)
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    copy.set_weights(model.get_weights())
+    accumulating = list(batch_normalizations(copy))
+    # A variable, since a compiled function would keep the first batch's number; but
+    # none of the layers', whose weights are those of the model.
+    momentum = keras.Variable(0.0, trainable=False, name="momentum")
+    for layer in accumulating:
+        layer.trainable = True  # Frozen layers don't accumulate.
+        object.__setattr__(layer, "momentum", momentum)
+
+    def step(batch: np.ndarray) -> None:
+        copy(batch, training=False)
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        step = tf.function(step, reduce_retracing=True)
+    seen = 0
+    for batch in batches:
+        momentum.assign(seen / (seen + len(batch)))
+        step(batch)
+        seen += len(batch)
+    for own, found in zip(batch_normalizations(model), accumulating, strict=True):
+        own.moving_mean.assign(found.moving_mean)
+        own.moving_variance.assign(found.moving_variance)
+
+
+class Recalibrator(keras.callbacks.Callback):
+    """Recalibrates what is trained, once: before the first epoch, or after the last.
+
+    Training all layers would forget the statistics, so there it comes last. It has to
+    precede the callback that evaluates and records an epoch: the epoch's checkpoint
+    then holds the new statistics, and a resumed run needs nothing else. The `model` of
+    stock layers, whose copy is trained, gets the copy's weights.
+    """
+
+    def __init__(
+        self, model: keras.Model, batches: Iterable[tuple], regime: str, epochs: int
+    ) -> None:
+        super().__init__()
+        self._stock = model
+        self._batches = batches  # Of images and labels.
+        self._after = epochs if regime == choices.ALL else 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Recalibrates before the first epoch, if that is when."""
+        if epoch == self._after:
+            self._recalibrate()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Recalibrates after the last epoch, if that is when."""
+        if epoch + 1 == self._after:
+            self._recalibrate()
+
+    def _recalibrate(self) -> None:
+        self._stock.set_weights(self.model.get_weights())
+        recalibrate(self._stock, (images for images, _ in self._batches))
+        self.model.set_weights(self._stock.get_weights())

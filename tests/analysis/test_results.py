@@ -11,7 +11,7 @@ import pytest
 from normtest_tf import errors
 from normtest_tf.analysis import Cell, results
 from normtest_tf.runs import RunName
-from normtest_tf.runs.history import BEST_VALIDATION, FINAL
+from normtest_tf.runs.folder import BEST_VALIDATION, FINAL
 from tests.helpers import ROOT
 from tests.helpers.fake_results import write_run
 

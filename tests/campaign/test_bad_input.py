@@ -21,7 +21,6 @@ from normtest_tf.analysis import published, results
 from normtest_tf.backbones import weights
 from normtest_tf.datasets import images
 from normtest_tf.export import prediction
-from normtest_tf.runs import history
 from normtest_tf.runs.folder import PLAN, read_plan
 from normtest_tf.text import ignore
 from tests.datasets import helpers
@@ -104,10 +103,10 @@ def test_a_name_in_a_flag_is_known_or_refused(name):
     | st.text('0123456789.,epoch\n"-+einfa', max_size=200).map(str.encode)
 )
 def test_a_history_is_read_or_refused(tmp_path, content):
-    path = tmp_path / "history.csv"
-    path.write_bytes(content)
+    run = runs.RunFolder(tmp_path)
+    run.history.write_bytes(content)
     with refused_in_one_line():
-        for row in history.read(path):
+        for row in run.read_history():
             assert all(isinstance(value, int | float) for value in row.values())
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from normtest_tf import backbones, errors, runs, text
-from normtest_tf.runs import checkpoints
+from normtest_tf.runs import recorder
 from normtest_tf.sweeps import grid
 from normtest_tf.system import keras_setup
 from tests.helpers import ROOT, faults, programs
@@ -190,9 +190,9 @@ def corrupt(data, generator):
 
 def test_a_corrupt_checkpoint_is_never_resumed_from(tmp_path):
     generator = random.Random(223)
-    store = checkpoints.Store(tmp_path)
+    store = recorder.Store(tmp_path)
     numbers, rows = np.arange(5000, dtype="float32"), [{"epoch": 1}]
-    checkpoint = checkpoints.Checkpoint(1, {"rows": rows}, {"model/00000": numbers})
+    checkpoint = recorder.Checkpoint(1, {"rows": rows}, {"model/00000": numbers})
     store.write(checkpoint)
     (path,) = tmp_path.iterdir()
     data = path.read_bytes()

@@ -12,7 +12,8 @@ import pytest
 from normtest_tf import datasets, errors, normalization, runs
 from normtest_tf.normalization.statistics import gray_statistics, mean_of_stds
 from normtest_tf.runs import finetuning
-from normtest_tf.system import workers
+from normtest_tf.system import files
+from normtest_tf.text import size_in_words
 from tests.datasets import helpers
 from tests.helpers import faults
 from tests.helpers.tiny_runs import new_config, outcome
@@ -62,7 +63,7 @@ def test_images_in_a_file_are_those_in_memory(folder):
     assert one[0].fingerprint() == other[0].fingerprint()
     assert_equal(one[1], other[1])
     np.testing.assert_array_equal(one[2], other[2])
-    one, other = (datasets.shifted(which, "invert") for which in (kept, mapped))
+    one, other = (which.shifted("invert") for which in (kept, mapped))
     assert_equal(one.train_images, other.train_images)
 
 
@@ -76,13 +77,34 @@ def test_channel_statistics_are_equal_to_the_last_bit(folder):
 
 def test_the_default_budget_is_half_of_what_is_free(folder, monkeypatch):
     notes = []
-    monkeypatch.setattr(workers, "free_memory", lambda: 2 * BYTES)
+    monkeypatch.setattr(files, "free_memory", lambda: 2 * BYTES)
     assert isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert notes == []
-    monkeypatch.setattr(workers, "free_memory", lambda: 2 * BYTES - 2)
+    monkeypatch.setattr(files, "free_memory", lambda: 2 * BYTES - 2)
     assert not isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert "28 images of 6x6 take 3.0 KB" in notes[0]
     assert f"temporary file in {tempfile.gettempdir()}" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "words"),
+    [
+        ("4GB", 4_000_000_000, "4.0 GB"),
+        ("500MB", 500_000_000, "500 MB"),
+        ("1.5 GiB", 3 * 2**29, "1.6 GB"),
+        ("2kb", 2000, "2.0 KB"),
+        ("77", 77, "77 bytes"),
+    ],
+)
+def test_sizes_are_read_and_written(text, size, words):
+    assert datasets.parse_size(text) == size
+    assert size_in_words(size) == words
+
+
+@pytest.mark.parametrize("text", ["", "0MB", "-1GB", "4 apples", "1e9", "9" * 99])
+def test_what_is_no_size_is_refused(text):
+    with helpers.usage_error("--memory_budget takes a size such as"):
+        datasets.parse_size(text)
 
 
 def test_the_temporary_file_has_no_name(folder, tmp_path, monkeypatch):

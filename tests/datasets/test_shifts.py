@@ -5,8 +5,7 @@ import decimal
 import numpy as np
 import pytest
 
-from normtest_tf import datasets
-from normtest_tf.datasets import shifts
+from normtest_tf.datasets import images
 from tests.datasets import helpers
 
 # What a pixel (red, green, blue) becomes, exactly, before rounding and clipping.
@@ -41,19 +40,19 @@ def rounded(value):
 def test_a_shift_is_its_formula_rounded_half_to_even_and_clipped(text):
     before = pixels()
     expected = [[rounded(v) for v in FORMULAS[text](x)] for x in before.tolist()]
-    after = shifts.parse(text)(before)
+    after = images.parse_shift(text)(before)
     assert after.dtype == np.uint8
     np.testing.assert_array_equal(after, expected)
 
 
 def test_many_images_are_shifted_as_single_ones_are():
-    images = np.random.default_rng(1).integers(0, 256, (300, 2, 3, 3), np.uint8)
-    before = images.copy()
+    many = np.random.default_rng(1).integers(0, 256, (300, 2, 3, 3), np.uint8)
+    before = many.copy()
     for text in FORMULAS:
-        shift = shifts.parse(text)
-        expected = np.stack([shift(image) for image in images])
-        np.testing.assert_array_equal(shift.apply(images), expected)
-    np.testing.assert_array_equal(images, before)
+        shift = images.parse_shift(text)
+        expected = np.stack([shift(image) for image in many])
+        np.testing.assert_array_equal(shift(many), expected)
+    np.testing.assert_array_equal(many, before)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +68,9 @@ def test_many_images_are_shifted_as_single_ones_are():
     ],
 )
 def test_each_shift_has_one_text_and_one_name(text, canonical, slug):
-    shift = shifts.parse(text)
+    shift = images.parse_shift(text)
     assert (str(shift), shift.slug) == (canonical, slug)
-    assert shifts.parse(str(shift)) == shift
+    assert images.parse_shift(str(shift)) == shift
 
 
 @pytest.mark.parametrize(
@@ -90,17 +89,17 @@ def test_each_shift_has_one_text_and_one_name(text, canonical, slug):
 )
 def test_other_values_are_refused_in_one_line(text, message):
     with helpers.usage_error(message):
-        shifts.parse(text)
+        images.parse_shift(text)
 
 
 def test_a_data_set_is_shifted_in_both_splits_and_gets_another_fingerprint():
     dataset = helpers.make_dataset()
-    inverted = datasets.shifted(dataset, "invert")
+    inverted = dataset.shifted("invert")
     for split in ("train_images", "test_images"):
         before, after = getattr(dataset, split), getattr(inverted, split)
         np.testing.assert_array_equal(after, 255 - before)
     np.testing.assert_array_equal(inverted.train_labels, dataset.train_labels)
     assert inverted.fingerprint() != dataset.fingerprint()
-    again = datasets.shifted(inverted, "invert")
+    again = inverted.shifted("invert")
     assert again.fingerprint() == dataset.fingerprint()
-    assert datasets.shifted(dataset, "none") is dataset
+    assert dataset.shifted("none") is dataset

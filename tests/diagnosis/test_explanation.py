@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from normtest_tf import diagnosis
-from normtest_tf.normalization import ChannelStatistics, channel_statistics
+from normtest_tf import backbones, diagnosis
+from normtest_tf.normalization import IMAGENET, ChannelStatistics, channel_statistics
+from normtest_tf.normalization.statistics import pixel_distance
 from tests.diagnosis.conftest import random_images
 from tests.helpers import programs
 
@@ -22,7 +23,8 @@ def many():
 @pytest.fixture(scope="module")
 def found(resnet, many):
     before = resnet.get_weights()
-    found = diagnosis.explain(resnet, many, labels=LABELS)
+    names = ["finetune", "instance", "minmax", "finetune_mean_of_stds"]
+    found = diagnosis.explain(resnet, many, labels=LABELS, settings=names)
     for mine, own in zip(resnet.get_weights(), before, strict=True):
         np.testing.assert_array_equal(mine, own)  # The model is not changed.
     return found
@@ -30,8 +32,8 @@ def found(resnet, many):
 
 def test_it_has_a_finding_for_every_setting_and_layer(found):
     names = [setting.name for setting in found.settings]
-    assert names[0] == "pretrain"
-    assert {"finetune", "instance", "minmax"} < set(names)
+    assert names[:2] == ["pretrain", "finetune"]
+    assert len(names) == 5
     for setting in found.settings:
         assert len(setting.distances) == len(setting.reestimated) == 9
         assert set(setting.displacements) == {"stored", "batch", "reestimated"}
@@ -53,10 +55,14 @@ def test_findings_agree_with_their_parts(found, resnet, many):
     for mode, expected in parts.items():
         assert found.parts[mode].total == pytest.approx(expected.total, rel=1e-2)
         assert finetune.displacements[mode] == pytest.approx(expected.total, rel=1e-2)
-    by_training = {p.training: p for p in found.predictions}
-    for training, mode in (("all", "batch"), ("head", "stored")):
-        displacement = by_training[training].displacement
-        assert displacement == finetune.displacements[mode]
+    # Each way of training rests on what was measured for it.
+    assert found.pixel_distance == pixel_distance(finetune.statistics, IMAGENET)
+    assert [(a.training, a.value) for a in found.advice] == [
+        ("all", found.pixel_distance),
+        ("head", finetune.differences["stored"].points),
+        ("head_recalibrated", finetune.differences["reestimated"].points),
+        ("frozen_bn", found.pixel_distance),
+    ]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -74,7 +80,7 @@ def test_a_network_without_batch_normalization_is_said_what_can_be(many):
     assert found.layers == ()
     assert list(found.parts) == ["stored"]
     assert found.parts["stored"].border > 0
-    assert {p.training for p in found.predictions} == {"all", "head"}
+    assert [advice.training for advice in found.advice] == ["all", "head"]
     assert any("no batch normalization" in note for note in found.notes)
     assert "re-estimated" not in found.to_text().partition("Notes")[0]
 
@@ -83,7 +89,7 @@ def test_what_limits_it_is_noted(resnet, many):
     found = diagnosis.explain(resnet, many, settings=["instance"])
     assert (found.treatment, found.parts) == ("instance", {})
     assert any("can't be split" in note for note in found.notes)
-    assert found.predictions
+    assert {advice.rests_on for advice in found.advice} <= {"linear probe"}
     wrong = ChannelStatistics((0.0, 0.0, 0.0), (0.01,) * 3, "fixed", "a mistake")
     scaled = keras.Sequential(
         [
@@ -114,18 +120,30 @@ def test_what_limits_it_is_noted(resnet, many):
     assert found.setting("finetune").accuracies == {}
 
 
+def test_random_weights_get_no_advice(many):
+    random = backbones.resolve("cifar_resnet8", "none").build((32, 32, 3))
+    found = diagnosis.explain(random, many[:8])
+    assert (found.treatment, found.advice) == ("finetune", ())
+    assert "weights are random" in found.to_text()
+    flat = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3)])
+    assert diagnosis.explain(flat, many[:8], trained=False).advice == ()
+    (alone, _) = diagnosis.explain(flat, many[:8]).advice
+    assert alone.rests_on == "pixel distance"
+
+
 def test_the_program_prints_and_writes_the_diagnosis_and_the_shift(tmp_path):
     done = programs.run(
         "explain",
         "--dataset=digits",
         "--model=cifar_resnet8",
         "--examples=70",
-        "--normalizations=pretrain,finetune",
         "--shift=contrast:0.50",
         f"--out_dir={tmp_path}/out",
     )
     assert done.returncode == 0, done.stderr
-    assert "What to expect of finetune instead of pretrain" in done.stdout
+    assert "finetune or pretrain?" in done.stdout
+    assert len(done.stdout.splitlines()) < 40
+    assert max(map(len, done.stdout.replace(str(tmp_path), "").splitlines())) <= 88
     out = tmp_path / "out"
     written = {path.name for path in out.iterdir()}
     pages = {"explanation.html", "explanation.json"}

@@ -15,7 +15,7 @@ import keras
 
 from normtest_tf import backbones, datasets, diagnosis
 from normtest_tf.export import describe_run, prediction, verification
-from normtest_tf.runs import RunFolder, finetuning, history
+from normtest_tf.runs import RunFolder, finetuning
 from normtest_tf.training import classifier
 from tests.helpers import backend_training, faults
 from tests.helpers.tiny_runs import CLOCKS, new_config, outcome
@@ -37,7 +37,7 @@ def twenty_steps(folder):
 
 def compared(own, used):
     """Returns what has to be equal on every backend, from run folders."""
-    rows = history.read(own.history)
+    rows = own.read_history()
     losses, weights = backend_training.trained()
     network = backbones.resolve("cifar_resnet8").build((32, 32, 3))
     images = digits()
@@ -90,7 +90,7 @@ def resumed(folder):
     with faults.after_epoch(2), contextlib.suppress(faults.Killed):
         finetuning.run(stopped, digits())
     epochs = finetuning.run(stopped, digits()).resumed_epochs
-    loss = history.read(whole.folder.history)[0]["train_loss"]
+    loss = whole.folder.read_history()[0]["train_loss"]
     return [*epochs, outcome(stopped) == outcome(whole), memory > 100, loss]
 
 
@@ -99,7 +99,7 @@ def in_precision(folder, precision):
     config = new_config(folder / precision, precision=precision, epochs=1)
     finetuning.run(config, digits())
     model = keras.models.load_model(config.folder.model)
-    loss = history.read(config.folder.history)[0]["train_loss"]
+    loss = config.folder.read_history()[0]["train_loss"]
     return [loss, model.get_layer("convolution").compute_dtype]
 
 

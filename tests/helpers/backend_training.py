@@ -5,8 +5,8 @@ import numpy as np
 
 from normtest_tf import backbones, errors
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import classifier, loop, training_copy
-from normtest_tf.training.recipe import Recipe
+from normtest_tf.training import classifier, loop, pipeline, training_copy
+from normtest_tf.training.loop import Recipe
 from normtest_tf.training.training_copy import BatchNormalization, Convolution
 
 SHAPE, CLASSES = (8, 8, 3), 4
@@ -44,8 +44,8 @@ def trained(rate=1e-3):
     labels = np.arange(EXAMPLES) % CLASSES
     images = np.random.default_rng(0).integers(0, 128, (EXAMPLES, *SHAPE), np.uint8)
     images += (40 * labels).astype(np.uint8)[:, None, None, None]
-    split = loop.Split(images, labels)
-    data = loop.TrainingData(split, {"test": split}, seed=5)
+    split = pipeline.Split(images, labels)
+    data = pipeline.TrainingData(split, {"test": split}, seed=5)
     rows, model = [], model_to_train()
     loop.fit(model, Recipe(2, 16, rate), data, rows.append)
     losses = [[row["train_loss"], row["test_loss"]] for row in rows]

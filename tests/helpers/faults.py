@@ -21,7 +21,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from normtest_tf.runs import checkpoints, history, record, recorder
+from normtest_tf.runs import record, recorder
 from normtest_tf.runs.folder import RunFolder
 from normtest_tf.training import loop
 
@@ -76,12 +76,12 @@ def after_step(epoch, step, then=kill):
 
 def before_writing_history(epoch, then=kill):
     """After an epoch, before its row is in `history.csv`."""
-    return _before(history, "write", then, _has_last_row(epoch))
+    return _before(RunFolder, "write_history", then, _has_last_row(epoch))
 
 
 def after_writing_history(epoch, then=kill):
     """When an epoch's row is in `history.csv`, but in no checkpoint yet."""
-    return _after(history, "write", then, _has_last_row(epoch))
+    return _after(RunFolder, "write_history", then, _has_last_row(epoch))
 
 
 def while_writing_tensorboard(epoch, then):
@@ -96,7 +96,7 @@ def while_writing_tensorboard(epoch, then):
 
 def before_writing_checkpoint(epoch, then=kill):
     """When an epoch is complete, before anything of its checkpoint is on disk."""
-    return _before(checkpoints.Store, "write", then, _is_checkpoint(epoch))
+    return _before(recorder.Store, "write", then, _is_checkpoint(epoch))
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def while_writing_checkpoint(epoch, then=kill):
     write_bytes = pathlib.Path.write_bytes
 
     def write_half(path, data):
-        if path.name == checkpoints.file_name(epoch):
+        if path.name == recorder.file_name(epoch):
             write_bytes(path, data[: len(data) // 2])
             then()
         return write_bytes(path, data)
@@ -117,7 +117,7 @@ def while_writing_checkpoint(epoch, then=kill):
 
 def before_renaming_checkpoint(epoch, then=kill):
     """When an epoch's checkpoint is on disk, but does not have its name yet."""
-    name = checkpoints.file_name(epoch)
+    name = recorder.file_name(epoch)
     return _before(os, "replace", then, lambda _, path: path.name == name)
 
 
@@ -143,7 +143,7 @@ def before_writing_result(then=kill):
 
 def before_removing_checkpoints(then=kill):
     """When the run has its `result.json`, but still has its checkpoints."""
-    return _before(checkpoints.Store, "remove", then)
+    return _before(recorder.Store, "remove", then)
 
 
 @contextlib.contextmanager

@@ -16,8 +16,8 @@ import keras
 
 from normtest_tf import datasets
 from normtest_tf.runs import finetuning
-from normtest_tf.training import classifier, devices, loop
-from normtest_tf.training.recipe import Recipe
+from normtest_tf.training import classifier, environment, loop, pipeline
+from normtest_tf.training.loop import Recipe
 from tests.helpers.tiny_runs import new_config
 
 
@@ -67,7 +67,7 @@ def main():
         assert not config.folder.is_finished()
     finetuning.run(config, digits)
 
-    found = devices.find("data_parallel", 32, print)
+    found = environment.find_devices("data_parallel", 32, print)
     model = found.spread(
         lambda: keras.Sequential(
             [
@@ -78,6 +78,6 @@ def main():
             ]
         )
     )
-    split = loop.Split(digits.train_images, digits.train_labels)
-    data = loop.TrainingData(split, {}, seed=0)
+    split = pipeline.Split(digits.train_images, digits.train_labels)
+    data = pipeline.TrainingData(split, {}, seed=0)
     loop.fit(model, Recipe(1, 32), data, lambda row: None)

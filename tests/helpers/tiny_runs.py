@@ -5,7 +5,6 @@ import dataclasses
 import keras
 
 from normtest_tf import runs
-from normtest_tf.runs import history
 
 EPOCHS = 4
 CLOCKS = ("seconds", "images_per_second")
@@ -15,7 +14,7 @@ def outcome(config):
     """Returns a run's history, weights, chosen epochs and predicted classes."""
     rows = [
         {name: value for name, value in row.items() if name not in CLOCKS}
-        for row in history.read(config.folder.history)
+        for row in config.folder.read_history()
     ]
     model = keras.models.load_model(config.folder.model)
     result = dataclasses.asdict(runs.ResultRecord.read(config.folder))

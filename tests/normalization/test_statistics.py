@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from normtest_tf.normalization import channel_statistics
-from normtest_tf.normalization.statistics import gray_statistics, mean_of_stds
+from normtest_tf.normalization import (
+    IMAGENET,
+    IMAGENET_POOLED,
+    MINMAX,
+    ChannelStatistics,
+    channel_statistics,
+)
+from normtest_tf.normalization.statistics import (
+    gray_statistics,
+    mean_of_stds,
+    pixel_distance,
+)
 
 
 def test_statistics_equal_numpys_in_float64(images):
@@ -43,3 +53,17 @@ def test_what_is_constant_gets_std_1_and_is_reported(measure):
 def test_anything_but_rgb_images_is_refused(images, problem):
     with pytest.raises(ValueError, match=problem):
         channel_statistics(images, "a test")
+
+
+def test_the_pixel_distance_is_that_of_the_images_that_pretrain_normalises():
+    images = ChannelStatistics((0.2, 0.3, 0.9), (0.1, 0.2, 0.3), "pooled", "a test")
+    mean = (np.array(images.mean) - IMAGENET.mean) / IMAGENET.std
+    std = np.array(images.std) / IMAGENET.std
+    expected = np.sqrt(np.mean((mean / 1.2) ** 2 + np.log(std / 1.2) ** 2))
+    found = pixel_distance(images, IMAGENET)
+    assert found == pytest.approx(expected)
+    # ImageNet's own images are near; constants without images stand for them.
+    assert pixel_distance(IMAGENET_POOLED, IMAGENET) < 0.03
+    assert pixel_distance(images, MINMAX) == pixel_distance(images, IMAGENET_POOLED)
+    assert found == pytest.approx(pixel_distance(images, IMAGENET_POOLED), rel=0.02)
+    assert pixel_distance(images, images) == 0

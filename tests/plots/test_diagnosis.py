@@ -20,7 +20,7 @@ def test_it_draws_every_setting_by_depth():
     found = Explanation(
         *("m", "d", 9, (8, 8, 3), ("a", "b", "c"), "pretrain", "finetune"),
         (finding("pretrain", [1, 2, 3]), finding("finetune", [1, 1, 5])),
-        *({}, (), ()),
+        *({}, None, (), ()),
     )
     figure = diagnosis.distances_figure(found)
     stored, extra = figure.axes

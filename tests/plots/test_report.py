@@ -1,14 +1,13 @@
 """A report as a whole: its files, and its text where runs are missing."""
 
 import dataclasses
-import json
 import pathlib
 import re
 
 from normtest_tf.analysis import published, results
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report import document
-from normtest_tf.runs.history import FINAL
+from normtest_tf.runs.folder import FINAL
 from plots import report, style
 from tests.helpers import ROOT, programs
 from tests.helpers.fake_results import write_run, write_study
@@ -68,27 +67,19 @@ def run_report(*flags):
 
 
 def test_the_program_announces_the_files(tmp_path):
-    folder = tmp_path / "diagnoses" / "cifar10" / "resnet18"
     for dataset in ("cifar10", "cifar100"):
         for setting in ("finetune", "pretrain"):
             write_run(tmp_path / "both", dataset, normalization=setting)
-    prediction = {"training": "all", "displacement": 0, "points": 0, "margin": 1}
-    diagnosis = {"data": "cifar10", "model": "resnet18 (file)", "treatment": "finetune"}
-    diagnosis["predictions"] = [{**prediction, "take": None}]
-    folder.mkdir(parents=True)
-    (folder / "explanation.json").write_text(json.dumps(diagnosis))
     printed = run_report(
         f"--results_dir={tmp_path / 'both'}",
         f"--out_dir={tmp_path}",
-        f"--explanations={tmp_path / 'diagnoses'}",
     )
-    assert "note: no diagnosis predicts 1 cell, left out" in printed
     found = re.findall(r"/\S+\.(?:html|md|csv|png)", printed)
     assert all(pathlib.Path(name).exists() for name in found)
     assert [pathlib.Path(name).name for name in found] == [
         "report.html",
-        *("table1.md", "effects.csv", "calibration.csv", "runs.csv"),
-        *("figure1.png", "effects.png", "calibration.png"),
+        *("table1.md", "effects.csv", "runs.csv"),
+        *("figure1.png", "effects.png"),
     ]
 
 

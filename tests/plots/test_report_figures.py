@@ -2,7 +2,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from normtest_tf.analysis import comparisons
-from normtest_tf.runs.history import FINAL
+from normtest_tf.runs.folder import FINAL
 from plots import forest
 from plots import report_figures as figures
 from tests.helpers.fake_results import CELLS

@@ -2,7 +2,7 @@ import pytest
 
 from normtest_tf.analysis import published
 from normtest_tf.report import document
-from normtest_tf.runs.history import FINAL
+from normtest_tf.runs.folder import FINAL
 
 
 def test_published_differences_belong_to_the_published_comparison(study, gathered):

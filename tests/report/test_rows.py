@@ -8,7 +8,7 @@ from scipy import stats
 
 from normtest_tf.analysis import published, results
 from normtest_tf.report import rows, sections
-from normtest_tf.runs.history import BEST_TEST, FINAL
+from normtest_tf.runs.folder import BEST_TEST, FINAL
 from normtest_tf.text import csv_text
 from tests.helpers.fake_results import CELLS, write_run
 

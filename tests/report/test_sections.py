@@ -2,7 +2,7 @@ import pytest
 
 from normtest_tf.analysis import comparisons, results
 from normtest_tf.report import sections
-from normtest_tf.runs.history import FINAL
+from normtest_tf.runs.folder import FINAL
 from tests.helpers.fake_results import write_run
 
 

@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 from normtest_tf import datasets, errors, runs
-from normtest_tf.runs import finetuning, folder, history
+from normtest_tf.runs import finetuning, folder
 from normtest_tf.runs.record import Predictions
 from normtest_tf.system import files
 from normtest_tf.training import loop
-from normtest_tf.training.recipe import EpochCosine
+from normtest_tf.training.loop import EpochCosine
 from tests.helpers import faults, programs
 from tests.helpers.tiny_runs import EPOCHS, names, outcome
 
@@ -63,7 +63,7 @@ def test_the_folder_holds_what_the_contract_says(small, all_digits, result):
     assert record.environment["keras"] == keras.__version__
     assert list(small.folder.tensorboard.glob("events*"))
     assert runs.ResultRecord.read(small.folder) == result
-    rows = history.read(small.folder.history)
+    rows = small.folder.read_history()
     assert [row["epoch"] for row in rows] == [1, 2]
     assert result.final_test_accuracy == rows[-1]["test_accuracy"]
     # Statistics are those of the images trained on.
@@ -78,7 +78,7 @@ def test_the_saved_model_has_the_accuracy_of_the_kept_epoch(small, all_digits, r
     model = keras.models.load_model(small.folder.model)
     found = model.predict(all_digits.test_images[:70], verbose=0).argmax(1)
     is_right = found == all_digits.test_labels[:70]
-    rows = history.read(small.folder.history)
+    rows = small.folder.read_history()
     kept = rows[result.kept_epoch - 1]
     assert is_right.mean() == pytest.approx(kept["test_accuracy"])
     best = max(row["validation_accuracy"] for row in rows)

@@ -5,15 +5,21 @@ nothing catches; the last one, of the campaign, kills and stops real processes.
 """
 
 import dataclasses
+import hashlib
+import json
 import signal
+import time
 
+import keras
+import numpy as np
 import pytest
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
 from normtest_tf import errors
-from normtest_tf.runs import checkpoints, finetuning, history
+from normtest_tf.runs import RULES, finetuning, recorder
 from normtest_tf.system import files
 from normtest_tf.training import classifier
+from normtest_tf.training.loop import Recipe, compile_for_training
 from tests.helpers import faults, programs, tiny_runs
 from tests.helpers.tiny_runs import EPOCHS, names, new_config, outcome
 
@@ -54,7 +60,7 @@ def test_a_run_killed_at_every_point_ends_like_an_uninterrupted_one(
     assert outcome(config) == expected
     # The processes that recorded an epoch.
     assert result.resumed_epochs == (1, 2, 3, EPOCHS)
-    total = sum(row["seconds"] for row in history.read(config.folder.history))
+    total = sum(row["seconds"] for row in config.folder.read_history())
     assert result.train_seconds == pytest.approx(total, abs=0.01)
     assert result.total_seconds > result.train_seconds
     (events,) = config.folder.tensorboard.iterdir()
@@ -66,20 +72,19 @@ def test_a_run_killed_at_every_point_ends_like_an_uninterrupted_one(
     assert [step for step, tag in tags if tag == "test/loss"] == [1, 2, 3, 4]
 
 
-def flip_a_bit(config, epoch):
-    path = config.folder.checkpoints / checkpoints.file_name(epoch)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+def cut_in_half(folder, epoch):
+    path = folder / recorder.file_name(epoch)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
 
 
 def test_corrupt_checkpoints_are_reported_and_skipped(config, digits, expected):
     kill(config, digits, faults.after_epoch(1))
-    flip_a_bit(config, 1)
+    cut_in_half(config.folder.checkpoints, 1)
     corrupt, whole = kill(config, digits, faults.after_epoch(3))
     assert "epoch-00001.ckpt: its content is corrupt" in corrupt
     assert whole == "no checkpoint can be read: the run starts anew"
-    flip_a_bit(config, 3)
+    cut_in_half(config.folder.checkpoints, 3)
     notes = []
     result = finetuning.run(config, digits, notify=notes.append)
     assert "epoch-00003.ckpt: its content is corrupt" in notes[0]
@@ -114,10 +119,10 @@ def test_another_run_is_never_resumed_from(config, digits, monkeypatch):
 def test_a_run_that_0_2_0_left_unfinished_is_resumed(config, digits, expected):
     kill(config, digits, faults.after_epoch(2))
     path = config.folder.checkpoints / "epoch-00002.ckpt"
-    checkpoint = checkpoints.decode(path.read_bytes())
+    checkpoint = recorder.decode(path.read_bytes())
     for name in ("last_classes", "kept_classes"):  # Which that version did not record.
         del checkpoint.tensors[name]
-    path.write_bytes(checkpoints.encode(checkpoint))
+    path.write_bytes(recorder.encode(checkpoint))
     result = finetuning.run(config, digits)
     assert result.resumed_epochs == (2,)
     is_known = result.kept_epoch > 2
@@ -146,7 +151,7 @@ def test_ctrl_c_in_a_notebook_leaves_a_checkpoint_of_the_last_epoch(
     ):
         finetuning.run(config, digits)
     (stored,) = config.folder.checkpoints.iterdir()
-    assert stored.name == checkpoints.file_name(2)
+    assert stored.name == recorder.file_name(2)
     assert finetuning.run(config, digits).resumed_epochs == (2,)
     assert outcome(config) == expected
 
@@ -193,3 +198,141 @@ def test_stopped_processes_end_like_an_uninterrupted_one(tmp_path, digits):
     whole = dataclasses.replace(config, results_dir=str(tmp_path / "whole"))
     finetuning.run(whole, digits)
     assert outcome(config) == outcome(whole)
+
+
+RNG = np.random.default_rng(0)
+
+
+def checkpoint(epoch=3):
+    tensors = {
+        "model/00000": RNG.normal(size=(3, 4)).astype("float32"),
+        "model/00001": np.array([np.nan, -0.0, np.inf], "float32"),
+        "optimizer/00000": np.array(7, "int64"),
+        "empty": np.zeros((0, 2), "float16"),
+    }
+    meta = {"rows": [{"epoch": 1, "train_loss": 0.1 + 0.2}], "kept": None}
+    return recorder.Checkpoint(epoch, meta, tensors)
+
+
+def test_a_checkpoint_is_read_back_bit_by_bit(tmp_path):
+    written = checkpoint()
+    recorder.Store(tmp_path).write(written)
+    read, problems = recorder.Store(tmp_path).read_latest()
+    assert problems == []
+    assert (read.epoch, read.meta) == (written.epoch, written.meta)
+    assert read.tensors.keys() == written.tensors.keys()
+    for name, array in written.tensors.items():
+        other = read.tensors[name]
+        assert (array.dtype, array.shape) == (other.dtype, other.shape)
+        assert array.tobytes() == other.tobytes()
+
+
+def test_whatever_is_damaged_is_refused(tmp_path):
+    data = recorder.encode(checkpoint())
+    cut = [data[:length] for length in range(len(data))]
+    for bit in range(8 * len(data)):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        cut.append(bytes(changed))
+    for damaged in (*cut, data + b"\0"):
+        with pytest.raises(ValueError, match="corrupt or incomplete"):
+            recorder.decode(damaged)
+    store = recorder.Store(tmp_path)
+    for content in (b"", b"no safetensors", b"\xff" * 100):  # It never was one.
+        whole = recorder.MAGIC + hashlib.sha256(content).digest() + content
+        (tmp_path / recorder.file_name(1)).write_bytes(whole)
+        nothing, (problem,) = store.read_latest()
+        assert nothing is None
+        assert problem.startswith("skipped the checkpoint")
+
+
+def test_the_last_two_good_checkpoints_are_kept(tmp_path):
+    folder = tmp_path / "checkpoints"
+    store = recorder.Store(folder)
+
+    def kept():
+        return sorted(
+            int(path.stem.removeprefix("epoch-")) for path in folder.iterdir()
+        )
+
+    for epoch in (1, 2, 9, 10):
+        store.write(checkpoint(epoch))
+    assert kept() == [9, 10]
+    no_json = dataclasses.replace(checkpoint(11), meta={"loss": float("nan")})
+    with pytest.raises(ValueError, match="JSON"):
+        store.write(no_json)
+    assert kept() == [9, 10]
+    cut_in_half(folder, 10)
+    again = recorder.Store(folder)
+    read, (problem,) = again.read_latest()
+    assert read.epoch == 9
+    assert "epoch-00010.ckpt: its content is corrupt" in problem
+    again.write(checkpoint(11))
+    assert kept() == [9, 11]
+    cut_in_half(folder, 11)
+    cut_in_half(folder, 9)
+    nothing, problems = recorder.Store(folder).read_latest()
+    assert (nothing, len(problems)) == (None, 2)
+    store.remove()
+    assert list(tmp_path.iterdir()) == []
+    assert store.read_latest() == (None, [])
+
+
+def model_with(value):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.set_weights([np.full((1, 1), value), np.zeros(1)])
+    compile_for_training(model, Recipe(epochs=4, batch_size=1), 1)
+    return model
+
+
+ROWS = [
+    {"epoch": number, "test_accuracy": accuracy}
+    for number, accuracy in enumerate([0.5, 0.7, 0.7, 0.6], start=1)
+]
+
+
+@pytest.mark.parametrize(("rule", "epoch"), [("final", 4), ("best_test", 2)])
+def test_the_weights_of_the_first_best_epoch_are_kept(rule, epoch):
+    kept = recorder.KeptWeights(RULES[rule].maximises)
+    for row in ROWS:
+        kept.consider(row, model_with(row["epoch"]))
+    assert kept.epoch == epoch
+    # The model itself has those of the final epoch.
+    values = [weights.ravel()[0] for weights in kept.weights[:1]]
+    assert values == ([] if rule == "final" else [epoch])
+
+
+def test_time_adds_up_over_processes_and_memory_does_not():
+    now = recorder.Spent(100.0, 1e9).since(time.perf_counter() - 5)
+    assert now.seconds == pytest.approx(105, abs=1)
+    assert now.peak_memory_mib == 1e9
+    assert recorder.Spent().since(time.perf_counter()).peak_memory_mib > 0
+
+
+def test_a_state_survives_a_checkpoint_and_counts_the_resumption():
+    rule = RULES["best_test"]
+    before = recorder.RunState(recorder.KeptWeights(rule.maximises), resumed_epochs=[1])
+    model = model_with(3.0)
+    for row in ROWS:
+        before.rows.append(row)
+        before.kept.consider(row, model)
+    spent = recorder.Spent(5.0, 7.0)
+    stored = before.to_checkpoint(model, spent, {"identity": {"a": 1}})
+    assert stored.epoch == 4
+    assert stored.meta == {  # Version 0.2.0 writes and reads the same.
+        "identity": {"a": 1},
+        "rows": ROWS,
+        "kept": {"epoch": 2, "best": 0.7},
+        "spent": {"seconds": 5.0, "peak_memory_mib": 7.0},
+        "resumed_epochs": [1],
+    }
+    assert json.loads(json.dumps(stored.meta)) == stored.meta
+    kinds = {name.partition("/")[0] for name in stored.tensors}
+    assert kinds == {"model", "optimizer", "kept"}
+    after = recorder.RunState.from_checkpoint(stored, rule)
+    assert (after.rows, after.spent, after.resumed_epochs) == (ROWS, spent, [1, 4])
+    assert (after.kept.epoch, after.kept.best) == (2, 0.7)
+    assert [w.tolist() for w in after.kept.weights] == [[[3.0]], [0.0]]
+    other = model_with(9.0)
+    after.training.restore(other)
+    assert [w.tolist() for w in other.get_weights()] == [[[3.0]], [0.0]]

@@ -1,4 +1,4 @@
-"""Runs on the GPUs of one machine, which are fake here, in processes that die."""
+"""Workers of one machine, whose GPUs are fake here, and which die."""
 
 import math
 import multiprocessing
@@ -14,7 +14,7 @@ from normtest_tf import errors
 from normtest_tf.runs import ResultRecord, finetuning
 from normtest_tf.sweeps import executor, local, runner
 from normtest_tf.sweeps.executor import Options
-from tests.helpers import tiny_runs
+from tests.helpers import programs, tiny_runs
 from tests.sweeps import helpers
 
 TWO = "GPU 0: A (UUID: GPU-1)\nGPU 1: A (UUID: GPU-2)\n"
@@ -24,6 +24,61 @@ GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-1)
   MIG 3g.20gb     Device  1: (UUID: MIG-b)
 GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-2)
 """
+
+
+def fail(error):
+    raise error
+
+
+def test_values_and_errors_come_back_and_a_dead_worker_is_replaced():
+    with local.Worker({"A": "1"}) as worker, local.Worker() as slow:
+        first = worker.call(os.getpid)
+        assert worker.call(os.getpid) == first != os.getpid()
+        assert worker.call(os.getenv, "A") == "1"
+        for error in (
+            errors.Locked("busy"),
+            errors.TrainingFailed("train_loss", 3, 2, 0.1),
+            KeyError("a bug"),
+        ):
+            with pytest.raises(type(error)) as caught:
+                worker.call(fail, error)
+            assert str(caught.value) == str(error)
+        assert "in fail" in caught.value.__notes__[0]
+        with pytest.raises(errors.WorkerDied, match="probably killed for lack of"):
+            worker.call(os._exit, 0)
+        slow.send(time.sleep, 600)
+        assert local.wait([slow], 0) == []
+        worker.send(os.getpid)
+        assert local.wait([slow, worker], 60) == [worker]
+        assert worker.result() != first
+
+
+PARENT = """
+import os, time
+from normtest_tf.sweeps import local
+if __name__ == "__main__":
+    with local.Worker() as worker:
+        print(worker.call(os.getpid), flush=True)
+        worker.call(time.sleep, 600)
+"""
+
+
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
+    program = tmp_path / "parent.py"
+    program.write_text(PARENT)
+    with programs.start_python(program) as parent:
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    for _ in range(200):
+        try:
+            os.kill(pid, 0)
+            with open(f"/proc/{pid}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "Z":
+                    return  # A zombie: it has ended, and its parent is gone.
+        except (ProcessLookupError, FileNotFoundError):
+            return
+        time.sleep(0.05)
+    pytest.fail("the worker outlived its parent")
 
 
 @pytest.fixture(autouse=True)

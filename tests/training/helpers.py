@@ -5,10 +5,10 @@ import numpy as np
 
 from normtest_tf import backbones
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import classifier, loop
+from normtest_tf.training import classifier, pipeline
 
 TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=4)
-SPLIT = loop.Split(
+SPLIT = pipeline.Split(
     np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8),
     np.arange(20) % 4,
 )

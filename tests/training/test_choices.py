@@ -2,7 +2,7 @@
 
 import pytest
 
-from normtest_tf.training import augmentation, choices
+from normtest_tf.training import choices, pipeline
 from normtest_tf.training.choices import Seeds
 
 
@@ -15,7 +15,7 @@ def test_a_seed_splits_into_two_that_differ_and_fit_31_bits():
 
 
 def test_every_name_has_its_function():
-    assert augmentation.AUGMENTATIONS.keys() == choices.AUGMENTATIONS.keys()
+    assert pipeline.AUGMENTATIONS.keys() == choices.AUGMENTATIONS.keys()
 
 
 @pytest.mark.parametrize(

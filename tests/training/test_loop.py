@@ -1,5 +1,6 @@
-"""The training loop: what it reports, what it resumes from, when it stops."""
+"""The recipe by its formulas; what the loop reports, resumes from, and stops at."""
 
+import math
 import time
 
 import keras
@@ -8,14 +9,76 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.training import loop, pipeline
-from normtest_tf.training.recipe import EpochCosine, Recipe
 from normtest_tf.training.training_copy import BatchNormalization
 from tests.training.helpers import SPLIT, linear_model
 
 
+def test_the_epoch_cosine_equals_its_formula():
+    schedule = loop.EpochCosine(1e-3, steps_per_epoch=3, epochs=50)
+    for step in range(150):
+        epoch = step // 3
+        expected = 1e-3 / 2 * (1 + math.cos(math.pi * epoch / 50))
+        assert float(schedule(step)) == pytest.approx(expected, rel=1e-4)
+        assert schedule.at_epoch(epoch) == pytest.approx(expected)
+
+
+def test_the_defaults_are_those_of_the_pytorch_study():
+    model = linear_model()
+    schedule = loop.compile_for_training(model, loop.Recipe(), 50_000)
+    assert (schedule.steps_per_epoch, schedule.epochs) == (196, 50)
+    adam = model.optimizer
+    assert float(adam.learning_rate) == pytest.approx(1e-3)
+    assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.9, 0.999, 1e-8)
+    assert not adam.weight_decay
+
+
+def test_the_warm_up_multiplies_the_cosine_with_a_line_step_by_step():
+    plain = loop.EpochCosine(0.1, steps_per_epoch=4, epochs=5)
+    warm = loop.EpochCosine(0.1, steps_per_epoch=4, epochs=5, warmup_epochs=2)
+    for step in range(20):
+        expected = float(plain(step)) * min(1, (step + 1) / 8)
+        assert float(warm(step)) == pytest.approx(expected, rel=1e-5)
+    # An epoch is recorded with the rate of its last step.
+    for epoch in range(5):
+        last = float(warm(4 * epoch + 3))
+        assert warm.at_epoch(epoch) == pytest.approx(last, rel=1e-5)
+    again = loop.EpochCosine.from_config(warm.get_config())
+    assert again.at_epoch(0) == warm.at_epoch(0) == pytest.approx(0.05)
+
+
+def test_sgd_has_momentum_and_no_weight_decay():
+    model = linear_model()
+    sgd = loop.Recipe(epochs=3, learning_rate=0.1, optimizer="sgd")
+    loop.compile_for_training(model, sgd, 1000)
+    weight = model.trainable_variables[0]
+    before = np.array(weight)
+    ones = [np.ones(v.shape, "float32") for v in model.trainable_variables]
+    for _ in range(2):
+        model.optimizer.apply(ones)
+    np.testing.assert_allclose(before - weight, 0.1 + 0.1 * 1.9, rtol=1e-5)
+
+
+def test_adam_equals_pytorchs_formula_also_for_tiny_gradients():
+    # With gradients near epsilon the two definitions of epsilon differ most.
+    gradients = np.random.default_rng(0).normal(size=(20, 5)) * 1e-7
+    variable = keras.Variable(np.ones(5), dtype="float64")
+    optimizer = loop.Adam(1e-3, epsilon=1e-8)
+    optimizer.build([variable])
+    expected, first, second = np.ones(5), 0, 0
+    for step, gradient in enumerate(gradients, start=1):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)])
+        # The algorithm box in the documentation of `torch.optim.Adam`.
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        root = np.sqrt(second / (1 - 0.999**step))
+        expected -= 1e-3 * first / (1 - 0.9**step) / (root + 1e-8)
+    # Keras holds the learning rate as float32.
+    np.testing.assert_allclose(variable, expected, rtol=1e-8)
+
+
 def fit(model, epochs=2, evaluations=("test",), on_row=lambda row: None, **options):
-    recipe = Recipe(epochs, batch_size=8, learning_rate=options.pop("rate", 1e-3))
-    data = loop.TrainingData(SPLIT, dict.fromkeys(evaluations, SPLIT), seed=9)
+    recipe = loop.Recipe(epochs, batch_size=8, learning_rate=options.pop("rate", 1e-3))
+    data = pipeline.TrainingData(SPLIT, dict.fromkeys(evaluations, SPLIT), seed=9)
     loop.fit(model, recipe, data, on_row, **options)
 
 
@@ -40,7 +103,7 @@ def test_fit_uses_the_rate_of_each_epoch_and_reports_it():
 
 def test_evaluate_counts_every_example_once():
     model = linear_model()
-    batches = pipeline.evaluation_batches(SPLIT.images, SPLIT.labels, 8)
+    batches = pipeline.evaluation_batches(SPLIT, 8)
     found = loop.evaluate(model, batches, SPLIT.labels)
     logits = model.predict(SPLIT.images, verbose=0).astype("float64")
     log_sums = np.log(np.exp(logits).sum(axis=1))
@@ -113,7 +176,7 @@ def losses_read(guard, losses):
 
 
 def test_the_last_losses_are_left_on_the_device_until_the_epoch_ends():
-    guard = loop.LossGuard(EpochCosine(0.1, 9, epochs=4), lead=2)
+    guard = loop.LossGuard(loop.EpochCosine(0.1, 9, epochs=4), lead=2)
     guard.on_epoch_begin(0)
     # One of a group is enough: a mean that is not finite stays so.
     assert losses_read(guard, [1.0] * 9) == [0, 0, 0, 0, 1, 1, 1, 2, 2, 3]
@@ -126,7 +189,7 @@ def test_the_last_losses_are_left_on_the_device_until_the_epoch_ends():
 @pytest.mark.parametrize("lead", [0, 2])
 @pytest.mark.parametrize("step", range(1, 10))
 def test_the_first_step_whose_loss_is_not_finite_is_named(step, lead):
-    guard = loop.LossGuard(EpochCosine(0.1, 9, epochs=4), lead)
+    guard = loop.LossGuard(loop.EpochCosine(0.1, 9, epochs=4), lead)
     guard.on_epoch_begin(0)
     losses = [1.0] * (step - 1) + [float("nan")] * (10 - step)
     with pytest.raises(errors.TrainingFailed, match=rf"step {step} of epoch 1"):

@@ -1,16 +1,18 @@
-"""The copy of a model that is trained, against Keras's layers and NumPy."""
+"""The copy of a model that is trained, against Keras's layers, NumPy and PyTorch."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from normtest_tf import backbones
+from normtest_tf import backbones, errors
 from normtest_tf.backbones.layers import leaves
-from normtest_tf.training import training_copy
+from normtest_tf.training import choices, loop, pipeline, training_copy
 from normtest_tf.training.training_copy import BatchNormalization, Convolution
+from tests.training.helpers import SPLIT, linear_model, small_classifier
 
 RNG = np.random.default_rng(0)
+EPSILON = 1e-3
 
 
 def nested_model():
@@ -177,3 +179,189 @@ def test_taps_that_only_see_padding_have_no_gradient():
     assert kernel[1, 1].all()
     kernel[1, 1] = 0
     np.testing.assert_array_equal(kernel, 0)
+
+
+def trained(model, regime):
+    """Returns what is trained, after two steps, and the paths of changed weights."""
+    copy = training_copy.freeze(training_copy.make(model), regime)
+    before = copy.get_weights()
+    data = pipeline.TrainingData(SPLIT, {}, seed=0)
+    loop.fit(copy, loop.Recipe(epochs=1, batch_size=10), data, lambda row: None)
+    pairs = zip(copy.weights, before, copy.get_weights(), strict=True)
+    return copy, {w.path for w, old, new in pairs if not np.array_equal(old, new)}
+
+
+def test_each_regime_trains_what_it_says_and_nothing_else():
+    model = small_classifier(weights="cifar10")
+    paths = {weight.path for weight in model.weights}
+    statistics = {p for p in paths if "/moving_" in p}
+    of_bn = statistics | {p for p in paths if p.endswith(("/gamma", "/beta"))}
+    head = {p for p in paths if p.startswith("head/")}
+    expected = {"all": paths, "head": head, "frozen_bn": paths - of_bn}
+    assert expected.keys() == choices.REGIMES.keys()
+    assert len(head) == 2
+    assert len(statistics) == 18
+    for regime, those in expected.items():
+        copy, changed = trained(model, regime)
+        # A layer around another adds its name.
+        found = {path.removeprefix("cifar_resnet8/") for path in changed}
+        assert found == those, regime
+        assert len(copy.trainable_variables) == len(those - statistics)
+        model.set_weights(copy.get_weights())
+        mine, theirs = (m.predict(SPLIT.images, verbose=0) for m in (model, copy))
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+    assert all(layer.trainable for layer in model.layers)
+
+
+def test_a_frozen_backbone_has_neither_dropout_nor_gradients():
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(16)(inputs)
+    outputs = keras.layers.Dense(2)(keras.layers.Dropout(0.5)(hidden))
+    model = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
+    copy = training_copy.freeze(training_copy.make(model), "all")
+    assert np.abs(copy(x, training=True) - model(x)).max() > 0.01
+    copy = training_copy.freeze(training_copy.make(model), "head")
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = copy(x, training=True)
+    np.testing.assert_allclose(outputs, model(x), rtol=1e-5)
+    assert tape.gradient(outputs, x) is None  # Which makes it much faster.
+
+
+@pytest.mark.parametrize(
+    ("regime", "recalibrate", "flag"),
+    [("frozen_bn", False, "--train=frozen_bn"), ("head", True, "--recalibrate")],
+)
+def test_batch_normalization_is_needed_where_it_is_frozen(regime, recalibrate, flag):
+    with pytest.raises(errors.UsageError, match=f"^{flag} needs a network with batch"):
+        training_copy.check_regime(linear_model(), regime, recalibrated=recalibrate)
+    training_copy.check_regime(linear_model(), "head")
+    training_copy.check_regime(small_classifier(), regime, recalibrated=recalibrate)
+
+
+def dense_norm(shape):
+    """Returns a model whose batch normalization may have one value per channel."""
+    inputs = keras.Input(shape)
+    inner = keras.layers.BatchNormalization(name="inner_norm")
+    return keras.Model(inputs, keras.Sequential([keras.Input(shape), inner])(inputs))
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch_size", "advice"),
+    [
+        (17, 16, "Pass --batch_size=17"),
+        (4, 1, "Pass --batch_size=2"),
+        (5, 1, "Pass --batch_size=3"),
+        (13, 3, "Pass --batch_size=5"),
+        (1, 16, "Train on two images or more"),
+        *((17, 15, None), (16, 16, None), (5, 16, None)),
+    ],
+)
+def test_a_batch_of_one_image_is_refused_with_a_value_that_works(
+    examples, batch_size, advice
+):
+    for shape in ((5,), (1, 1, 5)):
+        model = dense_norm(shape)
+        if advice:
+            words = f"inner_norm gets one value .*{advice}$"
+            with pytest.raises(errors.UsageError, match=words):
+                training_copy.check_batches(model, examples, batch_size)
+            model.trainable = False
+        training_copy.check_batches(model, examples, batch_size)
+    for model in (dense_norm((2, 1, 5)), linear_model()):
+        training_copy.check_batches(model, examples, batch_size)
+
+
+def two_layers(dropout=0.0):
+    """Two batch normalizations with a linear map between them, the second inside."""
+    inner_input = keras.Input((5,))
+    inner = keras.layers.BatchNormalization(epsilon=EPSILON, name="second")(inner_input)
+    inputs = keras.Input((4,))
+    x = keras.layers.BatchNormalization(epsilon=EPSILON, name="first")(inputs)
+    x = keras.layers.Dropout(dropout, seed=1)(x)
+    x = keras.layers.Dense(5, use_bias=False, name="map")(x)
+    return keras.Model(inputs, keras.Model(inner_input, inner)(x))
+
+
+def statistics(model):
+    """Returns mean and variance of the first and of the second layer."""
+    first, second = model.get_layer("first"), model.layers[-1].get_layer("second")
+    return [*first.get_weights()[2:], *second.get_weights()[2:]]
+
+
+def expected(model, batches):
+    """Returns the same by NumPy."""
+    sizes = [len(batch) for batch in batches]
+    kernel = model.get_layer("map").get_weights()[0].astype("float64")
+    gamma, beta = model.get_layer("first").get_weights()[:2]
+    found = []
+    for batch in batches:
+        inner = (batch - batch.mean(0)) / np.sqrt(batch.var(0) + EPSILON)
+        inner = (inner * gamma + beta) @ kernel
+        pair = (batch, inner)
+        found.append([f for x in pair for f in (x.mean(0), x.var(0, ddof=1))])
+    columns = zip(*found, strict=True)
+    return [np.average(np.stack(values), 0, weights=sizes) for values in columns]
+
+
+@pytest.fixture
+def batches():
+    random = np.random.default_rng(0)
+    return [
+        random.normal(mean, std, (size, 4)).astype("float32")
+        for mean, std, size in ((3, 2, 8), (-1, 1, 3), (5, 4, 8))
+    ]
+
+
+def test_statistics_are_the_weighted_mean_over_batches(batches):
+    model = two_layers(dropout=0.5)
+    model.get_layer("first").set_weights(
+        [np.arange(1.0, 5), np.arange(4.0), np.full(4, 9.0), np.full(4, 7.0)]
+    )
+    before = {w.path: w.numpy() for w in model.weights if "moving" not in w.path}
+    training_copy.recalibrate(model, batches)
+    for found, value in zip(statistics(model), expected(model, batches), strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+    for w in model.weights:
+        np.testing.assert_array_equal(w, before.get(w.path, w))
+
+
+def test_it_forgets_what_was_there_and_ignores_that_layers_are_frozen(batches):
+    model = two_layers()
+    model.trainable = False
+    training_copy.recalibrate(model, batches)
+    once = np.concatenate(statistics(model))
+    training_copy.recalibrate(model, batches)
+    np.testing.assert_array_equal(np.concatenate(statistics(model)), once)
+    assert not model.get_layer("first").trainable
+    assert float(model.get_layer("first").momentum) == 0.99
+
+
+@pytest.mark.torch
+def test_it_equals_pytorchs_cumulative_average():
+    torch = pytest.importorskip("torch")
+    images = np.random.default_rng(0).normal(2, 3, (12, 6, 6, 3)).astype("float32")
+    layers = [
+        keras.layers.BatchNormalization(epsilon=1e-5),
+        keras.layers.Conv2D(4, 3, use_bias=False),
+        keras.layers.BatchNormalization(epsilon=1e-5),
+    ]
+    model = keras.Sequential([keras.Input((6, 6, 3)), *layers])
+    theirs = torch.nn.Sequential(
+        torch.nn.BatchNorm2d(3, momentum=None),
+        torch.nn.Conv2d(3, 4, 3, bias=False),
+        torch.nn.BatchNorm2d(4, momentum=None),
+    )
+    kernel = model.layers[1].get_weights()[0].transpose(3, 2, 0, 1)
+    with torch.no_grad():
+        theirs[1].weight.copy_(torch.from_numpy(kernel.copy()))
+        for batch in np.split(images, 3):  # Equal ones: PyTorch doesn't weight.
+            theirs(torch.from_numpy(batch.transpose(0, 3, 1, 2).copy()))
+    training_copy.recalibrate(model, np.split(images, 3))
+    for index in (0, 2):
+        means, variances = model.layers[index].get_weights()[2:]
+        close = {"rtol": 1e-4, "atol": 1e-5}
+        np.testing.assert_allclose(means, theirs[index].running_mean, **close)
+        np.testing.assert_allclose(variances, theirs[index].running_var, rtol=1e-4)

@@ -21,17 +21,12 @@ SHOWN_STEPS = (1, 10, 20, 50, 100, 150, 196)
 def write_batches(data_dir: str, path: pathlib.Path) -> None:
     """Writes an epoch of our pipeline for both sides to read."""
     from normtest_tf import datasets
-    from normtest_tf.training import choices, pipeline
+    from normtest_tf.training import pipeline
 
     dataset = datasets.load("cifar10", datasets.ReadingOptions(data_dir))
-    batches = pipeline.training_batches(
-        dataset.train_images,
-        dataset.train_labels,
-        batch_size=BATCH_SIZE,
-        seed=0,
-        epochs=range(1),
-        augmentation=choices.PAD_CROP_FLIP,
-    )
+    train = pipeline.Split(dataset.train_images, dataset.train_labels)
+    data = pipeline.TrainingData(train, {}, seed=0)
+    batches = pipeline.training_batches(data, BATCH_SIZE, range(1))
     images, labels = zip(*batches.as_numpy_iterator(), strict=True)
     np.savez(path, images=np.concatenate(images), labels=np.concatenate(labels))
 
@@ -50,13 +45,13 @@ def _normalised(images: np.ndarray) -> np.ndarray:
 def ours(path: pathlib.Path) -> list[float]:
     """Returns the loss of every step on our side."""
     from experiments.support.parity import ours as side
-    from normtest_tf.training import recipe, training_copy
+    from normtest_tf.training import loop, training_copy
 
     batches = _batches(path)
     with side.precision("float64"):
         model = training_copy.make(side.network(NETWORK, 32))
         examples = sum(len(labels) for _, labels in batches)
-        recipe.compile_for_training(model, recipe.Recipe(), examples)
+        loop.compile_for_training(model, loop.Recipe(), examples)
         losses = []
         for images, labels in batches:
             inputs = _normalised(images)

@@ -16,7 +16,7 @@ from experiments.support.parity import cases, exports, float64, gradients
 from normtest_tf import backbones
 from normtest_tf.backbones import weights
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import augmentation, classifier, recipe, training_copy
+from normtest_tf.training import classifier, loop, pipeline, training_copy
 
 Arrays = dict[str, np.ndarray]
 
@@ -95,9 +95,9 @@ def training(name: str) -> Arrays:
     with precision("float64"):
         damped = network(name, 32, damped=True)
         model = training_copy.make(damped)
-        recipe.compile_for_training(
+        loop.compile_for_training(
             model,
-            recipe.Recipe(case.epochs, case.batch_size, case.learning_rate),
+            loop.Recipe(case.epochs, case.batch_size, case.learning_rate),
             case.examples,
         )
         losses = []
@@ -123,7 +123,7 @@ def exported(name: str) -> Arrays:
 def pixels() -> Arrays:
     """Returns cropped, flipped and normalised images, `[n, 32, 32, 3]`."""
     images, offsets, flips = map(tf.constant, cases.raw_images())
-    shifted = augmentation.shift_and_flip(images, offsets, flips, padding=4)
+    shifted = pipeline.shift_and_flip(images, offsets, flips, padding=4)
     layer = normalization_layer(IMAGENET, (32, 32, 3))
     return {"pixels": _array(layer(np.array(shifted)))}
 

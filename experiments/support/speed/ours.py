@@ -32,16 +32,15 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
     import keras
 
     from normtest_tf import backbones, normalization
-    from normtest_tf.system import workers
+    from normtest_tf.system import files
     from normtest_tf.training import (
-        choices,
         classifier,
         environment,
         loop,
         pipeline,
         training_copy,
     )
-    from normtest_tf.training.recipe import Recipe
+    from normtest_tf.training.loop import Recipe
 
     class FirstStep(keras.callbacks.Callback):
         seconds: float | None = None
@@ -62,9 +61,8 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
     )
     rows: list[dict[str, float]] = []
     first = FirstStep()
-    data = loop.TrainingData(
-        loop.Split(images, labels), {}, seed=0, augmentation=choices.PAD_CROP_FLIP
-    )
+    split = pipeline.Split(images, labels)
+    data = pipeline.TrainingData(split, {}, seed=0)
     loop.fit(
         model,
         Recipe(epochs=EPOCHS, batch_size=work.batch_size),
@@ -72,8 +70,8 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
         rows.append,
         callbacks=[first],
     )
-    peak = workers.peak_mebibytes()
-    batches = pipeline.evaluation_batches(images, labels, work.batch_size)
+    peak = files.peak_mebibytes()
+    batches = pipeline.evaluation_batches(split, work.batch_size)
     evaluations = []
     for _ in range(2):
         begun = time.perf_counter()
@@ -82,16 +80,7 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
     return Measurement(
         training=rows[-1]["images_per_second"],
         evaluation=evaluations[-1],
-        pipeline=rate(
-            pipeline.training_batches(
-                images,
-                labels,
-                batch_size=work.batch_size,
-                seed=0,
-                epochs=range(4),
-                augmentation=data.augmentation,
-            )
-        ),
+        pipeline=rate(pipeline.training_batches(data, work.batch_size, range(4))),
         first_step=first.seconds,
         peak_memory=peak,
     )

@@ -136,7 +136,7 @@ def try_candidate(work: Work, candidate: Candidate) -> float:
 def _measure(
     trainer: Trainer, training: Batches, evaluation: Batches, work: Work, started: float
 ) -> Measurement:
-    from normtest_tf.system import workers
+    from normtest_tf.system import files
 
     first_step = None
 
@@ -149,7 +149,7 @@ def _measure(
             yield images, labels
 
     training_rates = [rate(steps()) for _ in range(EPOCHS)]
-    peak = workers.peak_mebibytes()
+    peak = files.peak_mebibytes()
     count = len(work.read_images()[1])
     evaluations = []
     for _ in range(2):
