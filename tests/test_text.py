@@ -63,3 +63,7 @@ def test_points_have_a_sign_and_zero_is_never_negative(points, expected):
 def test_a_number_of_things_is_singular_or_plural():
     counts = [text.counted(number, "run") for number in (0, 1, 2)]
     assert counts == ["0 runs", "1 run", "2 runs"]
+
+
+def test_small_numbers_are_words():
+    assert [text.spelt(number) for number in (1, 12, 13)] == ["one", "twelve", "13"]
