@@ -129,6 +129,7 @@ class Adam(keras.optimizers.Adam):
 
 # How a model was compiled, its optimizer, and what the optimizer's scalars start from.
 _compiled: weakref.WeakKeyDictionary[keras.Model, tuple] = weakref.WeakKeyDictionary()
+_recipes: list[Recipe] = []  # Of all compilations.
 
 
 def compile_for_training(
@@ -162,7 +163,13 @@ def compile_for_training(
     model.optimizer.build(model.trainable_variables)
     initial = [0 if v.shape else v.numpy().item() for v in model.optimizer.variables]
     _compiled[model] = (recipe, steps), model.optimizer, initial
+    _recipes.append(recipe)
     return schedule
+
+
+def count_compiled() -> int:
+    """Returns how many models this process has compiled, and perhaps traced."""
+    return len(_recipes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -293,7 +293,11 @@ def shared(model: keras.Model, regime: str) -> keras.Model:
 
     So a process traces its graphs once, and TensorFlow leaks one for each kind of run.
     """
-    kind = _kind(model, regime)
+    # Other backends make constants of what is not a weight, and a new run draws random
+    # states, which are none.
+    is_tensorflow = keras.backend.backend() == "tensorflow"
+    can_share = is_tensorflow and len(model.variables) == len(model.weights)
+    kind = _kind(model, regime) if can_share else ""
     if kind in _shared:
         copy, normalizations = _shared.pop(kind)
         copy.set_weights(model.get_weights())
@@ -303,10 +307,7 @@ def shared(model: keras.Model, regime: str) -> keras.Model:
         copy = make(model)
         normalizations = _normalizations(copy)
         copy = freeze(copy, regime)
-    # Other backends make constants of what is not a weight, and a new run draws random
-    # states, which are none.
-    is_tensorflow = keras.backend.backend() == "tensorflow"
-    if is_tensorflow and len(model.variables) == len(model.weights):
+    if can_share:
         _shared[kind] = copy, normalizations  # The latest comes last.
         for old in list(_shared)[:-MAX_SHARED]:
             del _shared[old]
