@@ -17,7 +17,7 @@ from absl import flags
 
 from experiments.support import program, pytorch
 from normtest_tf import text
-from normtest_tf.backbones import Pretraining, architecture, registry
+from normtest_tf.backbones import Pretraining, registry
 from normtest_tf.normalization import IMAGENET
 from normtest_tf.system import files
 
@@ -42,10 +42,10 @@ TRAINED_ON = {
 }
 INPUTS = {
     IMAGENET: "ImageNet",
-    architecture.HALF: "[-1, 1]",
-    architecture.BY_128: "x / 128 - 1",
-    architecture.CAFFE: "Caffe",
-    architecture.CIFAR10: "CIFAR10",
+    registry.HALF: "[-1, 1]",
+    registry.BY_128: "x / 128 - 1",
+    registry.CAFFE: "Caffe",
+    registry.CIFAR10: "CIFAR10",
 }
 
 

@@ -69,13 +69,13 @@ def main(argv: Sequence[str]) -> None:
     files.check_writable(output.parent)
     keras_setup.check_can_train()
     keras_setup.import_tensorflow()
-    from normtest_tf.backbones import timm_layout
+    from normtest_tf.backbones import weights
 
     dataset = datasets.load(FLAGS.dataset, shared.reading_options(), program.note)
     dataset = dataset.take(FLAGS.train_examples, FLAGS.test_examples)
     model, rows = train(architecture, dataset)
     with files.atomic_path(output) as path:
-        timm_layout.save(model, path, FLAGS.output_dtype)
+        weights.save_file(model, path, FLAGS.output_dtype)
     print(f"test accuracy of the final epoch: {rows[-1]['test_accuracy']:.2%}")
     print(f"weights: {output} ({output.stat().st_size:,} bytes)")
 

@@ -17,7 +17,7 @@ def draw_differences(ax: Axes, comparison: Comparison, cell: Cell) -> Axes:
     ax.axhline(0, color="black", linewidth=0.8)
     ax.scatter(range(len(by_seed)), list(by_seed.values()), color=color)
     labels = [f"seed {seed}" for seed in by_seed]
-    if effect.n > 1:
+    if effect.has_interval:
         ax.errorbar(
             len(by_seed),
             effect.mean,

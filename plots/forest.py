@@ -43,11 +43,7 @@ class Panel:
         comparison = self.comparison
         judged = comparison.judgements
         effects = [*(j.effect for j in judged.values()), comparison.over_cells]
-        noise = [
-            floor.half_width(judged[cell].effect.n)
-            for cell, floor in comparison.noise.items()
-            if cell in judged
-        ]
+        noise = [chaos for cell in judged if (chaos := comparison.chaos(cell))]
         values = [
             *(-comparison.margin, comparison.margin),
             *(end for effect in effects for end in (effect.low, effect.high)),
@@ -68,10 +64,8 @@ def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
     for row, cell in enumerate(cells):
         if cell in comparison.judgements:
             effect = comparison.judgements[cell].effect
-            if floor := comparison.noise.get(cell):
-                half_width = floor.half_width(effect.n, effect.confidence)
-                left = -half_width
-                ax.barh(row, 2 * half_width, left=left, height=0.3, zorder=1, **_NOISE)
+            if chaos := comparison.chaos(cell):
+                ax.barh(row, 2 * chaos, left=-chaos, height=0.3, zorder=1, **_NOISE)
             points = list(comparison.seed_differences[cell].values())
             rows = [row + _SEEDS_BELOW] * len(points)
             ax.scatter(points, rows, s=12, color=color, alpha=0.5, lw=0, zorder=2)
@@ -97,7 +91,7 @@ def _interval(
     ax.errorbar(
         effect.mean,
         row,
-        xerr=effect.half_width if effect.n > 1 else None,
+        xerr=effect.half_width if effect.has_interval else None,
         color=color,
         marker=marker,
         markersize=6,

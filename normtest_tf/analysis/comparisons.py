@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
@@ -27,13 +28,15 @@ class NoiseFloor:
     n: int  # The number of pairs.
     rms: float  # The root mean square of their differences, in percentage points.
 
-    def half_width(self, pairs: int, confidence: float = 0.95) -> float:
+    def half_width(self, pairs: int, controls: int, confidence: float = 0.95) -> float:
         """Returns how far from 0 the mean difference of equal settings would be.
 
-        This is Student's t with `n` degrees of freedom: the mean is known to be 0.
+        This is Student's t with `n` degrees of freedom: the mean is known to be 0. From
+        a mean of `controls` runs, differences have (1 + 1 / controls) / 2 times the
+        variance of those from one.
         """
         quantile = float(stats.t.ppf((1 + confidence) / 2, self.n))
-        return quantile * self.rms / math.sqrt(pairs)
+        return quantile * self.rms * math.sqrt((1 + 1 / controls) / 2 / pairs)
 
 
 def noise_floors(results: Results, rule: Rule) -> dict[Cell, NoiseFloor]:
@@ -52,6 +55,36 @@ def noise_floors(results: Results, rule: Rule) -> dict[Cell, NoiseFloor]:
 
 
 @dataclasses.dataclass(frozen=True)
+class ByImage:
+    """A cell's difference, image by image."""
+
+    effect: effects.Estimate  # Over test images and seeds, both taken as samples.
+    mcnemar_p: float  # Of McNemar's exact test of a single pair; NaN for more.
+
+
+def by_image(
+    results: Results, cell: Cell, treatment: str, controls: Sequence[str], rule: Rule
+) -> ByImage | None:
+    """Compares which images are right; None unless all runs have recorded that.
+
+    `controls` are the settings whose mean is subtracted, seed by seed.
+    """
+    names = (treatment, *controls)
+    runs = [{r.name.seed: r for r in results.runs_of(cell, name)} for name in names]
+    seeds = set.intersection(*map(set, runs))
+    found = [[of[seed].correct(rule) for seed in sorted(seeds)] for of in runs]
+    sizes = {-1 if row is None else len(row) for of in found for row in of}
+    if len(sizes) > 1 or -1 in sizes:
+        return None
+    treated, *subtracted = np.array(found)
+    values = 100 * (treated - np.mean(subtracted, axis=0))
+    p_value = math.nan
+    if len(seeds) == len(controls) == 1:
+        p_value = effects.mcnemar_p_value(treated[0], subtracted[0][0])
+    return ByImage(effects.estimate_crossed(values.T), p_value)
+
+
+@dataclasses.dataclass(frozen=True)
 class Comparison:
     """One setting against another, over all cells that have both."""
 
@@ -60,15 +93,26 @@ class Comparison:
     rule: Rule
     margin: float  # The smallest difference that matters, in percentage points.
     seed_differences: dict[Cell, dict[int, float]]  # In points, by seed.
+    # Runs whose mean is subtracted: 2 where `CONTROL_AGAIN` has the same seeds, else 1.
+    controls: dict[Cell, int]
     judgements: dict[Cell, verdicts.Judgement]
     # A cell counts as one observation, whatever the spread of its pairs, so the
     # interval generalises to new data sets and models.
     over_cells: effects.Estimate
     noise: dict[Cell, NoiseFloor]  # Of the cells where it was measured.
+    by_image: dict[Cell, ByImage]  # Of the cells where all runs have predictions.
 
     def __str__(self) -> str:
         """Returns the comparison as a difference of settings."""
         return f"{self.treatment} - {self.control}"
+
+    def chaos(self, cell: Cell) -> float | None:
+        """Returns how far from 0 chaos alone would take a cell's mean, if known."""
+        if cell not in self.noise or cell not in self.judgements:
+            return None
+        effect = self.judgements[cell].effect
+        floor = self.noise[cell]
+        return floor.half_width(effect.n, self.controls[cell], effect.confidence)
 
 
 def compare(
@@ -81,6 +125,9 @@ def compare(
 ) -> Comparison | None:
     """Compares two settings, seed by seed, in every cell that has both.
 
+    Where `CONTROL_AGAIN` was run with the same seeds, the control is the mean of
+    `CONTROL` and it: equal but for chaos, of which two runs have less than one.
+
     Args:
         results: The runs.
         treatment: The name of a setting.
@@ -91,26 +138,53 @@ def compare(
     Returns:
         The comparison; None if no cell has both settings for the same seed.
     """
-    found = {
-        cell: by_seed
-        for cell in results.cells
-        if (by_seed := results.paired_differences(cell, treatment, control, rule))
-    }
+    noise = {} if treatment == CONTROL_AGAIN else noise_floors(results, rule)
+    found, controls = {}, {}
+    for cell in results.cells:
+        if by_seed := results.paired_differences(cell, treatment, control, rule):
+            again = {}
+            if control == CONTROL and cell in noise:
+                again = results.paired_differences(cell, CONTROL_AGAIN, CONTROL, rule)
+            controls[cell] = 2 if by_seed.keys() <= again.keys() else 1
+            if controls[cell] == 2:
+                by_seed = {s: round(by_seed[s] - again[s] / 2, 9) for s in by_seed}
+            found[cell] = by_seed
     if not found:
         return None
     values = {cell: list(by_seed.values()) for cell, by_seed in found.items()}
+    images = {
+        cell: by_image(
+            *(results, cell, treatment, (control, CONTROL_AGAIN)[:number], rule)
+        )
+        for cell, number in controls.items()
+    }
     return Comparison(
         treatment=treatment,
         control=control,
         rule=rule,
         margin=margin,
         seed_differences=found,
+        controls=controls,
         judgements=verdicts.judge_family(
-            values, treatment=treatment, control=control, margin=margin
+            values,
+            treatment=treatment,
+            control=control,
+            least_sds={
+                cell: _least_sd(results, cell, number)
+                for cell, number in controls.items()
+            },
+            margin=margin,
         ),
         over_cells=effects.estimate_mean([float(np.mean(v)) for v in values.values()]),
-        noise={} if treatment == CONTROL_AGAIN else noise_floors(results, rule),
+        noise=noise,
+        by_image={cell: each for cell, each in images.items() if each},
     )
+
+
+def _least_sd(results: Results, cell: Cell, controls: int) -> float:
+    """Returns the least sd that a cell's paired differences can have, in points."""
+    examples = results.runs_of(cell)[0].config.resolved.test_examples
+    return effects.grid_sd(examples, controls)
 
 
 def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparison]:

@@ -23,10 +23,17 @@ class Estimate:
 
     n: int
     mean: float  # NaN for no values.
-    sd: float  # With n - 1 in the denominator; like the interval, NaN for one value.
-    low: float
+    # With n - 1 in the denominator, or the least that values of the kind can have; NaN
+    # for one value.
+    sd: float
+    low: float  # NaN for one value, and for two that are equal.
     high: float
     confidence: float  # The interval's, such as 0.95.
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the values determine an interval."""
+        return math.isfinite(self.low)
 
     @property
     def half_width(self) -> float:
@@ -34,18 +41,40 @@ class Estimate:
         return (self.high - self.low) / 2
 
 
+def grid_sd(examples: int, controls: int = 1) -> float:
+    """Returns the least sd of differences of accuracies, in percentage points.
+
+    On N test images an accuracy is a multiple of 100 / N points. That is a rounding,
+    whose variance is (100 / N)^2 / 12; a difference from the mean of c accuracies has
+    1 + 1 / c times that. Pairs may show less by chance, up to being equal, but their
+    spread is not less.
+    """
+    return 100 / examples * math.sqrt((1 + 1 / controls) / 12)
+
+
 def estimate_mean(
-    values: Sequence[float] | np.ndarray, confidence: float = 0.95
+    values: Sequence[float] | np.ndarray,
+    confidence: float = 0.95,
+    least_sd: float = 0.0,
 ) -> Estimate:
     """Estimates a mean from independent values; what they don't determine is NaN."""
     array = np.asarray(values, float)
     n = len(array)
     mean = float(array.mean()) if n else math.nan
-    if n < 2:
-        return Estimate(n, mean, math.nan, math.nan, math.nan, confidence)
-    sd = 0.0 if _all_equal(array) else float(array.std(ddof=1))
+    sd = _sd(array, least_sd) if n > 1 else math.nan
+    if _tell_no_spread(array):
+        return Estimate(n, mean, sd, math.nan, math.nan, confidence)
     half_width = float(stats.t.ppf((1 + confidence) / 2, n - 1) * sd / math.sqrt(n))
     return Estimate(n, mean, sd, mean - half_width, mean + half_width, confidence)
+
+
+def _sd(values: np.ndarray, least_sd: float) -> float:
+    measured = 0.0 if _all_equal(values) else float(values.std(ddof=1))
+    return max(measured, least_sd)
+
+
+def _tell_no_spread(values: np.ndarray) -> bool:
+    return len(values) < 2 or (len(values) == 2 and _all_equal(values))
 
 
 def _all_equal(values: np.ndarray) -> bool:
@@ -53,44 +82,92 @@ def _all_equal(values: np.ndarray) -> bool:
     return bool(np.ptp(values) <= 1e-9 * np.abs(values).max())
 
 
+def estimate_crossed(values: np.ndarray, confidence: float = 0.95) -> Estimate:
+    """Estimates the mean of values `[images, seeds]`, both taken as samples.
+
+    The variance of the mean is s_images / I + s_seeds / S + s_rest / (I S) with the
+    components of a two-way layout without replication: the mean square of images plus
+    that of seeds less the rest's, over I S, but no less than from images or from seeds
+    alone. The degrees of freedom are Satterthwaite's (1946).
+    """
+    images, seeds = values.shape
+    mean = values.mean()
+    of_images, of_seeds = values.mean(axis=1), values.mean(axis=0)
+    rest = values - of_images[:, None] - of_seeds + mean
+    squares = (
+        seeds * np.square(of_images - mean).sum(),
+        images * np.square(of_seeds - mean).sum(),
+        np.square(rest).sum(),
+    )
+    freedoms = (images - 1, seeds - 1, (images - 1) * (seeds - 1))
+    by_image, by_seed, left = (
+        (square / max(freedom, 1), max(freedom, 1))
+        for square, freedom in zip(squares, freedoms, strict=True)
+    )
+    both = [by_image, by_seed, (-left[0], left[1])]
+    terms = max(
+        ([by_image], [by_seed], both), key=lambda terms: sum(t[0] for t in terms)
+    )
+    total = sum(square for square, _ in terms)
+    if not total > 0:
+        return Estimate(seeds, float(mean), 0.0, math.nan, math.nan, confidence)
+    freedom = total**2 / sum(square**2 / freedom for square, freedom in terms)
+    error = math.sqrt(total / values.size)
+    half_width = float(stats.t.ppf((1 + confidence) / 2, freedom) * error)
+    sd = error * math.sqrt(seeds)
+    return Estimate(
+        seeds, float(mean), sd, mean - half_width, mean + half_width, confidence
+    )
+
+
+def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
+    """Tests whether two classifiers are right equally often (McNemar, 1947; exact).
+
+    Arrays say for each image whether it is right: of the images that only one gets
+    right, half would be each one's.
+    """
+    only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
+    if only_one + only_other == 0:
+        return 1.0
+    return float(stats.binomtest(only_one, only_one + only_other).pvalue)
+
+
 def binomial_standard_error(accuracy: float, examples: int) -> float:
     """Returns the standard error that a finite test set gives an accuracy, 0 to 1."""
     return math.sqrt(accuracy * (1 - accuracy) / examples)
 
 
-def paired_t_p_value(differences: Sequence[float]) -> float:
-    """Returns the two-sided p-value of Student's t test; NaN for a single pair.
+def paired_t_p_value(differences: Sequence[float], least_sd: float) -> float:
+    """Returns the two-sided p-value of Student's t test.
 
-    Differences that are all equal leave no doubt: 1 if they are 0, otherwise 0.
+    It is NaN for a single pair, and for two with equal differences: they tell nothing
+    of the spread of pairs.
     """
     values = np.asarray(differences, float)
-    if len(values) == 1:
-        return math.nan
-    if _all_equal(values):
-        return float(values[0] == 0)
-    return 2 * min(_t_tail(values, 0, 1), _t_tail(values, 0, -1))
+    return 2 * min(_t_tail(values, least_sd, 0, sign) for sign in (1, -1))
 
 
-def equivalence_p_value(differences: Sequence[float], margin: float) -> float:
+def equivalence_p_value(
+    differences: Sequence[float], margin: float, least_sd: float
+) -> float:
     """Tests whether the mean difference is smaller than a positive margin in size.
 
     Two one-sided t tests (Schuirmann, 1987): a p-value below the level says that the
-    mean lies within `margin` of 0. It is NaN for a single pair. Differences that are
-    all equal leave no doubt: 0 if they are smaller than the margin, otherwise 1.
+    mean lies within `margin` of 0. It is NaN where `paired_t_p_value` is.
     """
     if not margin > 0:
         raise ValueError(f"margin must be positive. Received: {margin}")
     values = np.asarray(differences, float)
-    if len(values) == 1:
-        return math.nan
-    if _all_equal(values):
-        return float(abs(values[0]) >= margin)
-    return max(_t_tail(values, -margin, -1), _t_tail(values, margin, 1))
+    sides = ((-margin, -1), (margin, 1))
+    return max(_t_tail(values, least_sd, mean, sign) for mean, sign in sides)
 
 
-def _t_tail(values: np.ndarray, mean: float, sign: int) -> float:
+def _t_tail(values: np.ndarray, least_sd: float, mean: float, sign: int) -> float:
     """Returns how often values of a true mean have a lower t, or a higher for -1."""
-    t = (values.mean() - mean) / (values.std(ddof=1) / math.sqrt(len(values)))
+    if _tell_no_spread(values):
+        return math.nan
+    error = _sd(values, least_sd) / math.sqrt(len(values))
+    t = (values.mean() - mean) / error
     return float(special.stdtr(len(values) - 1, sign * t))  # `stats.t.cdf`, but fast.
 
 

@@ -28,6 +28,7 @@ from normtest_tf.runs import (
     RunName,
 )
 from normtest_tf.runs.folder import PLAN, REPAIR, read_plan, summarise
+from normtest_tf.runs.record import Predictions
 from normtest_tf.system import files
 from normtest_tf.training import EpochRow
 
@@ -43,12 +44,13 @@ _TOLERANCE = 1e-9  # Files hold all digits of an accuracy.
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One finished run, in three of its files."""
+    """One finished run, in three of its files, and perhaps its predictions."""
 
     name: RunName
     config: ConfigRecord
     result: ResultRecord
     history: list[EpochRow]  # A row per epoch.
+    folder: RunFolder = dataclasses.field(compare=False)
 
     @property
     def cell(self) -> Cell:
@@ -59,6 +61,27 @@ class Run:
     def setting(self) -> Setting:
         """How the inputs were normalised."""
         return SETTINGS[self.name.normalization]
+
+    def correct(self, rule: Rule) -> np.ndarray | None:
+        """Returns whether each test image is right, bool `[n]`, if that is recorded."""
+        if not self.folder.predictions.is_file():
+            return None
+        stored = Predictions.read(self.folder)
+        by_epoch = {
+            self.result.kept_epoch: stored.kept_correct,
+            self.result.final_epoch: stored.final_correct,
+        }
+        found = by_epoch.get(getattr(self.result, rule.epoch_key))
+        accuracy = self.result.test_accuracy(rule)
+        if found is None or accuracy is None:
+            return None
+        if abs(found.mean() - accuracy) > _TOLERANCE:
+            raise errors.UsageError(
+                f"{self.folder.predictions} has {found.mean():.4%} of the images "
+                f"right, where {self.folder.result.name} says {accuracy:.4%}: they are "
+                f"not of one run; {REPAIR}"
+            )
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +238,7 @@ def _read_run(folder: RunFolder) -> Run:
                 f"{folder.result} says {key}={recorded}, but {folder.history.name} "
                 f"says {expected}: they are not of one run; {REPAIR}"
             )
-    return Run(name, config, result, rows)
+    return Run(name, config, result, rows, folder)
 
 
 def _check_comparable(runs: Sequence[Run]) -> None:

@@ -37,7 +37,7 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """A cell's numbers and verdict; p-values of a single pair are NaN."""
+    """A cell's numbers and verdict; p-values are NaN where nothing is tested."""
 
     effect: effects.Estimate  # The mean difference, with this cell's own interval.
     t_p: float  # Of the paired t test, before and after Holm's correction.
@@ -46,7 +46,7 @@ class Judgement:
     equivalence_p_holm: float
     # Pairs that detect a true difference as large as the margin with 80% power, given
     # the measured spread and the level of Holm's first step, whatever the family's
-    # other cells show: a rough guide if there are few pairs, None for a single one.
+    # other cells show: a rough guide if there are few pairs, None without a test.
     pairs_needed: int | None
     verdict: Verdict
 
@@ -56,6 +56,7 @@ def judge_family(
     *,
     treatment: str,
     control: str,
+    least_sds: Mapping[Key, float],
     margin: float = 0.5,
     level: float = 0.05,
 ) -> dict[Key, Judgement]:
@@ -64,11 +65,13 @@ def judge_family(
     At most a share `level` of families call either setting better in a cell without
     a difference, and at most that share call a difference smaller than `margin` when
     it isn't (Holm, 1979, on t tests and on equivalence tests): more cells don't mean
-    more false findings. Cells of one pair are not tested and are not part of the
-    family. The intervals are each cell's own and have a confidence of `1 - level`.
+    more false findings. Cells of one pair, or of two with equal differences, are not
+    tested and are not part of the family. The intervals are each cell's own and have a
+    confidence of `1 - level`. `least_sds` are those of a cell's pairs; see `grid_sd`.
     """
-    t = [effects.paired_t_p_value(values) for values in cells.values()]
-    equivalence = [effects.equivalence_p_value(v, margin) for v in cells.values()]
+    given = [(values, least_sds[key]) for key, values in cells.items()]
+    t = [effects.paired_t_p_value(values, sd) for values, sd in given]
+    equivalence = [effects.equivalence_p_value(v, margin, sd) for v, sd in given]
     p_values = zip(
         *(t, effects.holm(t).tolist(), equivalence, effects.holm(equivalence).tolist()),
         strict=True,
@@ -76,10 +79,14 @@ def judge_family(
     tests = sum(map(math.isfinite, t))
     judged = {}
     for (key, values), ps in zip(cells.items(), p_values, strict=True):
-        effect, needed = effects.estimate_mean(values, 1 - level), None
+        effect = effects.estimate_mean(values, 1 - level, least_sds[key])
+        needed = None
         text = "a single pair of runs can't separate a difference from chance"
         verdict = Verdict(SINGLE_RUN, text)
-        if effect.n > 1:
+        if effect.n > 1 and math.isnan(ps[0]):
+            text = "undecided: two equal differences tell nothing of their spread"
+            verdict = Verdict(UNDECIDED, text)
+        elif effect.n > 1:
             needed = effects.pairs_needed(effect.sd, margin, level=level / tests)
             winner = treatment if effect.mean > 0 else control
             verdict = _verdict(

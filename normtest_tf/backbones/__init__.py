@@ -6,15 +6,12 @@
     ResNet18, DenseNet121, ...  our own networks as functions, with the signature of
                                 Keras Applications; they take normalised RGB images
 
-    registry             all networks; architecture describes one of them
-    keras_applications   those of Keras Applications
-    own_models           the user's own, in .keras files
-    trunk                what remains of a network without preprocessing and classifier
-    resnet, densenet     our own networks, built from layers; network adds the
-                         classifier
-    pretrained           a network and the weights it starts from
-    weights              weights files: finding and reading them
-    timm_layout          PyTorch's names and order of axes; writing such files
+    registry           all networks and their pre-trained weights, by name
+    pretrained         a network and the weights it starts from; our own as functions
+    resnet, densenet   our own networks, built from layers
+    own_models         the user's own, in .keras files
+    weights            weights files: finding, reading and writing them
+    trunk              what remains of a network without preprocessing and classifier
 
 Importing this package does not import Keras: names and tags can be checked and listed
 instantly, and a network's function is imported when it is first used.
@@ -25,10 +22,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from normtest_tf.backbones.architecture import Architecture, Pretraining
-from normtest_tf.backbones.own_models import names_file, slug
 from normtest_tf.backbones.pretrained import PretrainedNetwork, resolve
-from normtest_tf.backbones.registry import ARCHITECTURES, get
+from normtest_tf.backbones.registry import (
+    ARCHITECTURES,
+    Architecture,
+    Pretraining,
+    get,
+    names_file,
+    slug,
+)
 
 if TYPE_CHECKING:
     import keras

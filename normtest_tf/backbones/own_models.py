@@ -16,16 +16,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from normtest_tf import errors
-from normtest_tf.backbones import weights
-from normtest_tf.backbones.architecture import Architecture
+from normtest_tf.backbones import registry, weights
+from normtest_tf.backbones.registry import Architecture
 from normtest_tf.system import files
 from normtest_tf.text import Notify, counted
 
 if TYPE_CHECKING:
     import keras
 
-SUFFIX = ".keras"
-PREFIX = "file-"  # Of a file's name in result paths.
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.\\>-]")  # In TensorFlow's names.
 # `builtins` is where Keras says that functions and plain types come from.
 _STOCK = ("keras", "builtins")
@@ -36,32 +34,6 @@ _OF_A_RUN = {"image", "normalization", "head"}
 _EXPORTED = "normtest_tf.json"
 _PER_255 = ",".join([str(1 / 255)] * 3)
 _RAW = f"--pretrain_mean=0,0,0 --pretrain_std={_PER_255}"
-
-
-def names_file(model: str) -> bool:
-    """Tells whether `--model` names a file rather than a network of the registry."""
-    return model.lower().endswith(SUFFIX)
-
-
-def slug(model: str) -> str:
-    """Returns a model's name as it appears in result paths.
-
-    Args:
-        model: What the user wrote: a network's name, which is returned unchanged, or
-            the path of a file, which becomes `file-` and its name without suffix.
-
-    Returns:
-        A name without path separators or white space.
-
-    Example:
-    ```python
-    assert backbones.slug("/data/my net.keras") == "file-my_net"
-    ```
-    """
-    if not names_file(model):
-        return model
-    stem = re.split(r"[/\\]", model)[-1][: -len(SUFFIX)]
-    return PREFIX + re.sub(r"[^\w.-]+", "_", stem)
 
 
 def _layer_name(name: str) -> str:
@@ -98,7 +70,7 @@ def describe(model: str) -> Architecture:
             f"itself; to start from its weights, pass --model=NAME --weights={path}; "
             "if the run started from a file, see docs/models.md"
         )
-    name = slug(model)
+    name = registry.slug(model)
     return Architecture(
         name=name,
         builder=f"{__name__}:build",

@@ -1,40 +1,145 @@
-"""All networks and the tags of their pre-trained weights, by name."""
+"""All networks and their pre-trained weights, by name: what `--model` can say.
+
+Nothing here imports Keras, so names and tags can be checked and listed at once.
+"""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import pathlib
-from typing import Any
+import pkgutil
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from normtest_tf import errors
-from normtest_tf.backbones import keras_applications
-from normtest_tf.backbones.architecture import CIFAR10, HALF, Architecture, Pretraining
 from normtest_tf.normalization import IMAGENET, ChannelStatistics
+from normtest_tf.system import keras_setup
+
+if TYPE_CHECKING:
+    import keras
 
 # Written by `python -m experiments.networks --from_timm`.
 TIMM_TAGS = pathlib.Path(__file__).with_name("timm_tags.csv")
-LIST_MODELS = "See `python -m experiments.train --list_models` for all models"
-OR_A_FILE = f"{LIST_MODELS}, or name a file: PATH.keras"
+SUFFIX = ".keras"  # Of a file with a network of the user's own.
+_ADVICE = (
+    "See `python -m experiments.train --list_models` for all models, or name a file: "
+    "PATH.keras"
+)
+
+HALF = ChannelStatistics((0.5,) * 3, (0.5,) * 3, "fixed", "scaling to [-1, 1]")
+BY_128 = ChannelStatistics(
+    (128 / 255,) * 3,
+    (128 / 255,) * 3,
+    definition="fixed",
+    source="division of pixels from 0 to 255 by 128, minus 1",
+)
+CAFFE = ChannelStatistics(
+    (123.68 / 255, 116.779 / 255, 103.939 / 255),
+    (1 / 255,) * 3,
+    definition="fixed",
+    source="Caffe's ImageNet mean; pixels are not scaled",
+)
+CIFAR10 = ChannelStatistics(
+    (0.4914, 0.4822, 0.4465),
+    (0.247, 0.2435, 0.2616),
+    definition="pooled",
+    source="all training images of CIFAR10",
+)
 
 
-def known_statistics(mean: str, std: str) -> ChannelStatistics:
-    """Returns the statistics with these constants: three numbers each, with spaces."""
-    constants = [tuple(map(float, text.split())) for text in (mean, std)]
-    for known in (IMAGENET, HALF):
-        if constants == [known.mean, known.std]:
-            return known
-    raise ValueError(f"unknown constants. Received: mean={mean}, std={std}")
+@dataclasses.dataclass(frozen=True)
+class Pretraining:
+    """Where pre-trained weights come from, and the inputs they expect."""
+
+    # A repository of the Hugging Face Hub (`hf:OWNER/NAME`), a file of this package
+    # (`package:FILE`), or Keras's own download (`keras`).
+    origin: str
+    trained_on: str  # The pre-training set.
+    statistics: ChannelStatistics  # Of its inputs, in RGB order.
+    channel_order: str = "rgb"  # Or `bgr`.
+    licence: str = "apache-2.0"  # Of the weights, as stated at their origin.
+    url: str = ""  # Where their authors describe them, or empty.
+    input_size: int | None = None  # The image side in pre-training, if known.
 
 
-def _read_timm_tags() -> dict[str, dict[str, Pretraining]]:
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One network."""
+
+    name: str  # On the command line.
+    builder: str  # The function that builds it, `module:function`; imported to build.
+    tags: dict[str, Pretraining]  # Its pre-trained weights; the first is the default.
+    # Arguments that `build` always passes to the function.
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    min_size: int = 32  # The smallest image side it accepts, in pixels.
+    # How a new classifier's bias starts: `uniform`, as in PyTorch's layers, or `zeros`.
+    head_bias: str = "uniform"
+    # The layer that takes normalised images, if the function puts its own preprocessing
+    # in front of it, which `build` cuts off.
+    first_layer: str | None = None
+    file: pathlib.Path | None = (
+        None  # The `.keras` file that the network is in, if any.
+    )
+    classifier: str = "fc"  # PyTorch's name of the classifier of our own networks.
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this package defines the network, rather than Keras Applications."""
+        return not self.builder.startswith("keras.")
+
+    @property
+    def is_of_timm(self) -> bool:
+        """Whether timm has the same network under the same name."""
+        return any(tag.origin.startswith("hf:timm/") for tag in self.tags.values())
+
+    @property
+    def default_tag(self) -> str:
+        """The tag that is used unless another is requested."""
+        return next(iter(self.tags))
+
+    def load_builder(self) -> Callable[..., keras.Model]:
+        """Imports the function that builds the network."""
+        return pkgutil.resolve_name(self.builder)
+
+    @keras_setup.checked(dtypes=False)
+    def build(self, **arguments: Any) -> keras.Model:  # noqa: ANN401  (passed on)
+        """Builds the network.
+
+        Args:
+            **arguments: Those of Keras Applications' functions; see
+                `backbones.ResNet18`, also for what is raised.
+
+        Returns:
+            A model that maps float images `[n, height, width, 3]`, normalised as in
+            pre-training, to class scores, features or a feature map.
+
+        Example:
+            ```python
+            model = backbones.get("resnet18").build(weights=None, classes=10)
+            ```
+        """
+        model = self.load_builder()(**self.options, **arguments)
+        if self.first_layer is None:
+            return model
+        import keras
+
+        inputs = model.get_layer(self.first_layer).input
+        return keras.Model(inputs, model.output, name=model.name)
+
+
+def _timm_tags() -> dict[str, dict[str, Pretraining]]:
     """Returns the weights that timm publishes, by network and by tag."""
+    known = {one.mean + one.std: one for one in (IMAGENET, HALF)}
     table: dict[str, dict[str, Pretraining]] = {}
     with TIMM_TAGS.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
+            constants = tuple(map(float, f"{row['mean']} {row['std']}".split()))
             table.setdefault(row["model"], {})[row["tag"]] = Pretraining(
                 origin=f"hf:{row['repository']}",
                 trained_on=row["trained_on"],
-                statistics=known_statistics(row["mean"], row["std"]),
+                statistics=known[constants],
                 licence=row["licence"],
                 url=row["url"],
                 input_size=int(row["input_size"]),
@@ -42,10 +147,10 @@ def _read_timm_tags() -> dict[str, dict[str, Pretraining]]:
     return table
 
 
-_TIMM = _read_timm_tags()
+_TIMM = _timm_tags()
 
 
-def _timms(function: str, default: str, **options: Any) -> Architecture:  # noqa: ANN401  (fields)
+def _of_timm(function: str, default: str, **options: Any) -> Architecture:  # noqa: ANN401  (fields)
     """Describes one of timm's networks, with the default tag first."""
     name = function.lower()
     module = "densenet" if name.startswith("densenet") else "resnet"
@@ -58,15 +163,15 @@ _DENSE: dict[str, Any] = {"head_bias": "zeros", "classifier": "classifier"}
 # The PyTorch study's networks keep the timm defaults of its time; the others use timm's
 # current defaults.
 _OWN = (
-    _timms("ResNet18", "tv_in1k"),
-    _timms("ResNet34", "a1_in1k"),
-    _timms("ResNet50", "a1_in1k"),
-    _timms("ResNet101", "a1h_in1k"),
-    _timms("ResNet152", "a1h_in1k"),
-    _timms("DenseNet121", "ra_in1k", **_DENSE),
-    _timms("DenseNet161", "tv_in1k", **_DENSE),
-    _timms("DenseNet169", "tv_in1k", **_DENSE),
-    _timms("DenseNet201", "tv_in1k", **_DENSE),
+    _of_timm("ResNet18", "tv_in1k"),
+    _of_timm("ResNet34", "a1_in1k"),
+    _of_timm("ResNet50", "a1_in1k"),
+    _of_timm("ResNet101", "a1h_in1k"),
+    _of_timm("ResNet152", "a1h_in1k"),
+    _of_timm("DenseNet121", "ra_in1k", **_DENSE),
+    _of_timm("DenseNet161", "tv_in1k", **_DENSE),
+    _of_timm("DenseNet169", "tv_in1k", **_DENSE),
+    _of_timm("DenseNet201", "tv_in1k", **_DENSE),
     Architecture(
         "cifar_resnet8",
         "normtest_tf.backbones.resnet:CifarResNet8",
@@ -82,8 +187,60 @@ _OWN = (
     ),
 )
 
+
+def _of_keras(
+    functions: str,
+    statistics: ChannelStatistics,
+    *,
+    suffix: str = "",
+    **options: Any,  # noqa: ANN401  (fields)
+) -> list[Architecture]:
+    """Describes networks of Keras Applications with the same pre-training inputs."""
+    order = "bgr" if statistics is CAFFE else "rgb"
+    pretraining = Pretraining("keras", "ImageNet-1k", statistics, order)
+    return [
+        Architecture(
+            f"keras_{function.lower()}{suffix}",
+            f"keras.applications:{function}",
+            {"imagenet": pretraining},
+            **options,
+        )
+        for function in functions.split()
+    ]
+
+
+# By default these networks preprocess their inputs themselves; with a setting in front,
+# every input would be normalised twice.
+_BARE = {"include_preprocessing": False}
+# The first EfficientNets have no such option. Their layers compute, with the constants
+# in Keras's weights, (x / 255 - mean) / sqrt(std) / sqrt(std): ImageNet's mean and std
+# (see tensorflow/tensorflow#49930). This is the layer behind them.
+_STEM = "stem_conv_pad"
+_B0_TO_B7 = " ".join(f"EfficientNetB{number}" for number in range(8))
+_V2B0_TO_V2B3 = " ".join(f"EfficientNetV2B{number}" for number in range(4))
+_V2_LARGE = "EfficientNetV2S EfficientNetV2M EfficientNetV2L"
+_CONVNEXTS = "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge"
+# Each has the statistics that its own `preprocess_input` applies.
+_KERAS = (
+    *_of_keras("ResNet50 ResNet101 ResNet152", CAFFE),
+    *_of_keras("ResNet50V2 ResNet101V2 ResNet152V2", HALF),
+    *_of_keras("VGG16 VGG19", CAFFE),
+    *_of_keras("DenseNet121 DenseNet169 DenseNet201", IMAGENET),
+    *_of_keras("MobileNet", HALF, suffix="_025", options={"alpha": 0.25}),
+    *_of_keras("MobileNet", HALF, suffix="_050", options={"alpha": 0.5}),
+    *_of_keras("MobileNet MobileNetV2", HALF),
+    *_of_keras("MobileNetV3Small MobileNetV3Large", HALF, options=_BARE),
+    *_of_keras(_B0_TO_B7, IMAGENET, first_layer=_STEM),
+    *_of_keras(_V2B0_TO_V2B3, IMAGENET, options=_BARE),
+    *_of_keras(_V2_LARGE, BY_128, options=_BARE),
+    *_of_keras(_CONVNEXTS, IMAGENET, options=_BARE),
+    *_of_keras("NASNetMobile NASNetLarge", HALF),
+    *_of_keras("Xception", HALF, min_size=71),
+    *_of_keras("InceptionV3 InceptionResNetV2", HALF, min_size=75),
+)
+
 ARCHITECTURES: dict[str, Architecture] = {
-    entry.name: entry for entry in (*_OWN, *keras_applications.NETWORKS)
+    entry.name: entry for entry in (*_OWN, *_KERAS)
 }
 
 
@@ -100,5 +257,31 @@ def get(name: str) -> Architecture:
         UsageError: If there is no network of that name.
     """
     if name not in ARCHITECTURES:
-        raise errors.unknown_name("model", name, list(ARCHITECTURES), OR_A_FILE)
+        raise errors.unknown_name("model", name, list(ARCHITECTURES), _ADVICE)
     return ARCHITECTURES[name]
+
+
+def names_file(model: str) -> bool:
+    """Tells whether `--model` names a file rather than a network of the registry."""
+    return model.lower().endswith(SUFFIX)
+
+
+def slug(model: str) -> str:
+    """Returns a model's name as it appears in result paths.
+
+    Args:
+        model: What the user wrote: a network's name, which is returned unchanged, or
+            the path of a file, which becomes `file-` and its name without suffix.
+
+    Returns:
+        A name without path separators or white space.
+
+    Example:
+    ```python
+    assert backbones.slug("/data/my net.keras") == "file-my_net"
+    ```
+    """
+    if not names_file(model):
+        return model
+    stem = re.split(r"[/\\]", model)[-1][: -len(SUFFIX)]
+    return "file-" + re.sub(r"[^\w.-]+", "_", stem)

@@ -16,7 +16,7 @@ import keras
 
 from normtest_tf.backbones import layers
 from normtest_tf.backbones.layers import Tensor
-from normtest_tf.backbones.network import builder
+from normtest_tf.backbones.pretrained import builder
 
 EXPANSION = 4  # Ratio of a bottleneck's output channels to its 3x3 convolution's.
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 import math
 
 import keras
-import numpy as np
 
-from normtest_tf import errors
 from normtest_tf.backbones import layers
-from normtest_tf.normalization import ChannelStatistics
 
 PREPROCESSING = ("Rescaling", "Normalization")
 # What arithmetic on an input tensor becomes, such as `inputs / 127.5 - 1`.
@@ -109,28 +106,3 @@ def preprocessing(model: keras.Model) -> list[str]:
         elif getattr(operation, "weights", None):
             break
     return names
-
-
-def without_preprocessing(
-    model: keras.Model, first_layer: str, statistics: ChannelStatistics | None
-) -> keras.Model:
-    """Cuts off what a model does to float pixels, 0 to 255, before a layer.
-
-    Raises `UsageError` if it does not normalise them with these statistics, which were
-    recorded for other weights.
-    """
-    kept = model.get_layer(first_layer).input
-    if statistics is not None:
-        sides = [side or 32 for side in model.input_shape[1:3]]
-        pixels = np.stack([np.zeros((*sides, 3)), np.full((*sides, 3), 255.0)])
-        preprocessing = keras.Model(model.input, kept)
-        found = np.array(preprocessing(pixels.astype("float32")), "float64")[:, 0, 0]
-        mean, std = np.array(statistics.mean), np.array(statistics.std)
-        expected = [-mean / std, (1 - mean) / std]
-        if not np.allclose(found, expected, rtol=1e-3, atol=1e-3):
-            raise errors.UsageError(
-                f"the weights of {model.name} normalise black to {found[0].tolist()} "
-                f"and white to {found[1].tolist()}, not with {statistics.source}; "
-                "name other weights with --weights=PATH"
-            )
-    return keras.Model(kept, model.output, name=model.name)

@@ -3,7 +3,9 @@
 Every format is read as a mapping from names to arrays. Nothing in a file is unpickled
 or deserialised: a `.keras` file is a zip archive with a `model.weights.h5` in it. In
 front of a network's names there may be a prefix, such as PyTorch's `module.`, or
-`layers/functional/` where the network is part of a Keras model.
+`layers/functional/` where the network is part of a Keras model. Our own layers are
+named after PyTorch's modules, with underscores for dots, so timm's files need no table
+of names.
 """
 
 from __future__ import annotations
@@ -73,14 +75,13 @@ def locate(path: pathlib.Path) -> pathlib.Path | None:
         return None
     if part := _PART.fullmatch(path.name):
         return path.with_name(part[1] + INDEX_SUFFIX)
-    name = path.name.lower()
-    if name.endswith(_PICKLES):
+    if path.name.lower().endswith(_PICKLES):
         raise errors.UsageError(
             f"{path} is a pickle of PyTorch, which can run code and is never opened; "
             "save its tensors with safetensors.torch.save_file (docs/models.md has a "
             "command for that)"
         )
-    if not name.endswith(SUFFIXES):
+    if not path.name.lower().endswith(SUFFIXES):
         raise errors.UsageError(
             f"{path} does not look like a weights file. Allowed: {', '.join(SUFFIXES)}"
         )
@@ -98,18 +99,13 @@ def sha256(path: pathlib.Path) -> str:
     Of an index, it is that of what `sha256sum` prints for the files that it lists,
     sorted by name.
     """
-    if not _is_index(path):
-        return _file_sha256(path)
+    if not path.name.lower().endswith(INDEX_SUFFIX):
+        with _refusing(path):
+            status = path.stat()  # Tells versions of a file apart.
+            return _digest(path.absolute(), status.st_size, status.st_mtime_ns)
     with _refusing(path):
-        parts = _parts(path)
-    lines = [f"{_file_sha256(part)}  {part.name}\n" for part in parts]
+        lines = [f"{sha256(part)}  {part.name}\n" for part in _parts(path)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _file_sha256(path: pathlib.Path) -> str:
-    with _refusing(path):
-        status = path.stat()  # Tells versions of a file apart.
-        return _digest(path.absolute(), status.st_size, status.st_mtime_ns)
 
 
 @functools.cache
@@ -156,10 +152,8 @@ def _open(
     """Returns how a file names a model's variables, its arrays, and layers' labels."""
     import h5py
 
-    from normtest_tf.backbones import timm_layout
-
     if is_pytorchs(path):
-        return timm_layout.variables_by_tensor, _pytorchs(path), {}
+        return variables_by_tensor, _pytorchs(path), {}
     content: Any = path
     if path.name.lower().endswith(".keras"):
         with zipfile.ZipFile(path) as archive:
@@ -175,24 +169,20 @@ def _pytorchs(path: pathlib.Path) -> Arrays:
     """Returns the tensors of a safetensors file, or of all that an index lists."""
     from safetensors.numpy import load_file as read
 
-    from normtest_tf.backbones import timm_layout
-
     return {
-        _OLD_DENSENET.sub(r"\1\2", key): timm_layout.from_pytorch(tensor)
-        for part in (_parts(path) if _is_index(path) else [path])
+        _OLD_DENSENET.sub(r"\1\2", key): from_pytorch(tensor)
+        for part in _parts(path)
         for key, tensor in read(part).items()
         if not key.endswith(".num_batches_tracked")  # A counter that nothing needs.
     }
 
 
-def _is_index(path: pathlib.Path) -> bool:
-    return path.name.lower().endswith(INDEX_SUFFIX)
-
-
-def _parts(index: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the files that an index lists; all are beside it."""
-    names = set(json.loads(index.read_bytes())["weight_map"].values())
-    return sorted(index.with_name(pathlib.PureWindowsPath(name).name) for name in names)
+def _parts(path: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files that an index lists, all beside it; of another file, itself."""
+    if not path.name.lower().endswith(INDEX_SUFFIX):
+        return [path]
+    names = set(json.loads(path.read_bytes())["weight_map"].values())
+    return sorted(path.with_name(pathlib.PureWindowsPath(name).name) for name in names)
 
 
 def _keras_2s(root: Any) -> Iterator[tuple[str, np.ndarray]]:  # noqa: ANN401  (of h5py)
@@ -254,14 +244,16 @@ def _match(
     head = _head(variables)
     prefix = _prefix(path, arrays, {k for k in variables if _layer(k) != head})
     wanted = {prefix + name: variable for name, variable in variables.items()}
-    shapes = {name: tuple(variable.shape) for name, variable in wanted.items()}
-    strange: dict[str, dict[str, Shape]] = {}
-    for layer in {_layer(k) for k in arrays if arrays[k].shape != shapes.get(k)}:
-        strange[layer] = {k: a.shape for k, a in arrays.items() if _layer(k) == layer}
-    heads = _heads(strange, shapes, prefix, head)
+    expected = {name: tuple(variable.shape) for name, variable in wanted.items()}
+    layers: dict[str, dict[str, Shape]] = {}
+    for name, array in arrays.items():
+        layers.setdefault(_layer(name), {})[name] = array.shape
+    strange = {k: v for k, v in layers.items() if not v.items() <= expected.items()}
+    heads = _heads(strange, expected, prefix, head)
     outside = {layer for layer in strange if not layer.startswith(prefix)}
-    constants = {k for k, v in strange.items() if sorted(v.values()) == _CONSTANTS}
-    constants -= outside
+    constants = {
+        k for k in strange.keys() - outside if sorted(strange[k].values()) == _CONSTANTS
+    }
     skipped = heads | outside | constants
     wanted = {k: v for k, v in wanted.items() if _layer(k) not in skipped}
     received = {k for k in arrays if _layer(k) not in skipped}
@@ -277,8 +269,8 @@ def _match(
         notes = [f"took the prefix {prefix!r} off the tensors' names in {path.name}"]
     for kind, found in (("preprocessing", constants), ("classifier", heads)):
         if found:
-            layers = " and ".join(sorted(repr(labels.get(k, k)) for k in found))
-            notes.append(f"skipped the {kind} {layers} in {path.name}")
+            names = " and ".join(sorted(repr(labels.get(k, k)) for k in found))
+            notes.append(f"skipped the {kind} {names} in {path.name}")
     return wanted, notes
 
 
@@ -357,14 +349,16 @@ def _checked(
     path: pathlib.Path, name: str, value: np.ndarray, variable: keras.Variable
 ) -> np.ndarray:
     """Returns a file's value for a variable, or raises if it can't be used."""
-    problem = ""
     if value.shape != tuple(variable.shape):
-        shapes = f"{list(value.shape)}, expected {list(variable.shape)}"
-        problem = f"shape {shapes}; {_OTHER}"
-    elif value.dtype.name not in _FLOATS:
-        problem = f"dtype {value.dtype}. Allowed: {', '.join(_FLOATS)}"
-    if problem:
-        raise errors.UsageError(f"{path}: {name!r} has {problem}")
+        raise errors.UsageError(
+            f"{path}: {name!r} has shape {list(value.shape)}, expected "
+            f"{list(variable.shape)}; {_OTHER}"
+        )
+    if value.dtype.name not in _FLOATS:
+        allowed = ", ".join(_FLOATS)
+        raise errors.UsageError(
+            f"{path}: {name!r} has dtype {value.dtype}. Allowed: {allowed}"
+        )
     with np.errstate(over="ignore", invalid="ignore"):  # Refused as not finite.
         value = value.astype(np.promote_types(np.float32, variable.dtype))
     check_values(path, name, value, variable)
@@ -382,3 +376,53 @@ def check_values(
             f"{path}: {name!r} has {problem}; choose other weights, such as those of "
             "an earlier epoch"
         )
+
+
+def save_file(
+    model: keras.Model | Mapping[str, keras.Variable],
+    path: pathlib.Path,
+    dtype: str = "float32",
+) -> None:
+    """Writes a model, or variables by the names of PyTorch's tensors, as timm does."""
+    import keras
+    from safetensors.numpy import save as to_bytes
+
+    variables = model if isinstance(model, Mapping) else variables_by_tensor(model)
+    tensors = {
+        name: np.ascontiguousarray(
+            to_pytorch(keras.ops.convert_to_numpy(variable)).astype(dtype)
+        )
+        for name, variable in variables.items()
+    }
+    # Some of PyTorch's libraries refuse files that don't say whose layout they have.
+    # `save_file` would make a file that only its owner can read.
+    path.write_bytes(to_bytes(tensors, metadata={"format": "pt"}))
+
+
+def variables_by_tensor(model: keras.Model) -> dict[str, keras.Variable]:
+    """Returns a model's variables by the names of PyTorch's tensors."""
+    import keras
+
+    tensors: dict[str, keras.Variable] = {}
+    for layer in model.layers:
+        module = layer.name.replace("_", ".")
+        if isinstance(layer, keras.layers.BatchNormalization):
+            tensors[f"{module}.weight"] = layer.gamma
+            tensors[f"{module}.bias"] = layer.beta
+            tensors[f"{module}.running_mean"] = layer.moving_mean
+            tensors[f"{module}.running_var"] = layer.moving_variance
+        elif layer.weights:
+            tensors[f"{module}.weight"] = layer.kernel
+            if layer.use_bias:
+                tensors[f"{module}.bias"] = layer.bias
+    return tensors
+
+
+def from_pytorch(tensor: np.ndarray) -> np.ndarray:
+    """Moves `[out, in, ...]` to `[..., in, out]`: a view in Keras's order of axes."""
+    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
+
+
+def to_pytorch(tensor: np.ndarray) -> np.ndarray:
+    """Moves `[..., in, out]` to `[out, in, ...]`: a view in PyTorch's order of axes."""
+    return tensor.transpose(3, 2, 0, 1) if tensor.ndim == 4 else tensor.T

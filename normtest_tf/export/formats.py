@@ -25,39 +25,26 @@ class ExportError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A file format, and what it takes to write and reload it.
+    """A file format, and what it takes to write and reload it."""
 
-    Attributes:
-        name: Its name on the command line.
-        suffix: The suffix of its files; "" for a format that is a folder.
-        marker: The file that identifies a folder of this format.
-        packages: The packages that it needs in addition to TensorFlow.
-        by_tensorflow: Whether only TensorFlow can write it; with another backend of
-            Keras, a process of its own does.
-        runtime: The packages of an optional runtime. Without them, exports are read
-            back into Keras.
-        check: Raises `UsageError` for the metadata, from `describe_run`, of a run that
-            it can't express.
-    """
-
-    name: str
-    suffix: str = ""
-    marker: str = ""
-    packages: tuple[str, ...] = ()
+    name: str  # On the command line.
+    suffix: str = ""  # Of its files; "" for a format that is a folder.
+    marker: str = ""  # The file that identifies a folder of this format.
+    packages: tuple[str, ...] = ()  # That it needs in addition to TensorFlow.
+    # Whether only TensorFlow can write it; with another backend of Keras, a process of
+    # its own does.
     by_tensorflow: bool = False
+    # The packages of an optional runtime. Without, exports are read back into Keras.
     runtime: tuple[str, ...] = ()
+    # Raises `UsageError` for the metadata of a run that it can't express.
     check: Callable[[dict[str, Any]], None] = lambda description: None
-
-    def missing_runtime(self) -> list[str]:
-        """Returns the packages of `runtime` that are not installed."""
-        return missing(self.runtime)
 
     def verified_by(self) -> str:
         """Returns how exports are verified, for a message; "" if there is one way."""
         if not self.runtime:
             return ""
-        if missing := self.missing_runtime():
-            return f", read back into Keras for lack of {' and '.join(missing)},"
+        if names := missing(self.runtime):
+            return f", read back into Keras for lack of {' and '.join(names)},"
         return f", run by {' and '.join(self.runtime)},"
 
     def check_installed(self) -> None:
@@ -97,11 +84,8 @@ class Format:
 
 def missing(packages: Sequence[str]) -> list[str]:
     """Returns the packages that are not installed, without importing any."""
-    return [
-        name
-        for name in packages
-        if importlib.util.find_spec(name.replace("-", "_")) is None
-    ]
+    find = importlib.util.find_spec
+    return [name for name in packages if find(name.replace("-", "_")) is None]
 
 
 FORMATS: dict[str, Format] = {

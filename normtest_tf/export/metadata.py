@@ -94,7 +94,7 @@ def find(path: pathlib.Path) -> dict[str, Any]:
 def append_to_archive(path: pathlib.Path, metadata: dict[str, Any]) -> None:
     """Adds the metadata to a zip archive, or appends an archive to another file."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(FILE_NAME, to_json(metadata))
+        archive.writestr(FILE_NAME, json.dumps(metadata, indent=2, allow_nan=False))
 
 
 def read_from_archive(path: pathlib.Path) -> dict[str, Any] | None:
@@ -109,8 +109,3 @@ def read_from_archive(path: pathlib.Path) -> dict[str, Any] | None:
     except Exception as error:  # Whatever is wrong with the archive or the JSON.
         raise errors.unreadable(path, error, REMEDY) from error
     return metadata
-
-
-def to_json(metadata: dict[str, Any]) -> str:
-    """Returns the metadata as indented JSON."""
-    return json.dumps(metadata, indent=2, allow_nan=False) + "\n"

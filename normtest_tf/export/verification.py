@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from normtest_tf.export import prediction, runtimes, timm_folders, writers
+from normtest_tf.export import formats, prediction, runtimes, timm_folders, writers
 from normtest_tf.export.formats import FORMATS, ExportError
 from normtest_tf.export.metadata import FEATURES, PROBABILITIES
 from normtest_tf.system import files, keras_setup
@@ -76,7 +76,7 @@ def export(
     with files.atomic_path(path) as temporary:
         exported = writers.build(model, description["output"])
         writers.write(exported, temporary, format_name, description)
-        if entry.missing_runtime():
+        if formats.missing(entry.runtime):
             received = timm_folders.outputs(temporary, images)
         else:
             received = reload(format_name, temporary, images)

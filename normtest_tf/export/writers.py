@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from normtest_tf import backbones, errors
-from normtest_tf.backbones import timm_layout
+from normtest_tf.backbones import weights
 from normtest_tf.export import metadata, prediction, timm_folders
 from normtest_tf.export.formats import FORMATS, ExportError
 from normtest_tf.export.metadata import LOGITS, PROBABILITIES
@@ -133,8 +133,7 @@ def _write_saved_model(
     # TensorFlow's folder for files that accompany a model and that it does not read.
     extra = path / "assets.extra"
     extra.mkdir()
-    text = metadata.to_json(description)
-    (extra / metadata.FILE_NAME).write_text(text, encoding="utf-8")
+    files.write_json(extra / metadata.FILE_NAME, description)
 
 
 def _serving_function(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -250,12 +249,12 @@ def _write_timm(
             f"a std, nothing else. Received: {type(normalization).__name__}; choose "
             "another --format"
         )
-    variables = timm_layout.variables_by_tensor(backbone)
+    variables = weights.variables_by_tensor(backbone)
     convolution = next(iter(variables)).removesuffix(".weight")
     classifier = backbones.get(description["run"]["model"]).classifier
     variables |= {f"{classifier}.weight": head.kernel, f"{classifier}.bias": head.bias}
     path.mkdir()
-    timm_layout.save(variables, path / timm_folders.WEIGHTS)
+    weights.save_file(variables, path / timm_folders.WEIGHTS)
     values = timm_folders.config(description, convolution)
     files.write_json(path / timm_folders.CONFIG, values)
     files.write_json(path / metadata.FILE_NAME, description)

@@ -160,10 +160,19 @@ def _differences(content: Content) -> list[str]:
     if any(comparison.noise for comparison in content.comparisons):
         parts.append(
             f"`{CONTROL_AGAIN}` is `{CONTROL}` with inputs multiplied by 1 + 1e-5: "
-            "what pairs of the two differ by is what chaos alone does. Verdicts give "
+            "what pairs of the two differ by is what chaos alone does. Where both were "
+            "run with the same seeds, the control that other settings are compared "
+            "with is the mean of the two. Verdicts give "
             "the 95% range of a mean of as many pairs of equal settings; in the figure "
             "it is the hatched bar. Where the two never differ, the factor was rounded "
             "away, and there is none."
+        )
+    if any(comparison.by_image for comparison in content.comparisons):
+        parts.append(
+            "Other test images would change a difference, too, and seeds don't show by "
+            "how much, since all share these. The interval over images and seeds takes "
+            "both as samples; that of a single pair is over images alone, with "
+            "McNemar's exact test of the images that only one of the two gets right."
         )
     parts += [
         "## Differences between settings",

@@ -145,10 +145,12 @@ def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
     """Returns paired differences, a row for each comparison and cell.
 
     The last row of each comparison is its mean over cells, with fewer columns. There
-    are columns on the noise floor if it was measured in any cell.
+    are columns on the noise floor, and on the comparison image by image, if any cell
+    has them.
     """
     rows: list[Row] = []
     has_noise = any(comparison.noise for comparison in comparisons)
+    has_images = any(comparison.by_image for comparison in comparisons)
     for comparison in comparisons:
         shared = {
             "treatment": comparison.treatment,
@@ -162,9 +164,17 @@ def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
             row["pairs_needed"] = judgement.pairs_needed
             row["verdict"] = judgement.verdict.kind
             row["in_words"] = judgement.verdict.text
+            row["controls"] = comparison.controls[cell]
             if has_noise:
                 floor = comparison.noise.get(cell)
                 row |= {"noise_n": floor and floor.n, "noise_rms": floor and floor.rms}
+            if has_images:
+                found = comparison.by_image.get(cell)
+                row |= {
+                    "images_low": found and found.effect.low,
+                    "images_high": found and found.effect.high,
+                    "mcnemar_p": found and found.mcnemar_p,
+                }
             rows.append(row)
         shared |= {"dataset": "all", "model": "all"}
         rows.append(shared | _mean("cells", comparison.over_cells))

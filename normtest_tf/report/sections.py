@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from normtest_tf.analysis import Cell, Results, verdicts
-from normtest_tf.analysis.comparisons import Comparison
+from normtest_tf.analysis.comparisons import ByImage, Comparison
 from normtest_tf.analysis.effects import Estimate
 from normtest_tf.analysis.published import PublishedTable
 from normtest_tf.normalization import SETTINGS
@@ -42,24 +42,38 @@ def answer(comparison: Comparison) -> str:
 
 def verdict_table(comparison: Comparison) -> str:
     """Lists a comparison's cells with their verdicts."""
-    rows = [("data set", "model", "pairs", "difference", "95% interval", "verdict")]
+    header = ["data set", "model", "pairs", "difference", "95% interval", "verdict"]
+    rows: list[Sequence[str]] = [header]
+    if comparison.by_image:
+        header.insert(-1, "over images and seeds")
     for cell, judgement in comparison.judgements.items():
         effect = judgement.effect
         numbers = str(effect.n), signed(effect.mean), _interval(effect)
         text = judgement.verdict.text
-        if floor := comparison.noise.get(cell):
-            half_width = floor.half_width(effect.n, effect.confidence)
-            within = "no wider than" if abs(effect.mean) <= half_width else "beyond"
-            text += (
-                f"; {within} what chaos alone does, ±{half_width:.2f} (n = {floor.n})"
-            )
-        rows.append((*cell, *numbers, text))
+        if chaos := comparison.chaos(cell):
+            within = "no wider than" if abs(effect.mean) <= chaos else "beyond"
+            n = comparison.noise[cell].n
+            text += f"; {within} what chaos alone does, ±{chaos:.2f} (n = {n})"
+        line = [*cell, *numbers, text]
+        if comparison.by_image:
+            line.insert(-1, _by_image(comparison.by_image.get(cell)))
+        rows.append(line)
     return markdown_table(rows)
 
 
+def _by_image(found: ByImage | None) -> str:
+    """Returns the interval over images and seeds, and McNemar's p-value of a pair."""
+    if found is None:
+        return ""
+    p_value = found.mcnemar_p
+    return _interval(found.effect) + (
+        "" if math.isnan(p_value) else f"; McNemar's p = {p_value:.3f}"
+    )
+
+
 def _interval(effect: Estimate) -> str:
-    """Returns the ends of an interval; nothing for a single value, which has none."""
-    return f"{signed(effect.low)} to {signed(effect.high)}" if effect.n > 1 else ""
+    """Returns the ends of an interval; nothing where there is none."""
+    return f"{signed(effect.low)} to {signed(effect.high)}" * effect.has_interval
 
 
 def table1(rows: Sequence[Row], rule: Rule) -> str:
@@ -151,7 +165,7 @@ def published_table(rows: Sequence[Row]) -> str:
     body = []
     for row in rows:
         ours = signed(row["ours"]) if row["ours_n"] else "not run"
-        if row["ours_n"] > 1:
+        if math.isfinite(row["ours_half_width"]):
             ours += f" ± {row['ours_half_width']:.2f} (n = {row['ours_n']})"
         theirs = row["in_words"] or f"{signed(row['difference'])} (n = {row['n']})"
         body.append((*_cells(row, "published_in", "dataset", "model"), theirs, ours))
@@ -275,7 +289,7 @@ def sentence(comparison: Comparison, cell: Cell) -> str:
     judgement = comparison.judgements[cell]
     effect = judgement.effect
     numbers = f"{signed(effect.mean)} points"
-    if effect.n > 1:
+    if effect.has_interval:
         interval = f"{effect.confidence:.0%} interval {_interval(effect)}"
         numbers += f", {interval}, n = {effect.n} pairs"
     verdict = judgement.verdict.text

@@ -215,7 +215,8 @@ class Predictions:
     def read(cls, folder: RunFolder) -> Predictions:
         """Reads `predictions.npz`; `UsageError` if it is not what a run writes."""
         try:
-            with np.load(folder.predictions) as stored:
+            # Opened here, since the folder may be within a zip.
+            with folder.predictions.open("rb") as file, np.load(file) as stored:
                 return cls(**stored)
         except Exception as error:
             advice = "run again with --overwrite"

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from normtest_tf import errors
 from normtest_tf.analysis import comparisons, effects, results, verdicts
 from normtest_tf.report import rows, sections
 from normtest_tf.runs.folder import BEST_TEST, BEST_VALIDATION, FINAL
@@ -20,7 +21,11 @@ def test_a_comparison_holds_pairs_judgements_and_means(study):
         assert comparison.seed_differences[cell] == by_seed
         values[cell] = list(by_seed.values())
     assert comparison.judgements == verdicts.judge_family(
-        values, treatment="instance", control="pretrain", margin=0.4
+        values,
+        treatment="instance",
+        control="pretrain",
+        least_sds=dict.fromkeys(values, effects.grid_sd(10_000)),
+        margin=0.4,
     )
     means = [np.mean(differences) for differences in values.values()]
     assert comparison.over_cells == effects.estimate_mean(means)
@@ -68,23 +73,37 @@ def test_verdicts_and_effects_tell_whether_an_effect_is_beyond_the_noise(tmp_pat
     assert floor.rms == pytest.approx(math.sqrt((1 + 4 + 4) / 3))
     compared = comparisons.compare_all(noisy, rule=FINAL, margin=0.5)
     texts = {c.treatment: sections.verdict_table(c) for c in compared}
-    assert "no wider than what chaos alone does, ±3.18 (n = 3)" in texts["finetune"]
+    # t(0.975, 3) = 3.18245 times the rms, over the root of 3, times that of 3 / 4.
+    assert "no wider than what chaos alone does, ±2.76 (n = 3)" in texts["finetune"]
     assert "beyond what chaos alone does" in texts["minmax"]
     assert "chaos" not in texts["pretrain_again"]
+    # Less half of what the second control's runs differ by.
+    differences = compared[0].seed_differences[CELLS[0]]
+    assert differences == pytest.approx({0: 1 - 0.5, 1: 1 + 1, 2: 1 - 1})
     found = {r["treatment"]: r for r in rows.effect_rows(compared) if "noise_n" in r}
+    assert [r["controls"] for r in found.values()] == [2, 2, 1]
     assert found["finetune"]["noise_n"] == 3
     assert found["finetune"]["noise_rms"] == floor.rms
     assert found["pretrain_again"]["noise_n"] is None
 
 
 def test_equal_settings_stay_within_it_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    control, treatment = rng.normal(size=(2, 20_000, 5))
-    widths = comparisons.NoiseFloor(5, 1.0).half_width(5) * np.sqrt(
-        np.mean(control**2, axis=1)
-    )
-    within = np.abs(treatment.mean(axis=1)) <= widths
+    runs = np.random.default_rng(0).normal(size=(3, 20_000, 5))
+    treatment, control, again = runs
+    rms = np.sqrt(np.mean((again - control) ** 2, axis=1))
+    widths = rms * comparisons.NoiseFloor(5, 1.0).half_width(5, controls=2)
+    within = np.abs((treatment - (control + again) / 2).mean(axis=1)) <= widths
     assert within.mean() == pytest.approx(0.95, abs=0.006)
+
+
+def test_a_second_control_needs_the_same_seeds(tmp_path):
+    for seed in (1, 2):
+        write_run(tmp_path, *CELLS[0], "pretrain", seed=seed, final=0.5)
+        write_run(tmp_path, *CELLS[0], "finetune", seed=seed, final=0.6)
+    write_run(tmp_path, *CELLS[0], "pretrain_again", seed=1, final=0.52)
+    found = comparisons.compare(results.read(tmp_path), "finetune")
+    assert found.controls == {CELLS[0]: 1}
+    assert found.seed_differences[CELLS[0]] == {1: 10, 2: 10}
 
 
 def test_every_setting_is_compared_with_the_control_and_folded_ones_again(tmp_path):
@@ -97,3 +116,47 @@ def test_every_setting_is_compared_with_the_control_and_folded_ones_again(tmp_pa
         "finetune_folded - pretrain",
         "finetune - finetune_folded",
     ]
+
+
+def write_correct(folder, normalization, seed, correct):
+    return write_run(folder, *CELLS[0], normalization, seed, correct=correct)
+
+
+def test_runs_with_predictions_are_compared_image_by_image(tmp_path):
+    arms = ("finetune", "pretrain", "pretrain_again")
+    right = np.random.default_rng(0).uniform(size=[3, 2, 50]) < 0.7
+    for name, of_arm in zip(arms[:2], right[:2], strict=True):
+        write_correct(tmp_path / "pair", name, 0, of_arm[0])
+    results.pack(tmp_path / "pair", tmp_path / "pair.zip")
+    pair = results.read(tmp_path / "pair.zip")  # Predictions are read in place.
+    (found,) = comparisons.compare(pair, "finetune").by_image.values()
+    assert found.mcnemar_p == effects.mcnemar_p_value(right[0, 0], right[1, 0])
+    alone = 100.0 * right[0, 0] - 100 * right[1, 0]
+    assert found.effect.half_width == pytest.approx(
+        effects.estimate_mean(alone).half_width
+    )
+    for name, of_arm in zip(arms, right, strict=True):
+        for seed in (0, 1):
+            write_correct(tmp_path / "four", name, seed, of_arm[seed])
+    four = results.read(tmp_path / "four")
+    comparison = comparisons.compare(four, "finetune")
+    (found,) = comparison.by_image.values()
+    values = 100 * (right[0] - right[1:].mean(axis=0)).T
+    assert found.effect == effects.estimate_crossed(values)
+    assert found.effect.mean == pytest.approx(comparison.over_cells.mean)
+    assert math.isnan(found.mcnemar_p)
+    low, high = (f"{end:+.2f}" for end in (found.effect.low, found.effect.high))
+    assert f"| {low} to {high} |" in sections.verdict_table(comparison)
+    row = rows.effect_rows([comparison])[0]
+    assert (row["images_low"], row["mcnemar_p"]) == (found.effect.low, found.mcnemar_p)
+    # At the best epoch, predictions are unknown.
+    assert comparisons.compare(four, "finetune", rule=BEST_TEST).by_image == {}
+
+
+def test_predictions_of_another_run_are_refused(tmp_path):
+    write_correct(tmp_path, "pretrain", 1, np.array([True, False]))
+    folder = write_correct(tmp_path, "finetune", 1, np.array([True, False]))
+    other = write_correct(tmp_path / "other", "finetune", 1, np.array([True, True]))
+    (other / "predictions.npz").rename(folder / "predictions.npz")
+    with pytest.raises(errors.UsageError, match="not of one run"):
+        comparisons.compare(results.read(tmp_path), "finetune")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from normtest_tf import backbones
-from normtest_tf.backbones import timm_layout
+from normtest_tf.backbones import weights
 from tests.helpers import numpy_resnet
 
 RNG = np.random.default_rng(0)
@@ -17,16 +17,16 @@ def test_resnets_equal_their_definition_in_numpy(name, size):
         weights=None, classes=7, input_shape=(size, size, 3), classifier_activation=None
     )
     model.set_weights([RNG.uniform(0.05, 0.2, w.shape) for w in model.get_weights()])
-    variables = timm_layout.variables_by_tensor(model)
+    variables = weights.variables_by_tensor(model)
     tensors = {
-        tensor: timm_layout.to_pytorch(np.array(variable)).astype("float64")
+        tensor: weights.to_pytorch(np.array(variable)).astype("float64")
         for tensor, variable in variables.items()
     }
     # Both signs, so that the ReLUs matter.
     for tensor, values in tensors.items():
         if values.ndim > 1:
             values *= RNG.choice([-1, 1], values.shape)
-            variables[tensor].assign(timm_layout.from_pytorch(values))
+            variables[tensor].assign(weights.from_pytorch(values))
     images = RNG.normal(size=(2, size, size, 3))
     expected = numpy_resnet.forward(tensors, images, cifar=name == "cifar_resnet8")
     logits = model.predict(images.astype("float32"), verbose=0)

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from normtest_tf import backbones, errors, normalization
-from normtest_tf.backbones import timm_layout, weights
+from normtest_tf.backbones import weights
 from normtest_tf.training.classifier import Task, build_classifier
 
 SHAPE = (32, 32, 3)
@@ -91,7 +91,7 @@ def save_keras_2(model, path):
 
 def save_parts(model, path):
     """Writes the index of two files, and these."""
-    timm_layout.save(model, path)
+    weights.save_file(model, path)
     tensors = load_file(path)
     for number, name in enumerate(PARTS):
         part = {k: tensors[k] for k in sorted(tensors)[number::2]}
@@ -101,7 +101,7 @@ def save_parts(model, path):
 
 
 FORMATS = {
-    "a.safetensors": timm_layout.save,
+    "a.safetensors": weights.save_file,
     INDEX: save_parts,
     "a.weights.h5": keras.Model.save_weights,
     "a.h5": save_keras_2,
@@ -123,7 +123,7 @@ def network():
 @pytest.fixture
 def path(tmp_path, donor):
     path = tmp_path / "donor.safetensors"
-    timm_layout.save(donor, path)
+    weights.save_file(donor, path)
     return path
 
 
@@ -184,7 +184,7 @@ def test_old_names_of_densenets_are_understood(tmp_path):
     x = L.Conv2D(3, 1, name=names[1])(L.BatchNormalization(name=names[0])(inputs))
     x = L.Conv2D(3, 1, name=names[3])(L.BatchNormalization(name=names[2])(x))
     donor = randomise(keras.Model(inputs, x))
-    timm_layout.save(donor, tmp_path / "a.safetensors")
+    weights.save_file(donor, tmp_path / "a.safetensors")
     new = load_file(tmp_path / "a.safetensors")
     old = {re.sub(r"([mv])([12]\.)", r"\1.\2", name): new[name] for name in new}
     assert "features.denselayer1.conv.2.weight" in old
@@ -402,7 +402,7 @@ def test_an_index_means_the_files_beside_it(tmp_path, donor):
     command = "sha256sum model-*-of-*.safetensors | sha256sum"  # See docs/models.md.
     printed = subprocess.check_output(command, shell=True, cwd=folder, text=True)
     assert weights.sha256(folder / INDEX) == printed.split()[0]
-    timm_layout.save(donor, tmp_path / "a.safetensors")
+    weights.save_file(donor, tmp_path / "a.safetensors")
     whole = (folder / INDEX).read_text()
     for name in ("../a.safetensors", "/a.safetensors", "..", "", 7):
         listed = json.loads(whole)["weight_map"] | {"bn1.bias": name}

@@ -13,10 +13,11 @@ from safetensors.numpy import load_file
 from experiments.support import pytorch
 from experiments.support.parity import exports
 from normtest_tf import errors
-from normtest_tf.backbones.architecture import CAFFE
+from normtest_tf.backbones.registry import CAFFE
 from normtest_tf.export import (
     FORMATS,
     ExportError,
+    formats,
     metadata,
     timm_folders,
     verification,
@@ -165,7 +166,7 @@ def test_the_program_writes_a_folder_and_says_how_it_was_compared(model, tmp_pat
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     entry = FORMATS["timm"]
-    words = "read back into Keras" if entry.missing_runtime() else "run by torch"
+    words = "read back into Keras" if formats.missing(entry.runtime) else "run by torch"
     note, compared, _ = done.stdout.splitlines()
     assert "timm's transforms pad with the mean" in note
     assert compared.startswith(f"timm, {words}")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from normtest_tf.backbones.architecture import CAFFE
+from normtest_tf.backbones.registry import CAFFE
 from normtest_tf.export import FORMATS, metadata, verification, writers
 from normtest_tf.normalization import IMAGENET, MINMAX, SETTINGS, normalization_layer
 from tests.export.helpers import (

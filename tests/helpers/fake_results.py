@@ -7,6 +7,7 @@ import numpy as np
 
 from normtest_tf.runs import RULES, Cell, RunFolder
 from normtest_tf.runs.folder import summarise
+from normtest_tf.runs.record import Predictions
 from tests.helpers.records import CONFIG_JSON
 
 EPOCHS = 3
@@ -39,12 +40,14 @@ def write_run(
     final=0.8,
     best=None,
     best_validation=None,
+    correct=None,
     **requested,
 ):
     """Writes one finished run; returns its folder.
 
     Test accuracies are `final` after the last epoch, at best `best` (0.01 more), and
     `best_validation` in the best validation epoch of a run with validation images.
+    With `correct`, bool `[n]`, it has predictions, and that final accuracy.
     """
     folder = results_dir / dataset / f"{model}-{normalization}" / f"seed-{seed}"
     folder.mkdir(parents=True)
@@ -58,6 +61,11 @@ def write_run(
     if best_validation is not None:
         asked = {"validation_examples": 500, **asked}
     configuration = config(asked)
+    if correct is not None:
+        final = float(np.mean(correct))
+        configuration["resolved"]["test_examples"] = len(correct)
+        classes = np.zeros(len(correct), int)
+        Predictions(classes, correct, classes, correct).write(RunFolder(folder))
     accuracies = [
         final / 2 if best_validation is None else best_validation,
         final + 0.01 if best is None else best,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from normtest_tf.backbones.architecture import CAFFE
+from normtest_tf.backbones.registry import CAFFE
 from normtest_tf.normalization import (
     IMAGENET,
     SETTINGS,

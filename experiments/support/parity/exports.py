@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.support.parity import cases
 from normtest_tf import backbones
-from normtest_tf.backbones import timm_layout
+from normtest_tf.backbones import weights
 from normtest_tf.export import writers
 from normtest_tf.normalization import ChannelStatistics, normalization_layer
 from normtest_tf.training import classifier
@@ -37,12 +37,12 @@ def build(name: str) -> keras.Model:
         classifier.Task(SHAPE, cases.CLASSES),
         seed=0,
     )
-    variables = timm_layout.variables_by_tensor(model.get_layer(name))
+    variables = weights.variables_by_tensor(model.get_layer(name))
     head = model.get_layer("head")
     variables |= {"head.weight": head.kernel, "head.bias": head.bias}
-    shapes = {k: timm_layout.pytorch_shape(v) for k, v in variables.items()}
+    shapes = {k: weights.to_pytorch(np.array(v)).shape for k, v in variables.items()}
     for key, value in cases.tensors(shapes).items():
-        variables[key].assign(timm_layout.from_pytorch(value))
+        variables[key].assign(weights.from_pytorch(value))
     return model
 
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from experiments.support.parity import cases, exports, float64, gradients
 from normtest_tf import backbones
-from normtest_tf.backbones import timm_layout, weights
+from normtest_tf.backbones import weights
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.training import classifier, loop, pipeline, training_copy
 
@@ -54,8 +54,8 @@ def network(name: str, size: int, *, damped: bool = False) -> keras.Model:
 
 def _shapes(model: keras.Model) -> dict[str, tuple[int, ...]]:
     """Returns the shapes of the tensors in this model's weights file."""
-    variables = timm_layout.variables_by_tensor(model)
-    return {k: timm_layout.pytorch_shape(v) for k, v in variables.items()}
+    variables = weights.variables_by_tensor(model)
+    return {k: _theirs(v).shape for k, v in variables.items()}
 
 
 def logits(name: str, size: int, dtype: str = "float64") -> Arrays:
@@ -72,7 +72,7 @@ def training_step(name: str, size: int) -> Arrays:
     with precision("float64"):
         model = training_copy.make(network(name, size))
         step = gradients.of_step(model, images, labels)
-        variables = timm_layout.variables_by_tensor(model)
+        variables = weights.variables_by_tensor(model)
     running = {k: _array(v) for k, v in variables.items() if "running" in k}
     names = {id(variable): name for name, variable in variables.items()}
     found = {
@@ -105,7 +105,7 @@ def training(name: str) -> Arrays:
             values = model.train_on_batch(images, labels, return_dict=True)
             losses.append(float(values["loss"]))
             model.reset_metrics()
-    variables = timm_layout.variables_by_tensor(model)
+    variables = weights.variables_by_tensor(model)
     return {
         "losses": np.array(losses),
         **{f"weight/{k}": _theirs(v) for k, v in variables.items()},
@@ -155,4 +155,4 @@ def _array(value: keras.Variable | keras.KerasTensor) -> np.ndarray:
 
 def _theirs(value: keras.Variable | np.ndarray) -> np.ndarray:
     """Returns an array in PyTorch's order of axes."""
-    return timm_layout.to_pytorch(_array(value))
+    return weights.to_pytorch(_array(value))
