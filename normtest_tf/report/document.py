@@ -155,7 +155,8 @@ def _differences(content: Content) -> list[str]:
         f"Verdicts use the {content.rule.title}. Two runs with the same seed form a "
         "pair: they share the head's initial weights, the order of examples and all "
         "augmentation. Intervals are t intervals of the paired differences; verdicts "
-        "are corrected for the number of cells (Holm).",
+        "are corrected (Holm) for the number of cells that are trained alike, "
+        "comparison by comparison: the first is the planned one, others explore.",
     ]
     if any(comparison.noise for comparison in content.comparisons):
         parts.append(

@@ -17,7 +17,14 @@ from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import CHANNELS, Row, neighbours
 from normtest_tf.runs import RULES, Rule
 from normtest_tf.runs.folder import BEST_TEST, FINAL, UNRECORDED
-from normtest_tf.text import counted, duration, markdown_table, signed, text_table
+from normtest_tf.text import (
+    counted,
+    duration,
+    markdown_table,
+    signed,
+    spelt,
+    text_table,
+)
 
 
 def answer(comparison: Comparison) -> str:
@@ -25,10 +32,9 @@ def answer(comparison: Comparison) -> str:
     over = comparison.over_cells
     text = f"**{comparison}: {signed(over.mean)} points**"
     if over.n > 1:
-        text += (
-            f" on average over {over.n} cells (data set and model). The 95% interval "
-            f"over cells is {_interval(over)}"
-        )
+        text += f" on average over these {spelt(over.n)} cells (data set and model)"
+    if over.has_interval:
+        text += f", {_interval(over)} by their spread (95%)"
     count = Counter(j.verdict.kind for j in comparison.judgements.values())
     settings, margin = (comparison.treatment, comparison.control), comparison.margin
     kinds = {verdicts.better(name): verdicts.better(name) for name in settings} | {

@@ -19,7 +19,7 @@ def single(tmp_path_factory):
 def test_the_answer_counts_verdicts(gathered, single):
     answer = sections.answer(gathered.comparisons[0])
     assert answer.startswith("**finetune - pretrain: +0.95 points** ")
-    assert "on average over 3 cells" in answer
+    assert "on average over these three cells" in answer
     assert answer.endswith("Verdicts by cell: finetune better (3).")
     # A single pair has no interval.
     assert sections.answer(comparisons.compare(single, "finetune")) == (
