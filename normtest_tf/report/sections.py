@@ -205,6 +205,17 @@ def neighbours_table(results: Results, published: Sequence[PublishedTable]) -> s
     return markdown_table([header, *body]) if body else ""
 
 
+def policy_table(rows: Sequence[Row]) -> str:
+    """Lists policies with what they lost: the mean, and the worst cell."""
+    kinds = {row["cells"]: f"{row['cells']} ({row['n']})" for row in rows}
+    body: dict[str, list[str]] = {}
+    for row in rows:
+        lost = f"{row['mean_lost']:.2f} ({row['worst_lost']:.2f})"
+        body.setdefault(row["policy"], []).append(lost)
+    lines = [[policy, *lost] for policy, lost in body.items()]
+    return markdown_table([["policy", *kinds.values()], *lines])
+
+
 def missing(results: Results) -> str:
     """Lists the runs that would complete the grid."""
     if not results.missing:
