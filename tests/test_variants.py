@@ -227,9 +227,7 @@ def test_runs_that_padded_with_another_black_are_not_continued(config, tmp_path)
     values = json.loads(config.folder.config.read_text())
     assert values["resolved"].pop("padding_color") == [102, 102, 102]
     config.folder.config.write_text(json.dumps(values))
-    with pytest.raises(
-        errors.UsageError, match=r"='black' there, .*102.* now"
-    ):
+    with pytest.raises(errors.UsageError, match=r"='black' there, .*102.* now"):
         finetuning.run(config)
     finetuning.run(dataclasses.replace(config, normalization="pretrain"))
     with pytest.raises(errors.UsageError, match="colour of the padding: black and"):
