@@ -32,19 +32,10 @@ class Worker:
     TensorFlow leaks the graph of every kind of training; only ending the process frees
     that memory. The process starts with the first call and never outlives this one.
     Ctrl-C does not reach it: leaving the `with` block ends it.
-
-    Args:
-        environment: Variables that the process gets in addition to this one's.
-
-    Example:
-    ```python
-    with Worker() as worker:
-        assert worker.call(os.getpid) != os.getpid()
-    ```
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = dict(environment or {})
+        self._environment = dict(environment or {})  # In addition to this one's.
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: multiprocessing.connection.Connection | None = None
 
@@ -87,12 +78,7 @@ class Worker:
             self._open_connection.send((function, args, kwargs))
 
     def result(self) -> Any:  # noqa: ANN401  (the function's)
-        """Waits for the call to end and returns its result.
-
-        Raises:
-            WorkerDied: If the process ends before; the next call starts another.
-            Exception: Whatever the function raises.
-        """
+        """Waits for the call's result; `WorkerDied` if its process ends before."""
         try:
             succeeded, value = self._open_connection.recv()
         except (EOFError, OSError) as error:
