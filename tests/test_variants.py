@@ -9,11 +9,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from normtest_tf import datasets, errors, runs
+from normtest_tf import datasets, errors, normalization, runs
 from normtest_tf.analysis import results
 from normtest_tf.export import metadata, prediction
 from normtest_tf.runs import finetuning, record
-from normtest_tf.training import classifier, training_copy
+from normtest_tf.training import classifier, pipeline, training_copy
 from tests.helpers import ROOT, faults
 from tests.helpers.fake_results import write_run
 from tests.helpers.tiny_runs import EPOCHS, new_config, outcome
@@ -192,6 +192,50 @@ def test_variants_are_cells_of_their_own(tmp_path):
     for (dataset, model), values in cells.items():
         write_run(tmp_path, dataset, model, **values)
     assert [tuple(cell) for cell in results.read(tmp_path).cells] == list(cells)
+
+
+@pytest.mark.parametrize("augmentation", ["pad_crop_flip", "random_resized_crop_flip"])
+@pytest.mark.parametrize(
+    "shift", ["contrast:0.2", "brightness:0.5", "cast:1,0.6,0.3", "invert"]
+)
+def test_affine_shifts_leave_finetunes_inputs_as_they_are(
+    shift, augmentation, config, digits
+):
+    """Those of training, with all pixels that the augmentation makes up."""
+    inputs, stds = [], []
+    for each in ("none", shift):
+        changed = dataclasses.replace(config, shift=each, augmentation=augmentation)
+        prepared = finetuning.prepare(changed, digits.shifted(each))
+        statistics = prepared.record.resolved.statistics
+        layer = normalization.normalization_layer(statistics, (32, 32, 3))
+        batches = pipeline.training_batches(prepared.data, 32, range(2))
+        inputs.append(np.concatenate([layer(images) for images, _ in batches]))
+        stds.append(np.array(statistics.std))
+    plain, shifted = inputs
+    if shift == "invert":
+        plain = -plain
+    # A pixel is rounded by 0.5, the mean by less, and interpolations by 0.5 each.
+    tolerance = (0.5 / stds[0] + 1.5 / stds[1]) / 255
+    assert np.abs(plain).max() > 2
+    assert np.all(np.abs(shifted - plain) < tolerance)
+
+
+def test_runs_that_padded_with_another_black_are_not_continued(config, tmp_path):
+    """As version 0.2.0 did under shifts."""
+    config = dataclasses.replace(config, shift="contrast:0.2", epochs=1)
+    finetuning.run(config)
+    values = json.loads(config.folder.config.read_text())
+    assert values["resolved"].pop("padding_color") == [102, 102, 102]
+    config.folder.config.write_text(json.dumps(values))
+    with pytest.raises(errors.UsageError, match=r"='black' there, .*102.* now"):
+        finetuning.run(config)
+    finetuning.run(dataclasses.replace(config, normalization="pretrain"))
+    with pytest.raises(errors.UsageError, match="colour of the padding: black and"):
+        results.read(tmp_path)
+    for name in ("none", "brightness:0.5"):
+        plain = dataclasses.replace(config, shift=name)
+        record = finetuning.prepare(plain).record.to_json()
+        assert "padding_color" not in record["resolved"]
 
 
 def test_what_was_shifted_is_shifted_again(config):

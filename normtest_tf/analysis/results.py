@@ -270,6 +270,7 @@ def _recipe(run: Run) -> dict[str, Any]:
         "precision": run.config.resolved.precision,
         "augmentation": run.config.resolved.augmentation,
         "padding": run.config.resolved.padding,
+        "colour of the padding": run.config.resolved.padding_color or "black",
         "own_statistics": run.config.resolved.own_statistics,
         "backend": run.config.environment.get("backend"),
     }

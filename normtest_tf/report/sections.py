@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from normtest_tf import datasets
 from normtest_tf.analysis import Cell, Results, verdicts
 from normtest_tf.analysis.comparisons import ByImage, Comparison
 from normtest_tf.analysis.effects import Estimate
 from normtest_tf.analysis.published import PublishedTable
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import CHANNELS, Row, neighbours
-from normtest_tf.runs import RULES, Rule
+from normtest_tf.runs import RULES, ConfigRecord, Rule
 from normtest_tf.runs.folder import BEST_TEST, FINAL, UNRECORDED
 from normtest_tf.text import (
     counted,
@@ -25,6 +25,7 @@ from normtest_tf.text import (
     spelt,
     text_table,
 )
+from normtest_tf.training import choices
 
 
 def answer(comparison: Comparison) -> str:
@@ -250,15 +251,18 @@ def _recipes(results: Results) -> list[str]:
             f"{requested['epochs']} epochs on {resolved.train_examples:,} images, "
             f"batches of {requested['batch_size']}, learning rate "
             f"{requested['learning_rate']:g}, {resolved.precision}"
-            + "".join(f", {what}" for what in _unlike_the_study(requested))
+            + "".join(f", {what}" for what in _unlike_the_study(run.config))
         )
         name = f"{run.name.model} with the weights `{resolved.weights}`"
         groups.setdefault(recipe, {})[name] = None
     return [f"{recipe}: {', '.join(names)}." for recipe, names in groups.items()]
 
 
-def _unlike_the_study(requested: Mapping[str, Any]) -> list[str]:
+def _unlike_the_study(config: ConfigRecord) -> list[str]:
     """Says in what a run departs from the PyTorch study, apart from its numbers."""
+    requested, resolved = config.requested, config.resolved
+    black = datasets.parse_shift(requested["shift"]).black
+    color = choices.padding_color(resolved.padding, black)
     flags = {
         name: requested[name] != UNRECORDED[name] and f"--{name}={requested[name]}"
         for name in ("optimizer", "train", "shift")
@@ -270,6 +274,7 @@ def _unlike_the_study(requested: Mapping[str, Any]) -> list[str]:
         flags["train"],
         requested["recalibrate"] and "--recalibrate",
         flags["shift"],
+        color != resolved.padding_color and "padded with unshifted black, as in 0.2.0",
         few and f"{few} of each class",
     )
     return [phrase for phrase in phrases if phrase]

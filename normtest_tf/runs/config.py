@@ -278,6 +278,11 @@ class RunConfig:
         reading.check()
         return reading
 
+    @property
+    def black(self) -> tuple[int, ...]:
+        """What the shift makes of a black pixel: red, green and blue."""
+        return datasets.parse_shift(self.shift).black
+
     @functools.cached_property
     def resolved(self) -> Resolved:
         """What the names stand for, checked without loading anything slow.

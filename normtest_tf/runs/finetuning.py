@@ -191,6 +191,7 @@ def _prepare(
     precision = environment.resolve_precision(config.precision)
     model = _build(config, dataset, statistics, precision, notify)
     network, seeds = resolved.network, resolved.seeds
+    padding = choices.padding(data.augmentation, dataset.image_shape[0])
     values = ResolvedValues(
         weights=network.label,
         weights_sha256=network.sha256(),
@@ -198,7 +199,8 @@ def _prepare(
         statistics=statistics,
         precision=precision,
         augmentation=data.augmentation,
-        padding=choices.padding(data.augmentation, dataset.image_shape[0]),
+        padding=padding,
+        padding_color=choices.padding_color(padding, data.black),
         data_seed=seeds.data,
         model_seed=seeds.model,
         train_examples=len(dataset.train_images),
@@ -229,7 +231,9 @@ def _hold_out(
         evaluations["validation"] = pipeline.Split(images, labels)
     train = pipeline.Split(dataset.train_images, dataset.train_labels)
     augmentation = choices.resolve_augmentation(config.augmentation, size, notify)
-    return dataset, pipeline.TrainingData(train, evaluations, seed, augmentation)
+    return dataset, pipeline.TrainingData(
+        train, evaluations, seed, augmentation, config.black
+    )
 
 
 def _build(
