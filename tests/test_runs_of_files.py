@@ -39,9 +39,8 @@ def path(tmp_path_factory):
 
 def new_config(folder, path, **values):
     values = {"epochs": 3, "batch_size": 32, "learning_rate": 0.01} | HALVES | values
-    return runs.RunConfig(
-        dataset="digits", model=str(path), results_dir=str(folder), **values
-    )
+    values |= {"results_dir": str(folder), "checkpoint_every": 1}
+    return runs.RunConfig(dataset="digits", model=str(path), **values)
 
 
 @pytest.fixture(scope="module")
