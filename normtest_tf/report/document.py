@@ -204,8 +204,8 @@ def _policies(content: Content) -> list[str]:
         "Points lost to the better setting of each cell, the best in hindsight, on "
         "average over these cells and, in brackets, in the worst. Part of it is "
         "chance: where two settings are equal, one of them still comes out ahead. The "
-        "pixel distance is the root mean square over channels of mean / 1.2 and "
-        f"log(std / 1.2) of the images that `{CONTROL}` normalises.",
+        "pixel distance is how far the images' channel means and standard deviations "
+        "are from those of pre-training (docs/diagnosis.md).",
     ]
 
 

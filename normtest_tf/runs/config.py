@@ -245,9 +245,10 @@ class RunConfig:
         "Use only TensorFlow's deterministic operations, which may be slower. A CPU "
         "repeats a run bit by bit without this.",
     )
-    checkpoint_every: int = option(
-        1,
-        "Epochs between checkpoints. An interrupted run resumes from the latest.",
+    checkpoint_every: int | None = option(
+        None,
+        "Epochs between checkpoints, from the latest of which an interrupted run "
+        "resumes. Default: as many as take ten seconds.",
         _POSITIVE,
     )
     results_dir: str = option("results", "Folder for the results.")

@@ -40,6 +40,15 @@ class Prepared:
     record: ConfigRecord  # What `config.json` will hold.
     devices: environment.Devices
 
+    def computes_features_once(self, config: RunConfig) -> bool:
+        """Tells whether a frozen backbone sees the same images in every epoch."""
+        return (
+            config.train == choices.HEAD
+            and not config.recalibrate
+            and self.data.augmentation == choices.NONE
+            and len(self.devices.names) == 1
+        )
+
 
 @keras_setup.checked()
 def run(
@@ -112,7 +121,7 @@ def _train(
     """Trains the epochs that are missing and writes the run's folder."""
     recipe, data = prepared.recipe, prepared.data
     model = prepared.devices.spread(
-        lambda: training_copy.freeze(training_copy.make(prepared.model), config.train)
+        lambda: training_copy.shared(prepared.model, config.train)
     )
     recorder = Recorder(config, prepared.record, model, notify, started)
     title = f"{config.name.model}-{config.normalization} seed {config.seed}"
@@ -143,6 +152,7 @@ def _train(
                 callbacks=callbacks,
                 state=recorder.state.training,
                 on_evaluation=recorder.see,
+                on_features=prepared.computes_features_once(config),
             )
     except (errors.TrainingFailed, KeyboardInterrupt) as reason:
         recorder.abort(reason)

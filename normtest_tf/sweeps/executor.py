@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import gc
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from normtest_tf.sweeps import grid
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
-RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
+GRAPHS_PER_WORKER = 4  # More would save a few seconds, but use more memory.
 Outcome: TypeAlias = ResultRecord | errors.UsageError
 _LEAST = 0.001  # Of a GPU; Ray counts in steps of 0.0001.
 
@@ -104,6 +105,13 @@ def execute(config: RunConfig, notify: Notify) -> ResultRecord:
         sys.stdout.flush()
 
 
+def leaked_graphs() -> int:
+    """Returns how many graphs this process has traced to train, and can't free."""
+    from normtest_tf.training import loop
+
+    return loop.count_compiled()
+
+
 @functools.cache
 def _import_tensorflow() -> None:
     """Imports TensorFlow, without warnings about what ends with the process."""
@@ -113,6 +121,7 @@ def _import_tensorflow() -> None:
 
     tf.get_logger().setLevel("ERROR")  # Of leaked graphs.
     tqdm.tqdm.set_lock(threading.RLock())  # Its own is a semaphore of the system.
+    gc.freeze()  # Libraries stay: looking through them for garbage takes a while.
 
 
 _loaded: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}

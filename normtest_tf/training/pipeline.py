@@ -32,7 +32,7 @@ TRIES = 10
 class Split:
     """Images and labels of one split."""
 
-    images: Images  # uint8 [n, height, width, 3], in memory or not.
+    images: Images  # uint8 [n, height, width, 3], in memory or not; or features.
     labels: np.ndarray  # int [n].
 
     def __len__(self) -> int:
@@ -120,10 +120,13 @@ def _taking(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
         with tf.device("CPU:0"):
             tensor = tf.constant(images)
         return lambda positions: tf.gather(tensor, positions)
-    read = images.__getitem__ if isinstance(images, np.ndarray) else images.read
+    is_array = isinstance(images, np.ndarray)
+    read, kind = (
+        (images.__getitem__, images.dtype) if is_array else (images.read, np.uint8)
+    )
 
     def take(positions: tf.Tensor) -> tf.Tensor:
-        batch = tf.numpy_function(read, [positions], tf.uint8, stateful=False)
+        batch = tf.numpy_function(read, [positions], kind, stateful=False)
         batch.set_shape([None, *images.shape[1:]])
         return batch
 

@@ -42,6 +42,7 @@ def tiny_classifier(network, normalization, task, *, seed, precision="float32", 
 
 def new_config(folder, **values):
     values = {"epochs": EPOCHS, "keep": "best_test", "learning_rate": 0.01} | values
+    values.setdefault("checkpoint_every", 1)
     return runs.RunConfig(
         dataset="digits",
         model="cifar_resnet8",
