@@ -11,6 +11,7 @@ import pytest
 
 from normtest_tf import datasets, errors, normalization, runs
 from normtest_tf.analysis import results
+from normtest_tf.analysis.comparisons import compare
 from normtest_tf.export import metadata, prediction
 from normtest_tf.runs import finetuning, record
 from normtest_tf.training import classifier, pipeline, training_copy
@@ -236,6 +237,31 @@ def test_runs_that_padded_with_another_black_are_not_continued(config, tmp_path)
         plain = dataclasses.replace(config, shift=name)
         record = finetuning.prepare(plain).record.to_json()
         assert "padding_color" not in record["resolved"]
+
+
+def test_settings_share_a_subset_that_the_seed_draws(config, digits, tmp_path):
+    config = dataclasses.replace(
+        config, train_examples=40, test_examples=10, subset="seeded", epochs=1
+    )
+    runs_of = [
+        dataclasses.replace(config, normalization=name, seed=seed)
+        for seed in (1, 2)
+        for name in ("pretrain", "finetune")
+    ]
+    for one in runs_of:
+        finetuning.run(one, digits)
+    found = results.read(tmp_path)
+    digests = {(r.name.seed, r.config.data_fingerprint) for r in found.runs}
+    assert len(digests) == len({digest for _, digest in digests}) == 2
+    assert {r.config.requested["subset"] for r in found.runs} == {"seeded"}
+    assert compare(found, "finetune").by_image == {}
+    assert finetuning.run(one, digits).final_epoch == 1  # Finished: it is read.
+    with pytest.raises(errors.UsageError, match="subset='seeded' there"):
+        finetuning.run(dataclasses.replace(one, subset="first"), digits)
+    values = json.loads(one.folder.config.read_text()) | {"data_fingerprint": "0"}
+    one.folder.config.write_text(json.dumps(values))
+    with pytest.raises(errors.UsageError, match=r"data_fingerprint: .* and"):
+        results.read(tmp_path)
 
 
 def test_what_was_shifted_is_shifted_again(config):

@@ -67,7 +67,7 @@ class ByImage:
 def by_image(
     results: Results, cell: Cell, treatment: str, controls: Sequence[str], rule: Rule
 ) -> ByImage | None:
-    """Compares which images are right; None unless all runs have recorded that.
+    """Compares which images are right, if runs have recorded that of the same images.
 
     `controls` are the settings whose mean is subtracted, seed by seed.
     """
@@ -75,8 +75,9 @@ def by_image(
     runs = [{r.name.seed: r for r in results.runs_of(cell, name)} for name in names]
     seeds = set.intersection(*map(set, runs))
     found = [[of[seed].correct(rule) for seed in sorted(seeds)] for of in runs]
+    images = {of[seed].config.data_fingerprint for of in runs for seed in seeds}
     sizes = {-1 if row is None else len(row) for of in found for row in of}
-    if len(sizes) > 1 or -1 in sizes:
+    if len(images) > 1 or len(sizes) > 1 or -1 in sizes:
         return None
     treated, *subtracted = np.array(found)
     values = 100 * (treated - np.mean(subtracted, axis=0))

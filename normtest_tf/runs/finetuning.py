@@ -179,9 +179,7 @@ def _images(
     """Returns the images of a run, including those that it will hold out."""
     if dataset is None:
         dataset = datasets.load(config.dataset, config.reading, notify)
-    return dataset.take(
-        config.train_examples, config.test_examples, config.examples_per_class
-    )
+    return config.subset_of(dataset)
 
 
 def _prepare(

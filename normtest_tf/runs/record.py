@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Of weights and statistics: their wording may change between versions.
 _DESCRIPTIONS = ("source", "definition", "trained_on", "licence", "url")
 _Count = Annotated[int, Meta(ge=0)]
-_TEXTS = "dataset model normalization shift optimizer train strategy"
+_TEXTS = "dataset model normalization shift subset optimizer train strategy"
 _COUNTS = "seed epochs batch_size warmup_epochs"
 # What the rest of the code relies on, of what was requested, and of the environment.
 _Requested = msgspec.defstruct(

@@ -84,10 +84,7 @@ def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
     for config in sorted(configs, key=lambda one: (one.dataset, one.reading.shift)):
         _load_unshifted(config, lambda note: notify(f"note: {note}"))
         if grid.state(config) == "done":
-            images = load(config).take(
-                config.train_examples, config.test_examples, config.examples_per_class
-            )
-            record.finished_result(config, images)
+            record.finished_result(config, config.subset_of(load(config)))
 
 
 def execute(config: RunConfig, notify: Notify) -> ResultRecord:

@@ -28,6 +28,13 @@ OPTIMIZERS = {
     SGD: "with momentum 0.9 and no weight decay",
 }
 
+FIRST, SEEDED = "first", "seeded"
+SUBSETS = {
+    FIRST: "the first ones",
+    SEEDED: "drawn by the run's seed, training and test images, each as likely as "
+    "another",
+}
+
 PAD_CROP_FLIP = "pad_crop_flip"
 RANDOM_RESIZED_CROP_FLIP = "random_resized_crop_flip"
 FLIP = "flip"
