@@ -109,7 +109,7 @@ def leaked_graphs() -> int:
     """Returns how many graphs this process has traced to train, and can't free."""
     from normtest_tf.training import loop
 
-    return loop.count_compiled()
+    return loop.compilations
 
 
 @functools.cache
