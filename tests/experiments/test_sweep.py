@@ -27,7 +27,7 @@ def wait_for(pattern, folder, process, *, more_than=0):
 
 
 def test_sigterm_stops_a_sweep_and_its_worker(tmp_path):
-    flags = ["--results_dir=stopped", "--epochs=100000"]
+    flags = ["--results_dir=stopped", "--epochs=100000", "--checkpoint_every=1"]
     with programs.start("sweep", *FLAGS, *flags, cwd=tmp_path) as process:
         wait_for("stopped/*/*/*/checkpoints/*.ckpt", tmp_path, process)
         process.terminate()
