@@ -37,11 +37,9 @@ def path(tmp_path_factory):
 
 
 def new_config(folder, path, **values):
-    values = HALVES | {"epochs": 3, "batch_size": 32, "learning_rate": 0.01} | values
-    values["checkpoint_every"] = 1
-    return runs.RunConfig(
-        dataset="digits", model=str(path), results_dir=str(folder), **values
-    )
+    values = {"epochs": 3, "batch_size": 32, "learning_rate": 0.01} | HALVES | values
+    values |= {"results_dir": str(folder), "checkpoint_every": 1}
+    return runs.RunConfig(dataset="digits", model=str(path), **values)
 
 
 @pytest.fixture(scope="module")
