@@ -18,7 +18,6 @@ from normtest_tf.analysis.effects import Estimate
 from plots import style
 
 SMALL = 8.5  # Points.
-MAX_BOTH_NAMES = 18  # Combined length of two setting names that fits on one line.
 _SEEDS_BELOW = 0.24  # Offset of the seeds' dots below their mean, in rows.
 _MARGIN_COLOR = "#e6e6e6"
 _NOISE: dict[str, Any] = {
@@ -75,7 +74,7 @@ def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
     labels = [f"{cell.dataset}\n{cell.model}" for cell in cells]
     if len(cells) > 1:
         ax.axhline(len(cells) - 0.5, color=style.GREY, linewidth=0.6, linestyle=":")
-        labels.append("mean over cells")
+        labels.append("mean over these cells")
     if comparison.over_cells.n > 1:
         _interval(ax, len(cells), comparison.over_cells, "black", marker="D")
     ax.set_yticks(range(len(labels)), labels, fontsize=SMALL)
@@ -108,11 +107,9 @@ def _decorate(ax: Axes, comparison: Comparison) -> Axes:
     ax.grid(visible=True, axis="x", alpha=0.25)
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.tick_params(axis="y", length=0)
-    both = f"{comparison.control}{comparison.treatment}"
-    better = " better" if len(both) <= MAX_BOTH_NAMES else "\nbetter"
     for side, align, setting, text in (
-        (0, "left", comparison.control, f"← {comparison.control}{better}"),
-        (1, "right", comparison.treatment, f"{comparison.treatment}{better} →"),
+        (0, "left", comparison.control, f"← {comparison.control}\nbetter"),
+        (1, "right", comparison.treatment, f"{comparison.treatment}\nbetter →"),
     ):
         ax.annotate(
             text,
@@ -130,11 +127,10 @@ def _decorate(ax: Axes, comparison: Comparison) -> Axes:
 
 def note_scale(ax: Axes) -> None:
     """Marks axes whose scale differs from that of the others."""
-    fits = len(ax.get_title(loc="left")) <= MAX_BOTH_NAMES + len(" - ")
     ax.annotate(
         "scale differs",
         (1, 1),
-        xytext=(0, 5 if fits else 20),  # Next to the title or above it.
+        xytext=(0, 20),  # Above the title.
         xycoords="axes fraction",
         textcoords="offset points",
         ha="right",
@@ -153,9 +149,8 @@ def legend_handles(panels: Sequence[Panel]) -> list[Artist]:
         _mark("mean over seeds, 95% interval", marker="o"),
     ]
     if any(panel.comparison.over_cells.n > 1 for panel in panels):
-        handles.append(
-            _mark("mean over cells, 95% interval", marker="D", color="black")
-        )
+        label = "mean over these cells, 95% by their spread"
+        handles.append(_mark(label, marker="D", color="black"))
     handles.append(
         Patch(color=_MARGIN_COLOR, label=f"within the margin of ±{margin:g} points")
     )

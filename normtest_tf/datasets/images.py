@@ -212,6 +212,11 @@ class Shift:
         return f"{self.kind}:{values}" if values else self.kind
 
     @property
+    def black(self) -> tuple[int, ...]:
+        """What it makes of a black pixel: red, green and blue."""
+        return tuple(self(np.zeros([1, 3], np.uint8))[0].tolist())
+
+    @property
     def slug(self) -> str:
         """Its name in result paths, such as `cast_1_0.6_0.3`; empty for none."""
         if self.kind == NO_SHIFT:

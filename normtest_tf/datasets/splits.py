@@ -73,19 +73,8 @@ def split_validation(
 
     Each class contributes in proportion to its size, rounded so that the total is
     exact; `seed` determines which of its images are drawn. Both parts keep the order
-    of the training images.
-
-    Args:
-        dataset: The data set to split.
-        examples: Number of validation images, fewer than the training images.
-        seed: Determines the draw, from 0 to 2**32 - 1.
-
-    Returns:
-        The data set without the validation images, the validation images (uint8
-        `[examples, height, width, 3]`) and their labels (int32 `[examples]`).
-
-    Raises:
-        UsageError: If `examples` leaves either part empty.
+    of the training images. Returns the data set without the validation images, these,
+    and their labels, int32 `[examples]`.
     """
     labels = dataset.train_labels
     if not 1 <= examples < len(labels):

@@ -137,10 +137,10 @@ def _advice(found: Explanation) -> Section:
         rows.append((name, f"{advice.rests_on} {measured}", take))
     definitions = {
         # The figures are those of docs/diagnosis.md.
-        PIXELS: f"Pixel distance: rms over channels of mean / {WIDER:g} and log(std / "
-        f"{WIDER:g}) of the images that {found.control} normalises. Above {FAR:g} take "
-        f"{found.treatment}, else either. In 44 cells, most of them artificial shifts, "
-        "that lost 0.06 points on average, always finetune 0.11, always pretrain 2.46.",
+        PIXELS: f"Pixel distance: rms over channels of {_pixel_terms(found)}. Above "
+        f"{FAR:g} take {found.treatment}, else either. In 44 cells, most of them "
+        "artificial shifts, that lost 0.06 points on average, always finetune 0.11, "
+        "always pretrain 2.46.",
         PROBE: "Linear probe: leave-one-out accuracy of a linear classifier of the "
         f"frozen features, {found.treatment} minus {found.control}, ± its standard "
         f"error. Take what is better by more than {SURE:g} of these, else either.",
@@ -148,6 +148,17 @@ def _advice(found: Explanation) -> Section:
     used = {advice.rests_on for advice in found.advice}
     explained = [text for name, text in definitions.items() if name in used]
     return f"{found.treatment} or {found.control}?", rows, explained
+
+
+def _pixel_terms(found: Explanation) -> str:
+    """Says what `normalization.statistics.pixel_distance` is the size of."""
+    statistics = found.setting(found.control).statistics
+    definition = statistics.definition if statistics else "fixed"
+    if definition == "fixed":
+        return "mean and log(std) of the images in ImageNet's pooled statistics"
+    divisor = f" / {WIDER:g}" if definition == "per-image" else ""
+    images = f"the images that {found.control} normalises"
+    return f"mean{divisor} and log(std{divisor}) of {images}"
 
 
 def _statistics_rows(found: Explanation) -> Iterator[Row]:

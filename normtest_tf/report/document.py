@@ -27,6 +27,7 @@ RUNS_CSV = "runs.csv"
 TABLE1_CSV = "table1.csv"
 DATA_SETS_CSV = "data_sets.csv"
 EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
+POLICIES_CSV = "policies.csv"  # Only where there are cells enough.
 # The figures that the text shows, each as .png and as .svg; `plots.report` draws them.
 ACCURACY_FIGURE = "figure1"
 EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
@@ -39,6 +40,7 @@ class Content:
     results: Results
     rule: Rule  # How to choose the epoch that the verdicts use.
     comparisons: list[Comparison]  # Empty if there are no pairs.
+    policies: list[Row]
     published: Sequence[PublishedTable]
     accuracies: list[Row]
     data_sets: list[Row]
@@ -63,10 +65,12 @@ def gather(
     published: Sequence[PublishedTable] = (),
 ) -> Content:
     """Computes everything that a report states."""
+    comparisons = compare_all(results, rule=rule, margin=margin)
     return Content(
         results=results,
         rule=rule,
-        comparisons=compare_all(results, rule=rule, margin=margin),
+        comparisons=comparisons,
+        policies=rows.policy_rows(results, comparisons),
         published=published,
         accuracies=rows.accuracy_rows(results, rule, published),
         data_sets=rows.data_set_rows(results),
@@ -84,6 +88,7 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
         (TABLE1_CSV, content.accuracies),
         (DATA_SETS_CSV, content.data_sets),
         (EFFECTS_CSV, rows.effect_rows(content.comparisons)),
+        (POLICIES_CSV, content.policies),
     ):
         if table:
             files.write_text(out_dir / name, csv_text(table))
@@ -113,6 +118,7 @@ def to_markdown(content: Content, command: str) -> str:
         "# Which statistics should normalise the inputs?",
         answer(content),
         *_differences(content),
+        *_policies(content),
         "## Table 1: test accuracy in percent",
         sections.table1(content.accuracies, content.rule),
         f"Mean over seeds at the {content.rule.title} ± half the width of its 95% t "
@@ -155,7 +161,8 @@ def _differences(content: Content) -> list[str]:
         f"Verdicts use the {content.rule.title}. Two runs with the same seed form a "
         "pair: they share the head's initial weights, the order of examples and all "
         "augmentation. Intervals are t intervals of the paired differences; verdicts "
-        "are corrected for the number of cells (Holm).",
+        "are corrected (Holm) for the number of cells that are trained alike, "
+        "comparison by comparison: the first is the planned one, others explore.",
     ]
     if any(comparison.noise for comparison in content.comparisons):
         parts.append(
@@ -185,6 +192,21 @@ def _differences(content: Content) -> list[str]:
             parts.append(sections.answer(comparison))
         parts.append(sections.verdict_table(comparison))
     return parts
+
+
+def _policies(content: Content) -> list[str]:
+    """Returns the section on what policies lost; none for a few cells."""
+    if not content.policies:
+        return []
+    return [
+        "## What a policy would have lost",
+        sections.policy_table(content.policies),
+        "Points lost to the better setting of each cell, the best in hindsight, on "
+        "average over these cells and, in brackets, in the worst. Part of it is "
+        "chance: where two settings are equal, one of them still comes out ahead. The "
+        "pixel distance is how far the images' channel means and standard deviations "
+        "are from those of pre-training (docs/diagnosis.md).",
+    ]
 
 
 def _neighbours(content: Content) -> list[str]:

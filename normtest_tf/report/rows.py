@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from normtest_tf.analysis import Results, Run, effects
-from normtest_tf.analysis.comparisons import Comparison
+from normtest_tf.analysis import Results, Run, effects, policies
+from normtest_tf.analysis.comparisons import MIN_CELLS, Comparison
 from normtest_tf.analysis.published import TREATMENT, Condition, PublishedTable
 from normtest_tf.datasets import DATASETS
 from normtest_tf.normalization import CONTROL, Setting
@@ -185,6 +185,33 @@ def _mean(unit: str, effect: effects.Estimate) -> Row:
     values = (unit, effect.n, effect.mean, effect.sd, effect.low, effect.high)
     names = ("unit", "n", "mean", "sd", "t_low", "t_high")
     return dict(zip(names, values, strict=True))
+
+
+def policy_rows(results: Results, comparisons: Sequence[Comparison]) -> list[Row]:
+    """Returns what each policy lost, on all cells and on those of a kind of images.
+
+    There are none unless `TREATMENT` is compared with `CONTROL` in a few cells.
+    """
+    for found in comparisons:
+        is_it = (found.treatment, found.control) == (TREATMENT, CONTROL)
+        if is_it and len(found.judgements) >= MIN_CELLS:
+            return [
+                {
+                    "policy": each.policy,
+                    "cells": cells,
+                    "n": len(lost),
+                    "mean_lost": float(np.mean(lost)),
+                    "worst_lost": max(lost),
+                }
+                for each in policies.losses(results, found)
+                for cells, lost in (
+                    ("all", each.unshifted + each.shifted),
+                    ("unshifted", each.unshifted),
+                    ("shifted", each.shifted),
+                )
+                if lost
+            ]
+    return []
 
 
 def data_set_rows(results: Results) -> list[Row]:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from normtest_tf import datasets
 from normtest_tf.analysis import Cell, Results, verdicts
 from normtest_tf.analysis.comparisons import ByImage, Comparison
 from normtest_tf.analysis.effects import Estimate
 from normtest_tf.analysis.published import PublishedTable
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.report.rows import CHANNELS, Row, neighbours
-from normtest_tf.runs import RULES, Rule
+from normtest_tf.runs import RULES, ConfigRecord, Rule
 from normtest_tf.runs.folder import BEST_TEST, FINAL, UNRECORDED
-from normtest_tf.text import counted, duration, markdown_table, signed, text_table
+from normtest_tf.text import (
+    counted,
+    duration,
+    markdown_table,
+    signed,
+    spelt,
+    text_table,
+)
+from normtest_tf.training import choices
 
 
 def answer(comparison: Comparison) -> str:
@@ -25,10 +33,9 @@ def answer(comparison: Comparison) -> str:
     over = comparison.over_cells
     text = f"**{comparison}: {signed(over.mean)} points**"
     if over.n > 1:
-        text += (
-            f" on average over {over.n} cells (data set and model). The 95% interval "
-            f"over cells is {_interval(over)}"
-        )
+        text += f" on average over these {spelt(over.n)} cells (data set and model)"
+    if over.has_interval:
+        text += f", {_interval(over)} by their spread (95%)"
     count = Counter(j.verdict.kind for j in comparison.judgements.values())
     settings, margin = (comparison.treatment, comparison.control), comparison.margin
     kinds = {verdicts.better(name): verdicts.better(name) for name in settings} | {
@@ -199,6 +206,17 @@ def neighbours_table(results: Results, published: Sequence[PublishedTable]) -> s
     return markdown_table([header, *body]) if body else ""
 
 
+def policy_table(rows: Sequence[Row]) -> str:
+    """Lists policies with what they lost: the mean, and the worst cell."""
+    kinds = {row["cells"]: f"{row['cells']} ({row['n']})" for row in rows}
+    body: dict[str, list[str]] = {}
+    for row in rows:
+        lost = f"{row['mean_lost']:.2f} ({row['worst_lost']:.2f})"
+        body.setdefault(row["policy"], []).append(lost)
+    lines = [[policy, *lost] for policy, lost in body.items()]
+    return markdown_table([["policy", *kinds.values()], *lines])
+
+
 def missing(results: Results) -> str:
     """Lists the runs that would complete the grid."""
     if not results.missing:
@@ -233,15 +251,18 @@ def _recipes(results: Results) -> list[str]:
             f"{requested['epochs']} epochs on {resolved.train_examples:,} images, "
             f"batches of {requested['batch_size']}, learning rate "
             f"{requested['learning_rate']:g}, {resolved.precision}"
-            + "".join(f", {what}" for what in _unlike_the_study(requested))
+            + "".join(f", {what}" for what in _unlike_the_study(run.config))
         )
         name = f"{run.name.model} with the weights `{resolved.weights}`"
         groups.setdefault(recipe, {})[name] = None
     return [f"{recipe}: {', '.join(names)}." for recipe, names in groups.items()]
 
 
-def _unlike_the_study(requested: Mapping[str, Any]) -> list[str]:
+def _unlike_the_study(config: ConfigRecord) -> list[str]:
     """Says in what a run departs from the PyTorch study, apart from its numbers."""
+    requested, resolved = config.requested, config.resolved
+    black = datasets.parse_shift(requested["shift"]).black
+    color = choices.padding_color(resolved.padding, black)
     flags = {
         name: requested[name] != UNRECORDED[name] and f"--{name}={requested[name]}"
         for name in ("optimizer", "train", "shift")
@@ -253,6 +274,7 @@ def _unlike_the_study(requested: Mapping[str, Any]) -> list[str]:
         flags["train"],
         requested["recalibrate"] and "--recalibrate",
         flags["shift"],
+        color != resolved.padding_color and "padded with unshifted black, as in 0.2.0",
         few and f"{few} of each class",
     )
     return [phrase for phrase in phrases if phrase]

@@ -155,16 +155,21 @@ class RunConfig:
         f"{datasets.SHIFT_HELP}",
     )
     train_examples: int | None = option(
-        None, "Use only the first N training images. Default: all.", _POSITIVE
+        None, "Use only N training images, see --subset. Default: all.", _POSITIVE
     )
     test_examples: int | None = option(
-        None, "Use only the first N test images. Default: all.", _POSITIVE
+        None, "Use only N test images, see --subset. Default: all.", _POSITIVE
     )
     examples_per_class: int | None = option(
         None,
-        "Use only the first N training images of each class; with --train_examples, "
-        "of those images. Default: all.",
+        "Use only N training images of each class, see --subset; with "
+        "--train_examples, of those images. Default: all.",
         _POSITIVE,
+    )
+    subset: str = option(
+        choices.FIRST,
+        f"Which images N are. {_described(choices.SUBSETS)}",
+        choices.SUBSETS,
     )
     validation_examples: int = option(
         0,
@@ -240,9 +245,10 @@ class RunConfig:
         "Use only TensorFlow's deterministic operations, which may be slower. A CPU "
         "repeats a run bit by bit without this.",
     )
-    checkpoint_every: int = option(
-        1,
-        "Epochs between checkpoints. An interrupted run resumes from the latest.",
+    checkpoint_every: int | None = option(
+        None,
+        "Epochs between checkpoints, from the latest of which an interrupted run "
+        "resumes. Default: as many as take ten seconds.",
         _POSITIVE,
     )
     results_dir: str = option("results", "Folder for the results.")
@@ -277,6 +283,21 @@ class RunConfig:
         )
         reading.check()
         return reading
+
+    def subset_of(self, dataset: datasets.ImageDataset) -> datasets.ImageDataset:
+        """Returns the images of a whole set that the run uses, or holds out."""
+        drawn = self.subset == choices.SEEDED
+        return dataset.take(
+            self.train_examples,
+            self.test_examples,
+            self.examples_per_class,
+            Seeds.split(self.seed).data if drawn else None,
+        )
+
+    @property
+    def black(self) -> tuple[int, ...]:
+        """What the shift makes of a black pixel: red, green and blue."""
+        return datasets.parse_shift(self.shift).black
 
     @functools.cached_property
     def resolved(self) -> Resolved:

@@ -40,6 +40,15 @@ class Prepared:
     record: ConfigRecord  # What `config.json` will hold.
     devices: environment.Devices
 
+    def computes_features_once(self, config: RunConfig) -> bool:
+        """Tells whether a frozen backbone sees the same images in every epoch."""
+        return (
+            config.train == choices.HEAD
+            and not config.recalibrate
+            and self.data.augmentation == choices.NONE
+            and len(self.devices.names) == 1
+        )
+
 
 @keras_setup.checked()
 def run(
@@ -112,7 +121,7 @@ def _train(
     """Trains the epochs that are missing and writes the run's folder."""
     recipe, data = prepared.recipe, prepared.data
     model = prepared.devices.spread(
-        lambda: training_copy.freeze(training_copy.make(prepared.model), config.train)
+        lambda: training_copy.shared(prepared.model, config.train)
     )
     recorder = Recorder(config, prepared.record, model, notify, started)
     title = f"{config.name.model}-{config.normalization} seed {config.seed}"
@@ -143,6 +152,7 @@ def _train(
                 callbacks=callbacks,
                 state=recorder.state.training,
                 on_evaluation=recorder.see,
+                on_features=prepared.computes_features_once(config),
             )
     except (errors.TrainingFailed, KeyboardInterrupt) as reason:
         recorder.abort(reason)
@@ -169,9 +179,7 @@ def _images(
     """Returns the images of a run, including those that it will hold out."""
     if dataset is None:
         dataset = datasets.load(config.dataset, config.reading, notify)
-    return dataset.take(
-        config.train_examples, config.test_examples, config.examples_per_class
-    )
+    return config.subset_of(dataset)
 
 
 def _prepare(
@@ -191,6 +199,7 @@ def _prepare(
     precision = environment.resolve_precision(config.precision)
     model = _build(config, dataset, statistics, precision, notify)
     network, seeds = resolved.network, resolved.seeds
+    padding = choices.padding(data.augmentation, dataset.image_shape[0])
     values = ResolvedValues(
         weights=network.label,
         weights_sha256=network.sha256(),
@@ -198,7 +207,8 @@ def _prepare(
         statistics=statistics,
         precision=precision,
         augmentation=data.augmentation,
-        padding=choices.padding(data.augmentation, dataset.image_shape[0]),
+        padding=padding,
+        padding_color=choices.padding_color(padding, data.black),
         data_seed=seeds.data,
         model_seed=seeds.model,
         train_examples=len(dataset.train_images),
@@ -229,7 +239,9 @@ def _hold_out(
         evaluations["validation"] = pipeline.Split(images, labels)
     train = pipeline.Split(dataset.train_images, dataset.train_labels)
     augmentation = choices.resolve_augmentation(config.augmentation, size, notify)
-    return dataset, pipeline.TrainingData(train, evaluations, seed, augmentation)
+    return dataset, pipeline.TrainingData(
+        train, evaluations, seed, augmentation, config.black
+    )
 
 
 def _build(

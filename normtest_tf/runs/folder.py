@@ -37,7 +37,7 @@ from msgspec import Meta
 from normtest_tf import datasets, errors
 from normtest_tf.system import files
 from normtest_tf.training import EpochRow
-from normtest_tf.training.choices import ADAM, ALL, NONE
+from normtest_tf.training.choices import ADAM, ALL, FIRST, NONE
 
 LAYOUT = "<results_dir>/<dataset>/<model>-<normalization>/seed-<seed>"
 FORMAT: Literal[1] = 1  # The version of the folder's layout and files.
@@ -49,6 +49,7 @@ UNRECORDED = {
     "deterministic": False,
     "shift": datasets.NO_SHIFT,
     "examples_per_class": None,
+    "subset": FIRST,
     "warmup_epochs": 0,
     "optimizer": ADAM,
     "train": ALL,

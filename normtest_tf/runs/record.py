@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Of weights and statistics: their wording may change between versions.
 _DESCRIPTIONS = ("source", "definition", "trained_on", "licence", "url")
 _Count = Annotated[int, Meta(ge=0)]
-_TEXTS = "dataset model normalization shift optimizer train strategy"
+_TEXTS = "dataset model normalization shift subset optimizer train strategy"
 _COUNTS = "seed epochs batch_size warmup_epochs"
 # What the rest of the code relies on, of what was requested, and of the environment.
 _Requested = msgspec.defstruct(
@@ -76,13 +76,15 @@ class ResolvedValues:
     class_names: tuple[str, ...]
     parameters: _Count
     jit_compile: bool | None = None  # None before the training has ended.
+    # Red, green and blue, what the shift makes of black; None: black.
+    padding_color: tuple[int, ...] | None = None
     division: str | None = None  # How data without a test split were divided.
     # Of version 0.2.0: the devices that normalised shares of a batch by themselves.
     own_statistics: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the values ready for JSON; what is not known yet is left out."""
-        optional = {"jit_compile", "division", "own_statistics"}
+        optional = {"jit_compile", "padding_color", "division", "own_statistics"}
         values = dataclasses.asdict(self)
         return {
             name: value
@@ -273,6 +275,8 @@ def _check_inputs(
     """
     then, size = record.resolved, record.resolved.image_shape[0]
     augmentation = choices.resolve_augmentation(config.augmentation, size)
+    padding = choices.padding(augmentation, size)
+    color = choices.padding_color(padding, config.black)
     digests = (then.weights_sha256, config.resolved.network.sha256())
     examples = then.train_examples + then.validation_examples
     fingerprints = (record.data_fingerprint, dataset.fingerprint())
@@ -284,7 +288,8 @@ def _check_inputs(
         "fingerprint of the images": [digest[:12] for digest in fingerprints],
         f"SHA-256 of the weights {then.weights}": [one and one[:12] for one in digests],
         "augmentation": (then.augmentation, augmentation),
-        "padding": (then.padding, choices.padding(augmentation, size)),
+        "padding": (then.padding, padding),
+        "colour of the padding": (then.padding_color or "black", color or "black"),
     }
     there, now = ({name: pair[i] for name, pair in values.items()} for i in (0, 1))
     refuse_another_run(config.folder, "data set, weights or augmentation", there, now)

@@ -50,6 +50,7 @@ from normtest_tf.text import Notify
 from normtest_tf.training import EpochRow
 from normtest_tf.training.loop import Evaluation, TrainingState
 
+CHECKPOINT_SECONDS = 10  # A short run is cheaper to repeat than to store.
 MAGIC = b"NORMCKP1"
 _START = len(MAGIC) + hashlib.sha256().digest_size
 # Among a checkpoint's tensors.
@@ -260,6 +261,7 @@ class Recorder:
         self._store = Store(self._folder.checkpoints)
         self._unwritten: Checkpoint | None = None
         self._started = started
+        self._written = time.perf_counter()  # When the last checkpoint was.
         self._rule = RULES[config.keep]
         self.state = RunState(KeptWeights(self._rule.maximises))
         self._resume_or_start()
@@ -322,10 +324,16 @@ class Recorder:
         extra = {"identity": self._identity, "environment": self._record.environment}
         checkpoint = state.to_checkpoint(self._model, self._spent(), extra)
         self._unwritten = checkpoint
-        every = self._config.checkpoint_every
-        if row["epoch"] % every == 0 or row["epoch"] == self._config.epochs:
+        if self._is_due(int(row["epoch"])):
             self._store.write(checkpoint)
-            self._unwritten = None
+            self._unwritten, self._written = None, time.perf_counter()
+
+    def _is_due(self, epoch: int) -> bool:
+        """Tells whether a checkpoint is written after an epoch."""
+        every = self._config.checkpoint_every
+        if every is None:
+            return time.perf_counter() - self._written > CHECKPOINT_SECONDS
+        return epoch % every == 0 or epoch == self._config.epochs
 
     def _spent(self) -> Spent:
         return self.state.spent.since(self._started)

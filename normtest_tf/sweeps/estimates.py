@@ -30,13 +30,10 @@ def measured_seconds(results_dir: str) -> dict[Cell, float]:
 
 
 class Clock:
-    """Estimates how long a sweep will take.
-
-    Args:
-        seconds: Of a run, by cell; runs of other cells count as the mean of these.
-    """
+    """Estimates how long a sweep will take."""
 
     def __init__(self, seconds: Mapping[Cell, float]) -> None:
+        """Takes seconds a run; runs of other cells count as the mean of these."""
         self._seconds = {cell: [mean] for cell, mean in seconds.items()}
         self._started: dict[RunName, float] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import gc
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,9 +17,9 @@ from normtest_tf.sweeps import grid
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
-RUNS_PER_WORKER = 4  # More would save a few seconds per run, but use more memory.
+GRAPHS_PER_WORKER = 4  # More would save a few seconds, but use more memory.
 Outcome: TypeAlias = ResultRecord | errors.UsageError
-_LEAST = 0.001  # Of a GPU or CPU; Ray counts in steps of 0.0001.
+_LEAST = 0.001  # Of a GPU; Ray counts in steps of 0.0001.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +32,11 @@ class Options:
     address: str | None = None  # Of a cluster.
 
     def __post_init__(self) -> None:
-        gpus, cpus = self.gpus_per_run or 0, self.cpus_per_run or 0
-        # Comparisons with NaN are false.
-        if not (gpus == 0 or _LEAST <= gpus < 1 or gpus % 1 == 0):
+        gpus = self.gpus_per_run or 0
+        if not (gpus % 1 == 0 or _LEAST <= gpus < 1):
             raise errors.UsageError(
                 f"--gpus_per_run takes a whole number, or a fraction from {_LEAST:g} "
                 f"for runs that share a GPU. Received: {gpus:g}"
-            )
-        if not (cpus == 0 or _LEAST <= cpus < float("inf")):
-            raise errors.UsageError(
-                f"--cpus_per_run takes 0, or a number from {_LEAST:g}. Received: "
-                f"{cpus:g}"
             )
 
 
@@ -66,20 +61,13 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def start(self, config: RunConfig, notify: Notify) -> None:
-        """Starts a run, where fewer than `slots` runs are being executed.
-
-        Args:
-            config: The run; it resumes from what its folder holds.
-            notify: Called with notes on it; has to be picklable.
-        """
+        """Starts a run, where fewer than `slots` runs are; `notify` can be pickled."""
 
     @abc.abstractmethod
     def wait(self, seconds: float) -> list[tuple[RunConfig, Outcome]]:
-        """Waits for a run to end, for some seconds.
+        """Waits for runs to end, for some seconds; returns each with its outcome.
 
-        Returns:
-            Each run that has ended, as it was passed to `start`, with its result, or
-            why there is none: `WorkerDied` if its process or machine is gone.
+        That is `WorkerDied` if its process or machine is gone.
         """
 
     @abc.abstractmethod
@@ -96,10 +84,7 @@ def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
     for config in sorted(configs, key=lambda one: (one.dataset, one.reading.shift)):
         _load_unshifted(config, lambda note: notify(f"note: {note}"))
         if grid.state(config) == "done":
-            images = load(config).take(
-                config.train_examples, config.test_examples, config.examples_per_class
-            )
-            record.finished_result(config, images)
+            record.finished_result(config, config.subset_of(load(config)))
 
 
 def execute(config: RunConfig, notify: Notify) -> ResultRecord:
@@ -120,6 +105,13 @@ def execute(config: RunConfig, notify: Notify) -> ResultRecord:
         sys.stdout.flush()
 
 
+def leaked_graphs() -> int:
+    """Returns how many graphs this process has traced to train, and can't free."""
+    from normtest_tf.training import loop
+
+    return loop.count_compiled()
+
+
 @functools.cache
 def _import_tensorflow() -> None:
     """Imports TensorFlow, without warnings about what ends with the process."""
@@ -129,6 +121,7 @@ def _import_tensorflow() -> None:
 
     tf.get_logger().setLevel("ERROR")  # Of leaked graphs.
     tqdm.tqdm.set_lock(threading.RLock())  # Its own is a semaphore of the system.
+    gc.freeze()  # Libraries stay: looking through them for garbage takes a while.
 
 
 _loaded: dict[tuple[str, datasets.ReadingOptions], datasets.ImageDataset] = {}

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 from normtest_tf import errors
 from normtest_tf.runs import RunConfig
 from normtest_tf.sweeps import executor
-from normtest_tf.sweeps.executor import RUNS_PER_WORKER, Executor, Options, Outcome
+from normtest_tf.sweeps.executor import GRAPHS_PER_WORKER, Executor, Options, Outcome
 from normtest_tf.text import Notify, counted
 
 Parameters = ParamSpec("Parameters")
@@ -29,26 +29,13 @@ GPUS = "CUDA_VISIBLE_DEVICES"
 class Worker:
     """A separate process that runs one function call at a time.
 
-    TensorFlow leaks the graph of every trained model; only ending the process frees
+    TensorFlow leaks the graph of every kind of training; only ending the process frees
     that memory. The process starts with the first call and never outlives this one.
     Ctrl-C does not reach it: leaving the `with` block ends it.
-
-    Args:
-        environment: Variables that the process gets in addition to this one's.
-
-    Attributes:
-        calls: How many calls the process has received.
-
-    Example:
-    ```python
-    with Worker() as worker:
-        assert worker.call(os.getpid) != os.getpid()
-    ```
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self.calls = 0
-        self._environment = dict(environment or {})
+        self._environment = dict(environment or {})  # In addition to this one's.
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: multiprocessing.connection.Connection | None = None
 
@@ -66,7 +53,7 @@ class Worker:
             self._process.kill()
             self._process.join()
             self._connection.close()
-        self.calls, self._process, self._connection = 0, None, None
+        self._process = self._connection = None
 
     def call(
         self,
@@ -87,17 +74,11 @@ class Worker:
         """Begins a call, of a function at the top level of a module; see `wait`."""
         if self._process is None or not self._process.is_alive():
             self._start()
-        self.calls += 1
         with contextlib.suppress(OSError):  # It has died: `result` says so.
             self._open_connection.send((function, args, kwargs))
 
     def result(self) -> Any:  # noqa: ANN401  (the function's)
-        """Waits for the call to end and returns its result.
-
-        Raises:
-            WorkerDied: If the process ends before; the next call starts another.
-            Exception: Whatever the function raises.
-        """
+        """Waits for the call's result; `WorkerDied` if its process ends before."""
         try:
             succeeded, value = self._open_connection.recv()
         except (EOFError, OSError) as error:
@@ -171,7 +152,7 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 
 class LocalExecutor(Executor):
-    """Executes a few runs in each worker process, one process for each environment."""
+    """Executes runs in worker processes, one for each environment."""
 
     def __init__(self, environments: Sequence[Mapping[str, str]] = ({},)) -> None:
         # Progress bars of several processes would share a line.
@@ -195,8 +176,6 @@ class LocalExecutor(Executor):
     def start(self, config: RunConfig, notify: Notify) -> None:
         """Starts a run in an idle process."""
         worker = self._idle.pop(0)
-        if worker.calls > RUNS_PER_WORKER:
-            worker.end()
         worker.send(executor.execute, config, notify)
         self._busy[worker] = config
 
@@ -208,9 +187,12 @@ class LocalExecutor(Executor):
         config = self._busy.pop(worker)
         self._idle.append(worker)
         try:
-            return config, worker.result()
+            result = worker.result()
+            if worker.call(executor.leaked_graphs) >= GRAPHS_PER_WORKER:
+                worker.end()
         except errors.UsageError as error:
             return config, error
+        return config, result
 
 
 def create(options: Options) -> LocalExecutor:

@@ -22,7 +22,7 @@ import normtest_tf
 from normtest_tf import errors
 from normtest_tf.runs import RunConfig
 from normtest_tf.sweeps import executor, local
-from normtest_tf.sweeps.executor import RUNS_PER_WORKER, Executor, Options, Outcome
+from normtest_tf.sweeps.executor import GRAPHS_PER_WORKER, Executor, Options, Outcome
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify
 
@@ -67,7 +67,7 @@ class RayExecutor(Executor):
             num_cpus=cpus,
             num_gpus=gpus,
             # TensorFlow leaks graphs, and keeps the GPU that it has seen first.
-            max_calls=1 if gpus else RUNS_PER_WORKER,
+            max_calls=1 if gpus else GRAPHS_PER_WORKER,
             max_retries=0,  # The sweep restarts runs, and drops --overwrite then.
         )(execute)
 

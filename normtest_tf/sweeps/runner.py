@@ -40,23 +40,15 @@ class Tally:
 
 def run_all(
     configs: Sequence[RunConfig],
-    notify: Notify,
+    notify: Notify,  # Workers call it, so it has to be picklable.
     executor: Executor | None = None,
 ) -> Tally:
     """Runs what remains; failures are recorded, and the sweep continues.
 
     A run whose worker dies is restarted, from its last checkpoint. The sweep itself may
-    be killed at any moment: the same call resumes it.
-
-    Args:
-        configs: From `grid.grid`, checked by `grid.check`.
-        notify: Called with a line before and after each run, and with notes on it;
-            has to be picklable, since workers call it.
-        executor: Where to run. Default: one worker process of this machine.
-
-    Raises:
-        UsageError: If a data set can't be loaded, or a finished run used other data
-            or weights of the same name. Nothing has been written then.
+    be killed at any moment: the same call resumes it. `configs` are from `grid.grid`,
+    checked by `grid.check`. Raises `UsageError` before anything is written if a data
+    set can't be loaded, or a finished run used other data or weights of the same name.
     """
     waiting = [config for config in configs if grid.state(config) != "done"]
     tally = Tally(skipped=len(configs) - len(waiting))

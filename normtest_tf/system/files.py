@@ -42,12 +42,6 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     that writers may look at the suffix. Content is flushed to disk before the rename
     and the rename itself afterwards: files written one after another survive a power
     cut in that order. If the block raises, `path` is left as it was.
-
-    Example:
-    ```python
-    with atomic_path(pathlib.Path("results/history.csv")) as temporary:
-        temporary.write_text("epoch,train_loss")
-    ```
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
@@ -59,36 +53,17 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
                 with open(file, "rb") as opened:
                     os.fsync(opened.fileno())
         if temporary.is_dir() and path.is_dir():
-            _replace_folder(temporary, path)
-        else:
-            os.replace(temporary, path)
-        _sync_folder(path.parent)
+            # No system call replaces a folder that is not empty. A kill between these
+            # two leaves the old one among what `remove_leftovers` deletes.
+            os.replace(path, folder / "old")
+        os.replace(temporary, path)
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     finally:
         shutil.rmtree(folder)
-
-
-def _replace_folder(new: pathlib.Path, path: pathlib.Path) -> None:
-    """Replaces a non-empty folder, which no single system call can do."""
-    # A kill between the two renames leaves the old folder as a temporary one, which
-    # `remove_leftovers` deletes.
-    old = new.parent / f"{new.name}.old"
-    os.replace(path, old)
-    try:
-        os.replace(new, path)
-    except OSError:
-        os.replace(old, path)
-        raise
-
-
-def _sync_folder(folder: pathlib.Path) -> None:
-    """Flushes a folder's entries to disk, where the system supports it."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
@@ -133,14 +108,10 @@ def read_text(path: pathlib.Path, advice: str = RESTORE) -> str:
         raise errors.unreadable(path, error, advice) from error
 
 
-def unusable_kind(head: bytes, advice: str = "") -> str | None:
-    """Says what a file is whose name promises more, from its first `HEAD_BYTES` bytes.
-
-    Returns a phrase that completes "it is ...", with advice; `advice` is that for an
-    empty file.
-    """
+def unusable_kind(head: bytes) -> str | None:
+    """Says what a file is whose name promises more, by its first `HEAD_BYTES` bytes."""
     if not head:
-        return "empty" + (advice and f": {advice}")
+        return "empty"
     if head.startswith(_LFS):
         return "a Git LFS pointer, not the file itself: run `git lfs pull`"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_HTML):

@@ -28,12 +28,20 @@ OPTIMIZERS = {
     SGD: "with momentum 0.9 and no weight decay",
 }
 
+FIRST, SEEDED = "first", "seeded"
+SUBSETS = {
+    FIRST: "the first ones",
+    SEEDED: "drawn by the run's seed, training and test images, each as likely as "
+    "another",
+}
+
 PAD_CROP_FLIP = "pad_crop_flip"
 RANDOM_RESIZED_CROP_FLIP = "random_resized_crop_flip"
 FLIP = "flip"
 AUGMENTATIONS = {
-    PAD_CROP_FLIP: "pad with black by an eighth of the size, crop back to the size at "
-    "random, and flip half of the images, as in the PyTorch study",
+    PAD_CROP_FLIP: "pad with black, shifted as the images are, by an eighth of the "
+    "size, crop back to the size at random, and flip half of the images, as in the "
+    "PyTorch study",
     RANDOM_RESIZED_CROP_FLIP: "crop 8% to 100% of the area at random, resize the crop "
     "to the size of the image, and flip half of the images",
     FLIP: "flip half of the images",
@@ -65,6 +73,11 @@ def resolve_augmentation(name: str | None, size: int, notify: Notify = ignore) -
 def padding(name: str, size: int) -> int:
     """Returns by how many pixels an augmentation pads each side: an eighth, or 0."""
     return max(1, size // 8) if name == PAD_CROP_FLIP else 0
+
+
+def padding_color(padding: int, black: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Returns the colour of a padding, what a shift makes of black; None for black."""
+    return black if padding and any(black) else None
 
 
 def check_warmup(warmup_epochs: int, epochs: int) -> None:

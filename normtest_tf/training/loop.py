@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import time
+import weakref
 from collections.abc import Callable, Sequence
 
 import keras
@@ -125,14 +127,28 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
 
 
+# How a model was compiled, its optimizer, and what the optimizer's scalars start from.
+_compiled: weakref.WeakKeyDictionary[keras.Model, tuple] = weakref.WeakKeyDictionary()
+_recipes: list[Recipe] = []  # Of all compilations.
+
+
 def compile_for_training(
     model: keras.Model, recipe: Recipe, training_examples: int
 ) -> EpochCosine:
-    """Compiles a model that outputs logits; returns the learning rate's schedule."""
+    """Compiles a model that outputs logits; returns the learning rate's schedule.
+
+    A model that is compiled already keeps its graphs, and its optimizer starts anew.
+    """
     steps = math.ceil(training_examples / recipe.batch_size)
     schedule = EpochCosine(
         recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
     )
+    before, optimizer, initial = _compiled.get(model, (None, None, []))
+    if before == (recipe, steps):
+        model.optimizer = optimizer
+        for variable, value in zip(optimizer.variables, initial, strict=True):
+            variable.assign(ops.full(variable.shape, value, variable.dtype))
+        return schedule
     if recipe.optimizer == choices.SGD:
         optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
     else:
@@ -145,7 +161,15 @@ def compile_for_training(
     )
     # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
+    initial = [0 if v.shape else v.numpy().item() for v in model.optimizer.variables]
+    _compiled[model] = (recipe, steps), model.optimizer, initial
+    _recipes.append(recipe)
     return schedule
+
+
+def count_compiled() -> int:
+    """Returns how many models this process has compiled, and perhaps traced."""
+    return len(_recipes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -328,24 +352,32 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     state: TrainingState | None = None,
     on_evaluation: Callable[[str, Evaluation], None] = lambda prefix, found: None,
+    on_features: bool = False,
 ) -> None:
     """Trains a model of raw images, from a state or as it is.
+
+    With `on_features` its last layer alone is trained and evaluated, on what the layers
+    before it, frozen, make of each image once.
 
     Callbacks are called before an epoch is evaluated, then `on_evaluation` with the
     prefix of each evaluation's columns, and `on_row` last. Raises `TrainingFailed` if a
     loss is not finite, ValueError if the state is another model's.
     """
+    body, trained = _divide(model) if on_features else (None, model)
     with environment.scope_of(model):
-        schedule = compile_for_training(model, recipe, len(data.train))
+        schedule = compile_for_training(trained, recipe, len(data.train))
+    model.optimizer = trained.optimizer
     if state:
         state.restore(model)
     first_epoch = state.epoch if state else 0
     if first_epoch == recipe.epochs:
         return
+    if body is not None:
+        data = _features(body, data, recipe.batch_size)
     guard = LossGuard(schedule, LEAD if environment.gpus() else 0)
     evaluator = _Evaluator(guard, data, recipe.batch_size, on_row, on_evaluation)
     epochs = range(first_epoch, recipe.epochs)
-    model.fit(
+    trained.fit(
         pipeline.training_batches(data, recipe.batch_size, epochs),
         initial_epoch=first_epoch,
         epochs=recipe.epochs,
@@ -354,12 +386,34 @@ def fit(
         callbacks=_Callbacks(
             [guard, *callbacks, evaluator],
             add_history=True,
-            model=model,
+            model=trained,
             epochs=recipe.epochs,
             steps=schedule.steps_per_epoch,
         ),
         verbose=0,
     )
+
+
+@functools.lru_cache(4)  # Keeps the graphs of `training_copy.shared`.
+def _divide(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Returns all layers but the last, and the last, which share their variables."""
+    features, head = model.layers[-2].output, model.layers[-1]
+    inputs = keras.Input(features.shape[1:])
+    return keras.Model(model.inputs, features), keras.Model(inputs, head(inputs))
+
+
+def _features(
+    body: keras.Model, data: pipeline.TrainingData, batch_size: int
+) -> pipeline.TrainingData:
+    """Returns what layers make of images, float32, in place of the images."""
+
+    def of(split: pipeline.Split) -> pipeline.Split:
+        batches = pipeline.evaluation_batches(split, batch_size)
+        found = body.predict(batches, verbose=0).astype(np.float32)
+        return dataclasses.replace(split, images=found)
+
+    evaluations = {name: of(split) for name, split in data.evaluations.items()}
+    return dataclasses.replace(data, train=of(data.train), evaluations=evaluations)
 
 
 class Progress(keras.callbacks.Callback):

@@ -10,6 +10,7 @@ seed, sees exactly the same pixels.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ TRIES = 10
 class Split:
     """Images and labels of one split."""
 
-    images: Images  # uint8 [n, height, width, 3], in memory or not.
+    images: Images  # uint8 [n, height, width, 3], in memory or not; or features.
     labels: np.ndarray  # int [n].
 
     def __len__(self) -> int:
@@ -47,6 +48,7 @@ class TrainingData:
     evaluations: Mapping[str, Split]
     seed: int  # Determines the order of examples and their augmentation.
     augmentation: str = choices.PAD_CROP_FLIP
+    black: tuple[int, ...] = (0, 0, 0)  # What was done to it as to the images.
 
 
 def training_batches(
@@ -60,6 +62,8 @@ def training_batches(
     images = data.train.images
     take = _taking(images)
     augment = AUGMENTATIONS[data.augmentation]
+    if augment is pad_crop_flip:
+        augment = functools.partial(pad_crop_flip, black=data.black)
     with tf.device("CPU:0"):
         all_labels = tf.constant(data.train.labels, tf.int32)
 
@@ -116,10 +120,13 @@ def _taking(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
         with tf.device("CPU:0"):
             tensor = tf.constant(images)
         return lambda positions: tf.gather(tensor, positions)
-    read = images.__getitem__ if isinstance(images, np.ndarray) else images.read
+    is_array = isinstance(images, np.ndarray)
+    read, kind = (
+        (images.__getitem__, images.dtype) if is_array else (images.read, np.uint8)
+    )
 
     def take(positions: tf.Tensor) -> tf.Tensor:
-        batch = tf.numpy_function(read, [positions], tf.uint8, stateful=False)
+        batch = tf.numpy_function(read, [positions], kind, stateful=False)
         batch.set_shape([None, *images.shape[1:]])
         return batch
 
@@ -142,14 +149,16 @@ def _seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:
 # pixels, and with the same seed all augmentations mirror the same images.
 
 
-def pad_crop_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def pad_crop_flip(
+    images: tf.Tensor, key: tf.Tensor, black: tuple[int, ...] = (0, 0, 0)
+) -> tf.Tensor:
     """Pads with black, crops back to the size at random, and mirrors half of them."""
     padding = choices.padding(choices.PAD_CROP_FLIP, min(images.shape[1:3]))
     offset_key, flips = _keys(images, key)
     offsets = tf.random.stateless_uniform(
         [tf.shape(images)[0], 2], offset_key, maxval=2 * padding + 1, dtype=tf.int32
     )
-    return shift_and_flip(images, offsets, flips, padding)
+    return shift_and_flip(images, offsets, flips, padding, black)
 
 
 def random_resized_crop_flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
@@ -187,11 +196,19 @@ def _keys(images: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def shift_and_flip(
-    images: tf.Tensor, offsets: tf.Tensor, flips: tf.Tensor, padding: int
+    images: tf.Tensor,
+    offsets: tf.Tensor,
+    flips: tf.Tensor,
+    padding: int,
+    black: tuple[int, ...] = (0, 0, 0),
 ) -> tf.Tensor:
     """Crops each padded image at its own row and column, and mirrors some of them."""
     height, width = images.shape[1:3]
-    padded = tf.pad(images, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
+    border = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
+    padded = tf.pad(images, border)
+    if any(black):  # `tf.pad` has one value for all channels.
+        inside = tf.pad(tf.ones_like(images, tf.bool), border)
+        padded = tf.where(inside, padded, tf.constant(black, images.dtype))
     rows = offsets[:, :1] + tf.range(height)
     columns = offsets[:, 1:] + tf.range(width)
     columns = tf.where(flips[:, tf.newaxis], columns[:, ::-1], columns)

@@ -14,9 +14,10 @@ model.set_weights(trained.get_weights())
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -108,6 +109,44 @@ def _batch_norm(
     )
     count = ops.cast(ops.size(inputs) / inputs.shape[layer.axis], dtype)
     return outputs, mean, variance * (count / ops.maximum(count - 1, 1))
+
+
+class Normalization(keras.layers.Normalization):
+    """Normalization whose constants are values in a graph, not part of it.
+
+    It multiplies by reciprocals, as TensorFlow's optimizer makes of constants.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Turns the constants into variables, which are not among the weights."""
+        super().build(input_shape)
+        if self.has_values:
+            import tensorflow as tf
+
+            self.values = [tf.Variable(value) for value in self._constants()]
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the constants are values."""
+        is_given = self.input_mean is not None and not self.invert
+        return is_given and keras.backend.backend() == "tensorflow"
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """Subtracts the mean, and divides by the standard deviation."""
+        if not self.has_values:
+            return super().call(inputs)
+        mean, reciprocal = self.values
+        return (ops.cast(inputs, self.compute_dtype) - mean) * reciprocal
+
+    def take_constants(self, other: keras.layers.Normalization) -> None:
+        """Normalises as another layer from now on."""
+        self.mean, self.variance = other.mean, other.variance
+        for variable, value in zip(self.values, self._constants(), strict=True):
+            variable.assign(value)
+
+    def _constants(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        std = ops.maximum(ops.sqrt(self.variance), keras.config.epsilon())
+        return self.mean, ops.reciprocal(std)
 
 
 Border = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
@@ -204,7 +243,10 @@ Kinds: TypeAlias = Mapping[type, type[keras.layers.Layer]]
 _REPLACED: Kinds = {
     keras.layers.BatchNormalization: BatchNormalization,
     keras.layers.Conv2D: Convolution,
+    keras.layers.Normalization: Normalization,
 }
+MAX_SHARED = 4  # Copies that a process keeps for other runs of their kind.
+_shared: dict[str, tuple[keras.Model, list[Normalization]]] = {}
 
 
 def make(model: keras.Model) -> keras.Model:
@@ -244,6 +286,53 @@ def make(model: keras.Model) -> keras.Model:
 def _clone(layer: keras.layers.Layer, kinds: Kinds = _REPLACED) -> keras.layers.Layer:
     kind = kinds.get(type(layer), type(layer))
     return kind.from_config(layer.get_config())
+
+
+def shared(model: keras.Model, regime: str) -> keras.Model:
+    """Returns what is trained of a model: an earlier copy if only numbers differ.
+
+    So a process traces its graphs once, and TensorFlow leaks one for each kind of run.
+    """
+    # Other backends make constants of what is not a weight, and a new run draws random
+    # states, which are none.
+    is_tensorflow = keras.backend.backend() == "tensorflow"
+    can_share = is_tensorflow and len(model.variables) == len(model.weights)
+    kind = _kind(model, regime) if can_share else ""
+    if kind in _shared:
+        copy, normalizations = _shared.pop(kind)
+        copy.set_weights(model.get_weights())
+        for own, other in zip(normalizations, _normalizations(model), strict=True):
+            own.take_constants(other)
+    else:
+        copy = make(model)
+        normalizations = _normalizations(copy)
+        copy = freeze(copy, regime)
+    if can_share:
+        _shared[kind] = copy, normalizations  # The latest comes last.
+        for old in list(_shared)[:-MAX_SHARED]:
+            del _shared[old]
+    return copy
+
+
+def _kind(model: keras.Model, regime: str) -> str:
+    """Returns all that shapes a copy's graph: not its constants and initial weights."""
+
+    def shape(values: dict[str, Any]) -> dict[str, Any]:
+        numbers = {"mean", "variance"} if values.get("invert") is False else {}
+        return {
+            name: value is None if name in numbers else value
+            for name, value in values.items()
+            if not name.endswith("_initializer")
+        }
+
+    return json.dumps([json.loads(model.to_json(), object_hook=shape), regime])
+
+
+def _normalizations(model: keras.Model) -> list[keras.layers.Normalization]:
+    """Returns a model's layers whose constants are values in its copy."""
+    kind = keras.layers.Normalization
+    found = [layer for layer in layers.leaves(model) if isinstance(layer, kind)]
+    return [each for each in found if each.input_mean is not None and not each.invert]
 
 
 class _Frozen(keras.layers.Layer):

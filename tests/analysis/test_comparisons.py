@@ -31,6 +31,32 @@ def test_a_comparison_holds_pairs_judgements_and_means(study):
     assert comparison.over_cells == effects.estimate_mean(means)
 
 
+def test_each_way_of_training_is_a_family(tmp_path):
+    models = ("resnet18", "resnet18+head", "resnet50", "resnet50+head")
+    for number, model in enumerate(models):
+        for seed in range(3):
+            values = {"seed": seed, "train": "head" if "+" in model else "all"}
+            final = 0.5 + 0.002 * number + seed / 1000
+            write_run(tmp_path, "cifar10", model, "pretrain", final=0.5, **values)
+            write_run(tmp_path, "cifar10", model, "finetune", final=final, **values)
+    judged = comparisons.compare(results.read(tmp_path), "finetune").judgements
+    assert [cell.model for cell in judged] == list(models)
+    found = {cell.model: judgement for cell, judgement in judged.items()}
+    for one, other in (models[::2], models[1::2]):
+        expected = effects.holm([found[one].t_p, found[other].t_p])
+        assert [found[one].t_p_holm, found[other].t_p_holm] == expected.tolist()
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_fewer_than_three_cells_give_no_interval(tmp_path, number):
+    for dataset in ("cifar10", "cifar100", "svhn_cropped")[:number]:
+        write_run(tmp_path, dataset, normalization="pretrain", final=0.5)
+        write_run(tmp_path, dataset, final=0.5 + len(dataset) / 1000)
+    over = comparisons.compare(results.read(tmp_path), "finetune").over_cells
+    assert over.mean == pytest.approx({2: 0.75, 3: 0.9}[number])
+    assert over.has_interval == (number == 3)
+
+
 def test_cells_and_settings_without_pairs_are_left_out(tmp_path):
     write_run(tmp_path, *CELLS[0], "finetune", seed=1)
     write_run(tmp_path, *CELLS[0], "pretrain", seed=1)

@@ -189,19 +189,6 @@ def test_a_corrupt_image_is_decoded_or_refused(kind, corrupt):
         assert kind not in ("16-bit", "empty")
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason"),
-    [
-        ("16-bit", "more than 8 bits"),
-        ("moving", "several pictures"),
-        ("empty", "is empty"),
-    ],
-)
-def test_an_unsupported_image_is_refused(kind, reason):
-    with pytest.raises(errors.UsageError, match=reason):
-        images.decode(IMAGES[kind], "a.png", image_size=None)
-
-
 NAMES = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=20
 ).filter(lambda name: name.strip(". "))

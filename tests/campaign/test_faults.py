@@ -39,6 +39,7 @@ def configurations(folder):
         test_examples=100,
         batch_size=64,
         keep="best_test",
+        checkpoint_every=1,
         results_dir=str(folder),
     )
     axes = grid.Axes(["digits"], ["cifar_resnet8"], ["pretrain", "finetune"], [1])
@@ -84,7 +85,8 @@ def run_silently(folder):
 def start_program(folder, name, *flags, **env):
     """Starts a program with the flags of the first run, as a user would."""
     first = configurations(folder)[0]
-    names = ("epochs", "train_examples", "test_examples", "batch_size", "keep")
+    names = ["epochs", "train_examples", "test_examples", "batch_size", "keep"]
+    names.append("checkpoint_every")
     return subprocess.Popen(
         [
             *(sys.executable, "-m", f"experiments.{name}", *flags),

@@ -22,10 +22,6 @@ def test_importing_the_package_and_naming_a_data_set_is_light():
         ("cifar11", ("cifar11", "'cifar10'", "folder:PATH")),
         ("zip:x", ("unknown data set",)),
         ("folder:", ("has no path",)),
-        ("csv: ", ("has no path",)),
-        ("tfds:", ("has no name of TensorFlow Datasets",)),
-        ("tfds:a b", ("has no name of TensorFlow Datasets",)),
-        ("tfds:huggingface:mnist", ("has no name of TensorFlow Datasets",)),
         ("tfds:../mnist", ("has no name of TensorFlow Datasets",)),
     ],
 )
@@ -38,10 +34,8 @@ def test_other_names_are_refused(name, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"image_size": 0}, ("--image_size", "Received: 0")),
         ({"image_size": 1025}, ("--image_size", "Received: 1025")),
         ({"resize": "stretch"}, ("--resize", "'stretch'", "squash, crop, pad")),
-        ({"test_fraction": 0.0}, ("--test_fraction", "0.0")),
         ({"test_fraction": 1.0}, ("--test_fraction", "1.0")),
         ({"train_split": "train"}, ("--train_split", "digits", "its own splits")),
         ({"shift": "contrast"}, ("--shift",)),
@@ -63,11 +57,9 @@ def test_options_are_chosen_among_other_values():
     [
         ("svhn_cropped", "svhn_cropped"),
         ("folder:/data/flowers/", "folder-flowers"),
-        ("folder:/data/my flowers!", "folder-my_flowers_"),
         ("folder:/data/fleurs-été.v2", "folder-fleurs-été.v2"),
         ("folder:/", "folder-root"),
         ("csv:/data/my flowers.csv", "csv-my_flowers"),
-        ("tfds:eurosat/rgb", "tfds-eurosat-rgb"),
         ("tfds:mnist:3.0.1", "tfds-mnist-3.0.1"),
     ],
 )

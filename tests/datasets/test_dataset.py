@@ -12,11 +12,8 @@ from tests.datasets import helpers
     "change",
     [
         {"train_images": np.zeros([8, helpers.SIZE, helpers.SIZE, 3], np.float32)},
-        {"train_images": np.zeros([8, helpers.SIZE, helpers.SIZE, 1], np.uint8)},
         {"test_images": np.zeros([3, helpers.SIZE, helpers.SIZE + 1, 3], np.uint8)},
-        {"test_labels": np.zeros([3], np.int64)},
         {"test_labels": np.zeros([2], np.int32)},
-        {"test_labels": np.array([0, 1, 2], np.int32)},
         {"test_labels": np.array([0, 1, -1], np.int32)},
     ],
 )
@@ -70,6 +67,21 @@ def test_the_first_images_of_each_class_are_taken_in_order():
     assert dataset.take(examples_per_class=2) is few
     both = dataset.take(7, examples_per_class=3)
     assert both.train_labels.tolist() == [1, 0, 1, 1, 0, 0]
+
+
+def test_a_seed_draws_images_of_both_splits_without_replacement():
+    dataset = helpers.make_dataset(np.arange(200) % 2)
+    for seed in (0, 2**31 - 1):
+        random = np.random.RandomState(seed).permutation(200)
+        drawn = dataset.take(30, 2, seed=seed)
+        assert helpers.reds(drawn.train_images) == sorted(random[:30])
+        places = np.sort(np.random.RandomState(seed).permutation(3)[:2])
+        np.testing.assert_array_equal(drawn.test_labels, dataset.test_labels[places])
+        few = dataset.take(30, examples_per_class=4, seed=seed)
+        first = [[i for i in random[:30] if i % 2 == label][:4] for label in (0, 1)]
+        assert helpers.reds(few.train_images) == sorted(first[0] + first[1])
+        assert len(few.test_images) == 3
+    assert dataset.take(200, 3, seed=1) is dataset
 
 
 @pytest.mark.parametrize(

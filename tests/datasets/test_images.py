@@ -118,9 +118,6 @@ def test_messages_of_pillow_and_its_libraries_do_not_leak(tmp_path, capfd):
 FRAMES = {"save_all": True, "append_images": [PICTURE.rotate(180)]}
 
 
-STACKS = ("GIF", "WEBP", "TIFF")
-
-
 @pytest.mark.parametrize("kind", ["PNG", "MPO"])
 def test_the_picture_that_every_reader_shows_is_read(kind):
     image = images.decode(encoded(kind, **FRAMES), "a.png")
@@ -142,26 +139,22 @@ def png(header, data=b""):
 
 NOISE = PIL.Image.fromarray(np.random.RandomState(0).randint(0, 256, (64, 64, 3), "B"))
 DEEP = PIL.Image.fromarray(np.full([4, 4], 3000, np.uint16))
-DEEP_COLOUR, DEEP_ALPHA = (
-    png((2, 2, 16, kind), 2 * (b"\0" + bytes(row))) for kind, row in ((2, 12), (4, 8))
-)
+DEEP_COLOUR = png((2, 2, 16, 2), 2 * (b"\0" + bytes(12)))
 UNUSABLE = {
     "empty": (b"", "it is empty"),
     "web page": (b"<!doctype html>", "it is a web page"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1", "git lfs"),
     "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "can't identify it"),
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0", "can't identify it"),
-    "icon": (encoded("ICO"), "can't identify it"),
     "truncated": (encoded("PNG", NOISE)[:1000], "truncated"),
-    "half a JPEG": (encoded("JPEG", NOISE)[:1000], "truncated"),
-    "bomb": (png((20_000, 20_000, 8, 2)), "pixels"),
-    "a smaller bomb": (png((9_460, 9_460, 8, 2)), "pixels"),
+    "bomb": (png((9_460, 9_460, 8, 2)), "pixels"),
     "16 bits of grey": (encoded("PNG", DEEP), "more than 8 bits"),
     "16 bits in TIFF": (encoded("TIFF", DEEP), "more than 8 bits"),
     "16 bits of colour": (DEEP_COLOUR, "more than 8"),
-    "16 bits of alpha": (DEEP_ALPHA, "more than 8"),
-    "floats": (encoded("TIFF", PIL.Image.new("F", (2, 2))), "more than 8"),
-    **{kind: (encoded(kind, **FRAMES), "several pictures") for kind in STACKS},
+    **{
+        kind: (encoded(kind, **FRAMES), "several pictures")
+        for kind in ("GIF", "WEBP", "TIFF")
+    },
 }
 
 

@@ -78,13 +78,10 @@ def test_each_shift_has_one_text_and_one_name(text, canonical, slug):
     [
         ("sepia", "none, contrast:C"),
         ("contrast", "is written contrast:C. Received: 'contrast'"),
-        ("contrast:", "takes numbers from 0.001"),
         ("contrast:0", "takes numbers from 0.001"),
         ("brightness:nan", "takes numbers from 0.001"),
-        ("brightness:inf", "to 100"),
         ("brightness:two", "Received: 'brightness:two'"),
         ("cast:1,2", "cast:R,G,B; in a list, put it in double quotes"),
-        ("invert:1", "is written invert"),
     ],
 )
 def test_other_values_are_refused_in_one_line(text, message):

@@ -57,6 +57,7 @@ def test_findings_agree_with_their_parts(found, resnet, many):
         assert finetune.displacements[mode] == pytest.approx(expected.total, rel=1e-2)
     # Each way of training rests on what was measured for it.
     assert found.pixel_distance == pixel_distance(finetune.statistics, IMAGENET)
+    assert "rms over channels of mean / 1.2 and log(std / 1.2)" in found.to_text()
     assert [(a.training, a.value) for a in found.advice] == [
         ("all", found.pixel_distance),
         ("head", finetune.differences["stored"].points),
@@ -141,7 +142,7 @@ def test_the_program_prints_and_writes_the_diagnosis_and_the_shift(tmp_path):
         f"--out_dir={tmp_path}/out",
     )
     assert done.returncode == 0, done.stderr
-    assert "finetune or pretrain?" in done.stdout
+    assert "rms over channels of mean and log(std) of" in done.stdout
     assert len(done.stdout.splitlines()) < 40
     assert max(map(len, done.stdout.replace(str(tmp_path), "").splitlines())) <= 88
     out = tmp_path / "out"

@@ -41,33 +41,14 @@ def test_the_epoch_on_the_page_is_within_the_goal():
     assert all(float(row[2]) < 1e-6 for row in rows)
 
 
-def test_an_epoch_is_described_with_the_errors_of_both():
-    theirs = [2.0, 1.0, 0.5]
-    text = epoch.section([2.0, 1.0 + 1e-9, 0.5 + 1e-6], theirs, [2.0, 1.0, 0.5])
-    assert (
-        "within\n1e-6 of PyTorch's for the first 2 steps, PyTorch's own for the" in text
-    )
-    assert "| 1 | 2.000000 | 0.0e+00 | 0.0e+00 |" in text
-    assert "| 3 | 0.500000 | 2.0e-06 | 0.0e+00 |" in text
-
-
-ROWS = [
-    page.Row("resnet18", "20 steps", "losses", 1e-12, 1e-8),
-    page.Row("densenet121", "20 steps", "losses", 2e-7, 1e-8),
-    page.Row("augmentation", "pixels", "pixels", 2e-7, 1e-6),
-]
-
-
 def test_a_backend_has_a_section_and_leaves_the_rest():
-    old = page.page(ROWS, "keras 3", "", f"{epoch.TITLE}\n\nAs it was.\n")
-    new = page.with_backend("jax", ROWS, "jax 0.1", old)
-    assert new.startswith(old)
-    title, command, *_ = new.removeprefix(old).strip().split("\n\n")
-    assert title == "## With Keras on JAX"
-    assert command.endswith("parity --backend=jax --models=resnet18,densenet121")
+    rows = [
+        page.Row("resnet18", "20 steps", "losses", 1e-12, 1e-8),
+        page.Row("densenet121", "20 steps", "losses", 2e-7, 1e-8),
+        page.Row("augmentation", "pixels", "pixels", 2e-7, 1e-6),
+    ]
+    old = page.page(rows, "keras 3", "", f"{epoch.TITLE}\n\nAs it was.\n")
+    new = page.with_backend("jax", rows, "jax 0.1", old)
+    assert new.startswith(f"{old}\n## With Keras on JAX\n")
     assert "| 20 steps | losses | 1e-08 | 1.0e-12 | 2.0e-07 **too large** |" in new
-    assert "augmentation, pixels: 2.0e-07, allowed 1e-06." in new
-    assert page.with_backend("jax", ROWS, "jax 0.1", new) == new
-    assert page.page(ROWS, "keras 3", new) == new
-    renewed = page.page(ROWS, "keras 3", new, f"{epoch.TITLE}\n\nAnew.\n")
-    assert renewed == new.replace("As it was.", "Anew.")
+    assert page.with_backend("jax", rows, "jax 0.1", new) == new

@@ -1,8 +1,5 @@
 """The parts of experiments.benchmark that need no PyTorch."""
 
-import dataclasses
-import json
-
 import keras
 import pytest
 
@@ -65,42 +62,6 @@ RESULT = report.Result(
     limits=limits.Limits({"float32": 400.0}, 0.5, 0.8),
     environment={"device": "a CPU", "keras": "3.15"},
 )
-
-
-def test_a_result_survives_json():
-    values = json.loads(json.dumps(dataclasses.asdict(RESULT)))
-    assert report.Result.from_json(values) == RESULT
-
-
-def test_the_terminal_shows_medians_ratios_and_limits():
-    title, head, ours, eager, ratios, share = report.terminal(RESULT).splitlines()
-    assert title == "resnet18, images/s"
-    assert head.split("  ")[-1] == "peak memory"
-    cells = "400 (200 to 600) 800 (400 to 1,200) 4,000 5.0 s 1,000 MiB"
-    assert " ".join(ours.split()[2:]) == cells
-    assert eager.endswith("unknown")
-    assert ratios.endswith(": training 4.00, evaluation 4.00, pipeline 4.00")
-    # 400 images/s of 0.5 GFLOP each, at 400 GFLOP/s.
-    assert share == "ours, float32: 50% of the rate of a large matrix product here"
-
-
-def test_other_backends_are_compared_with_pytorch_and_tensorflow():
-    jax = {"ours, float32 on jax": [measurement(800.0)]}
-    result = dataclasses.replace(RESULT, measurements=RESULT.measurements | jax)
-    lines = report.terminal(result).splitlines()
-    ratios = [line.partition(", evaluation")[0] for line in lines if " / " in line]
-    assert ratios == [
-        "ours, float32 / PyTorch, eager: training 4.00",
-        "ours, float32 on jax / PyTorch, eager: training 8.00",
-        "ours, float32 on jax / ours, float32: training 2.00",
-    ]
-    assert lines[-1].startswith("ours, float32 on jax: 100% of the rate")
-    page = report.markdown([result])
-    assert (
-        "| float32 / eager | float32 on jax / eager | float32 on jax / float32 |"
-        in page
-    )
-    assert "| `resnet18` | 4.00, 4.00, 4.00 | 8.00, 8.00, 8.00 |" in page
 
 
 def test_the_page_has_all_tables_between_its_marks():

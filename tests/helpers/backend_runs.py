@@ -18,7 +18,7 @@ from normtest_tf.export import describe_run, prediction, verification
 from normtest_tf.runs import RunFolder, finetuning
 from normtest_tf.training import classifier
 from tests.helpers import backend_training, faults
-from tests.helpers.tiny_runs import CLOCKS, new_config, outcome
+from tests.helpers.tiny_runs import CLOCKS, new_config, outcome, tiny_classifier
 
 
 def digits():
@@ -66,23 +66,6 @@ def exported(folder, run):
     return [deviation.relative, deviation.disagreements, path.stat().st_size]
 
 
-def small_classifier(network, normalization, task, *, seed, precision, **_):
-    """Stands in for `classifier.build_classifier`, in any precision."""
-    keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy(precision)
-    layers = [
-        keras.Input(task.image_shape, dtype="uint8"),
-        keras.layers.Rescaling(1 / 255, dtype="float32"),
-        keras.layers.Conv2D(4, 3, strides=2, name="convolution"),
-        keras.layers.BatchNormalization(momentum=0.9),
-        keras.layers.GlobalAveragePooling2D(),
-        keras.layers.Dropout(0.1, seed=seed),
-        keras.layers.Dense(task.num_classes, dtype="float32"),
-    ]
-    keras.config.set_dtype_policy("float32")
-    return keras.Sequential(layers)
-
-
 def resumed(folder):
     """Returns whether a stopped run ends like a whole one, and the whole one's loss."""
     whole, stopped = new_config(folder / "whole"), new_config(folder / "stopped")
@@ -100,7 +83,7 @@ def in_precision(folder, precision):
     finetuning.run(config, digits())
     model = keras.models.load_model(config.folder.model)
     loss = config.folder.read_history()[0]["train_loss"]
-    return [loss, model.get_layer("convolution").compute_dtype]
+    return [loss, model.layers[1].compute_dtype]
 
 
 def main():
@@ -111,7 +94,7 @@ def main():
         "exploded": backend_training.exploded(),
         "exported": exported(folder, used),
     }
-    classifier.build_classifier = small_classifier
+    classifier.build_classifier = tiny_classifier
     found["resumed"] = resumed(folder)
     found["precisions"] = {
         name: in_precision(folder, name) for name in ("mixed_bfloat16", "mixed_float16")

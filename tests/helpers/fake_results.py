@@ -8,7 +8,7 @@ import numpy as np
 from normtest_tf.runs import RULES, Cell, RunFolder
 from normtest_tf.runs.folder import summarise
 from normtest_tf.runs.record import Predictions
-from tests.helpers.records import ENVIRONMENT
+from tests.helpers.records import CONFIG_JSON
 
 EPOCHS = 3
 CELLS = [
@@ -85,24 +85,16 @@ def write_json(path, values):
     path.write_text(json.dumps(values, indent=2) + "\n")
 
 
-REQUESTED = {
+REQUESTED = CONFIG_JSON["requested"] | {
     "weights": None,
-    "image_size": None,
     "train_examples": None,
-    "test_examples": None,
     "validation_examples": 0,
-    "pretrain_mean": None,
-    "pretrain_std": None,
     "epochs": EPOCHS,
     "batch_size": 256,
-    "learning_rate": 0.001,
-    "precision": "auto",
     "keep": "final",
-    "deterministic": False,
 }
-RESOLVED = {
+RESOLVED = CONFIG_JSON["resolved"] | {
     "weights": "tv_in1k",
-    "weights_sha256": None,
     "pretraining": {
         "origin": "timm",
         "trained_on": "ImageNet-1k",
@@ -112,30 +104,16 @@ RESOLVED = {
         "url": "",
         "input_size": 224,
     },
-    "precision": "float32",
-    "augmentation": "pad_crop_flip",
-    "padding": 4,
-    "data_seed": 1,
-    "model_seed": 2,
     "train_examples": 50_000,
     "test_examples": 10_000,
-    "validation_examples": 0,
-    "image_shape": [32, 32, 3],
     "class_names": [str(number) for number in range(10)],
-    "parameters": 11_181_642,
-    "jit_compile": False,
 }
 
 
 def config(asked):
     """Returns a complete `config.json`."""
-    return {
-        "format": 1,
-        "requested": REQUESTED | asked,
-        "resolved": RESOLVED | {"statistics": statistics(asked["normalization"])},
-        "data_fingerprint": "abc",
-        "environment": ENVIRONMENT,
-    }
+    resolved = RESOLVED | {"statistics": statistics(asked["normalization"])}
+    return CONFIG_JSON | {"requested": REQUESTED | asked, "resolved": resolved}
 
 
 def history_rows(test_accuracies, loss, *, is_validated):

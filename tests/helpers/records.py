@@ -35,6 +35,7 @@ REQUESTED = {
     "deterministic": False,
     "shift": "none",
     "examples_per_class": None,
+    "subset": "first",
     "warmup_epochs": 0,
     "optimizer": "adam",
     "train": "all",

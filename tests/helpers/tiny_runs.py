@@ -23,23 +23,26 @@ def outcome(config):
     return rows, weights, chosen, config.folder.predictions.read_bytes()
 
 
-def tiny_classifier(network, normalization, task, *, seed, **_):
+def tiny_classifier(network, normalization, task, *, seed, precision="float32", **_):
     """Stands in for `classifier.build_classifier`; trains in a second."""
     keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(precision)
     layers = [
         keras.Input(task.image_shape, dtype="uint8"),
-        keras.layers.Rescaling(1 / 255),
+        keras.layers.Rescaling(1 / 255, dtype="float32"),
         keras.layers.Conv2D(4, 3, strides=2),
         keras.layers.BatchNormalization(momentum=0.9),
         keras.layers.GlobalAveragePooling2D(),
         keras.layers.Dropout(0.1, seed=seed),
-        keras.layers.Dense(task.num_classes),
+        keras.layers.Dense(task.num_classes, dtype="float32"),
     ]
+    keras.config.set_dtype_policy("float32")
     return keras.Sequential(layers)
 
 
 def new_config(folder, **values):
     values = {"epochs": EPOCHS, "keep": "best_test", "learning_rate": 0.01} | values
+    values.setdefault("checkpoint_every", 1)
     return runs.RunConfig(
         dataset="digits",
         model="cifar_resnet8",

@@ -10,7 +10,7 @@ from tests.helpers.fake_results import CELLS, write_run
 def test_a_forest_plot_shows_sides_seeds_means_and_intervals(ax, comparison):
     forest.draw_forest(ax, forest.Panel(comparison), CELLS)
     sides = [(text.get_text(), text.xy) for text in ax.texts]
-    assert sides == [("← pretrain better", (0, 0)), ("finetune better →", (1, 0))]
+    assert sides == [("← pretrain\nbetter", (0, 0)), ("finetune\nbetter →", (1, 0))]
     for row, cell in enumerate(CELLS):
         seeds = ax.collections[2 * row].get_offsets()
         points = list(comparison.seed_differences[cell].values())
@@ -23,7 +23,7 @@ def test_a_forest_plot_shows_sides_seeds_means_and_intervals(ax, comparison):
         bar = container.lines[2][0].get_segments()[0]
         np.testing.assert_allclose(bar[:, 0], [effect.low, effect.high])
     labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels == [*("\n".join(cell) for cell in CELLS), "mean over cells"]
+    assert labels == [*("\n".join(cell) for cell in CELLS), "mean over these cells"]
 
 
 def test_long_names_are_wrapped(ax, comparison, monkeypatch):

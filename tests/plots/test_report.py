@@ -97,7 +97,7 @@ def test_the_committed_study_is_reproduced_by_its_command(tmp_path):
     command = re.search(r"python -m experiments\.report (.*)", text)[1]
     command = re.sub("--out_dir=.*", f"--out_dir={tmp_path}", command)
     run_report(*command.split())
-    for name in FILES:
+    for name in (*FILES, "policies.csv"):
         assert (tmp_path / name).read_bytes() == (STUDY / name).read_bytes(), name
     found = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert re.sub("--out_dir=.*", "", found) == re.sub("--out_dir=.*", "", text)

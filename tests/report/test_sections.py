@@ -19,7 +19,7 @@ def single(tmp_path_factory):
 def test_the_answer_counts_verdicts(gathered, single):
     answer = sections.answer(gathered.comparisons[0])
     assert answer.startswith("**finetune - pretrain: +0.95 points** ")
-    assert "on average over 3 cells" in answer
+    assert "on average over these three cells" in answer
     assert answer.endswith("Verdicts by cell: finetune better (3).")
     # A single pair has no interval.
     assert sections.answer(comparisons.compare(single, "finetune")) == (
@@ -48,12 +48,13 @@ def test_missing_runs_are_listed(single, study):
 
 def test_recipes_name_what_is_unlike_the_study(tmp_path):
     values = {"warmup_epochs": 1, "optimizer": "sgd", "examples_per_class": 20}
-    write_run(tmp_path, **values, train="head", recalibrate=True, shift="gray")
+    write_run(tmp_path, **values, train="head", recalibrate=True, shift="invert")
     assert sections.how(results.read(tmp_path)).splitlines()[:2] == [
         "- 1 run, 60 s in total.",
         "- 3 epochs on 50,000 images, batches of 256, learning rate 0.001, float32, 1 "
-        "epoch of warm-up, --optimizer=sgd, --train=head, --recalibrate, --shift=gray, "
-        "20 of each class: resnet18+head+sgd+recalibrated with the weights `tv_in1k`.",
+        "epoch of warm-up, --optimizer=sgd, --train=head, --recalibrate, "
+        "--shift=invert, padded with unshifted black, as in 0.2.0, 20 of each class: "
+        "resnet18+head+sgd+recalibrated with the weights `tv_in1k`.",
     ]
 
 

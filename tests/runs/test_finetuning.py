@@ -154,6 +154,33 @@ def test_a_run_reports_epochs_and_how_the_former_one_normalised(config, digits, 
     assert capsys.readouterr().out == ""
 
 
+def test_a_frozen_head_is_trained_on_features_as_on_images(
+    small, all_digits, tmp_path, monkeypatch
+):
+    found = []
+    for number, on_features in enumerate([False, True, False, True]):
+        config = dataclasses.replace(
+            small,
+            train="head",
+            augmentation="none",
+            checkpoint_every=1,
+            results_dir=str(tmp_path / str(number)),
+        )
+        with monkeypatch.context() as patch:
+            if not on_features:
+                never = lambda *_: False  # noqa: E731
+                patch.setattr(finetuning.Prepared, "computes_features_once", never)
+            if number == 3:
+                with faults.after_epoch(1), pytest.raises(faults.Killed):
+                    finetuning.run(config, all_digits)
+            finetuning.run(config, all_digits)
+        found.append(outcome(config))
+    assert found[0] == found[2]
+    assert found[1] == found[3]
+    for on_images, on_features in zip(found[0][0], found[1][0], strict=True):
+        assert on_features == pytest.approx(on_images, rel=1e-6)
+
+
 HOLD_LOCK = """
 import pathlib, sys, time
 from normtest_tf.system import files

@@ -168,6 +168,7 @@ with faults.while_writing_checkpoint(2, then=faults.send(signal.SIGTERM)):
 FLAGS = (
     *("--dataset=digits", "--model=cifar_resnet8", "--train_examples=70"),
     *("--test_examples=20", "--batch_size=32", f"--epochs={EPOCHS}"),
+    "--checkpoint_every=1",
 )
 STOPPED = "stopped by {}; completed work is kept, and the same command resumes it\n"
 

@@ -42,6 +42,7 @@ def tiny_runs(folder, epochs, results="whole"):
             train_examples=200,
             test_examples=100,
             batch_size=50,
+            checkpoint_every=1,
             epochs=epochs,
             pretrain_mean=(0.5,) * 3,
             pretrain_std=(0.5,) * 3,

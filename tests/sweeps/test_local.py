@@ -1,5 +1,6 @@
 """Workers of one machine, whose GPUs are fake here, and which die."""
 
+import dataclasses
 import math
 import multiprocessing
 import os
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from experiments.support import program
-from normtest_tf import errors
+from normtest_tf import errors, text
 from normtest_tf.runs import ResultRecord, finetuning
 from normtest_tf.sweeps import executor, local, runner
 from normtest_tf.sweeps.executor import Options
@@ -51,6 +52,20 @@ def test_values_and_errors_come_back_and_a_dead_worker_is_replaced():
         worker.send(os.getpid)
         assert local.wait([slow, worker], 60) == [worker]
         assert worker.result() != first
+
+
+def test_the_third_run_of_a_worker_ends_as_it_does_alone(tmp_path):
+    pretrain, finetune = helpers.tiny_runs(tmp_path, epochs=2)
+    instance = dataclasses.replace(pretrain, normalization="instance")
+    finetune = dataclasses.replace(finetune, seed=7)
+    alone = dataclasses.replace(finetune, results_dir=str(tmp_path / "alone"))
+    with local.Worker() as worker, local.Worker() as fresh:
+        fresh.send(executor.execute, alone, text.ignore)
+        for config in (pretrain, instance, finetune):
+            worker.call(executor.execute, config, text.ignore)
+        assert worker.call(executor.leaked_graphs) == 2
+        fresh.result()
+    assert tiny_runs.outcome(finetune) == tiny_runs.outcome(alone)
 
 
 PARENT = """
@@ -109,7 +124,6 @@ def test_there_is_a_slot_for_each_gpu_and_one_without(monkeypatch):
         ({"gpus_per_run": 1.5}, "takes a whole number, or a fraction from 0.001"),
         ({"gpus_per_run": 1e-9}, "takes a whole number, .* Received: 1e-09"),
         ({"gpus_per_run": math.inf}, "takes a whole number, .* Received: inf"),
-        ({"cpus_per_run": math.nan}, "--cpus_per_run takes 0, or .* Received: nan"),
         ({"cpus_per_run": 1}, "--cpus_per_run needs --executor=ray"),
         ({"address": "auto"}, "--ray_address needs --executor=ray"),
     ],

@@ -3,44 +3,46 @@
 import dataclasses
 import itertools
 
+import keras
 import numpy as np
 import PIL.Image
 import pytest
-from safetensors.numpy import load_file, save_file
 
-from normtest_tf import backbones, errors, text
-from normtest_tf.runs import FailureRecord, ResultRecord, finetuning
+from normtest_tf import errors, text
+from normtest_tf.runs import FailureRecord, finetuning
 from normtest_tf.sweeps import executor, grid, runner
 from normtest_tf.system import files
 from tests.helpers.records import RESULT
-from tests.sweeps.helpers import FakeExecutor, configurations, write_record
+from tests.sweeps.helpers import FakeExecutor, configurations, tiny_runs, write_record
 
 DIED = errors.WorkerDied("node b died")
 LOCKED = errors.Locked("another process is writing to it")
 
 
 def test_failures_and_locked_runs_do_not_stop_a_sweep(tmp_path, capfd):
-    configs = configurations(tmp_path)
-    tensors = load_file(backbones.resolve("cifar_resnet8").fetch())
-    tensors["conv1.weight"] = np.full((32, 3, 3, 3), 3e38, "float32")
-    save_file(tensors, tmp_path / "huge.safetensors")
-    huge = str(tmp_path / "huge.safetensors")
+    configs = [
+        dataclasses.replace(config, seed=seed)
+        for seed in (1, 2)
+        for config in tiny_runs(tmp_path, epochs=1)
+    ]
     broken = dataclasses.replace(configs[0], batch_size="many")
     broken.folder.path.mkdir(parents=True)
     broken.folder.failure.write_text('{"error": "of last time"}')
-    diverging = dataclasses.replace(configs[1], weights=huge)
+    huge = keras.models.load_model(configs[0].model)
+    huge.layers[1].kernel.assign(np.full((3, 3, 3, 4), 3e38))
+    huge.save(tmp_path / "huge.keras")
+    diverging = dataclasses.replace(configs[1], model=str(tmp_path / "huge.keras"))
     with files.only_writer(configs[2].folder.path):
         tally = runner.run_all([broken, diverging, *configs[2:]], print)
     assert tally == runner.Tally(done=1, failed=2, elsewhere=1)
-    failures = [FailureRecord.read(config.folder) for config in configs[:2]]
+    failures = [FailureRecord.read(each.folder) for each in (broken, diverging)]
     assert failures[0].error.startswith("--batch_size: Expected `int`")
     assert "is not finite at step " in failures[1].error
     assert failures[1].details["epoch"] == 1
-    assert [grid.state(config) for config in configs] == [
-        *("failed", "failed", "open", "done")
-    ]
+    states = [grid.state(each) for each in (broken, diverging, *configs[2:])]
+    assert states == ["failed", "failed", "open", "done"]
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0].startswith("run 1/4: digits cifar_resnet8 pretrain seed 1 | 0 done")
+    assert lines[0].startswith("run 1/4: digits file-net pretrain seed 1 | 0 done")
     assert "  another process is running it" in lines
     assert "test accuracy, " in lines[-1]
     rest = [configs[0], *configs[2:]]
@@ -54,7 +56,7 @@ def test_any_failure_of_a_run_can_cross_processes(configs, monkeypatch):
         executor.execute(configs[0], text.ignore)
 
 
-def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path):
+def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path, tiny):
     folder = tmp_path / "pets"
     for split, name in itertools.product(("train", "test"), ("cat", "dog")):
         path = folder / split / name / "0.png"
@@ -64,12 +66,12 @@ def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path):
         tmp_path, datasets=[f"folder:{folder}"], normalizations=["minmax"], seeds=[1]
     )
     config = dataclasses.replace(config, train_examples=None, test_examples=None)
-    finished = finetuning.run(config)
-    assert runner.run_all([config], text.ignore).skipped == 1
+    finetuning.run(config)
+    executor.check_inputs([config], text.ignore)
     PIL.Image.new("RGB", (32, 32), "red").save(folder / "train" / "cat" / "0.png")
+    config = dataclasses.replace(config, dataset=f"folder:{folder}/../pets")  # Unread.
     with pytest.raises(errors.UsageError, match="a finished run with another data set"):
-        runner.run_all([config], text.ignore)
-    assert ResultRecord.read(config.folder) == finished
+        executor.check_inputs([config], text.ignore)
 
 
 @pytest.fixture
