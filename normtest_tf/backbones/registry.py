@@ -79,9 +79,7 @@ class Architecture:
     # The layer that takes normalised images, if the function puts its own preprocessing
     # in front of it, which `build` cuts off.
     first_layer: str | None = None
-    file: pathlib.Path | None = (
-        None  # The `.keras` file that the network is in, if any.
-    )
+    file: pathlib.Path | None = None  # The `.keras` file that it is in, if any.
     classifier: str = "fc"  # PyTorch's name of the classifier of our own networks.
 
     @property
@@ -90,7 +88,7 @@ class Architecture:
         return not self.builder.startswith("keras.")
 
     @property
-    def is_of_timm(self) -> bool:
+    def is_timms(self) -> bool:
         """Whether timm has the same network under the same name."""
         return any(tag.origin.startswith("hf:timm/") for tag in self.tags.values())
 
