@@ -10,7 +10,6 @@ from normtest_tf import errors, runs
 from normtest_tf.analysis import results
 from normtest_tf.export import describe_run, prediction, verification, writers
 from normtest_tf.runs import finetuning
-from normtest_tf.sweeps import estimates
 from tests.helpers import faults
 from tests.helpers.tiny_runs import outcome
 
@@ -133,18 +132,6 @@ def test_its_precision_is_that_of_the_run(tmp_path, path, digits):
     full = dataclasses.replace(config, precision="float32")
     expected = finetuning.prepare(full, digits).model(digits.test_images)
     np.testing.assert_allclose(exact(digits.test_images), expected, rtol=1e-5)
-
-
-def test_random_weights_are_as_reproducible_as_others(tmp_path, path, digits):
-    config = new_config(tmp_path, path, weights="none")
-    first, second = (
-        finetuning.prepare(one, digits).model.get_weights()
-        for one in (config, dataclasses.replace(config, normalization="minmax"))
-    )
-    np.testing.assert_array_equal(first[0], second[0])
-    assert not np.any(first[0] == network().get_layer("conv").get_weights()[0])
-    assert config.resolved.network.label == "none"
-    assert estimates.expected_seconds([config])[config.name.cell] > 0
 
 
 def test_what_can_not_be_run_is_refused_before_anything_is_written(

@@ -8,19 +8,14 @@ TINY = ["--model=cifar_resnet8", "--dataset=digits"]
 REFUSED = {
     "train": [
         (["--dataset=cifar11"], "Did you mean 'cifar10'"),
-        (["--dataset=folder:"], "has no path"),
         (["--dataset=folder:missing"], "No such file"),
         (["--model=resnet19"], "Did you mean 'resnet18'"),
-        (["--model=resnet19"], "or name a file: PATH.keras"),
         (["--model=missing.keras"], "can't read missing.keras"),
         (["--normalization=fintune"], "one of <finetune|"),
         (["--weights=tv_in2k"], "tv_in1k"),
         (["--weights=missing.safetensors"], "neither a file nor a tag"),
-        (["--precision=float8"], "mixed_bfloat16"),
         (["--learning_rate=nan"], "--learning_rate"),
-        (["--batch_size=-3"], "--batch_size=-3"),
         (["--epochs=many"], "--epochs=many"),
-        (["--seed=4294967296"], "--seed=4294967296"),
         (["--epoch=3"], "Did you mean: epochs"),
         (["--flagfile=missing.flags"], "'missing.flags'"),
         (["--backend=jaxx"], "tensorflow|jax|torch"),
@@ -33,11 +28,8 @@ REFUSED = {
         (["--seeds=1,one"], "--seeds takes whole numbers"),
         (["--seeds=1,1"], "distinct numbers"),
         (["--weights=resnet50=none,resnet18=none"], "Received: 'resnet50=none'"),
-        (["--weights=none,none"], "MODEL=WEIGHTS at most once"),
-        (["--datasets=digits,folder:missing"], "No such file"),
         (["--shift=cast:1,0.6,0.3"], "in a list, put it in double quotes"),
         (["--shift=contrast:0.5,contrast:0.50"], "without duplicates"),
-        (["--train=all,heads"], "Did you mean 'head'"),
         (
             ["--train=head", "--recalibrate", "--warmup_epochs=99"],
             "--warmup_epochs must",
@@ -45,7 +37,6 @@ REFUSED = {
     ],
     "quickstart": [
         (["--seeds="], "--seeds takes"),
-        (["--seeds=1,1"], "--seeds takes"),
         (["--seeds=-1"], "--seeds takes"),
     ],
     "pretrain": [
@@ -64,10 +55,7 @@ REFUSED = {
     "predict": [(["--model=missing"], "name one or more image files")],
     "benchmark": [
         (["--models=keras_resnet50"], "Allowed: resnet18, resnet34"),
-        (["--models=resnet18,resnet19"], "Did you mean 'resnet18'"),
-        (["--models="], "--models is empty"),
         (["--opponents=egaer"], "Did you mean 'eager'"),
-        (["--backends=jaxx"], "Did you mean 'jax'"),
         (["--precisions=float64"], "unknown precision 'float64'"),
         (["--page=/proc/self/status"], "has no section between"),
         (["--page=missing.md"], "missing.md"),

@@ -7,14 +7,12 @@ inside the `with` block:
         finetuning.run(config)
 
 The argument `then` says what happens: `kill` raises `Killed`, which nothing catches;
-`sigkill` ends the process; `fail(error)` raises an error; `send(signal)` sends this
-process a signal and continues.
+`fail(error)` raises an error; `send(signal)` sends this process a signal and continues.
 """
 
 import contextlib
 import os
 import pathlib
-import signal
 import subprocess
 
 import keras
@@ -32,10 +30,6 @@ class Killed(BaseException):
 
 def kill():
     raise Killed
-
-
-def sigkill():
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fail(error):

@@ -48,6 +48,7 @@ def sweep(configs, address):
     """Starts a program that executes these runs."""
     first = configs[0]
     names = ("epochs", "train_examples", "test_examples", "batch_size", "results_dir")
+    names += ("checkpoint_every",)
     with programs.start(
         "sweep",
         *("--datasets=digits", f"--models={first.model}", f"--seeds={first.seed}"),
@@ -115,7 +116,6 @@ def test_a_signal_ends_the_runs_of_all_nodes(number, tmp_path):
     [
         ("127.0.0.1:1", "can't connect to a Ray cluster at 127.0.0.1:1: .*refused"),
         ("nowhere.invalid:6379", "at nowhere.invalid:6379: .*; check --ray_address"),
-        ("nonsense", "check --ray_address"),
     ],
 )
 def test_wrong_addresses_are_refused_in_a_line(address, words):
@@ -137,15 +137,12 @@ TOO_MUCH = "no node of the Ray cluster has what a run needs.* {}$"
 @pytest.mark.parametrize(
     ("nodes", "options", "expected"),
     [
-        ([CPUS, CPUS], {}, 32),
         ([CPUS, CPUS], {"cpus_per_run": 6}, 4),
         ([CPUS, CPUS], {"runs_at_a_time": 3}, 3),
         ([CPUS, GPUS], {}, 8),
         ([CPUS, GPUS], {"gpus_per_run": 0}, 80),
         ([GPUS, GPUS], {"gpus_per_run": 0.25, "cpus_per_run": 2}, 64),
-        ([GPUS], {"gpus_per_run": 3}, 2),
         ([CPUS, GPUS], {"gpus_per_run": 9}, TOO_MUCH.format("64 and 8")),
-        ([CPUS, GPUS], {"cpus_per_run": 65}, TOO_MUCH.format("64 and 8")),
         ([], {}, TOO_MUCH.format("0 and 0")),
     ],
 )

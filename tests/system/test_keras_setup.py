@@ -155,18 +155,3 @@ def test_only_what_is_written_inside_the_block_is_discarded(capfd):
         fail()
     os.write(2, b"after")
     assert capfd.readouterr().err == "before after"
-
-
-CLOSED = """
-import sys
-from normtest_tf.system import keras_setup
-assert sys.stderr is None
-with keras_setup.silent_stderr():
-    print("inside")
-print("after")
-"""
-
-
-def test_a_closed_stderr_stays_closed():
-    done = programs.run_shell('"$0" -c "$1" 2>&-', CLOSED)
-    assert done.stdout.split() == ["inside", "after"]
