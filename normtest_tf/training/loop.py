@@ -18,7 +18,14 @@ from tqdm import tqdm
 
 from normtest_tf import errors
 from normtest_tf.text import Notify
-from normtest_tf.training import EpochRow, choices, classifier, environment, pipeline
+from normtest_tf.training import (
+    EpochRow,
+    choices,
+    classifier,
+    environment,
+    pipeline,
+    training_copy,
+)
 
 MOMENTUM = 0.9  # Of SGD.
 LEAD = 16  # Steps that the host runs ahead of a GPU before it reads their losses.
@@ -128,7 +135,6 @@ class Adam(keras.optimizers.Adam):
 
 # How a model was compiled, its optimizer, and what the optimizer's scalars start from.
 _compiled: weakref.WeakKeyDictionary[keras.Model, tuple] = weakref.WeakKeyDictionary()
-compilations = 0  # In this process; each leaves a graph behind, once it is traced.
 
 
 def compile_for_training(
@@ -138,7 +144,6 @@ def compile_for_training(
 
     A model that is compiled already keeps its graphs, and its optimizer starts anew.
     """
-    global compilations
     steps = math.ceil(training_examples / recipe.batch_size)
     schedule = EpochCosine(
         recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
@@ -166,7 +171,7 @@ def compile_for_training(
         for v in model.optimizer.variables
     ]
     _compiled[model] = (recipe, steps), model.optimizer, initial
-    compilations += 1
+    training_copy.traced.append(model.name)
     return schedule
 
 

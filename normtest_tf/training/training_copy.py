@@ -111,10 +111,7 @@ def _batch_norm(
 
 
 class Normalization(keras.layers.Normalization):
-    """Normalization whose constants are values in a graph, not part of it.
-
-    It multiplies by reciprocals, as TensorFlow's optimizer makes of constants.
-    """
+    """Normalization whose constants are values in a graph, not part of it."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Turns the constants into variables, which are not among the weights."""
@@ -134,8 +131,8 @@ class Normalization(keras.layers.Normalization):
         """Subtracts the mean, and divides by the standard deviation."""
         if not self.has_values:
             return super().call(inputs)
-        mean, reciprocal = self.values
-        return (ops.cast(inputs, self.compute_dtype) - mean) * reciprocal
+        mean, std = self.values
+        return (ops.cast(inputs, self.compute_dtype) - mean) / std
 
     def take_constants(self, other: keras.layers.Normalization) -> None:
         """Normalises as another layer from now on."""
@@ -145,7 +142,7 @@ class Normalization(keras.layers.Normalization):
 
     def _constants(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         std = ops.maximum(ops.sqrt(self.variance), keras.config.epsilon())
-        return self.mean, ops.reciprocal(std)
+        return self.mean, std
 
 
 Border = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
@@ -244,6 +241,7 @@ _REPLACED: Kinds = {
     keras.layers.Conv2D: Convolution,
     keras.layers.Normalization: Normalization,
 }
+traced: list[str] = []  # Models that this process has, perhaps, traced: graphs leak.
 
 
 def make(model: keras.Model) -> keras.Model:
@@ -384,6 +382,7 @@ def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
     ones become the mean over all batches, weighted by their sizes; what they were
     before is forgotten. With batches of one size this is PyTorch's `momentum=None`.
     """
+    traced.append(model.name)
     kinds = {keras.layers.BatchNormalization: _Accumulating}
     clone = functools.partial(_clone, kinds=kinds)
     copy = keras.models.clone_model(model, clone_function=clone, recursive=True)

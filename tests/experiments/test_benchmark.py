@@ -49,7 +49,9 @@ def test_all_sides_are_measured(tmp_path):
 def test_a_list_of_runs_is_measured_on_both_sides(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "RUNS", 1)
     monkeypatch.setattr(study, "EPOCHS", 1)
-    monkeypatch.setattr(study, "in_new_process", lambda function, *args: function(*args))
+    monkeypatch.setattr(
+        study, "in_new_process", lambda function, *args: function(*args)
+    )
     dataset = datasets.load("digits").take(64, 32)
     work = Work(tmp_path, "resnet18", classes=10, batch_size=32)
     work.write(dataset.train_images, dataset.train_labels)

@@ -37,9 +37,7 @@ def compare(
         f"ours, {precision}": lambda: in_new_process(
             ours, dataset, work, train, precision
         ),
-        "PyTorch, eager": lambda: in_new_process(
-            theirs, dataset, work, train, workers
-        ),
+        "PyTorch, eager": lambda: in_new_process(theirs, dataset, work, train, workers),
     }
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
@@ -94,5 +92,5 @@ def theirs(dataset: ImageDataset, work: Work, train: str, workers: int) -> float
             for _ in range(EPOCHS):
                 for images, labels in training:
                     trainer.step(images, labels).item()
-                trainer.evaluate(lambda: iter(evaluation))
+                trainer.evaluate(evaluation.__iter__)
         return time.perf_counter() - started
