@@ -129,7 +129,9 @@ class Architecture:
 
 def _timm_tags() -> dict[str, dict[str, Pretraining]]:
     """Returns the weights that timm publishes, by network and by tag."""
-    known = {one.mean + one.std: one for one in (IMAGENET, HALF)}
+    known: dict[tuple[float, ...], ChannelStatistics] = {
+        one.mean + one.std: one for one in (IMAGENET, HALF)
+    }
     table: dict[str, dict[str, Pretraining]] = {}
     with TIMM_TAGS.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
