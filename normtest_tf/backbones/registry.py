@@ -226,6 +226,7 @@ _KERAS = (
     *_of_keras("MobileNet", HALF, suffix="_025", options={"alpha": 0.25}),
     *_of_keras("MobileNet", HALF, suffix="_050", options={"alpha": 0.5}),
     *_of_keras("MobileNet MobileNetV2", HALF),
+    *_of_keras("MobileNetV2", HALF, suffix="_035", options={"alpha": 0.35}),
     *_of_keras("MobileNetV3Small MobileNetV3Large", HALF, options=_BARE),
     *_of_keras(_B0_TO_B7, IMAGENET, first_layer=_STEM),
     *_of_keras(_V2B0_TO_V2B3, IMAGENET, options=_BARE),
