@@ -94,10 +94,6 @@ class Setting:
     # function that `CONTROL` starts from; see `folding.fold`.
     folds: bool = False
 
-    def __post_init__(self) -> None:
-        if "-" in self.name:
-            raise ValueError(f"name must not have a hyphen. Received: {self.name!r}")
-
     def statistics(
         self,
         training_images: Images,
