@@ -129,14 +129,17 @@ class Architecture:
 
 def _timm_tags() -> dict[str, dict[str, Pretraining]]:
     """Returns the weights that timm publishes, by network and by tag."""
-    known = {" ".join(map(str, x.mean + x.std)): x for x in (IMAGENET, HALF)}
+    known: dict[tuple[float, ...], ChannelStatistics] = {
+        one.mean + one.std: one for one in (IMAGENET, HALF)
+    }
     table: dict[str, dict[str, Pretraining]] = {}
     with TIMM_TAGS.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
+            constants = tuple(map(float, f"{row['mean']} {row['std']}".split()))
             table.setdefault(row["model"], {})[row["tag"]] = Pretraining(
                 origin=f"hf:{row['repository']}",
                 trained_on=row["trained_on"],
-                statistics=known[f"{row['mean']} {row['std']}"],
+                statistics=known[constants],
                 licence=row["licence"],
                 url=row["url"],
                 input_size=int(row["input_size"]),
