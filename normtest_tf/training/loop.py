@@ -7,7 +7,7 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -181,6 +181,13 @@ def compile_for_training(
     )
     # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
+    if keras.backend.backend() == "tensorflow" and not model.jit_compile:
+        # Keras traces a function within a function, and finishes both.
+        @tf.function(autograph=False, reduce_retracing=True)
+        def train(batches: Iterator) -> dict[str, tf.Tensor]:
+            return model.train_step(next(batches))
+
+        model.train_function = train
     initial = [
         0 if v.shape else ops.convert_to_numpy(v).item()
         for v in model.optimizer.variables
