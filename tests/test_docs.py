@@ -82,7 +82,7 @@ def test_the_table_of_statistics_follows_from_the_published_ones():
     [
         ("keras_resnet50", "keras_resnet50, 101, 152"),
         ("keras_mobilenet_025", "keras_mobilenet, _025, _050"),
-        ("keras_mobilenetv2", "keras_mobilenetv2"),
+        ("keras_mobilenetv2_035", "keras_mobilenetv2, _035"),
         ("keras_mobilenetv3small", "keras_mobilenetv3small, large"),
     ],
 )

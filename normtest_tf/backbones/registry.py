@@ -79,9 +79,7 @@ class Architecture:
     # The layer that takes normalised images, if the function puts its own preprocessing
     # in front of it, which `build` cuts off.
     first_layer: str | None = None
-    file: pathlib.Path | None = (
-        None  # The `.keras` file that the network is in, if any.
-    )
+    file: pathlib.Path | None = None  # The `.keras` file that it is in, if any.
     classifier: str = "fc"  # PyTorch's name of the classifier of our own networks.
 
     @property
@@ -90,7 +88,7 @@ class Architecture:
         return not self.builder.startswith("keras.")
 
     @property
-    def is_of_timm(self) -> bool:
+    def is_timms(self) -> bool:
         """Whether timm has the same network under the same name."""
         return any(tag.origin.startswith("hf:timm/") for tag in self.tags.values())
 
@@ -131,7 +129,9 @@ class Architecture:
 
 def _timm_tags() -> dict[str, dict[str, Pretraining]]:
     """Returns the weights that timm publishes, by network and by tag."""
-    known = {one.mean + one.std: one for one in (IMAGENET, HALF)}
+    known: dict[tuple[float, ...], ChannelStatistics] = {
+        one.mean + one.std: one for one in (IMAGENET, HALF)
+    }
     table: dict[str, dict[str, Pretraining]] = {}
     with TIMM_TAGS.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -229,6 +229,7 @@ _KERAS = (
     *_of_keras("MobileNet", HALF, suffix="_025", options={"alpha": 0.25}),
     *_of_keras("MobileNet", HALF, suffix="_050", options={"alpha": 0.5}),
     *_of_keras("MobileNet MobileNetV2", HALF),
+    *_of_keras("MobileNetV2", HALF, suffix="_035", options={"alpha": 0.35}),
     *_of_keras("MobileNetV3Small MobileNetV3Large", HALF, options=_BARE),
     *_of_keras(_B0_TO_B7, IMAGENET, first_layer=_STEM),
     *_of_keras(_V2B0_TO_V2B3, IMAGENET, options=_BARE),

@@ -269,8 +269,8 @@ def _match(
         notes = [f"took the prefix {prefix!r} off the tensors' names in {path.name}"]
     for kind, found in (("preprocessing", constants), ("classifier", heads)):
         if found:
-            names = " and ".join(sorted(repr(labels.get(k, k)) for k in found))
-            notes.append(f"skipped the {kind} {names} in {path.name}")
+            listed = " and ".join(sorted(repr(labels.get(k, k)) for k in found))
+            notes.append(f"skipped the {kind} {listed} in {path.name}")
     return wanted, notes
 
 

@@ -202,16 +202,14 @@ def _load_digits(options: ReadingOptions, notify: Notify) -> ImageDataset:
         images.resized(np.repeat(image[..., np.newaxis], 3, axis=-1), 32)
         for image in grey
     ]
-    of_splits = [
-        loading.Examples(
-            [f"digit {index}" for index in part],
-            labels[part],
-            lambda position, part=part: images.resized(
-                pixels[part[position]], options.image_size or 32
-            ),
-        )
-        for part in parts
-    ]
+
+    def examples(part: np.ndarray) -> loading.Examples:
+        def read(position: int) -> np.ndarray:
+            return images.resized(pixels[part[position]], options.image_size or 32)
+
+        return loading.Examples([f"digit {n}" for n in part], labels[part], read)
+
+    of_splits = [examples(part) for part in parts]
     return loading.assemble(
         "digits", "0123456789", of_splits, options, notify, "digits"
     )

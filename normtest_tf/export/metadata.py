@@ -78,17 +78,21 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
 
 
 def find(path: pathlib.Path) -> dict[str, Any]:
-    """Finds the metadata of a run's folder or a `.keras` file; empty if it has none."""
+    """Finds the metadata of a run's folder, its model or an export of it."""
     if os.path.isdir(path):  # `Path.is_dir` would raise.
         return describe_run(RunFolder(path), LOGITS)
     if path.suffix != ".keras":
         raise errors.UsageError(
             f"--model takes a .keras file or a run's folder. Received: {path}"
         )
-    inside = read_from_archive(path)
-    if inside is None and RunFolder(path.parent).is_finished():
+    if inside := read_from_archive(path):
+        return inside
+    if RunFolder(path.parent).is_finished():
         return describe_run(RunFolder(path.parent), LOGITS)
-    return inside or {}
+    raise errors.UsageError(
+        f"{path} does not say what its classes are and how its images were prepared. "
+        "Pass the run's folder, or a file written by `python -m experiments.export`"
+    )
 
 
 def append_to_archive(path: pathlib.Path, metadata: dict[str, Any]) -> None:

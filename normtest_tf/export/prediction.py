@@ -67,15 +67,13 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Classifier:
-    """Loads a classifier from a finished run's folder or a `.keras` file.
+    """Loads a classifier from a finished run's folder, its model or an export of it.
 
-    `description` is its metadata, by default found by `metadata.find`. Without any,
-    classes are named by their numbers.
+    `description` is its metadata, by default found by `metadata.find`.
     """
-    if description is None:
-        description = metadata.find(path)
+    description = description or metadata.find(path)
     file = RunFolder(path).model if os.path.isdir(path) else path
-    output = description.get("output")
+    output = description["output"]
     if output == FEATURES:
         raise errors.UsageError(
             f"{path} computes features, not classes; export it without --features"
@@ -89,11 +87,10 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
                 f"{file} is not a classifier of RGB images of a fixed size. Received: "
                 f"a model from {shapes[0]} to {shapes[1]}"
             )
-    numbers = list(map(str, range(model.output_shape[1])))
     image = description.get("image", {})
     return Classifier(
         model,
-        description.get("class_names", numbers),
+        description["class_names"],
         output == PROBABILITIES,
         image.get("resize", datasets.RESIZES[0]),
         image.get("shift", datasets.NO_SHIFT),

@@ -10,6 +10,8 @@ from normtest_tf.runs import RunConfig, RunName, record
 from normtest_tf.system import files
 from normtest_tf.training import choices
 
+_UNSHIFTED = (datasets.NO_SHIFT,)
+
 
 @dataclasses.dataclass(frozen=True)
 class Axes:
@@ -19,7 +21,7 @@ class Axes:
     models: Sequence[str]
     normalizations: Sequence[str]
     seeds: Sequence[int]
-    shift: Sequence[str] = (datasets.NO_SHIFT,)
+    shift: Sequence[str] = _UNSHIFTED
     train: Sequence[str] = (choices.ALL,)
 
     def __post_init__(self) -> None:

@@ -120,10 +120,11 @@ def _taking(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
         with tf.device("CPU:0"):
             tensor = tf.constant(images)
         return lambda positions: tf.gather(tensor, positions)
-    is_array = isinstance(images, np.ndarray)
-    read, kind = (
-        (images.__getitem__, images.dtype) if is_array else (images.read, np.uint8)
-    )
+    read: Callable[..., np.ndarray]
+    if isinstance(images, np.ndarray):
+        read, kind = images.__getitem__, images.dtype
+    else:
+        read, kind = images.read, images.dtype
 
     def take(positions: tf.Tensor) -> tf.Tensor:
         batch = tf.numpy_function(read, [positions], kind, stateful=False)

@@ -258,7 +258,7 @@ def test_a_corrupt_keras_file_is_loaded_or_refused(tmp_path, keras_file, corrupt
     path.write_bytes(corrupt(keras_file))
     with refused_in_one_line(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        prediction.load(path)
+        prediction.load_model(path)
 
 
 def test_a_model_that_contains_code_is_refused(tmp_path):
@@ -273,7 +273,7 @@ def test_a_model_that_contains_code_is_refused(tmp_path):
     keras.Sequential(layers).save(path)
     os.unlink(ran)
     with pytest.raises(errors.UsageError, match="can't load"):
-        prediction.load(path)
+        prediction.load_model(path)
     assert not os.path.exists(ran)
 
 

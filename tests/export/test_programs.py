@@ -46,7 +46,7 @@ def test_what_can_not_be_exported_or_predicted_with_is_refused(small_run, tmp_pa
         "nothing to classify": ["predict", f"--model={small_run}", "notes.txt"],
         "holds no finished run": ["predict", "--model=.", "image.png"],
         "can't read text.keras": ["predict", "--model=text.keras", "image.png"],
-        "can't load empty.keras": ["predict", "--model=empty.keras", "image.png"],
+        "empty.keras does not say": ["predict", "--model=empty.keras", "image.png"],
     }
     found = run_all(list(commands.values()), cwd=tmp_path)
     for done, words in zip(found, commands, strict=True):

@@ -17,16 +17,14 @@ from normtest_tf.backbones.registry import CAFFE
 from normtest_tf.export import (
     FORMATS,
     ExportError,
-    formats,
     metadata,
     timm_folders,
     verification,
     writers,
 )
 from normtest_tf.normalization import normalization_layer
-from tests.export.helpers import SHAPE, assert_close, build, outputs, write_run
+from tests.export.helpers import SHAPE, assert_close, build, outputs
 from tests.helpers import ROOT, numpy_resnet
-from tests.helpers.programs import run
 from tests.parity import golden
 
 NAMES = [*"abcdefghi", "dög"]
@@ -143,30 +141,6 @@ def test_a_model_that_does_not_only_subtract_and_divide_is_refused(tmp_path):
     model = build(normalization_layer(CAFFE, SHAPE, "bgr"))
     with pytest.raises(errors.UsageError, match="subtracts a mean from RGB"):
         writers.write(model, tmp_path / "x", "timm", described())
-
-
-def test_the_program_writes_a_folder_and_says_how_it_was_compared(model, tmp_path):
-    folder = write_run(
-        tmp_path,
-        shape=exports.SHAPE,
-        names=NAMES,
-        model=model,
-        network="resnet18",
-        resize="pad",
-    )
-    config = json.loads(folder.config.read_text())
-    config["resolved"]["statistics"] |= {"mean": STATISTICS.mean, "std": STATISTICS.std}
-    folder.config.write_text(json.dumps(config))
-    done = run("export", f"--run_dir={folder}", "--format=timm", "--check_images=2")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    entry = FORMATS["timm"]
-    words = "read back into Keras" if formats.missing(entry.runtime) else "run by torch"
-    note, compared, _ = done.stdout.splitlines()
-    assert "timm's transforms pad with the mean" in note
-    assert compared.startswith(f"timm, {words}")
-    assert "on 2 images; 0 of them" in compared
-    assert {path.name for path in (folder.exports / "timm").iterdir()} == FILES
 
 
 @pytest.fixture
