@@ -41,5 +41,6 @@ def _distance(results: Results, cell: Cell) -> float:
         results.runs_of(cell, setting)[0].config.resolved.statistics
         for setting in (TREATMENT, CONTROL)
     )
-    assert images and pretraining  # Both settings have constants.
+    assert images is not None  # Both settings have constants.
+    assert pretraining is not None
     return pixel_distance(images, pretraining)

@@ -31,7 +31,6 @@ class Classifier:
     resize: str = datasets.RESIZES[0]  # How images of another size are, as in training.
     shift: str = datasets.NO_SHIFT  # What is done to images then, as in training.
 
-
     def read(self, path: pathlib.Path) -> tuple[np.ndarray, str]:
         """Reads an image file, resized and shifted; the note says if it was resized."""
         pixels, note = images.decode_file(path), ""

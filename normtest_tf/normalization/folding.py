@@ -50,8 +50,6 @@ def first_convolution(
     network: keras.Model,
 ) -> tuple[keras.layers.Conv2D, list[keras.layers.Layer]]:
     """Returns a network's first layer, a convolution, and what takes its outputs."""
-    if isinstance(network, keras.Sequential):
-        network = network._functional
     tensor = network.inputs[0]
     while len(taking := _takers(network, tensor)) == 1:
         ((layer, output),) = taking
@@ -75,7 +73,7 @@ def _takers(
     """Returns the layers of a network that take a tensor, and what they make of it."""
     return [
         (layer, node.output_tensors[0])
-        for layer in network.operations
+        for layer in getattr(network, "_functional", network).operations
         for node in layer._inbound_nodes
         if any(tensor is taken for taken in node.input_tensors)
     ]

@@ -290,4 +290,3 @@ def pair_table(results: Results, comparison: Comparison, cell: Cell) -> str:
         accuracies = f"{control[seed]:.2%}", f"{treatment[seed]:.2%}"
         rows.append((str(seed), *accuracies, f"{signed(points)} points"))
     return text_table(rows)
-

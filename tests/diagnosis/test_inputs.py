@@ -9,9 +9,7 @@ from normtest_tf.diagnosis import inputs
 
 
 @pytest.mark.parametrize("batch", [None, 5])
-@pytest.mark.parametrize(
-    ("dtype", "one_hot"), [("float32", False), ("uint8", True)]
-)
+@pytest.mark.parametrize(("dtype", "one_hot"), [("float32", False), ("uint8", True)])
 def test_data_sets_are_read_as_arrays_are(images, batch, dtype, one_hot):
     labels = np.arange(len(images)) % 3
     given = np.eye(3)[labels] if one_hot else labels
