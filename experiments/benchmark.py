@@ -26,7 +26,7 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program, pytorch
-from experiments.support.speed import limits, ours, report
+from experiments.support.speed import limits, ours, report, study
 from experiments.support.speed.work import Measurement, Work, in_new_process
 from normtest_tf import backbones, datasets, errors
 from normtest_tf.system import files, keras_setup
@@ -62,6 +62,12 @@ flags.DEFINE_integer(
     "Worker processes of the eager side's DataLoader; 0 loads in the main process.",
     lower_bound=0,
 )
+flags.DEFINE_bool(
+    "study",
+    False,
+    f"Measure a list of {study.RUNS} runs of {study.EPOCHS} epochs instead of steps, "
+    "against eager PyTorch, with all layers trained and with the head alone.",
+)
 flags.DEFINE_string(
     "output",
     None,
@@ -93,7 +99,10 @@ def main(argv: Sequence[str]) -> None:
             work = Work(
                 pathlib.Path(name), model, dataset.num_classes, FLAGS.batch_size
             )
-            work.write_images(dataset)
+            work.write(dataset.train_images, dataset.train_labels)
+            if FLAGS.study:
+                measure_study(dataset, work)
+                continue
             results[model] = measure(work)
             print(f"{report.terminal(results[model])}\n", flush=True)
             write_results(results)
@@ -143,6 +152,13 @@ def measure(work: Work) -> report.Result:
         bounds,
         in_new_process(limits.environment, backends()),
     )
+
+
+def measure_study(dataset: datasets.ImageDataset, work: Work) -> None:
+    """Measures lists of runs of one network, and prints a line for each."""
+    for train, precision in itertools.product(("head", "all"), FLAGS.precisions):
+        options = {"workers": FLAGS.workers, "rounds": FLAGS.rounds}
+        print(study.compare(dataset, work, train, precision, **options), flush=True)
 
 
 def backends() -> list[str]:

@@ -3,7 +3,7 @@
 The packages, in the order in which they may import one another:
 
     errors, text    exceptions whose message is all a user needs; tables, durations
-    system          files, worker processes, Keras's set-up
+    system          files, locks, Keras's set-up
     normalization   the settings, channel statistics, and their Keras layers
     datasets        the data sets, in memory or mapped from a file
     backbones       the networks and their pre-trained weights

@@ -251,7 +251,7 @@ def _unlike_the_study(config: ConfigRecord) -> list[str]:
     color = choices.padding_color(resolved.padding, black)
     flags = {
         name: requested[name] != UNRECORDED[name] and f"--{name}={requested[name]}"
-        for name in ("optimizer", "train", "shift")
+        for name in ("optimizer", "train", "shift", "subset")
     }
     warmup, few = requested["warmup_epochs"], requested["examples_per_class"]
     phrases = (
@@ -262,6 +262,7 @@ def _unlike_the_study(config: ConfigRecord) -> list[str]:
         flags["shift"],
         color != resolved.padding_color and "padded with unshifted black, as in 0.2.0",
         few and f"{few} of each class",
+        flags["subset"],
     )
     return [phrase for phrase in phrases if phrase]
 

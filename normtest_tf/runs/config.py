@@ -155,20 +155,21 @@ class RunConfig:
         f"{datasets.SHIFT_HELP}",
     )
     train_examples: int | None = option(
-        None, "Use only N training images, see --subset. Default: all.", _POSITIVE
+        None, "Use only the first N training images. Default: all.", _POSITIVE
     )
     test_examples: int | None = option(
-        None, "Use only N test images, see --subset. Default: all.", _POSITIVE
+        None, "Use only the first N test images. Default: all.", _POSITIVE
     )
     examples_per_class: int | None = option(
         None,
-        "Use only N training images of each class, see --subset; with "
-        "--train_examples, of those images. Default: all.",
+        "Use only the first N training images of each class; with --train_examples, "
+        "of those images. Default: all.",
         _POSITIVE,
     )
     subset: str = option(
         choices.FIRST,
-        f"Which images N are. {_described(choices.SUBSETS)}",
+        "The order whose first N images --train_examples, --test_examples and "
+        f"--examples_per_class take. {_described(choices.SUBSETS)}",
         choices.SUBSETS,
     )
     validation_examples: int = option(

@@ -11,6 +11,7 @@ import time
 import keras
 
 from normtest_tf import datasets, errors
+from normtest_tf.backbones import PretrainedNetwork
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs import record
 from normtest_tf.runs.config import RunConfig
@@ -99,7 +100,7 @@ def run(
         # Another process may have started or finished it since.
         if (result := record.finished_result(config, dataset)) is not None:
             return result
-        prepared = _prepare(config, dataset, notify)
+        prepared = _prepare(config, dataset, notify, classifier.BuiltOnce)
         try:
             return _train(config, prepared, started, notify, show_epoch)
         except BrokenPipeError:  # Nobody reads the output any more.
@@ -121,7 +122,9 @@ def _train(
     """Trains the epochs that are missing and writes the run's folder."""
     recipe, data = prepared.recipe, prepared.data
     model = prepared.devices.spread(
-        lambda: training_copy.shared(prepared.model, config.train)
+        lambda: classifier.shared(
+            prepared.model, config.train, deterministic=config.deterministic
+        )
     )
     recorder = Recorder(config, prepared.record, model, notify, started)
     title = f"{config.name.model}-{config.normalization} seed {config.seed}"
@@ -183,10 +186,14 @@ def _images(
 
 
 def _prepare(
-    config: RunConfig, dataset: datasets.ImageDataset, notify: Notify
+    config: RunConfig,
+    dataset: datasets.ImageDataset,
+    notify: Notify,
+    network_type: type[PretrainedNetwork] = PretrainedNetwork,
 ) -> Prepared:
     """Builds the model and everything else that training needs."""
     resolved = config.resolved
+    network, seeds = network_type(**vars(resolved.network)), resolved.seeds
     found = environment.find_devices(config.strategy, config.batch_size, notify)
     environment.set_determinism(config.deterministic)
     fingerprint = dataset.fingerprint()  # Of all images, also those held out.
@@ -197,8 +204,7 @@ def _prepare(
         dataset.train_images, resolved.network.pretraining.statistics, notify
     )
     precision = environment.resolve_precision(config.precision)
-    model = _build(config, dataset, statistics, precision, notify)
-    network, seeds = resolved.network, resolved.seeds
+    model = _build(config, network, dataset, statistics, precision, notify)
     padding = choices.padding(data.augmentation, dataset.image_shape[0])
     values = ResolvedValues(
         weights=network.label,
@@ -246,6 +252,7 @@ def _hold_out(
 
 def _build(
     config: RunConfig,
+    network: PretrainedNetwork,
     dataset: datasets.ImageDataset,
     statistics: ChannelStatistics | None,
     precision: str,
@@ -253,7 +260,6 @@ def _build(
 ) -> keras.Model:
     """Returns the classifier, if it can be trained as the configuration asks."""
     resolved, shape = config.resolved, dataset.image_shape
-    network = resolved.network
     keras.utils.clear_session()
     model = classifier.build_classifier(
         network,

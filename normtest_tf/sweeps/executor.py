@@ -107,9 +107,9 @@ def execute(config: RunConfig, notify: Notify) -> ResultRecord:
 
 def leaked_graphs() -> int:
     """Returns how many graphs this process has traced to train, and can't free."""
-    from normtest_tf.training import loop
+    from normtest_tf.training import training_copy
 
-    return loop.count_compiled()
+    return len(training_copy.traced)
 
 
 @functools.cache

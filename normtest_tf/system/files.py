@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -183,16 +182,10 @@ def only_writer(folder: pathlib.Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def peak_mebibytes() -> float | None:
-    """Returns the peak resident memory of this process; None on Windows."""
+    """Returns the peak resident memory of this process; None without /proc."""
     # `getrusage` counts what the parent had when it started this process.
-    if (peak := _bytes_in("/proc/self/status", "VmHWM:")) is not None:
-        return peak / 2**20
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    peak = _bytes_in("/proc/self/status", "VmHWM:")
+    return None if peak is None else peak / 2**20
 
 
 def free_memory() -> int:

@@ -30,9 +30,8 @@ OPTIMIZERS = {
 
 FIRST, SEEDED = "first", "seeded"
 SUBSETS = {
-    FIRST: "the first ones",
-    SEEDED: "drawn by the run's seed, training and test images, each as likely as "
-    "another",
+    FIRST: "the data set's own",
+    SEEDED: "a random one, of each split, that the run's seed decides",
 }
 
 PAD_CROP_FLIP = "pad_crop_flip"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import warnings
+from typing import Any
 
 import keras
+import numpy as np
 
 from normtest_tf import backbones
 from normtest_tf.backbones import layers
 from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify
+from normtest_tf.training import training_copy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +25,34 @@ class Task:
 
     image_shape: tuple[int, int, int]
     num_classes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class BuiltOnce(backbones.PretrainedNetwork):
+    """A network of which consecutive runs in a process share one, with its weights."""
+
+    def build(
+        self, input_shape: tuple[int, int, int], notify: Notify = warnings.warn
+    ) -> keras.Model:
+        """Returns the last one built, its weights as they were, unless they differ."""
+        policy = keras.config.dtype_policy().name
+        key = (self.architecture.name, self.label, self.sha256(), input_shape, policy)
+        if key not in _built:
+            notes: list[str] = []
+            model = super().build(input_shape, notes.append)
+            _built.clear()
+            _built[key] = model, model.get_weights(), notes
+        model, weights, notes = _built[key]
+        model.set_weights(weights)
+        for note in notes:
+            notify(note)
+        # A seed decides random weights, and the states of random layers.
+        if self.label == "none" or len(model.variables) > len(model.weights):
+            _built.clear()
+        return model
+
+
+_built: dict[tuple, tuple[keras.Model, list[np.ndarray], list[str]]] = {}
 
 
 @keras_setup.checked()
@@ -108,3 +141,64 @@ def fold(
     """Makes a classifier of inputs normalised with `given` start as the control."""
     backbone, wanted = model.layers[-2], network.pretraining
     folding.fold(backbone, given, wanted.statistics, wanted.channel_order)
+
+
+MAX_SHARED = 4  # Copies that a process keeps for other runs of their kind.
+_shared: dict[str, tuple[keras.Model, list[keras.layers.Normalization]]] = {}
+
+
+def shared(
+    model: keras.Model, regime: str, *, deterministic: bool = False
+) -> keras.Model:
+    """Returns what is trained of a model: an earlier copy if only numbers differ.
+
+    So a process traces its graphs once, and TensorFlow leaks one for each kind of run.
+    """
+    # Other backends make constants of what is not a weight, and a new run draws random
+    # states, which are none.
+    is_tensorflow = keras.backend.backend() == "tensorflow"
+    can_share = is_tensorflow and len(model.variables) == len(model.weights)
+    kind = f"{_kind(model)} {regime} {deterministic}" if can_share else ""
+    if kind in _shared:
+        copy, normalizations = _shared.pop(kind)
+        copy.set_weights(model.get_weights())
+        for own, other in zip(normalizations, _normalizations(model), strict=True):
+            own.take_constants(other)
+    else:
+        copy = training_copy.make(model)
+        normalizations = _normalizations(copy)
+        copy = training_copy.freeze(copy, regime)
+    if can_share:
+        _shared[kind] = copy, normalizations  # The latest comes last.
+        for old in list(_shared)[:-MAX_SHARED]:
+            del _shared[old]
+    return copy
+
+
+def _kind(model: keras.Model) -> str:
+    """Returns all that shapes a model's graph: not constants and initial weights."""
+
+    def shape(values: dict[str, Any]) -> dict[str, Any]:
+        numbers = {"mean", "variance"} if values.get("invert") is False else {}
+        return {
+            name: value is None if name in numbers else value
+            for name, value in values.items()
+            if not name.endswith("_initializer")
+        }
+
+    return json.dumps(json.loads(model.to_json(), object_hook=shape))
+
+
+def _normalizations(model: keras.Model) -> list[keras.layers.Normalization]:
+    """Returns a model's layers whose constants are values in its copy."""
+    kind = keras.layers.Normalization
+    found = [layer for layer in layers.leaves(model) if isinstance(layer, kind)]
+    return [each for each in found if each.input_mean is not None and not each.invert]
+
+
+@functools.lru_cache(MAX_SHARED)
+def divide(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Returns all layers but the last, and the last, which share their variables."""
+    features, head = model.layers[-2].output, model.layers[-1]
+    inputs = keras.Input(features.shape[1:])
+    return keras.Model(model.inputs, features), keras.Model(inputs, head(inputs))

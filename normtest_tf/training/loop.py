@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import os
 import time
@@ -19,7 +18,14 @@ from tqdm import tqdm
 
 from normtest_tf import errors
 from normtest_tf.text import Notify
-from normtest_tf.training import EpochRow, choices, environment, pipeline
+from normtest_tf.training import (
+    EpochRow,
+    choices,
+    classifier,
+    environment,
+    pipeline,
+    training_copy,
+)
 
 MOMENTUM = 0.9  # Of SGD.
 LEAD = 16  # Steps that the host runs ahead of a GPU before it reads their losses.
@@ -129,7 +135,6 @@ class Adam(keras.optimizers.Adam):
 
 # How a model was compiled, its optimizer, and what the optimizer's scalars start from.
 _compiled: weakref.WeakKeyDictionary[keras.Model, tuple] = weakref.WeakKeyDictionary()
-_recipes: list[Recipe] = []  # Of all compilations.
 
 
 def compile_for_training(
@@ -161,15 +166,13 @@ def compile_for_training(
     )
     # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
-    initial = [0 if v.shape else v.numpy().item() for v in model.optimizer.variables]
+    initial = [
+        0 if v.shape else ops.convert_to_numpy(v).item()
+        for v in model.optimizer.variables
+    ]
     _compiled[model] = (recipe, steps), model.optimizer, initial
-    _recipes.append(recipe)
+    training_copy.traced.append(model.name)
     return schedule
-
-
-def count_compiled() -> int:
-    """Returns how many models this process has compiled, and perhaps traced."""
-    return len(_recipes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -363,7 +366,7 @@ def fit(
     prefix of each evaluation's columns, and `on_row` last. Raises `TrainingFailed` if a
     loss is not finite, ValueError if the state is another model's.
     """
-    body, trained = _divide(model) if on_features else (None, model)
+    body, trained = classifier.divide(model) if on_features else (None, model)
     with environment.scope_of(model):
         schedule = compile_for_training(trained, recipe, len(data.train))
     model.optimizer = trained.optimizer
@@ -392,14 +395,6 @@ def fit(
         ),
         verbose=0,
     )
-
-
-@functools.lru_cache(4)  # Keeps the graphs of `training_copy.shared`.
-def _divide(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Returns all layers but the last, and the last, which share their variables."""
-    features, head = model.layers[-2].output, model.layers[-1]
-    inputs = keras.Input(features.shape[1:])
-    return keras.Model(model.inputs, features), keras.Model(inputs, head(inputs))
 
 
 def _features(
@@ -448,13 +443,11 @@ class Progress(keras.callbacks.Callback):
         size = self._recipe.batch_size
         self._bar.update(min(size, self._examples - batch * size))
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        """Removes the bar."""
-        self.close()
-
-    def close(self) -> None:
+    def close(self, logs: dict | None = None) -> None:
         """Removes the bar, even if training failed."""
         self._bar.close()
+
+    on_train_end = close
 
     def show(self, row: EpochRow, notify: Notify) -> None:
         """Reports one epoch's row of the history as a line of text."""

@@ -14,10 +14,9 @@ model.set_weights(trained.get_weights())
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -112,10 +111,7 @@ def _batch_norm(
 
 
 class Normalization(keras.layers.Normalization):
-    """Normalization whose constants are values in a graph, not part of it.
-
-    It multiplies by reciprocals, as TensorFlow's optimizer makes of constants.
-    """
+    """Normalization whose constants are values in a graph, not part of it."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Turns the constants into variables, which are not among the weights."""
@@ -135,8 +131,8 @@ class Normalization(keras.layers.Normalization):
         """Subtracts the mean, and divides by the standard deviation."""
         if not self.has_values:
             return super().call(inputs)
-        mean, reciprocal = self.values
-        return (ops.cast(inputs, self.compute_dtype) - mean) * reciprocal
+        mean, std = self.values
+        return (ops.cast(inputs, self.compute_dtype) - mean) / std
 
     def take_constants(self, other: keras.layers.Normalization) -> None:
         """Normalises as another layer from now on."""
@@ -146,7 +142,7 @@ class Normalization(keras.layers.Normalization):
 
     def _constants(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         std = ops.maximum(ops.sqrt(self.variance), keras.config.epsilon())
-        return self.mean, ops.reciprocal(std)
+        return self.mean, std
 
 
 Border = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
@@ -245,8 +241,7 @@ _REPLACED: Kinds = {
     keras.layers.Conv2D: Convolution,
     keras.layers.Normalization: Normalization,
 }
-MAX_SHARED = 4  # Copies that a process keeps for other runs of their kind.
-_shared: dict[str, tuple[keras.Model, list[Normalization]]] = {}
+traced: list[str] = []  # Models that this process has, perhaps, traced: graphs leak.
 
 
 def make(model: keras.Model) -> keras.Model:
@@ -286,53 +281,6 @@ def make(model: keras.Model) -> keras.Model:
 def _clone(layer: keras.layers.Layer, kinds: Kinds = _REPLACED) -> keras.layers.Layer:
     kind = kinds.get(type(layer), type(layer))
     return kind.from_config(layer.get_config())
-
-
-def shared(model: keras.Model, regime: str) -> keras.Model:
-    """Returns what is trained of a model: an earlier copy if only numbers differ.
-
-    So a process traces its graphs once, and TensorFlow leaks one for each kind of run.
-    """
-    # Other backends make constants of what is not a weight, and a new run draws random
-    # states, which are none.
-    is_tensorflow = keras.backend.backend() == "tensorflow"
-    can_share = is_tensorflow and len(model.variables) == len(model.weights)
-    kind = _kind(model, regime) if can_share else ""
-    if kind in _shared:
-        copy, normalizations = _shared.pop(kind)
-        copy.set_weights(model.get_weights())
-        for own, other in zip(normalizations, _normalizations(model), strict=True):
-            own.take_constants(other)
-    else:
-        copy = make(model)
-        normalizations = _normalizations(copy)
-        copy = freeze(copy, regime)
-    if can_share:
-        _shared[kind] = copy, normalizations  # The latest comes last.
-        for old in list(_shared)[:-MAX_SHARED]:
-            del _shared[old]
-    return copy
-
-
-def _kind(model: keras.Model, regime: str) -> str:
-    """Returns all that shapes a copy's graph: not its constants and initial weights."""
-
-    def shape(values: dict[str, Any]) -> dict[str, Any]:
-        numbers = {"mean", "variance"} if values.get("invert") is False else {}
-        return {
-            name: value is None if name in numbers else value
-            for name, value in values.items()
-            if not name.endswith("_initializer")
-        }
-
-    return json.dumps([json.loads(model.to_json(), object_hook=shape), regime])
-
-
-def _normalizations(model: keras.Model) -> list[keras.layers.Normalization]:
-    """Returns a model's layers whose constants are values in its copy."""
-    kind = keras.layers.Normalization
-    found = [layer for layer in layers.leaves(model) if isinstance(layer, kind)]
-    return [each for each in found if each.input_mean is not None and not each.invert]
 
 
 class _Frozen(keras.layers.Layer):
@@ -434,6 +382,7 @@ def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
     ones become the mean over all batches, weighted by their sizes; what they were
     before is forgotten. With batches of one size this is PyTorch's `momentum=None`.
     """
+    traced.append(model.name)
     kinds = {keras.layers.BatchNormalization: _Accumulating}
     clone = functools.partial(_clone, kinds=kinds)
     copy = keras.models.clone_model(model, clone_function=clone, recursive=True)

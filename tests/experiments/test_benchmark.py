@@ -1,8 +1,12 @@
 import importlib.util
 import json
+import re
 
 import pytest
 
+from experiments.support.speed import study
+from experiments.support.speed.work import Work
+from normtest_tf import datasets
 from tests.helpers import programs
 
 
@@ -39,3 +43,18 @@ def test_all_sides_are_measured(tmp_path):
     assert len(measured["measurements"]) == 5
     assert len(measured["tried"]) == 4
     assert "| `resnet18` |" in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.torch
+def test_a_list_of_runs_is_measured_on_both_sides(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "RUNS", 1)
+    monkeypatch.setattr(study, "EPOCHS", 1)
+    monkeypatch.setattr(
+        study, "in_new_process", lambda function, *args: function(*args)
+    )
+    dataset = datasets.load("digits").take(64, 32)
+    work = Work(tmp_path, "resnet18", classes=10, batch_size=32)
+    work.write(dataset.train_images, dataset.train_labels)
+    line = study.compare(dataset, work, "head", "float32", workers=0, rounds=2)
+    sides = r"ours, float32 [\d.]+ [\d.]+ s, PyTorch, eager [\d.]+ [\d.]+ s"
+    assert re.fullmatch(rf"resnet18, head, 1 runs: {sides}; ratio [\d.]+", line)

@@ -7,6 +7,7 @@ from normtest_tf import backbones
 from normtest_tf.normalization import IMAGENET, MINMAX, SETTINGS, normalization_layer
 from normtest_tf.training import classifier, training_copy
 from tests.helpers import programs
+from tests.training.helpers import SPLIT, small_classifier
 
 TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=10)
 IMAGES = np.random.default_rng(0).integers(
@@ -82,3 +83,16 @@ def test_saved_models_load_where_this_package_is_not(tmp_path):
         logits = np.load(tmp_path / f"{name}.npy")
         expected = model.predict(IMAGES, verbose=0)
         np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_runs_of_a_kind_share_a_copy_that_computes_what_each_model_does():
+    keras.utils.clear_session()  # As before each run: names are the same then.
+    copy = classifier.shared(small_classifier(IMAGENET), "all")
+    keras.utils.clear_session()
+    other = small_classifier(MINMAX, weights="cifar10")
+    head = classifier.shared(other, "head")
+    assert head is not copy
+    assert classifier.shared(other, "all") is copy
+    for model in (copy, head):
+        logits = model(SPLIT.images)
+        np.testing.assert_allclose(logits, other(SPLIT.images), rtol=1e-5, atol=1e-4)

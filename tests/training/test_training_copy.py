@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from normtest_tf import backbones, errors
 from normtest_tf.backbones.layers import leaves
-from normtest_tf.normalization import IMAGENET, MINMAX
 from normtest_tf.training import choices, loop, pipeline, training_copy
 from normtest_tf.training.training_copy import BatchNormalization, Convolution
 from tests.training.helpers import SPLIT, linear_model, small_classifier
@@ -37,19 +36,6 @@ def test_a_copy_has_the_models_weights_and_gives_them_back():
     assert not np.allclose(model(x), copy(x))
     model.set_weights(copy.get_weights())
     np.testing.assert_allclose(model(x), copy(x), rtol=1e-5, atol=1e-5)
-
-
-def test_runs_of_a_kind_share_a_copy_that_computes_what_each_model_does():
-    keras.utils.clear_session()  # As before each run: names are the same then.
-    copy = training_copy.shared(small_classifier(IMAGENET), "all")
-    keras.utils.clear_session()
-    other = small_classifier(MINMAX, weights="cifar10")
-    head = training_copy.shared(other, "head")
-    assert head is not copy
-    assert training_copy.shared(other, "all") is copy
-    for model in (copy, head):
-        logits = model(SPLIT.images)
-        np.testing.assert_allclose(logits, other(SPLIT.images), rtol=1e-5, atol=1e-4)
 
 
 def test_subclasses_and_shared_layers_are_kept():

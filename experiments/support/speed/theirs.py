@@ -54,11 +54,16 @@ def candidates() -> list[Candidate]:
 class Trainer:
     """A network in training."""
 
-    def __init__(self, work: Work, candidate: Candidate) -> None:
+    def __init__(
+        self, work: Work, candidate: Candidate, *, is_frozen: bool = False
+    ) -> None:
+        self._is_frozen = is_frozen  # All but the head.
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         layout = torch.channels_last if candidate.is_tuned else torch.contiguous_format
         network = timm.create_model(work.model, num_classes=work.classes)
         self._network = network.to(self._device, memory_format=layout)
+        if is_frozen:
+            network.requires_grad_(False).get_classifier().requires_grad_(True)
         self._forward = self._network
         if candidate.compile_mode:
             self._forward = torch.compile(self._network, mode=candidate.compile_mode)
@@ -71,7 +76,7 @@ class Trainer:
 
     def step(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Trains on one batch; returns the loss."""
-        self._network.train()
+        self._network.train(not self._is_frozen)
         with self._autocast():
             logits = self._forward(images.to(self._device))
         targets = labels.to(self._device)
@@ -95,7 +100,7 @@ class Trainer:
 
 def eager(work: Work, workers: int, started: float) -> Measurement:
     """Trains and evaluates as the PyTorch study does."""
-    loader = functools.partial(_study_loader, work, workers)
+    loader = functools.partial(study_loader, work, workers)
     training, evaluation = loader(augment=True), loader(augment=False)
     trainer = Trainer(work, Candidate(is_tuned=False))
     return _measure(
@@ -198,7 +203,7 @@ def _batches(
         yield ((images - mean) / std).permute(0, 3, 1, 2), labels[chosen]
 
 
-def _study_loader(
+def study_loader(
     work: Work, workers: int, *, augment: bool
 ) -> torch.utils.data.DataLoader:
     """Returns the PyTorch study's loader: PIL images, one by one, in workers."""

@@ -8,12 +8,9 @@ import multiprocessing
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Sized
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from normtest_tf.datasets import ImageDataset
 
 EPOCHS = 2  # The first one compiles and warms up, the last is measured.
 
@@ -40,10 +37,10 @@ class Work:
     classes: int
     batch_size: int
 
-    def write_images(self, dataset: ImageDataset) -> None:
-        """Writes the training images for the sides to read."""
-        np.save(self.folder / "images.npy", dataset.train_images)
-        np.save(self.folder / "labels.npy", dataset.train_labels)
+    def write(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Writes the images for the sides to read."""
+        np.save(self.folder / "images.npy", images)
+        np.save(self.folder / "labels.npy", labels)
 
     def read_images(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns uint8 images `[n, height, width, 3]` and integer labels `[n]`."""

@@ -1,0 +1,96 @@
+"""A list of short runs, as studies have them: here, and with eager PyTorch.
+
+Either side does all runs in one process: it builds the network, trains it with
+augmentation, and evaluates it after each epoch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from experiments.support.speed.work import Work, in_new_process
+
+if TYPE_CHECKING:
+    from normtest_tf.datasets import ImageDataset
+
+RUNS, EPOCHS = 8, 4
+SETTINGS = ("pretrain", "finetune")
+
+
+def compare(
+    dataset: ImageDataset,
+    work: Work,
+    train: str,
+    precision: str,
+    *,
+    workers: int,
+    rounds: int,
+) -> str:
+    """Measures both sides in turn; returns a line with medians and their ratio."""
+    sides: dict[str, Callable[[], float]] = {
+        f"ours, {precision}": lambda: in_new_process(
+            ours, dataset, work, train, precision
+        ),
+        "PyTorch, eager": lambda: in_new_process(theirs, dataset, work, train, workers),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, run in sides.items():
+            seconds[name].append(run())
+    mine, other = (statistics.median(values) for values in seconds.values())
+    found = ", ".join(
+        f"{name} {' '.join(f'{value:.1f}' for value in values)} s"
+        for name, values in seconds.items()
+    )
+    return f"{work.model}, {train}, {RUNS} runs: {found}; ratio {other / mine:.2f}"
+
+
+def ours(dataset: ImageDataset, work: Work, train: str, precision: str) -> float:
+    """Returns the seconds of all runs, imports left out."""
+    from normtest_tf.system import keras_setup
+
+    keras_setup.import_tensorflow()
+    from normtest_tf.runs import RunConfig, finetuning
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = RunConfig(
+            model=work.model,
+            weights="none",
+            epochs=EPOCHS,
+            batch_size=work.batch_size,
+            train=train,
+            precision=precision,
+            results_dir=folder,
+        )
+        started = time.perf_counter()
+        for number in range(RUNS):
+            setting = SETTINGS[number % len(SETTINGS)]
+            run = dataclasses.replace(config, normalization=setting, seed=number)
+            finetuning.run(run, dataset)
+        return time.perf_counter() - started
+
+
+def theirs(dataset: ImageDataset, work: Work, train: str, workers: int) -> float:
+    """Returns the seconds of all runs with PyTorch, imports left out."""
+    from experiments.support.speed import theirs as side
+
+    with tempfile.TemporaryDirectory() as folder:
+        test = dataclasses.replace(work, folder=pathlib.Path(folder))
+        test.write(dataset.test_images, dataset.test_labels)
+        candidate = side.Candidate(is_tuned=False)
+        started = time.perf_counter()
+        for _ in range(RUNS):
+            training = side.study_loader(work, workers, augment=True)
+            evaluation = side.study_loader(test, workers, augment=False)
+            trainer = side.Trainer(work, candidate, is_frozen=train == "head")
+            for _ in range(EPOCHS):
+                for images, labels in training:
+                    trainer.step(images, labels).item()
+                trainer.evaluate(evaluation.__iter__)
+        return time.perf_counter() - started
