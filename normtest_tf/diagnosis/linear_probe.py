@@ -23,11 +23,6 @@ class Paired:
     error: float  # Its standard error, from the images' differences.
 
 
-def is_possible(labels: np.ndarray) -> bool:
-    """Tells whether images of these classes can be classified, each left out."""
-    return len(labels) >= 3 and len(np.unique(labels)) >= 2
-
-
 def probe(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Tells for each image whether the classifier of the others is right, bool `[n]`.
 
