@@ -50,7 +50,7 @@ def test_the_estimate_over_images_and_seeds_is_that_of_a_two_way_layout():
     assert (found.n, found.mean) == (3, pytest.approx(values.mean()))
     assert found.half_width == pytest.approx(stats.t.isf(0.025, freedom) * error)
     # Of one seed, it is that of the images; of images with one mean, that of the seeds.
-    equal = [1, 2, 4] + np.outer([1, -1, 1, -1], [0.1, -0.1, 0])
+    equal = np.add([1, 2, 4], np.outer([1, -1, 1, -1], [0.1, -0.1, 0]))
     expected = effects.estimate_mean([1, 2, 4])
     found = effects.estimate_crossed(equal)
     assert found.half_width == pytest.approx(expected.half_width)
