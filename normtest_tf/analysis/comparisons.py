@@ -67,10 +67,7 @@ class ByImage:
 def by_image(
     results: Results, cell: Cell, treatment: str, controls: Sequence[str], rule: Rule
 ) -> ByImage | None:
-    """Compares which images are right, if runs have recorded that of the same images.
-
-    `controls` are the settings whose mean is subtracted, seed by seed.
-    """
+    """Compares which images are right, less the mean of `controls`, if known."""
     names = (treatment, *controls)
     runs = [{r.name.seed: r for r in results.runs_of(cell, name)} for name in names]
     seeds = set.intersection(*map(set, runs))

@@ -120,11 +120,7 @@ def estimate_crossed(values: np.ndarray) -> Estimate:
 
 
 def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
-    """Tests whether two classifiers are right equally often (McNemar, 1947; exact).
-
-    Arrays say for each image whether it is right: of the images that only one gets
-    right, half would be each one's.
-    """
+    """Tests whether two classifiers are right equally often (McNemar, exact)."""
     only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
     if only_one + only_other == 0:
         return 1.0
@@ -132,11 +128,7 @@ def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def paired_t_p_value(differences: Sequence[float], least_sd: float) -> float:
-    """Returns the two-sided p-value of Student's t test.
-
-    It is NaN for a single pair, and for two with equal differences: they tell nothing
-    of the spread of pairs.
-    """
+    """Returns Student's two-sided p-value; NaN where pairs don't tell their spread."""
     values = np.asarray(differences, float)
     return 2 * min(_t_tail(values, least_sd, 0, sign) for sign in (1, -1))
 
@@ -166,10 +158,7 @@ def _t_tail(values: np.ndarray, least_sd: float, mean: float, sign: int) -> floa
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Adjusts p-values so that the family of their tests keeps its level (Holm, 1979).
-
-    NaN marks a test that could not be made: it stays NaN and does not count.
-    """
+    """Adjusts a family's p-values (Holm, 1979); NaN, for no test, does not count."""
     result: np.ndarray = np.array(p_values, float)
     made = np.flatnonzero(~np.isnan(result))
     order = made[np.argsort(result[made])]
@@ -180,11 +169,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 
 
 def pairs_needed(sd: float, difference: float, level: float = LEVEL) -> int:
-    """Returns how many pairs let a two-sided paired t test detect a difference.
-
-    `sd` is the spread of paired differences, `difference` their true mean, above 0, and
-    the power `POWER`.
-    """
+    """Returns how many pairs of a spread let a t test detect a difference above 0."""
     if sd == 0:
         return 2
 

@@ -19,11 +19,7 @@ POLICIES = {
 
 
 def losses(results: Results, comparison: Comparison) -> dict[str, dict[Cell, float]]:
-    """Returns the points that every policy lost to each cell's better setting.
-
-    `comparison` is of `TREATMENT` with `CONTROL`. Where the two are equal, chance makes
-    one of them the better.
-    """
+    """Returns the points that every policy lost to each cell's better setting."""
     gains = {cell: each.effect.mean for cell, each in comparison.judgements.items()}
     distances = {cell: _distance(results, cell) for cell in gains}
     return {

@@ -103,11 +103,7 @@ class _BestResults:
 
 
 def load(name_or_path: str | pathlib.Path) -> PublishedTable:
-    """Loads an edition of `EDITIONS` by its name, or the results in a folder.
-
-    The folder holds the `best_results.json` files of the PyTorch study's code, or
-    results of this package. One that is named like an edition is written `./NAME`.
-    """
+    """Loads an edition by its name, or a folder of results; `./NAME` is a folder."""
     name = str(name_or_path)
     if name in EDITIONS:
         title, description, epochs = EDITIONS[name]

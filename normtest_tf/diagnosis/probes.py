@@ -88,10 +88,7 @@ class Probe:
     def see(
         self, batches: Iterable[np.ndarray], mode: str, *, record: bool = True
     ) -> Seen:
-        """Passes batches of normalised images through the network in a mode.
-
-        Moments, which take time, are left out unless `record`.
-        """
+        """Passes batches through the network; moments, which take time, if `record`."""
         found: list[list[Batch]] = [[] for _ in self._norms]
         for layer, seen in zip(self._norms, found, strict=True):
             layer.mode = mode

@@ -66,10 +66,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Classifier:
-    """Loads a classifier from a finished run's folder, its model or an export of it.
-
-    `description` is its metadata, by default found by `metadata.find`.
-    """
+    """Loads a classifier from a finished run's folder, its model or an export of it."""
     description = description or metadata.find(path)
     file = RunFolder(path).model if os.path.isdir(path) else path
     output = description["output"]

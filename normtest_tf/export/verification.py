@@ -90,10 +90,7 @@ def export(
 def expected(
     model: keras.Model, description: dict[str, Any], images: np.ndarray
 ) -> np.ndarray:
-    """Returns what the run's model computes, float64 `[n, outputs]`.
-
-    After mixed precision, that is what it computes in float32.
-    """
+    """Returns what the run's model computes in float32, as float64 `[n, outputs]`."""
     if description["run"]["precision"] != "float32":
         model = writers.in_float32(model)
     output = description["output"]

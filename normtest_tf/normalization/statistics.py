@@ -95,11 +95,7 @@ def channel_statistics(
 
 
 def mean_of_stds(images: Images, source: str, notify: Notify) -> ChannelStatistics:
-    """Computes channel statistics by the definition of ImageNet's constants.
-
-    Their std is the mean over images of each image's own std, which leaves out how
-    images differ in brightness (pytorch/vision#1439).
-    """
+    """Computes mean and the mean of each image's std, as ImageNet's constants are."""
     means = [_mean_and_std(of_channel)[0] for of_channel in _counts(images)]
     total = np.zeros(3)
     for block in _blocks(images):

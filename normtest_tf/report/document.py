@@ -76,10 +76,7 @@ def gather(
 
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
-    """Writes a report's tables and text, `PAGE` last, around figures that are there.
-
-    Returns the answer, in a paragraph of Markdown. `command` regenerates this report.
-    """
+    """Writes a report's tables and text around its figures; returns the answer."""
     for name, table in (
         (RUNS_CSV, [rows.run_row(run) for run in content.results.runs]),
         (TABLE1_CSV, content.accuracies),
