@@ -20,8 +20,9 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf import datasets, errors, normalization
+from normtest_tf import datasets, errors
 from normtest_tf.diagnosis import inputs
+from normtest_tf.normalization import CONTROL, TREATMENT
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, keras_setup
 
@@ -39,8 +40,7 @@ flags.DEFINE_integer(
 flags.DEFINE_list(
     "normalizations",
     [],
-    f"Settings to look at, beside {normalization.CONTROL}, which always is. Default: "
-    f"{inputs.TREATMENT}.",
+    f"Settings to look at, beside {CONTROL} and {TREATMENT}.",
 )
 shared.define_backend()
 flags.DEFINE_string("out_dir", "explanation", "Folder for the page and the figure.")
@@ -76,7 +76,7 @@ def _explain(config: RunConfig) -> Explanation:
         network.build(dataset.image_shape, program.note),
         np.asarray(dataset.train_images[:examples]),
         labels=dataset.train_labels[:examples],
-        settings=FLAGS.normalizations or None,
+        settings=FLAGS.normalizations,
         pretraining=network.pretraining.statistics,
         training_images=dataset.train_images,
         channel_order=network.pretraining.channel_order,

@@ -18,11 +18,10 @@ from absl import flags
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import runs
-from normtest_tf.normalization import CONTROL
+from normtest_tf.normalization import CONTROL, TREATMENT
 from normtest_tf.system import files, keras_setup
 
 FLAGS = flags.FLAGS
-TREATMENT = "finetune"
 
 shared.define_seeds([1, 2, 3])
 shared.define("strategy", "overwrite")
@@ -82,8 +81,9 @@ def summarise(configs: Sequence[runs.RunConfig]) -> pathlib.Path:
     comparison = comparisons.compare(found, TREATMENT, CONTROL)
     assert comparison is not None  # Every seed has both runs.
     print(f"\n{sections.pair_table(found, comparison, cell)}")
-    print(f"\n{sections.sentence(comparison, cell)}\n")
-    if comparison.judgements[cell].effect.n == 1:
+    judgement = comparison.judgements[cell]
+    print(f"\n{comparison}: {judgement.verdict.text}.\n")
+    if judgement.effect.n == 1:
         print("Add --seeds for more pairs.\n")
     path = folder / "quickstart.png"
     quickstart.write_figure(found, comparison, cell, path)

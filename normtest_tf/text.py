@@ -9,10 +9,6 @@ from typing import TypeAlias
 
 # A callback that receives messages for the user. Library code never prints.
 Notify: TypeAlias = Callable[[str], None]
-WORDS = (
-    *("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    *("ten", "eleven", "twelve"),
-)
 
 
 def ignore(text: str) -> None:
@@ -63,11 +59,6 @@ def _csv_cell(value: object) -> object:
 def counted(number: int, noun: str) -> str:
     """Writes a number of things: `1 run`, `2 runs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def spelt(number: int) -> str:
-    """Writes a small number as a word: `four`, but `30`."""
-    return WORDS[number] if number < len(WORDS) else str(number)
 
 
 def duration(seconds: float) -> str:

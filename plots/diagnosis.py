@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from normtest_tf.diagnosis import Explanation
+from normtest_tf.normalization import CONTROL
 from plots import style
 
 
@@ -15,13 +17,10 @@ def distances_figure(found: Explanation) -> Figure:
     """
     figure, ((stored, extra),) = style.new_grid(1, 2, 5.5, 3.8)
     depths = range(1, len(found.layers) + 1)
-    control = found.setting(found.control).distances
+    control = np.array(found.setting(CONTROL).distances)
     for setting in found.settings:
-        pairs = list(zip(setting.distances, control, strict=True))
-        for ax, values in (
-            (stored, [own.total for own, _ in pairs]),
-            (extra, [own.total - base.total for own, base in pairs]),
-        ):
+        own = np.array(setting.distances)
+        for ax, values in ((stored, own), (extra, own - control)):
             ax.plot(
                 depths,
                 values,
@@ -32,7 +31,7 @@ def distances_figure(found: Explanation) -> Figure:
             )
     stored.set(title="Distance from the stored statistics", ylabel="distance")
     stored.set_ylim(bottom=0)
-    extra.set(title=f"The same, less {found.control}'s", ylabel="difference")
+    extra.set(title=f"The same, less {CONTROL}'s", ylabel="difference")
     for ax in (stored, extra):
         ax.set_xlabel("batch normalization, by depth")
         style.decorate(ax)

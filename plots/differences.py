@@ -26,7 +26,7 @@ def draw_differences(ax: Axes, comparison: Comparison, cell: Cell) -> Axes:
             marker="D",
             capsize=5,
         )
-        labels.append(f"mean,\n{effect.confidence:.0%} interval")
+        labels.append("mean,\n95% interval")
     ax.set_xticks(range(len(labels)), labels)
     ax.set_xlim(-0.5, len(labels) - 0.5)
     ax.set_ylabel(f"{comparison} (percentage points)")

@@ -50,7 +50,3 @@ def test_a_duration_has_the_unit_that_people_would_use(seconds, expected):
 )
 def test_points_have_a_sign_and_zero_is_never_negative(points, expected):
     assert text.signed(points) == expected
-
-
-def test_small_numbers_are_words():
-    assert [text.spelt(number) for number in (1, 12, 13)] == ["one", "twelve", "13"]

@@ -11,7 +11,7 @@ from scipy import stats
 
 from normtest_tf.analysis import effects, verdicts
 from normtest_tf.analysis.results import Results
-from normtest_tf.normalization import CONTROL, CONTROL_AGAIN, SETTINGS
+from normtest_tf.normalization import CONTROL, CONTROL_AGAIN, SETTINGS, TREATMENT
 from normtest_tf.runs import Cell, Rule
 from normtest_tf.runs.folder import FINAL
 
@@ -30,14 +30,14 @@ class NoiseFloor:
     n: int  # The number of pairs.
     rms: float  # The root mean square of their differences, in percentage points.
 
-    def half_width(self, pairs: int, controls: int, confidence: float = 0.95) -> float:
+    def half_width(self, pairs: int, controls: int) -> float:
         """Returns how far from 0 the mean difference of equal settings would be.
 
         This is Student's t with `n` degrees of freedom: the mean is known to be 0. From
         a mean of `controls` runs, differences have (1 + 1 / controls) / 2 times the
         variance of those from one.
         """
-        quantile = float(stats.t.ppf((1 + confidence) / 2, self.n))
+        quantile = float(stats.t.ppf(effects.QUANTILE, self.n))
         return quantile * self.rms * math.sqrt((1 + 1 / controls) / 2 / pairs)
 
 
@@ -67,10 +67,7 @@ class ByImage:
 def by_image(
     results: Results, cell: Cell, treatment: str, controls: Sequence[str], rule: Rule
 ) -> ByImage | None:
-    """Compares which images are right, if runs have recorded that of the same images.
-
-    `controls` are the settings whose mean is subtracted, seed by seed.
-    """
+    """Compares which images are right, less the mean of `controls`, if known."""
     names = (treatment, *controls)
     runs = [{r.name.seed: r for r in results.runs_of(cell, name)} for name in names]
     seeds = set.intersection(*map(set, runs))
@@ -109,13 +106,17 @@ class Comparison:
         """Returns the comparison as a difference of settings."""
         return f"{self.treatment} - {self.control}"
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether this is the planned comparison; others explore."""
+        return (self.treatment, self.control) == (TREATMENT, CONTROL)
+
     def chaos(self, cell: Cell) -> float | None:
         """Returns how far from 0 chaos alone would take a cell's mean, if known."""
         if cell not in self.noise or cell not in self.judgements:
             return None
-        effect = self.judgements[cell].effect
-        floor = self.noise[cell]
-        return floor.half_width(effect.n, self.controls[cell], effect.confidence)
+        pairs = self.judgements[cell].effect.n
+        return self.noise[cell].half_width(pairs, self.controls[cell])
 
 
 def compare(
@@ -155,7 +156,11 @@ def compare(
             found[cell], controls[cell] = by_seed, names
     if not found:
         return None
+    counts = {cell: len(names) for cell, names in controls.items()}
     means = [float(np.mean(list(by_seed.values()))) for by_seed in found.values()]
+    over_cells = effects.estimate_mean(means)
+    if len(means) < MIN_CELLS:
+        over_cells = dataclasses.replace(over_cells, low=math.nan, high=math.nan)
     images = {c: by_image(results, c, treatment, controls[c], rule) for c in found}
     return Comparison(
         treatment=treatment,
@@ -163,57 +168,35 @@ def compare(
         rule=rule,
         margin=margin,
         seed_differences=found,
-        controls={cell: len(names) for cell, names in controls.items()},
-        judgements=_judgements(
-            {cell: list(by_seed.values()) for cell, by_seed in found.items()},
-            {c: _least_sd(results, c, len(names)) for c, names in controls.items()},
-            treatment=treatment,
-            control=control,
-            margin=margin,
-        ),
-        over_cells=_over_cells(means),
+        controls=counts,
+        judgements=_judgements(results, treatment, control, margin, found, counts),
+        over_cells=over_cells,
         noise=noise,
         by_image={cell: each for cell, each in images.items() if each},
     )
 
 
 def _judgements(
-    values: dict[Cell, list[float]],
-    least_sds: dict[Cell, float],
-    *,
+    results: Results,
     treatment: str,
     control: str,
     margin: float,
+    found: dict[Cell, dict[int, float]],
+    controls: dict[Cell, int],
 ) -> dict[Cell, verdicts.Judgement]:
     """Judges cells; those trained in the same way are a family of tests."""
-    families: dict[str, dict[Cell, list[float]]] = {}
-    for cell, of_cell in values.items():
-        _, _, way = cell.model.partition("+")
-        families.setdefault(way, {})[cell] = of_cell
+    examples = {c: results.runs_of(c)[0].config.resolved.test_examples for c in found}
+    ways = {cell: cell.model.partition("+")[2] for cell in found}
     judged: dict[Cell, verdicts.Judgement] = {}
-    for family in families.values():
+    for way in dict.fromkeys(ways.values()):
         judged |= verdicts.judge_family(
-            family,
+            {c: list(found[c].values()) for c in found if ways[c] == way},
             treatment=treatment,
             control=control,
-            least_sds=least_sds,
+            least_sds={c: effects.grid_sd(examples[c], controls[c]) for c in found},
             margin=margin,
         )
-    return {cell: judged[cell] for cell in values}
-
-
-def _over_cells(means: Sequence[float]) -> effects.Estimate:
-    """Estimates the mean over cells; fewer than three give it no interval."""
-    found = effects.estimate_mean(means)
-    if len(means) < MIN_CELLS:
-        found = dataclasses.replace(found, low=math.nan, high=math.nan)
-    return found
-
-
-def _least_sd(results: Results, cell: Cell, controls: int) -> float:
-    """Returns the least sd that a cell's paired differences can have, in points."""
-    examples = results.runs_of(cell)[0].config.resolved.test_examples
-    return effects.grid_sd(examples, controls)
+    return {cell: judged[cell] for cell in found}
 
 
 def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparison]:

@@ -16,10 +16,14 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special, stats
 
+LEVEL = 0.05  # Of tests; intervals have the rest as their confidence.
+QUANTILE = 1 - LEVEL / 2
+POWER = 0.8  # Of the tests that pairs are needed for.
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean, usually of paired differences, with its two-sided t interval."""
+    """A mean, usually of paired differences, with its two-sided 95% t interval."""
 
     n: int
     mean: float  # NaN for no values.
@@ -28,7 +32,6 @@ class Estimate:
     sd: float
     low: float  # NaN for one value, and for two that are equal.
     high: float
-    confidence: float  # The interval's, such as 0.95.
 
     @property
     def has_interval(self) -> bool:
@@ -53,19 +56,17 @@ def grid_sd(examples: int, controls: int = 1) -> float:
 
 
 def estimate_mean(
-    values: Sequence[float] | np.ndarray,
-    confidence: float = 0.95,
-    least_sd: float = 0.0,
+    values: Sequence[float] | np.ndarray, least_sd: float = 0.0
 ) -> Estimate:
     """Estimates a mean from independent values; what they don't determine is NaN."""
     array = np.asarray(values, float)
     n = len(array)
     mean = float(array.mean()) if n else math.nan
     sd = _sd(array, least_sd) if n > 1 else math.nan
-    if _tell_no_spread(array):
-        return Estimate(n, mean, sd, math.nan, math.nan, confidence)
-    half_width = float(stats.t.ppf((1 + confidence) / 2, n - 1) * sd / math.sqrt(n))
-    return Estimate(n, mean, sd, mean - half_width, mean + half_width, confidence)
+    half_width = math.nan
+    if not _tell_no_spread(array):
+        half_width = float(stats.t.ppf(QUANTILE, n - 1) * sd / math.sqrt(n))
+    return Estimate(n, mean, sd, mean - half_width, mean + half_width)
 
 
 def _sd(values: np.ndarray, least_sd: float) -> float:
@@ -82,7 +83,7 @@ def _all_equal(values: np.ndarray) -> bool:
     return bool(np.ptp(values) <= 1e-9 * np.abs(values).max())
 
 
-def estimate_crossed(values: np.ndarray, confidence: float = 0.95) -> Estimate:
+def estimate_crossed(values: np.ndarray) -> Estimate:
     """Estimates the mean of values `[images, seeds]`, both taken as samples.
 
     The variance of the mean is s_images / I + s_seeds / S + s_rest / (I S) with the
@@ -91,7 +92,7 @@ def estimate_crossed(values: np.ndarray, confidence: float = 0.95) -> Estimate:
     alone. The degrees of freedom are Satterthwaite's (1946).
     """
     images, seeds = values.shape
-    mean = values.mean()
+    mean = float(values.mean())
     of_images, of_seeds = values.mean(axis=1), values.mean(axis=0)
     rest = values - of_images[:, None] - of_seeds + mean
     squares = (
@@ -110,39 +111,24 @@ def estimate_crossed(values: np.ndarray, confidence: float = 0.95) -> Estimate:
     )
     total = sum(square for square, _ in terms)
     if not total > 0:
-        return Estimate(seeds, float(mean), 0.0, math.nan, math.nan, confidence)
+        return Estimate(seeds, mean, 0.0, math.nan, math.nan)
     freedom = total**2 / sum(square**2 / freedom for square, freedom in terms)
     error = math.sqrt(total / values.size)
-    half_width = float(stats.t.ppf((1 + confidence) / 2, freedom) * error)
+    half_width = float(stats.t.ppf(QUANTILE, freedom) * error)
     sd = error * math.sqrt(seeds)
-    return Estimate(
-        seeds, float(mean), sd, mean - half_width, mean + half_width, confidence
-    )
+    return Estimate(seeds, mean, sd, mean - half_width, mean + half_width)
 
 
 def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
-    """Tests whether two classifiers are right equally often (McNemar, 1947; exact).
-
-    Arrays say for each image whether it is right: of the images that only one gets
-    right, half would be each one's.
-    """
+    """Tests whether two classifiers are right equally often (McNemar, exact)."""
     only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
     if only_one + only_other == 0:
         return 1.0
     return float(stats.binomtest(only_one, only_one + only_other).pvalue)
 
 
-def binomial_standard_error(accuracy: float, examples: int) -> float:
-    """Returns the standard error that a finite test set gives an accuracy, 0 to 1."""
-    return math.sqrt(accuracy * (1 - accuracy) / examples)
-
-
 def paired_t_p_value(differences: Sequence[float], least_sd: float) -> float:
-    """Returns the two-sided p-value of Student's t test.
-
-    It is NaN for a single pair, and for two with equal differences: they tell nothing
-    of the spread of pairs.
-    """
+    """Returns Student's two-sided p-value; NaN where pairs don't tell their spread."""
     values = np.asarray(differences, float)
     return 2 * min(_t_tail(values, least_sd, 0, sign) for sign in (1, -1))
 
@@ -172,10 +158,7 @@ def _t_tail(values: np.ndarray, least_sd: float, mean: float, sign: int) -> floa
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Adjusts p-values so that the family of their tests keeps its level (Holm, 1979).
-
-    NaN marks a test that could not be made: it stays NaN and does not count.
-    """
+    """Adjusts a family's p-values (Holm, 1979); NaN, for no test, does not count."""
     result: np.ndarray = np.array(p_values, float)
     made = np.flatnonzero(~np.isnan(result))
     order = made[np.argsort(result[made])]
@@ -185,13 +168,8 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return result
 
 
-def pairs_needed(
-    sd: float, difference: float, power: float = 0.8, level: float = 0.05
-) -> int:
-    """Returns how many pairs a two-sided paired t test needs to detect a difference.
-
-    `sd` is the spread of paired differences, and `difference` their true mean, above 0.
-    """
+def pairs_needed(sd: float, difference: float, level: float = LEVEL) -> int:
+    """Returns how many pairs of a spread let a t test detect a difference above 0."""
     if sd == 0:
         return 2
 
@@ -203,6 +181,6 @@ def pairs_needed(
         return float(tails.sum())
 
     enough = 2
-    while power_of(enough) < power:
+    while power_of(enough) < POWER:
         enough *= 2
-    return bisect.bisect_left(range(enough), power, max(2, enough // 2), key=power_of)
+    return bisect.bisect_left(range(enough), POWER, max(2, enough // 2), key=power_of)

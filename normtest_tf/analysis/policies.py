@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+import math
 
 from normtest_tf.analysis.comparisons import Comparison
-from normtest_tf.analysis.published import TREATMENT
 from normtest_tf.analysis.results import Results
-from normtest_tf.normalization import CONTROL
+from normtest_tf.normalization import CONTROL, TREATMENT
 from normtest_tf.normalization.statistics import FAR, pixel_distance
 from normtest_tf.runs import Cell
 
-# By name: whether `TREATMENT` is taken where the pixels are at a distance.
-POLICIES: Mapping[str, Callable[[float], bool]] = {
-    f"always {CONTROL}": lambda distance: False,
-    f"always {TREATMENT}": lambda distance: True,
-    f"{TREATMENT} if the pixel distance is above {FAR:g}": lambda distance: (
-        distance > FAR
-    ),
+# The pixel distance above which a policy takes `TREATMENT`.
+POLICIES = {
+    f"always {CONTROL}": math.inf,
+    f"always {TREATMENT}": -math.inf,
+    f"{TREATMENT} if the pixel distance is above {FAR:g}": FAR,
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Losses:
-    """What a policy lost, in points, cell by cell."""
-
-    policy: str
-    unshifted: list[float]  # On images as they are.
-    shifted: list[float]
-
-
-def losses(results: Results, comparison: Comparison) -> list[Losses]:
-    """Returns what every policy lost to the setting that is better in hindsight.
-
-    `comparison` is of `TREATMENT` with `CONTROL`. Of the better setting, a cell shows
-    the mean: where the two are equal, chance makes one of them the better.
-    """
-    found = []
-    for name, takes in POLICIES.items():
-        lost: dict[bool, list[float]] = {False: [], True: []}
-        for cell, judgement in comparison.judgements.items():
-            gain = judgement.effect.mean
-            taken = gain if takes(_distance(results, cell)) else 0.0
-            run = results.runs_of(cell)[0]
-            is_shifted = run.config.requested["shift"] != "none"
-            lost[is_shifted].append(max(gain, 0.0) - taken)
-        found.append(Losses(name, lost[False], lost[True]))
-    return found
+def losses(results: Results, comparison: Comparison) -> dict[str, dict[Cell, float]]:
+    """Returns the points that every policy lost to each cell's better setting."""
+    gains = {cell: each.effect.mean for cell, each in comparison.judgements.items()}
+    distances = {cell: _distance(results, cell) for cell in gains}
+    return {
+        policy: {
+            cell: max(gain, 0.0) - (gain if distances[cell] > threshold else 0.0)
+            for cell, gain in gains.items()
+        }
+        for policy, threshold in POLICIES.items()
+    }
 
 
 def _distance(results: Results, cell: Cell) -> float:

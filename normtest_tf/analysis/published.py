@@ -1,17 +1,9 @@
 """Published accuracies to compare with: the PyTorch study's and others.
 
 The PyTorch study, TooTouch/Normalization-Test on GitHub (MIT), is what this project
-reimplements. It published two tables, an edition each; `EDITIONS` describes them. All
-of their runs started from timm 0.6's default weights (`tv_in1k` of `resnet18` and
-`densenet161`, `a1_in1k` of `resnet50`, `ra_in1k` of `densenet121`) and followed the
-recipe of `experiments.train`. Before comparing with them, note:
-
-- There is one run per data set, model and setting, all with seed 223, so chance
-  variation can't be estimated.
-- An accuracy is that of the best epoch on the test set, which biases it upwards: a
-  rule that ignores the test set would give a lower value.
-- The setting `instance` can't be run as published, since a branch of the code is
-  misspelt. The provenance of its column is unknown.
+reimplements. All runs of its two tables started from timm 0.6's default weights
+(`tv_in1k` of `resnet18` and `densenet161`, `a1_in1k` of `resnet50`, `ra_in1k` of
+`densenet121`) and followed the recipe of `experiments.train`.
 """
 
 from __future__ import annotations
@@ -19,18 +11,18 @@ from __future__ import annotations
 import csv
 import dataclasses
 import pathlib
+from statistics import fmean
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
 from normtest_tf import errors
 from normtest_tf.analysis import results
+from normtest_tf.normalization import CONTROL, SETTINGS, TREATMENT
 from normtest_tf.runs import Cell
 from normtest_tf.runs.folder import LAYOUT
 from normtest_tf.system import files
 
-# The setting that the study compares with `normalization.CONTROL`.
-TREATMENT = "finetune"
 # The study's code writes saved_model/CIFAR10/resnet18-finetune/best_results.json.
 FILE = "best_results.json"
 STUDY_DATASETS = {
@@ -39,14 +31,8 @@ STUDY_DATASETS = {
     "SVHN": "svhn_cropped",
     "tiny_imagenet_200": "tiny_imagenet",
 }
-STUDY_SETTINGS = {
-    "finetune": "finetune",
-    "pretrain": "pretrain",
-    "instance": "instance",
-    "minmax": "minmax",
-    "finetune_set": "finetune",  # The first edition's names.
-    "pretrained_set": "pretrain",
-}
+# The first edition's names.
+FORMER_SETTINGS = {"finetune_set": "finetune", "pretrained_set": "pretrain"}
 
 
 class Condition(NamedTuple):
@@ -73,32 +59,32 @@ class PublishedTable:
     # Of what very probably are the final epochs.
     final: dict[Condition, list[float]] = dataclasses.field(default_factory=dict)
 
-
-class Edition(NamedTuple):
-    """One table that the study published: a CSV file in this package.
-
-    The study's repository also holds the sixteen values of `seed_table1_final.csv`
-    (`assets/table1.csv` at commit 677ec01), each 0.02 to 0.28 points below its
-    published best epoch: very probably the final epochs.
-    """
-
-    title: str
-    description: str
-    epochs: int
+    def differences(self) -> dict[Cell, float]:
+        """Returns `TREATMENT` minus `CONTROL` in percentage points, by cell."""
+        found = {}
+        for condition, treated in self.accuracies.items():
+            control = self.accuracies.get(condition._replace(normalization=CONTROL))
+            if condition.normalization == TREATMENT and control:
+                found[condition.cell] = 100 * (fmean(treated) - fmean(control))
+        return found
 
 
 _WEAKNESSES = (
     "Known weaknesses: one run per data set, model and setting, so that no difference "
     "can be separated from chance; the best epoch was chosen on the test set"
 )
+# The tables that the study published, each a CSV file in this package, with title,
+# description and epochs. Its repository also holds `seed_table1_final.csv`
+# (`assets/table1.csv` at commit 677ec01), whose values are each 0.02 to 0.28 points
+# below the published best epochs: very probably the final ones.
 EDITIONS = {
-    "seed_table1": Edition(
+    "seed_table1": (
         "PyTorch study, first edition",
         "CIFAR10 and CIFAR100, settings finetune and pretrain; 50 epochs, seed 223. "
         f"{_WEAKNESSES}",
         50,
     ),
-    "extended_table3": Edition(
+    "extended_table3": (
         "PyTorch study, later edition",
         "adds SVHN, Tiny ImageNet and the settings instance and minmax; 100 epochs, "
         f"seed 223. {_WEAKNESSES}; the setting instance can't be run as published, "
@@ -117,11 +103,7 @@ class _BestResults:
 
 
 def load(name_or_path: str | pathlib.Path) -> PublishedTable:
-    """Loads an edition of `EDITIONS` by its name, or the results in a folder.
-
-    The folder holds the `best_results.json` files of the PyTorch study's code, or
-    results of this package. One that is named like an edition is written `./NAME`.
-    """
+    """Loads an edition by its name, or a folder of results; `./NAME` is a folder."""
     name = str(name_or_path)
     if name in EDITIONS:
         title, description, epochs = EDITIONS[name]
@@ -167,11 +149,12 @@ def _of_file(path: pathlib.Path) -> tuple[Condition, float]:
     """Reads one of the study's files, whose folders name its condition."""
     dataset, cell = path.parts[-3:-1]
     model, _, setting = cell.rpartition("-")
-    if dataset not in STUDY_DATASETS or not model or setting not in STUDY_SETTINGS:
+    setting = FORMER_SETTINGS.get(setting, setting)
+    if dataset not in STUDY_DATASETS or not model or setting not in SETTINGS:
         raise errors.UsageError(
             f"{path} is not in the study's layout, <dataset>/<model>-<setting>, with "
             f"a data set of {', '.join(STUDY_DATASETS)} and a setting of "
-            f"{', '.join(STUDY_SETTINGS)}"
+            f"{', '.join(SETTINGS)}"
         )
-    condition = Condition(STUDY_DATASETS[dataset], model, STUDY_SETTINGS[setting])
+    condition = Condition(STUDY_DATASETS[dataset], model, setting)
     return condition, files.read_json(path, kind=_BestResults).best_acc

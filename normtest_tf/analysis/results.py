@@ -324,10 +324,7 @@ def check_rule(results: Results, rule: Rule) -> None:
 
 
 def pack(results_dir: pathlib.Path, archive: pathlib.Path) -> None:
-    """Packs what a report reads of a folder into a `.zip`, atomically.
-
-    The same runs give the same bytes; models and checkpoints are left out.
-    """
+    """Packs what a report reads into a `.zip`; the same runs give the same bytes."""
     found = itertools.chain.from_iterable(map(results_dir.glob, _PACKED))
     with files.atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w") as to:
         for path in sorted(found):

@@ -57,17 +57,16 @@ def judge_family(
     treatment: str,
     control: str,
     least_sds: Mapping[Key, float],
-    margin: float = 0.5,
-    level: float = 0.05,
+    margin: float,
 ) -> dict[Key, Judgement]:
     """Judges differences `treatment - control` in points, one per pair, by cell.
 
-    At most a share `level` of families call either setting better in a cell without
-    a difference, and at most that share call a difference smaller than `margin` when
-    it isn't (Holm, 1979, on t tests and on equivalence tests): more cells don't mean
-    more false findings. Cells of one pair, or of two with equal differences, are not
-    tested and are not part of the family. The intervals are each cell's own and have a
-    confidence of `1 - level`. `least_sds` are those of a cell's pairs; see `grid_sd`.
+    At most 5% of families call either setting better in a cell without a difference,
+    and at most 5% call a difference smaller than `margin` when it isn't (Holm, 1979, on
+    t tests and on equivalence tests): more cells don't mean more false findings. Cells
+    of one pair, or of two with equal differences, are not tested and not part of the
+    family. The intervals are each cell's own. `least_sds` are those of pairs; see
+    `grid_sd`.
     """
     given = [(values, least_sds[key]) for key, values in cells.items()]
     t = [effects.paired_t_p_value(values, sd) for values, sd in given]
@@ -79,7 +78,7 @@ def judge_family(
     tests = sum(map(math.isfinite, t))
     judged = {}
     for (key, values), ps in zip(cells.items(), p_values, strict=True):
-        effect = effects.estimate_mean(values, 1 - level, least_sds[key])
+        effect = effects.estimate_mean(values, least_sds[key])
         needed = None
         text = "a single pair of runs can't separate a difference from chance"
         verdict = Verdict(SINGLE_RUN, text)
@@ -87,12 +86,12 @@ def judge_family(
             text = "undecided: two equal differences tell nothing of their spread"
             verdict = Verdict(UNDECIDED, text)
         elif effect.n > 1:
-            needed = effects.pairs_needed(effect.sd, margin, level=level / tests)
+            needed = effects.pairs_needed(effect.sd, margin, effects.LEVEL / tests)
             winner = treatment if effect.mean > 0 else control
             verdict = _verdict(
                 effect,
-                kind=better(winner) if ps[1] < level else None,
-                is_small=ps[3] < level,
+                kind=better(winner) if ps[1] < effects.LEVEL else None,
+                is_small=ps[3] < effects.LEVEL,
                 margin=margin,
                 tests=tests,
                 pairs_needed=needed,

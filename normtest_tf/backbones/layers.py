@@ -6,6 +6,7 @@ channels are, because Keras's default depends on the user's keras.json.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -81,26 +82,18 @@ def linear(
     `bias` is `uniform`, as in `torch.nn.Linear`, or `zeros`. With a seed, the initial
     values don't depend on the global one.
     """
+    bound = 1 / math.sqrt(features)
+    uniform = functools.partial(keras.initializers.RandomUniform, -bound, bound)
     bias_seed = None if seed is None else seed + 1
     policy = keras.config.dtype_policy()
     return keras.layers.Dense(
         outputs,
         activation=activation,
-        kernel_initializer=linear_initializer(features, seed),
-        bias_initializer=(
-            "zeros" if bias == "zeros" else linear_initializer(features, bias_seed)
-        ),
+        kernel_initializer=uniform(seed=seed),
+        bias_initializer="zeros" if bias == "zeros" else uniform(seed=bias_seed),
         dtype=keras.backend.result_type(policy.compute_dtype, "float32"),
         name=name,
     )
-
-
-def linear_initializer(
-    fan_in: int, seed: int | None = None
-) -> keras.initializers.Initializer:
-    """Returns PyTorch's distribution: uniform from -1 / sqrt(fan_in) to that."""
-    bound = 1 / math.sqrt(fan_in)
-    return keras.initializers.RandomUniform(-bound, bound, seed=seed)
 
 
 def leaves(model: keras.Model, kind: str = "layers") -> Iterator[keras.layers.Layer]:

@@ -91,12 +91,6 @@ DATASETS: dict[str, DatasetDescription] = {entry.name: entry for entry in _ALL}
 DEFAULTS = ReadingOptions()
 FOLDER, CSV, TFDS = "folder", "csv", "tfds"
 PATTERNS = [f"{FOLDER}:PATH", f"{CSV}:PATH", f"{TFDS}:NAME"]
-_ADVICE = {
-    FOLDER: "Write folder:PATH, where PATH contains train/CLASS/ and test/CLASS/, or "
-    "CLASS/ alone",
-    CSV: "Write csv:PATH, where PATH is a file of lines file,label or file,label,split",
-    TFDS: "Write tfds:NAME or tfds:NAME/CONFIG, a data set of TensorFlow Datasets",
-}
 # NAME, NAME/CONFIG, and perhaps :VERSION.
 _TFDS_NAME = re.compile(r"[A-Za-z_]\w*(/[\w.+-]+)?(:\d+\.\d+\.\d+)?")
 
@@ -104,14 +98,16 @@ _TFDS_NAME = re.compile(r"[A-Za-z_]\w*(/[\w.+-]+)?(:\d+\.\d+\.\d+)?")
 def parse(name: str) -> tuple[str, str]:
     """Splits `folder:PATH` into `folder` and PATH; described sets have the kind ""."""
     kind, colon, location = name.partition(":")
-    if not colon or kind not in _ADVICE:
+    if not colon or kind not in (FOLDER, CSV, TFDS):
         if name not in DATASETS:
             raise errors.unknown_name("data set", name, [*DATASETS, *PATTERNS])
         return "", name
     is_usable = _TFDS_NAME.fullmatch(location) if kind == TFDS else location.strip()
     if not is_usable:
         what = "name of TensorFlow Datasets" if kind == TFDS else "path"
-        raise errors.UsageError(f"data set {name!r} has no {what}. {_ADVICE[kind]}")
+        raise errors.UsageError(
+            f"data set {name!r} has no {what}. Write {' or '.join(PATTERNS)}"
+        )
     return kind, location
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from normtest_tf.diagnosis.distances import REESTIMATED, STORED
 from normtest_tf.diagnosis.linear_probe import Paired
+from normtest_tf.normalization import CONTROL, TREATMENT
 from normtest_tf.normalization.statistics import FAR
 from normtest_tf.training import choices
 
@@ -28,29 +29,19 @@ class Advice:
 
 
 def advise(
-    treatment: str,
-    control: str,
-    pixels: float | None,
-    probes: Mapping[str, Paired],
-    *,
-    has_batch_norm: bool,
+    pixels: float, probes: Mapping[str, Paired], *, has_batch_norm: bool
 ) -> tuple[Advice, ...]:
-    """Advises on every way of training that something measured tells about.
-
-    `pixels` is the distance of the data from the pre-training's, which speaks for
-    `finetune`; None where another setting is asked about. `probes` are by mode.
-    """
-    modes = {choices.ALL: None, choices.HEAD: STORED}
+    """Advises on every way of training, by pixel distance or the probe of its mode."""
+    modes = {choices.ALL: "", choices.HEAD: STORED}
     if has_batch_norm:
-        modes |= {HEAD_RECALIBRATED: REESTIMATED, choices.FROZEN_BN: None}
+        modes |= {HEAD_RECALIBRATED: REESTIMATED, choices.FROZEN_BN: ""}
     found = []
     for training, mode in modes.items():
-        if probe := probes.get(mode or ""):
-            take = None
-            if abs(probe.points) > SURE * probe.error:
-                take = treatment if probe.points > 0 else control
+        if probe := probes.get(mode):
+            better = TREATMENT if probe.points > 0 else CONTROL
+            take = better if abs(probe.points) > SURE * probe.error else None
             found.append(Advice(training, PROBE, probe.points, probe.error, take))
-        elif pixels is not None:
-            take = treatment if pixels > FAR else None
+        else:
+            take = TREATMENT if pixels > FAR else None
             found.append(Advice(training, PIXELS, pixels, None, take))
     return tuple(found)

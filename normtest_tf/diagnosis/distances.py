@@ -41,31 +41,14 @@ def pooled(batches: Sequence[Batch]) -> Moments:
     return Moments(mean, np.maximum(square - mean**2, 0.0))
 
 
-@dataclasses.dataclass(frozen=True)
-class Distance:
-    """A layer's distance between two sets of statistics: root mean squares."""
-
-    shift: float
-    spread: float
-
-    @property
-    def total(self) -> float:
-        """Both together: the root of the sum of squares."""
-        return float(np.hypot(self.shift, self.spread))
-
-
-def distance(one: Moments, other: Moments, epsilon: float) -> Distance:
+def distance(one: Moments, other: Moments, epsilon: float) -> float:
     """Compares a layer's statistics; the order of the two does not matter."""
     first, second = one.variance + epsilon, other.variance + epsilon
     shift = (one.mean - other.mean) / np.sqrt((first + second) / 2)
     spread = np.log(first / second) / 2
-    return Distance(_rms(shift), _rms(spread))
+    return float(np.hypot(rms(shift), rms(spread)))
 
 
-def overall(layers: Sequence[Distance]) -> float:
-    """Returns the root mean square over layers of their distances."""
-    return _rms(np.array([layer.total for layer in layers]))
-
-
-def _rms(values: np.ndarray) -> float:
+def rms(values: Sequence[float] | np.ndarray) -> float:
+    """Returns the root mean square."""
     return float(np.sqrt(np.mean(np.square(values))))

@@ -10,26 +10,22 @@ import numpy as np
 from keras import ops
 
 from normtest_tf.backbones import trunk
-from normtest_tf.datasets import MappedImages
 from normtest_tf.diagnosis import inputs, linear_probe
 from normtest_tf.diagnosis.advice import Advice, advise
 from normtest_tf.diagnosis.distances import (
     BATCH,
     REESTIMATED,
     STORED,
-    Distance,
     Moments,
     distance,
 )
 from normtest_tf.diagnosis.findings import Explanation, SettingFindings
-from normtest_tf.diagnosis.parts import Parts, decomposition, displacement
+from normtest_tf.diagnosis.parts import decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
-from normtest_tf.normalization import CONTROL, IMAGENET, ChannelStatistics
+from normtest_tf.normalization import CONTROL, IMAGENET, TREATMENT, ChannelStatistics
 from normtest_tf.normalization import get as get_setting
 from normtest_tf.normalization.statistics import Images, pixel_distance
 from normtest_tf.system import keras_setup
-
-TREATMENT = inputs.TREATMENT
 
 
 class _Shown(NamedTuple):
@@ -45,7 +41,7 @@ def explain(
     images: Any,  # noqa: ANN401  (an array, or a data set)
     *,
     labels: np.ndarray | None = None,
-    settings: str | Sequence[str] | None = None,
+    settings: Sequence[str] = (),
     pretraining: ChannelStatistics = IMAGENET,
     training_images: Images | None = None,
     channel_order: str = "rgb",
@@ -63,12 +59,11 @@ def explain(
         images: uint8 `[n, height, width, 3]`, or a `tf.data.Dataset` of images or of
             (image, label), batched or not.
         labels: int `[n]`, for an array; needed for the linear probe.
-        settings: Names of `normalization.SETTINGS` to look at, or one name. Default:
-            `finetune`. The control is always among them.
+        settings: Names of `normalization.SETTINGS` to look at, beside `pretrain` and
+            `finetune`.
         pretraining: The statistics that the weights were pre-trained with.
         training_images: uint8 `[m, height, width, 3]`, which the fine-tuning set's
-            statistics are computed from; other dtypes as for `images`. Default: the
-            images used.
+            statistics are computed from. Default: the images used.
         channel_order: What the model takes: `rgb` or `bgr`.
         examples: How many images to use at most.
         trained: Whether the weights are pre-trained. There is no advice on random ones.
@@ -86,8 +81,6 @@ def explain(
     images, labels = inputs.collect(images, labels, examples)
     if training_images is None:
         training_images = images
-    elif not isinstance(training_images, MappedImages):
-        training_images = inputs.pixels(training_images, "training_images")
     shape = (images.shape[1], images.shape[2], 3)
     preprocessing = trunk.preprocessing(model)
     notes = inputs.notes_on(probe.names, images, labels, preprocessing)
@@ -98,56 +91,40 @@ def explain(
         constants = setting.statistics(training_images, pretraining, notes.append)
         layer = setting.layer(constants, shape, channel_order)
         blocks = [ops.convert_to_numpy(layer(some)) for some in inputs.batches(images)]
-        control = shown.get(CONTROL)  # It comes first.
         found[name], shown[name] = _look(
-            probe, name, constants, blocks, labels, control
+            probe, name, constants, blocks, labels, control=shown.get(CONTROL)
         )
-    moments = (found[CONTROL].input_mean, found[CONTROL].input_std)
-    notes += inputs.notes_on_control(*map(np.array, moments))
-    own = found[TREATMENT].statistics if TREATMENT in found else None
-    pixels = pixel_distance(own, pretraining) if own else None
-    treatment = next((n for n in (TREATMENT, *names[1:]) if n in names), None)
-    parts: dict[str, Parts] = {}
+    treatment, control = found[TREATMENT], found[CONTROL]
+    own = treatment.statistics
+    assert own is not None  # The images' own constants.
+    notes += inputs.notes_on_control(control.input_mean, control.input_std)
+    start, end = shown[CONTROL].features, shown[TREATMENT].features
+    parts = decomposition(
+        probe,
+        images,
+        own,
+        pretraining,
+        channel_order=channel_order,
+        ends={mode: (start[mode], end[mode]) for mode in probe.modes},
+    )
+    if not probe.has_border:
+        notes.append(
+            "the network does not start with one plain convolution, so the border's "
+            "part can't be told from the shift's"
+        )
+    pixels = pixel_distance(own, pretraining)
     advice: tuple[Advice, ...] = ()
-    if treatment is not None:
-        one, other = found[treatment].statistics, found[CONTROL].statistics
-        if one is None or other is None:
-            notes.append(
-                f"{treatment} has no constants, so its difference can't be split"
-            )
-        else:
-            start, end = shown[CONTROL].features, shown[treatment].features
-            parts = decomposition(
-                probe,
-                images,
-                one,
-                other,
-                channel_order=channel_order,
-                ends={mode: (start[mode], end[mode]) for mode in probe.modes},
-            )
-            if not probe.has_border:
-                notes.append(
-                    "the network does not start with one plain convolution, so the "
-                    "border's part can't be told from the shift's"
-                )
-        if not trained or probe.is_untrained():
-            notes.append("no advice: the network's weights are random")
-        else:
-            advice = advise(
-                treatment,
-                CONTROL,
-                pixels,
-                found[treatment].differences,
-                has_batch_norm=bool(probe.names),
-            )
+    if trained:
+        has_batch_norm = bool(probe.names)
+        advice = advise(pixels, treatment.differences, has_batch_norm=has_batch_norm)
+    else:
+        notes.append("no advice: the network's weights are random")
     return Explanation(
         model=model_name or model.name,
         data=data_name,
         images=len(images),
         image_shape=shape,
         layers=probe.names,
-        control=CONTROL,
-        treatment=treatment,
         settings=tuple(found.values()),
         parts=parts,
         pixel_distance=pixels,
@@ -166,12 +143,12 @@ def _look(
 ) -> tuple[SettingFindings, _Shown]:
     """Passes batches of a setting's images through the network in every mode."""
 
-    def apart(moments: Sequence[Moments]) -> tuple[Distance, ...]:
+    def apart(moments: Sequence[Moments]) -> tuple[float, ...]:
         return tuple(map(distance, moments, probe.stored(), probe.epsilons))
 
     seen = probe.see(blocks, STORED)
     features, before = {STORED: seen.features}, apart(seen.moments)
-    after: tuple[Distance, ...] = ()
+    after: tuple[float, ...] = ()
     if probe.names:
         of_batches = probe.see(blocks, BATCH)
         features[BATCH] = of_batches.features
@@ -181,7 +158,7 @@ def _look(
         features[REESTIMATED], after = again.features, apart(again.moments)
         probe.store(stored)
     correct = {}
-    if labels is not None and linear_probe.is_possible(labels):
+    if labels is not None:
         correct = {
             mode: linear_probe.probe(values, labels)
             for mode, values in features.items()

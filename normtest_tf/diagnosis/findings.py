@@ -12,11 +12,11 @@ import numpy as np
 
 from normtest_tf.diagnosis import distances
 from normtest_tf.diagnosis.advice import HEAD_RECALIBRATED, PIXELS, PROBE, SURE, Advice
-from normtest_tf.diagnosis.distances import BATCH, REESTIMATED, STORED, Distance
+from normtest_tf.diagnosis.distances import BATCH, REESTIMATED, STORED
 from normtest_tf.diagnosis.linear_probe import Paired
 from normtest_tf.diagnosis.parts import Parts
-from normtest_tf.normalization import ChannelStatistics
-from normtest_tf.normalization.statistics import FAR, WIDER
+from normtest_tf.normalization import CONTROL, TREATMENT, ChannelStatistics
+from normtest_tf.normalization.statistics import FAR
 from normtest_tf.text import counted, markdown_table, text_table
 from normtest_tf.training import choices
 
@@ -51,8 +51,8 @@ class SettingFindings:
     input_std: tuple[float, ...]
     # Between the stored statistics and the data's, by layer, before and after they
     # were re-estimated on the data.
-    distances: tuple[Distance, ...]
-    reestimated: tuple[Distance, ...]
+    distances: tuple[float, ...]
+    reestimated: tuple[float, ...]
     # Of the last features from the control's, by mode: stored, batch, reestimated; a
     # network without batch normalization has stored only.
     displacements: dict[str, float]
@@ -71,11 +71,9 @@ class Explanation:
     images: int  # How many were used.
     image_shape: tuple[int, int, int]
     layers: tuple[str, ...]  # Names of the batch normalizations, by depth.
-    control: str  # The setting that others are compared with.
-    treatment: str | None  # That parts and advice are about; None without any.
     settings: tuple[SettingFindings, ...]
-    parts: dict[str, Parts]  # By mode. Empty if the difference can't be split.
-    pixel_distance: float | None  # See `normalization.statistics`.
+    parts: dict[str, Parts]  # By mode, of finetune's displacement from pretrain.
+    pixel_distance: float  # See `normalization.statistics`.
     advice: tuple[Advice, ...]  # By way of training; empty for random weights.
     notes: tuple[str, ...]  # Sentences that the user should read.
 
@@ -137,28 +135,18 @@ def _advice(found: Explanation) -> Section:
         rows.append((name, f"{advice.rests_on} {measured}", take))
     definitions = {
         # The figures are those of docs/diagnosis.md.
-        PIXELS: f"Pixel distance: rms over channels of {_pixel_terms(found)}. Above "
-        f"{FAR:g} take {found.treatment}, else either. In 44 cells, most of them "
-        "artificial shifts, that lost 0.06 points on average, always finetune 0.11, "
-        "always pretrain 2.46.",
+        PIXELS: "Pixel distance: how far the images' channel means and standard "
+        "deviations are from those of pre-training. Above "
+        f"{FAR:g} take {TREATMENT}, else either. In 44 cells, most of them artificial "
+        "shifts, that lost 0.06 points on average, always finetune 0.11, always "
+        "pretrain 2.46.",
         PROBE: "Linear probe: leave-one-out accuracy of a linear classifier of the "
-        f"frozen features, {found.treatment} minus {found.control}, ± its standard "
+        f"frozen features, {TREATMENT} minus {CONTROL}, ± its standard "
         f"error. Take what is better by more than {SURE:g} of these, else either.",
     }
     used = {advice.rests_on for advice in found.advice}
     explained = [text for name, text in definitions.items() if name in used]
-    return f"{found.treatment} or {found.control}?", rows, explained
-
-
-def _pixel_terms(found: Explanation) -> str:
-    """Says what `normalization.statistics.pixel_distance` is the size of."""
-    statistics = found.setting(found.control).statistics
-    definition = statistics.definition if statistics else "fixed"
-    if definition == "fixed":
-        return "mean and log(std) of the images in ImageNet's pooled statistics"
-    divisor = f" / {WIDER:g}" if definition == "per-image" else ""
-    images = f"the images that {found.control} normalises"
-    return f"mean{divisor} and log(std{divisor}) of {images}"
+    return f"{TREATMENT} or {CONTROL}?", rows, explained
 
 
 def _statistics_rows(found: Explanation) -> Iterator[Row]:
@@ -189,27 +177,18 @@ def _features(found: Explanation) -> Section:
         for mode in probed:
             paired = setting.differences[mode]
             cell = f"{setting.accuracies[mode]:.1f}%"
-            if setting.name != found.control:
+            if setting.name != CONTROL:
                 cell += f", {paired.points:+.1f} ± {paired.error:.1f}"
             cells.append(cell)
         rows.append((setting.name, *cells))
-        if found.parts and setting.name == found.treatment:
-            rows += _parts(found, modes, probed)
-    explained = [
-        "Columns: what batch normalization uses. Parts are steps; they don't add up."
-    ]
-    title = f"How far the last features move from {found.control}'s, of their spread"
-    return title, rows, explained
-
-
-def _parts(
-    found: Explanation, modes: Sequence[str], probed: Sequence[str]
-) -> Iterator[Row]:
-    """Yields the parts of the treatment's displacement."""
-    for name, title in PARTS.items():
-        values = [getattr(found.parts.get(mode), name, None) for mode in modes]
-        cells = ["" if value is None else f"{value:.3f}" for value in values]
-        yield (title, *cells, *("" for _ in probed))
+        if setting.name == TREATMENT:
+            for name, title in PARTS.items():
+                values = [getattr(found.parts.get(mode), name, None) for mode in modes]
+                cells = ["" if value is None else f"{value:.3f}" for value in values]
+                rows.append((title, *cells, *[""] * len(probed)))
+    title = f"How far the last features move from {CONTROL}'s, of their spread"
+    columns = "Columns: what batch normalization uses."
+    return title, rows, [f"{columns} Parts are steps; they don't add up."]
 
 
 def _layers(found: Explanation) -> Section:
@@ -218,19 +197,18 @@ def _layers(found: Explanation) -> Section:
     chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_ROWS)).round())
     rows: list[Row] = [("layer", *(setting.name for setting in found.settings))]
     for place in chosen.astype(int).tolist():
-        cells = (f"{s.distances[place].total:.2f}" for s in found.settings)
+        cells = (f"{s.distances[place]:.2f}" for s in found.settings)
         rows.append((f"{place + 1} {found.layers[place]}", *cells))
-    overall = {s.name: distances.overall(s.distances) for s in found.settings}
-    control = overall[found.control]
+    overall = {s.name: distances.rms(s.distances) for s in found.settings}
     rows.append(("all", *(f"{own:.2f}" for own in overall.values())))
-    extra = (f"{own - control:+.2f}" for own in overall.values())
-    rows.append((f"all, less {found.control}'s", *extra))
-    after = (f"{distances.overall(s.reestimated):.2f}" for s in found.settings)
+    extra = (f"{own - overall[CONTROL]:+.2f}" for own in overall.values())
+    rows.append((f"all, less {CONTROL}'s", *extra))
+    after = (f"{distances.rms(s.reestimated):.2f}" for s in found.settings)
     rows.append(("all, re-estimated", *after))
     explained = (
         "A distance is the root mean square over channels of the difference of means "
         "in standard deviations and of the log of the ratio of standard deviations. "
-        f"{found.control}'s distance is due to the images: their size and what they "
+        f"{CONTROL}'s distance is due to the images: their size and what they "
         "show. What a setting adds to it is due to the setting."
     )
     return LAYERS, rows, [explained]

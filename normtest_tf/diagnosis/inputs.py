@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.diagnosis import linear_probe
-from normtest_tf.normalization import CONTROL
+from normtest_tf.normalization import CONTROL, TREATMENT
 from normtest_tf.normalization import get as get_setting
 
-CHANGES_NETWORK = "finetune_folded"  # Only what changes its inputs is looked at here.
-TREATMENT = "finetune"
 EXAMPLES = 512  # Images used by default.
 FEW_IMAGES = 64
 BATCH_SIZE = 256  # The recipe's: a batch's statistics stand for training's.
@@ -28,17 +25,14 @@ IMAGES = (
 )
 
 
-def names_of(settings: str | Sequence[str] | None) -> list[str]:
-    """Returns the settings to look at, the control first; None for the default."""
-    settings = (TREATMENT,) if settings is None else settings
-    names = [settings] if isinstance(settings, str) else list(settings)
-    for name in names:
-        get_setting(name)
-    if CHANGES_NETWORK in names:
-        raise errors.UsageError(
-            f"{CHANGES_NETWORK} changes the network, not only its inputs; leave it out"
-        )
-    return list(dict.fromkeys([CONTROL, *names]))
+def names_of(settings: Sequence[str]) -> list[str]:
+    """Returns the settings to look at, the control first."""
+    for name in settings:
+        if get_setting(name).folds:
+            raise errors.UsageError(
+                f"{name} changes the network, not only its inputs; leave it out"
+            )
+    return list(dict.fromkeys([CONTROL, TREATMENT, *settings]))
 
 
 def collect(
@@ -61,7 +55,9 @@ def collect(
             ) from error
     if labels is not None:
         labels = _class_numbers(np.asarray(labels), len(images))[:examples]
-    found = pixels(images[:examples])
+        if len(labels) < 3 or len(np.unique(labels)) < 2:
+            labels = None  # A linear probe needs more.
+    found = _pixels(images[:examples])
     if np.all(found == found[:1]):
         raise errors.UsageError(
             f"images must be {IMAGES}. Received: {len(found)} that are all the same"
@@ -88,11 +84,8 @@ def _first(
     return images, labels[0] if labels else None
 
 
-def pixels(
-    images: Any,  # noqa: ANN401  (a user's array)
-    name: str = "images",
-) -> np.ndarray:
-    """Returns images as uint8; raises `UsageError` unless that is what they are."""
+def _pixels(images: Any) -> np.ndarray:  # noqa: ANN401  (a user's array)
+    """Returns images as uint8, if that is what they are."""
     images = np.asarray(images)
     is_rgb = images.ndim == 4 and images.shape[-1] == 3 and images.size
     if is_rgb and images.dtype.kind in "iuf":
@@ -104,7 +97,7 @@ def pixels(
     else:
         received = f"{images.dtype}, shape {list(images.shape)}"
     raise errors.UsageError(
-        f"{name} must be {IMAGES}, not yet normalised. Received: {received}"
+        f"images must be {IMAGES}, not yet normalised. Received: {received}"
     )
 
 
@@ -130,15 +123,14 @@ def notes_on(
     layers: Sequence[str],
     images: np.ndarray,
     labels: np.ndarray | None,
-    preprocessing: Sequence[str] = (),
+    preprocessing: Sequence[str],
 ) -> list[str]:
     """Returns what limits the diagnosis; `layers` are the batch normalizations."""
     notes = []
     if not layers:
         notes.append(
             "the network has no batch normalization: there are no stored statistics "
-            "to compare with or to re-estimate, and only one mode; channel statistics, "
-            "the split and the features' displacement are reported"
+            "to compare with or to re-estimate, and only one mode"
         )
     if len(images) < FEW_IMAGES:
         notes.append(
@@ -146,11 +138,7 @@ def notes_on(
             f"{FEW_IMAGES} or more"
         )
     if labels is None:
-        notes.append(
-            "no labels, so no linear probe: frozen backbones are judged less well"
-        )
-    elif not linear_probe.is_possible(labels):
-        notes.append("no linear probe, which needs at least 3 images of 2 classes")
+        notes.append("no linear probe, which needs labels: 3 images of 2 classes")
     colors = ("red", "green", "blue")
     constant = list(itertools.compress(colors, np.ptp(images, axis=(0, 1, 2)) == 0))
     if constant:
@@ -163,17 +151,16 @@ def notes_on(
     if preprocessing:
         notes.append(
             f"the model normalises its inputs itself, in {' and '.join(preprocessing)},"
-            " after the setting does: what is found holds for images that are "
-            "normalised twice. Pass the part of the model behind these layers; or, if "
-            "it takes pixels from 0 to 255, pretraining statistics of mean 0 and std "
-            f"1/255 give it exactly these under {CONTROL}"
+            " after the setting does. Pass the part of the model behind these layers; "
+            "or, if it takes pixels from 0 to 255, pretraining statistics of mean 0 "
+            f"and std 1/255, which give it these under {CONTROL}"
         )
     return notes
 
 
-def notes_on_control(mean: np.ndarray, std: np.ndarray) -> list[str]:
+def notes_on_control(mean: Sequence[float], std: Sequence[float]) -> list[str]:
     """Says if images that the control normalises look unlike other images."""
-    if np.all(np.abs(mean) <= FAR) and np.all((std <= WIDE) & (std >= 1 / WIDE)):
+    if max(map(abs, mean)) <= FAR and 1 / WIDE <= min(std) <= max(std) <= WIDE:
         return []
     means, stds = (", ".join(f"{x:.2f}" for x in values) for values in (mean, std))
     return [

@@ -23,16 +23,8 @@ class Paired:
     error: float  # Its standard error, from the images' differences.
 
 
-def is_possible(labels: np.ndarray) -> bool:
-    """Tells whether images of these classes can be classified, each left out."""
-    return len(labels) >= 3 and len(np.unique(labels)) >= 2
-
-
 def probe(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Tells for each image whether the classifier of the others is right, bool `[n]`.
-
-    The penalty is the one with the smallest squared error, also leave-one-out.
-    """
+    """Tells of each image whether the classifier of the others is right."""
     classes, places = np.unique(labels, return_inverse=True)
     targets = np.eye(len(classes))[places]
     values, vectors = eigen(features)
@@ -52,10 +44,7 @@ def eigen(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def predictions(
     values: np.ndarray, vectors: np.ndarray, targets: np.ndarray, penalty: float
 ) -> np.ndarray:
-    """Predicts every row of `targets` by the ridge regression fitted to all others.
-
-    The penalty is on the squared weights, not on the intercept.
-    """
+    """Predicts every row of `targets` by the ridge regression fitted to all others."""
     mean = targets.mean(axis=0)
     shrunk = values / (values + penalty)
     fitted = mean + (vectors * shrunk) @ (vectors.T @ (targets - mean))

@@ -27,6 +27,7 @@ import numpy as np
 
 from normtest_tf import errors
 from normtest_tf.diagnosis import inputs
+from normtest_tf.diagnosis.distances import rms
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.normalization.statistics import change
 
@@ -140,7 +141,7 @@ def _parts(
 
 
 def _size(change: np.ndarray, unit: float) -> float:
-    return float(np.sqrt(np.mean(np.square(change))) / unit)
+    return rms(change) / unit
 
 
 def _spread(features: np.ndarray) -> float:

@@ -20,6 +20,7 @@ from normtest_tf import errors
 from normtest_tf.backbones import layers, trunk
 from normtest_tf.diagnosis import distances
 from normtest_tf.diagnosis.distances import BATCH, STORED, Batch, Moments
+from normtest_tf.normalization import folding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +32,7 @@ class Seen:
 
 
 class _Watched:
-    """Makes a batch normalization show its inputs, and never learn from them.
-
-    Comes before the layer's class among the bases, so that a subclass of batch
-    normalization does whatever else it does, such as an activation.
-    """
+    """A base before a batch normalization's own class: shows inputs, never learns."""
 
     mode = STORED
     record: Callable[[Batch], None] | None = None
@@ -91,10 +88,7 @@ class Probe:
     def see(
         self, batches: Iterable[np.ndarray], mode: str, *, record: bool = True
     ) -> Seen:
-        """Passes batches of normalised images through the network in a mode.
-
-        Moments, which take time, are left out unless `record`.
-        """
+        """Passes batches through the network; moments, which take time, if `record`."""
         found: list[list[Batch]] = [[] for _ in self._norms]
         for layer, seen in zip(self._norms, found, strict=True):
             layer.mode = mode
@@ -121,12 +115,6 @@ class Probe:
                 _array(layer.moving_mean.value), _array(layer.moving_variance.value)
             )
             for layer in self._norms
-        )
-
-    def is_untrained(self) -> bool:
-        """Tells whether batch normalizations are there and have seen no image yet."""
-        return bool(self._norms) and all(
-            not each.mean.any() and (each.variance == 1).all() for each in self.stored()
         )
 
     def store(self, moments: Sequence[Moments]) -> None:
@@ -185,7 +173,7 @@ def _check(model: keras.Model) -> None:
 
 def _copy(network: keras.Model, dtype: str) -> keras.Model:
     """Copies a network with its weights; what is looked at becomes a class of ours."""
-    first = _first_convolution(network)
+    first = _plain_convolution(network)
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
@@ -212,30 +200,10 @@ def _copy(network: keras.Model, dtype: str) -> keras.Model:
     return copy
 
 
-def _first_convolution(model: keras.Model) -> keras.layers.Layer | None:
-    """Returns the only layer that takes the inputs, behind their padding.
-
-    None where the inputs also go elsewhere, or through other layers first, or the layer
-    is no plain linear convolution: then its padding can't be replaced exactly.
-    """
-    tensor = model.inputs[0]
-    while True:
-        takers = [
-            (layer, node)
-            for layer in model.operations
-            for node in layer._inbound_nodes
-            if any(given is tensor for given in node.input_tensors)
-        ]
-        if len(takers) != 1:
-            return None
-        ((layer, node),) = takers
-        if isinstance(layer, keras.Sequential):
-            layer = layer._functional
-        if isinstance(layer, keras.Model):
-            return _first_convolution(layer)
-        if type(layer) is not keras.layers.ZeroPadding2D:
-            break
-        (tensor,) = node.output_tensors
-    is_linear = getattr(layer, "activation", None) is keras.activations.linear
-    plain = type(layer) is keras.layers.Conv2D and is_linear and layer.groups == 1
-    return layer if plain else None
+def _plain_convolution(network: keras.Model) -> keras.layers.Layer | None:
+    """Returns the linear convolution that alone takes the inputs, if there is one."""
+    try:
+        layer, _ = folding.first_convolution(network)
+    except errors.UsageError:
+        return None
+    return layer if layer.activation is keras.activations.linear else None

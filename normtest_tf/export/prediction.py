@@ -31,18 +31,13 @@ class Classifier:
     resize: str = datasets.RESIZES[0]  # How images of another size are, as in training.
     shift: str = datasets.NO_SHIFT  # What is done to images then, as in training.
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of the images that it takes."""
-        return self.model.input_shape[1:3]
-
     def read(self, path: pathlib.Path) -> tuple[np.ndarray, str]:
         """Reads an image file, resized and shifted; the note says if it was resized."""
         pixels, note = images.decode_file(path), ""
-        if pixels.shape[:2] != self.image_size:
-            (height, width), (rows, columns) = pixels.shape[:2], self.image_size
-            note = f"resized from {width}x{height} to {columns}x{rows}"
-            pixels = images.resized(pixels, self.image_size, self.resize)
+        size = self.model.input_shape[1:3]
+        if pixels.shape[:2] != size:
+            note = "resized from {1}x{0} to {3}x{2}".format(*pixels.shape[:2], *size)
+            pixels = images.resized(pixels, size, self.resize)
         return datasets.parse_shift(self.shift)(pixels), note
 
     @keras_setup.checked()
@@ -71,10 +66,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Classifier:
-    """Loads a classifier from a finished run's folder, its model or an export of it.
-
-    `description` is its metadata, by default found by `metadata.find`.
-    """
+    """Loads a classifier from a finished run's folder, its model or an export of it."""
     description = description or metadata.find(path)
     file = RunFolder(path).model if os.path.isdir(path) else path
     output = description["output"]

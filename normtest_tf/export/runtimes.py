@@ -74,12 +74,7 @@ def load_timm(path: str) -> Predict:
         operators = "torchvision._meta_registrations"
         sys.modules[operators] = types.ModuleType(operators)
         import timm
-    try:
-        model: Any = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
-    except AssertionError as error:
-        raise ImportError(
-            f"timm {timm.__version__} can't load a folder: pip install 'timm>=1.0.16'"
-        ) from error
+    model: Any = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
     mean, std = (
         torch.tensor(model.pretrained_cfg[name]).reshape(3, 1, 1)
         for name in ("mean", "std")

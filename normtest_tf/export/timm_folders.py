@@ -1,11 +1,8 @@
-"""A run's model for PyTorch: a folder that timm loads.
+"""A run's model for PyTorch: a folder that `timm.create_model` loads.
 
 Its files are those of timm's repositories on the Hugging Face Hub: the weights under
-timm's names, class head included, and `config.json`, which says how images are
-normalised and what the logits stand for. `timm.create_model("local-dir:FOLDER",
-pretrained=True)` builds the network from it.
-
-Importing this module does not import Keras.
+timm's names, class head included, and `config.json`, with how images are normalised and
+what the logits stand for. Importing this module does not import Keras.
 """
 
 from __future__ import annotations

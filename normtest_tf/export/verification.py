@@ -63,12 +63,9 @@ def export(
     description: dict[str, Any],
     images: np.ndarray,
 ) -> Deviation:
-    """Writes an export, reloads it in a fresh process and compares it.
+    """Writes an export and keeps it if what is reloaded from it computes the same.
 
-    The run's model computes with Keras's backend. `description`, from `describe_run`,
-    determines what the export computes; `images` are uint8 `[n, height, width, 3]`.
-    Raises `ExportError` if the export can't be written or run, or differs by more than
-    `TOLERANCE`; an earlier one at `path` is left as it was then.
+    `description`, from `describe_run`, says what it computes. Raises `ExportError`.
     """
     entry = FORMATS[format_name]
     entry.check(description)
@@ -93,10 +90,7 @@ def export(
 def expected(
     model: keras.Model, description: dict[str, Any], images: np.ndarray
 ) -> np.ndarray:
-    """Returns what the run's model computes, float64 `[n, outputs]`.
-
-    After mixed precision, that is what it computes in float32.
-    """
+    """Returns what the run's model computes in float32, as float64 `[n, outputs]`."""
     if description["run"]["precision"] != "float32":
         model = writers.in_float32(model)
     output = description["output"]

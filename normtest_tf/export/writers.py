@@ -191,11 +191,6 @@ def _write_onnx(
             str(path), format="onnx", verbose=False, input_signature=rebuilt.inputs
         )
     file = onnx.load(str(path))
-    names = [tensor.name for tensor in file.graph.input]
-    if names != ["image"]:
-        raise ExportError(
-            f"the ONNX graph must have the input image alone. Received: {names}"
-        )
     _name_output(file.graph, description["output"])
     properties = {
         key: value if isinstance(value, str) else json.dumps(value)

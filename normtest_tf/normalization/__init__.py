@@ -13,6 +13,7 @@ from normtest_tf.normalization.settings import (
     CONTROL,
     CONTROL_AGAIN,
     SETTINGS,
+    TREATMENT,
     Setting,
     get,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "IMAGENET_POOLED",
     "MINMAX",
     "SETTINGS",
+    "TREATMENT",
     "ChannelStatistics",
     "Setting",
     "channel_statistics",

@@ -10,7 +10,7 @@ convolution's zero padding stands for another colour than before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -51,12 +51,12 @@ def first_convolution(
 ) -> tuple[keras.layers.Conv2D, list[keras.layers.Layer]]:
     """Returns a network's first layer, a convolution, and what takes its outputs."""
     tensor = network.inputs[0]
-    while len(taking := list(_consumers(network, tensor))) == 1:
-        layer, output = taking[0]
+    while len(taking := _takers(network, tensor)) == 1:
+        ((layer, output),) = taking
         if isinstance(layer, keras.Model):
             return first_convolution(layer)
         if type(layer) is keras.layers.Conv2D and layer.groups == 1:
-            return layer, [layer for layer, _ in _consumers(network, output)]
+            return layer, [layer for layer, _ in _takers(network, output)]
         if not isinstance(layer, _TRANSPARENT):
             break
         tensor = output
@@ -67,14 +67,16 @@ def first_convolution(
     )
 
 
-def _consumers(
+def _takers(
     network: keras.Model, tensor: keras.KerasTensor
-) -> Iterator[tuple[keras.layers.Layer, keras.KerasTensor]]:
-    """Yields the layers of a network that take a tensor, and what they make of it."""
-    for layer in network.layers:
-        for node in layer._inbound_nodes:
-            if any(tensor is taken for taken in node.input_tensors):
-                yield layer, node.output_tensors[0]
+) -> list[tuple[keras.layers.Layer, keras.KerasTensor]]:
+    """Returns the layers of a network that take a tensor, and what they make of it."""
+    return [
+        (layer, node.output_tensors[0])
+        for layer in getattr(network, "_functional", network).operations
+        for node in layer._inbound_nodes
+        if any(tensor is taken for taken in node.input_tensors)
+    ]
 
 
 def _place_of_constant(

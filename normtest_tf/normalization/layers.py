@@ -58,10 +58,7 @@ def stack(
     image_shape: tuple[int, int, int],
     channel_order: str,
 ) -> keras.layers.Layer:
-    """Combines layers into one from raw RGB pixels, flipping channels first if needed.
-
-    `channel_order` is what the first of these takes.
-    """
+    """Combines layers, the first of `channel_order`, into one from raw RGB pixels."""
     import keras  # Late: looking up a setting must not load TensorFlow.
 
     if channel_order not in CHANNEL_ORDERS:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 CONTROL = "pretrain"  # The setting that all others are compared with.
+TREATMENT = "finetune"  # The setting whose comparison with it is the planned one.
 CONTROL_AGAIN = "pretrain_again"  # Differs from it by what chaos does to training.
 PERTURBATION = 1e-5  # The relative change of the inputs of `CONTROL_AGAIN`.
 RAW = ChannelStatistics(
@@ -61,8 +62,7 @@ def _affine(
     statistics: ChannelStatistics | None, image_shape: ImageShape, channel_order: str
 ) -> list[keras.layers.Layer]:
     """Returns the one layer of a setting that consists of constants."""
-    if statistics is None:
-        raise ValueError("the setting needs channel statistics. Received: None")
+    assert statistics is not None  # Only `instance` has none, and layers of its own.
     return [layers.affine(statistics, channel_order)]
 
 
@@ -85,18 +85,13 @@ class Setting:
     name: str  # Without a hyphen, which separates it from the model in result paths.
     description: str  # What it normalises with, for help texts.
     formula: str  # What a pixel x, from 0 to 1, becomes.
-    question: str  # What comparing it with `CONTROL` answers.
     statistics_of: StatisticsOf  # Returns the constants that it normalises with.
     layers_of: LayersOf = _affine  # Returns what it puts in front of the backbone.
-    measures_images: bool = False  # Its constants are measured on the training images.
-    standardises: bool = False  # These get mean 0 and std 1 in each channel, pooled.
+    # It gives the training images mean 0 and std 1 in each channel, pooled.
+    standardises: bool = False
     # The network's first convolution is rewritten so that the network starts as the
     # function that `CONTROL` starts from; see `folding.fold`.
     folds: bool = False
-
-    def __post_init__(self) -> None:
-        if "-" in self.name:
-            raise ValueError(f"name must not have a hyphen. Received: {self.name!r}")
 
     def statistics(
         self,
@@ -142,9 +137,7 @@ SETTINGS: dict[str, Setting] = {
             description="mean and std of the fine-tuning set's training images",
             formula="(x - mean) / std, with mean and std pooled over all pixels of "
             "the run's training images",
-            question="Are the fine-tuning set's own statistics better?",
             statistics_of=_measured(channel_statistics),
-            measures_images=True,
             standardises=True,
         ),
         Setting(
@@ -154,7 +147,6 @@ SETTINGS: dict[str, Setting] = {
             formula="as in pre-training: (x - mean) / std with torchvision's "
             "constants, Caffe's BGR with the mean subtracted, or [-1, 1]; each tag "
             "records its own",
-            question="The control: inputs look as they did in pre-training.",
             statistics_of=lambda images, pretraining, notify: pretraining,
         ),
         Setting(
@@ -162,7 +154,6 @@ SETTINGS: dict[str, Setting] = {
             description="each image's own channel mean and unbiased std",
             formula="(x - mean) / std, with each image's own channel mean and "
             "unbiased std",
-            question="Does it help to remove each image's brightness and contrast?",
             statistics_of=lambda images, pretraining, notify: None,
             layers_of=lambda statistics, shape, order: layers.instance(shape),
         ),
@@ -170,7 +161,6 @@ SETTINGS: dict[str, Setting] = {
             name="minmax",
             description="pixels scaled to [0, 1], nothing else",
             formula="x",
-            question="Do inputs need to be centred and scaled at all?",
             statistics_of=lambda images, pretraining, notify: MINMAX,
         ),
         Setting(
@@ -179,10 +169,7 @@ SETTINGS: dict[str, Setting] = {
             "network starts as it does under pretrain",
             formula="(x - mean) / std, as under finetune; the first convolution and "
             "what follows it undo the difference from pretrain",
-            question="Is it the starting point that differs, or how inputs of another "
-            "scale are learned from?",
             statistics_of=_measured(channel_statistics),
-            measures_images=True,
             standardises=True,
             folds=True,
         ),
@@ -190,8 +177,6 @@ SETTINGS: dict[str, Setting] = {
             name="pretrain_pooled",
             description="ImageNet's mean, and its std by the definition of finetune's",
             formula="(x - mean) / std, with ImageNet's std pooled over all pixels",
-            question="Do the settings differ because ImageNet's std is defined "
-            "otherwise, as the mean of the images' stds?",
             statistics_of=lambda images, pretraining, notify: IMAGENET_POOLED,
         ),
         Setting(
@@ -199,31 +184,24 @@ SETTINGS: dict[str, Setting] = {
             description="as finetune, with std by the definition of ImageNet's",
             formula="(x - mean) / std, with the training images' mean, and the mean "
             "of each image's std",
-            question="The same, from the other side.",
             statistics_of=_measured(mean_of_stds),
-            measures_images=True,
         ),
         Setting(
             name="gray",
             description="one mean and std of the training images for all channels",
             formula="(x - mean) / std, with one mean and one std of all three channels",
-            question="Does it matter that channels differ?",
             statistics_of=_measured(gray_statistics),
-            measures_images=True,
         ),
         Setting(
             name="none",
             description="pixels as they are, from 0 to 255",
             formula="255 x",
-            question="Do inputs need to be scaled at all?",
             statistics_of=lambda images, pretraining, notify: RAW,
         ),
         Setting(
             name=CONTROL_AGAIN,
             description="as pretrain, with inputs multiplied by 1 + 1e-5",
             formula="(1 + 1e-5) times what pretrain makes of it",
-            question="By how much do runs differ that should not differ? The noise "
-            "floor of all comparisons.",
             statistics_of=_pretrain_again,
         ),
     )

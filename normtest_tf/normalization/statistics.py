@@ -90,40 +90,24 @@ def channel_statistics(
     channel_statistics(images, "random pixels").mean  # about 0.5, three times
     ```
     """
-    moments = [_mean_and_std(of_channel) for of_channel in _counts(images)]
-    means, stds = zip(*moments, strict=True)
-    return ChannelStatistics(means, _divisors(stds, source, notify), "pooled", source)
+    means, stds = zip(*map(_mean_and_std, _counts(images)), strict=True)
+    return _divisible(means, stds, "pooled", source, notify)
 
 
-def mean_of_stds(
-    images: Images, source: str, notify: Notify = warnings.warn
-) -> ChannelStatistics:
-    """Computes channel statistics by the definition of ImageNet's constants.
-
-    Their std is the mean over images of each image's own std, which leaves out how
-    images differ in brightness (pytorch/vision#1439).
-    """
-    red, green, blue = (_mean_and_std(of_channel)[0] for of_channel in _counts(images))
+def mean_of_stds(images: Images, source: str, notify: Notify) -> ChannelStatistics:
+    """Computes mean and the mean of each image's std, as ImageNet's constants are."""
+    means = [_mean_and_std(of_channel)[0] for of_channel in _counts(images)]
     total = np.zeros(3)
     for block in _blocks(images):
         total += block.std(axis=(1, 2), dtype=np.float64).sum(axis=0)
     stds = (total / images.shape[0] / PIXEL_MAX).tolist()
-    return ChannelStatistics(
-        (red, green, blue), _divisors(stds, source, notify), "per-image", source
-    )
+    return _divisible(means, stds, "per-image", source, notify)
 
 
-def gray_statistics(
-    images: Images, source: str, notify: Notify = warnings.warn
-) -> ChannelStatistics:
+def gray_statistics(images: Images, source: str, notify: Notify) -> ChannelStatistics:
     """Computes one mean and one std over all pixels of all channels."""
     mean, std = _mean_and_std(_counts(images).sum(axis=0))
-    if std == 0:
-        notify(f"{source} are of one value; its std is taken as 1")
-    divisor = std or 1.0
-    return ChannelStatistics(
-        (mean, mean, mean), (divisor, divisor, divisor), "pooled", source
-    )
+    return _divisible([mean] * 3, [std] * 3, "pooled", source, notify)
 
 
 def change(
@@ -166,13 +150,12 @@ def pixel_distance(images: ChannelStatistics, pretraining: ChannelStatistics) ->
 
 def _counts(images: Images) -> np.ndarray:
     """Returns how often each channel has each value, int64 `[3, 256]`."""
-    if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[-1] != 3:
+    is_rgb = len(images.shape) == 4 and images.shape[-1] == 3 and 0 not in images.shape
+    if images.dtype != np.uint8 or not is_rgb:
         raise ValueError(
-            "images must be uint8 [n, height, width, 3]. "
+            "images must be uint8 [n, height, width, 3], n > 0. "
             f"Received: dtype={images.dtype}, shape={images.shape}"
         )
-    if 0 in images.shape:
-        raise ValueError(f"images must not be empty. Received: shape={images.shape}")
     counts = np.zeros([3, 256], np.int64)
     for block in _blocks(images):  # `bincount` makes int64 of its input.
         for channel in range(3):
@@ -186,15 +169,19 @@ def _blocks(images: Images) -> Iterator[np.ndarray]:
         yield np.asarray(images[start : start + BLOCK])
 
 
-def _divisors(
-    stds: Sequence[float], source: str, notify: Notify
-) -> tuple[float, float, float]:
+def _divisible(
+    means: Sequence[float],
+    stds: Sequence[float],
+    definition: str,
+    source: str,
+    notify: Notify,
+) -> ChannelStatistics:
     """Replaces each std of 0 by 1: dividing by 0 leaves nothing to learn from."""
-    for name, std in zip(("red", "green", "blue"), stds, strict=True):
-        if std == 0:
-            notify(f"the {name} channel of {source} is constant; its std is taken as 1")
-    red, green, blue = (std or 1.0 for std in stds)
-    return red, green, blue
+    channels = zip(("red", "green", "blue"), stds, strict=True)
+    if constant := [name for name, std in channels if std == 0]:
+        notify(f"constant in {source}: {', '.join(constant)}; the std is taken as 1")
+    (red, green, blue), (one, two, three) = means, (std or 1.0 for std in stds)
+    return ChannelStatistics((red, green, blue), (one, two, three), definition, source)
 
 
 def _mean_and_std(counts: np.ndarray) -> tuple[float, float]:

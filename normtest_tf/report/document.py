@@ -12,7 +12,7 @@ import markdown
 
 from normtest_tf.analysis import Cell, Results
 from normtest_tf.analysis.comparisons import Comparison, compare_all
-from normtest_tf.analysis.published import TREATMENT, PublishedTable
+from normtest_tf.analysis.published import PublishedTable
 from normtest_tf.normalization import CONTROL, CONTROL_AGAIN
 from normtest_tf.report import rows, sections
 from normtest_tf.report.rows import Row
@@ -44,16 +44,14 @@ class Content:
     published: Sequence[PublishedTable]
     accuracies: list[Row]
     data_sets: list[Row]
-    published_differences: list[Row]
 
     def published_for(self, comparison: Comparison) -> dict[Cell, float]:
         """Returns published differences of a comparison; the first of tables wins."""
-        if (comparison.treatment, comparison.control) != (TREATMENT, CONTROL):
+        if not comparison.is_planned:
             return {}
-        found = {
-            Cell(row["dataset"], row["model"]): row["difference"]
-            for row in reversed(self.published_differences)
-        }
+        found: dict[Cell, float] = {}
+        for table in reversed(self.published):
+            found |= table.differences()
         return {cell: found[cell] for cell in comparison.judgements if cell in found}
 
 
@@ -74,15 +72,11 @@ def gather(
         published=published,
         accuracies=rows.accuracy_rows(results, rule, published),
         data_sets=rows.data_set_rows(results),
-        published_differences=rows.published_rows(published, results),
     )
 
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
-    """Writes a report's tables and text, `PAGE` last, around figures that are there.
-
-    Returns the answer, in a paragraph of Markdown. `command` regenerates this report.
-    """
+    """Writes a report's tables and text around its figures; returns the answer."""
     for name, table in (
         (RUNS_CSV, [rows.run_row(run) for run in content.results.runs]),
         (TABLE1_CSV, content.accuracies),
@@ -127,6 +121,7 @@ def to_markdown(content: Content, command: str) -> str:
         "test epoch, so they are compared with the mean of our best test epochs. "
         "Compare recipes (below) first: where they differ, the published values are "
         "for orientation only.",
+        "\n".join(f"- {each.title}: {each.description}." for each in content.published),
         "### By rule for choosing the epoch",
         sections.rules_table(content.accuracies),
         "The best epoch on the test images is the published rule; choosing on the "
@@ -142,7 +137,6 @@ def to_markdown(content: Content, command: str) -> str:
         "constants or no run measured the images. Each setting maps a pixel x in "
         "[0, 1] to:",
         sections.settings_list(content.data_sets),
-        *_published(content),
         "## Completeness",
         sections.missing(content.results),
         "## Recipe, hardware and versions",
@@ -150,7 +144,7 @@ def to_markdown(content: Content, command: str) -> str:
         "The command that made this report:",
         f"```bash\n{command}\n```",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _differences(content: Content) -> list[str]:
@@ -223,19 +217,6 @@ def _neighbours(content: Content) -> list[str]:
         "may differ: see the recipes below. Published final epochs come from a table "
         "in the study's repository whose values are each 0.02 to 0.28 points below the "
         "published best epochs, and very probably are those.",
-    ]
-
-
-def _published(content: Content) -> list[str]:
-    """Returns the section on published differences; none where there are none."""
-    if not content.published_differences:
-        return []
-    return [
-        "## What the published single runs show",
-        sections.published_table(content.published_differences),
-        f"Differences {TREATMENT} - {CONTROL} in percentage points, at the best test "
-        "epoch.",
-        "\n".join(f"- {each.title}: {each.description}." for each in content.published),
     ]
 
 

@@ -7,6 +7,7 @@ tables are both made from these rows.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -15,12 +16,11 @@ import numpy as np
 
 from normtest_tf.analysis import Results, Run, effects, policies
 from normtest_tf.analysis.comparisons import MIN_CELLS, Comparison
-from normtest_tf.analysis.published import TREATMENT, Condition, PublishedTable
-from normtest_tf.datasets import DATASETS
-from normtest_tf.normalization import CONTROL, Setting
+from normtest_tf.analysis.published import Condition, PublishedTable
+from normtest_tf.datasets import NO_SHIFT
+from normtest_tf.normalization import Setting
 from normtest_tf.runs import RULES, Rule
 from normtest_tf.runs.folder import BEST_TEST
-from normtest_tf.text import signed
 
 Row: TypeAlias = dict[str, Any]
 
@@ -32,12 +32,7 @@ _P_VALUES = ("t_p", "t_p_holm", "equivalence_p", "equivalence_p_holm")
 def accuracy_rows(
     results: Results, rule: Rule, published: Sequence[PublishedTable]
 ) -> list[Row]:
-    """Returns a row for each data set, model and setting, with accuracies by rule.
-
-    The published accuracy is that of the first table with the condition, and the
-    difference from it is our mean by its rule, at the best test epoch. `rule`
-    determines which setting is `best` in its cell.
-    """
+    """Returns a row for each data set, model and setting; `best` is by `rule`."""
     rows = []
     for cell in results.cells:
         of_cell = [
@@ -67,9 +62,8 @@ def _accuracy_row(
         }
     # More seeds don't reduce this uncertainty, due to the choice of test images, but
     # settings largely share it, since they are tested on the same ones.
-    examples = runs[0].config.resolved.test_examples
-    error = effects.binomial_standard_error(row[f"{rule.name}_mean"] / 100, examples)
-    row["test_set_error"] = 100 * error
+    ours_mean, images = row[f"{rule.name}_mean"], runs[0].config.resolved.test_examples
+    row["test_set_error"] = math.sqrt(ours_mean * (100 - ours_mean) / images)
     names = ("published", "published_n", "published_in", "difference")
     row |= dict.fromkeys(names)
     for table in published:
@@ -84,18 +78,20 @@ def _accuracy_row(
 def neighbours(
     results: Results, table: PublishedTable
 ) -> list[tuple[Condition, Condition]]:
-    """Returns our conditions that follow a table's protocol, with published ones.
-
-    These are of the same network, or else of networks of its family.
-    """
-    return [
-        (ours, theirs)
-        for cell in results.cells
-        for setting in results.settings
-        if _follows_protocol(results.runs_of(cell, setting), table)
-        for ours in [Condition(*cell, setting)]
-        for theirs in _published_neighbours(ours, table)
-    ]
+    """Returns our conditions of a table's protocol, with the closest published ones."""
+    found = []
+    for cell, setting in itertools.product(results.cells, results.settings):
+        ours = Condition(*cell, setting)
+        if _follows_protocol(results.runs_of(cell, setting), table):
+            family = [
+                theirs
+                for theirs in table.accuracies
+                if theirs == ours._replace(model=theirs.model)
+                and _family(theirs) == _family(ours)
+            ]
+            closest = [ours] if ours in table.accuracies else family
+            found += [(ours, theirs) for theirs in closest]
+    return found
 
 
 def _follows_protocol(runs: Sequence[Run], table: PublishedTable) -> bool:
@@ -108,19 +104,8 @@ def _follows_protocol(runs: Sequence[Run], table: PublishedTable) -> bool:
     )
 
 
-def _published_neighbours(
-    condition: Condition, table: PublishedTable
-) -> list[Condition]:
-    """Returns what was published of a condition's network, or else of its family."""
-    if condition in table.accuracies:
-        return [condition]
-    family = condition.model.rstrip("0123456789")
-    return [
-        theirs
-        for theirs in table.accuracies
-        if theirs == condition._replace(model=theirs.model)
-        and theirs.model.rstrip("0123456789") == family
-    ]
+def _family(condition: Condition) -> str:
+    return condition.model.rstrip("0123456789")
 
 
 def run_row(run: Run) -> Row:
@@ -142,12 +127,7 @@ def run_row(run: Run) -> Row:
 
 
 def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
-    """Returns paired differences, a row for each comparison and cell.
-
-    The last row of each comparison is its mean over cells, with fewer columns. There
-    are columns on the noise floor, and on the comparison image by image, if any cell
-    has them.
-    """
+    """Returns a row for each comparison and cell, and for each mean over cells."""
     rows: list[Row] = []
     has_noise = any(comparison.noise for comparison in comparisons)
     has_images = any(comparison.by_image for comparison in comparisons)
@@ -188,38 +168,38 @@ def _mean(unit: str, effect: effects.Estimate) -> Row:
 
 
 def policy_rows(results: Results, comparisons: Sequence[Comparison]) -> list[Row]:
-    """Returns what each policy lost, on all cells and on those of a kind of images.
-
-    There are none unless `TREATMENT` is compared with `CONTROL` in a few cells.
-    """
-    for found in comparisons:
-        is_it = (found.treatment, found.control) == (TREATMENT, CONTROL)
-        if is_it and len(found.judgements) >= MIN_CELLS:
-            return [
-                {
-                    "policy": each.policy,
-                    "cells": cells,
-                    "n": len(lost),
-                    "mean_lost": float(np.mean(lost)),
-                    "worst_lost": max(lost),
-                }
-                for each in policies.losses(results, found)
-                for cells, lost in (
-                    ("all", each.unshifted + each.shifted),
-                    ("unshifted", each.unshifted),
-                    ("shifted", each.shifted),
-                )
-                if lost
-            ]
-    return []
+    """Returns what each policy lost, by kind of images; none for a few cells."""
+    found = next((each for each in comparisons if each.is_planned), None)
+    if found is None or len(found.judgements) < MIN_CELLS:
+        return []
+    shifts = {
+        cell: results.runs_of(cell)[0].config.requested["shift"]
+        for cell in found.judgements
+    }
+    kinds = {
+        "all": list(shifts),
+        "unshifted": [cell for cell in shifts if shifts[cell] == NO_SHIFT],
+        "shifted": [cell for cell in shifts if shifts[cell] != NO_SHIFT],
+    }
+    return [
+        {
+            "policy": policy,
+            "cells": kind,
+            "n": len(cells),
+            "mean_lost": float(np.mean([by_cell[cell] for cell in cells])),
+            "worst_lost": max(by_cell[cell] for cell in cells),
+        }
+        for policy, by_cell in policies.losses(results, found).items()
+        for kind, cells in kinds.items()
+        if cells
+    ]
 
 
 def data_set_rows(results: Results) -> list[Row]:
     """Returns a row for each data set and distinct normalization.
 
-    It has mean and std of the training images' channels after the normalization, pooled
-    over pixels and averaged over seeds (whose validation images differ): NaN for a
-    setting without constants, and where no run has measured the images.
+    Mean and std are those of the training images after it, averaged over seeds, whose
+    validation images differ; NaN where they are unknown.
     """
     rows: list[Row] = []
     for dataset in dict.fromkeys(run.name.dataset for run in results.runs):
@@ -268,48 +248,3 @@ def _normalizations(
         _, models, _ = groups.setdefault(key, (run.setting, {}, constants))
         models[run.name.model] = None
     return list(groups.values())
-
-
-def published_rows(published: Sequence[PublishedTable], results: Results) -> list[Row]:
-    """Returns published differences in points, and ours by the published rule."""
-    rows = []
-    for table in published:
-        for condition, treated in table.accuracies.items():
-            control = table.accuracies.get(condition._replace(normalization=CONTROL))
-            if condition.normalization != TREATMENT or not control:
-                continue
-            ours = results.paired_differences(
-                condition.cell, TREATMENT, CONTROL, BEST_TEST
-            )
-            effect = effects.estimate_mean(list(ours.values()))
-            rows.append(
-                {
-                    "published_in": table.title,
-                    "dataset": condition.dataset,
-                    "model": condition.model,
-                    "n": len(treated),
-                    "difference": 100 * float(np.mean(treated) - np.mean(control)),
-                    "in_words": _in_words(condition.dataset, treated, control),
-                    "ours_n": effect.n,
-                    "ours": effect.mean,
-                    "ours_half_width": effect.half_width,
-                }
-            )
-    return rows
-
-
-def _in_words(dataset: str, treated: Sequence[float], control: Sequence[float]) -> str:
-    """Words the difference of two single runs on a whole test set; else empty.
-
-    The standard error takes the accuracies as independent: an upper bound, since models
-    tend to misclassify the same images. Variation from seed to seed comes on top.
-    """
-    if len(treated) != 1 or len(control) != 1 or dataset not in DATASETS:
-        return ""
-    examples = DATASETS[dataset].test_examples
-    pair = (treated[0], control[0])
-    errors = (effects.binomial_standard_error(each, examples) for each in pair)
-    return (
-        f"{signed(100 * (treated[0] - control[0]))} points; the test set alone gives a "
-        f"standard error of up to {100 * math.hypot(*errors):.2f}"
-    )

@@ -22,7 +22,6 @@ from normtest_tf.text import (
     duration,
     markdown_table,
     signed,
-    spelt,
     text_table,
 )
 from normtest_tf.training import choices
@@ -33,7 +32,7 @@ def answer(comparison: Comparison) -> str:
     over = comparison.over_cells
     text = f"**{comparison}: {signed(over.mean)} points**"
     if over.n > 1:
-        text += f" on average over these {spelt(over.n)} cells (data set and model)"
+        text += f" on average over these {over.n} cells (data set and model)"
     if over.has_interval:
         text += f", {_interval(over)} by their spread (95%)"
     count = Counter(j.verdict.kind for j in comparison.judgements.values())
@@ -166,19 +165,6 @@ def settings_list(rows: Sequence[Row]) -> str:
     return "\n".join(f"- `{name}`: {SETTINGS[name].formula}." for name in names)
 
 
-def published_table(rows: Sequence[Row]) -> str:
-    """Lists the published differences with their test-set error."""
-    header = ("published in", "data set", "model", "published difference", "ours")
-    body = []
-    for row in rows:
-        ours = signed(row["ours"]) if row["ours_n"] else "not run"
-        if math.isfinite(row["ours_half_width"]):
-            ours += f" ± {row['ours_half_width']:.2f} (n = {row['ours_n']})"
-        theirs = row["in_words"] or f"{signed(row['difference'])} (n = {row['n']})"
-        body.append((*_cells(row, "published_in", "dataset", "model"), theirs, ours))
-    return markdown_table([header, *body])
-
-
 def neighbours_table(results: Results, published: Sequence[PublishedTable]) -> str:
     """Lists our accuracies beside those of published networks; empty without any."""
     header = (
@@ -305,15 +291,3 @@ def pair_table(results: Results, comparison: Comparison, cell: Cell) -> str:
         accuracies = f"{control[seed]:.2%}", f"{treatment[seed]:.2%}"
         rows.append((str(seed), *accuracies, f"{signed(points)} points"))
     return text_table(rows)
-
-
-def sentence(comparison: Comparison, cell: Cell) -> str:
-    """Summarises a cell's pairs in two lines: mean and interval, then verdict."""
-    judgement = comparison.judgements[cell]
-    effect = judgement.effect
-    numbers = f"{signed(effect.mean)} points"
-    if effect.has_interval:
-        interval = f"{effect.confidence:.0%} interval {_interval(effect)}"
-        numbers += f", {interval}, n = {effect.n} pairs"
-    verdict = judgement.verdict.text
-    return f"{comparison}: {numbers}.\n{verdict[0].upper()}{verdict[1:]}."

@@ -158,16 +158,12 @@ def _train_two_epochs(config: RunConfig, size: int) -> list[Mapping[str, Any]]:
 
 def _dimensions(config: RunConfig) -> tuple[int, int, int]:
     """Returns a run's image size and its numbers of training and test images."""
-    if config.dataset in datasets.DATASETS:
-        entry = datasets.DATASETS[config.dataset]
-        size = config.image_size or entry.image_size
-        train, test = entry.train_examples, entry.test_examples
-        classes = entry.num_classes
-    else:
-        loaded = executor.load(config)
-        size, train = loaded.image_shape[0], len(loaded.train_images)
-        test, classes = len(loaded.test_images), loaded.num_classes
+    if config.dataset not in datasets.DATASETS:
+        used = config.subset_of(executor.load(config))
+        return used.image_shape[0], len(used.train_labels), len(used.test_labels)
+    entry = datasets.DATASETS[config.dataset]  # Without downloading it.
+    train = min(entry.train_examples, config.train_examples or entry.train_examples)
     if config.examples_per_class:
-        train = min(train, config.examples_per_class * classes)
-    train = min(train, config.train_examples or train)
-    return size, train, min(test, config.test_examples or test)
+        train = min(train, config.examples_per_class * entry.num_classes)
+    test = min(entry.test_examples, config.test_examples or entry.test_examples)
+    return config.image_size or entry.image_size, train, test

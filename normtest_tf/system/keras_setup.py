@@ -37,11 +37,7 @@ def backend() -> str:
         names = list(TRAINING_BACKENDS)
         allowed = f"Allowed: {', '.join(names)}. {_UNSET}"
         raise errors.unknown_name(_BACKEND_VARIABLE, name, names, allowed)
-    if importlib.util.find_spec(name) is None:
-        raise errors.UsageError(
-            f"{_BACKEND_VARIABLE}={name} asks for a backend of Keras that is not "
-            f"installed. {_UNSET}, or install {name}"
-        )
+    check_installed(name, _BACKEND_VARIABLE)
     return name
 
 
@@ -57,11 +53,12 @@ def choose_backend(name: str) -> None:
     os.environ[_BACKEND_VARIABLE] = name
 
 
-def check_installed(name: str) -> None:
+def check_installed(name: str, asked_by: str = "--backend") -> None:
     """Raises `UsageError` unless a backend is installed."""
     if importlib.util.find_spec(name) is None:
         raise errors.UsageError(
-            f"--backend={name} needs {name}, which is not installed; pip install {name}"
+            f"{asked_by}={name} needs {name}, which is not installed; pip install "
+            f"{name}, or choose another backend of Keras"
         )
 
 

@@ -7,7 +7,8 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -91,6 +92,18 @@ class Adam(keras.optimizers.Adam):
     separate operations.
     """
 
+    _shared: tuple[Any, ...] | None = None  # By the updates of a step.
+
+    def apply(
+        self,
+        grads: Sequence[keras.KerasTensor],
+        trainable_variables: Sequence[keras.Variable] | None = None,
+    ) -> None:
+        """Applies one step; what all variables share is computed once."""
+        self._shared = None
+        super().apply(grads, trainable_variables)
+        self._shared = None
+
     def update_step(
         self,
         gradient: keras.KerasTensor,
@@ -99,16 +112,18 @@ class Adam(keras.optimizers.Adam):
     ) -> None:
         """Applies one step to one variable."""
         dtype = variable.dtype
-        rate, gradient, step = (
-            ops.cast(x, dtype) for x in (learning_rate, gradient, self.iterations + 1)
-        )
-        # Casting a Python number goes through float32; conversion doesn't.
-        first_power, second_power = (
-            ops.power(ops.convert_to_tensor(beta, dtype), step)
-            for beta in (self.beta_1, self.beta_2)
-        )
-        root_correction = ops.sqrt(1 - second_power)
-        epsilon = self.epsilon * root_correction
+        if self._shared is None or self._shared[0] != dtype:
+            step = ops.cast(self.iterations + 1, dtype)
+            # Casting a Python number goes through float32; conversion doesn't.
+            first_power, second_power = (
+                ops.power(ops.convert_to_tensor(beta, dtype), step)
+                for beta in (self.beta_1, self.beta_2)
+            )
+            root = ops.sqrt(1 - second_power)
+            rate, epsilon = ops.cast(learning_rate, dtype), self.epsilon * root
+            self._shared = dtype, rate, first_power, second_power, root, epsilon
+        _, rate, first_power, second_power, root, epsilon = self._shared
+        gradient = ops.cast(gradient, dtype)
         index = self._get_variable_index(variable)
         first, second = self._momentums[index], self._velocities[index]
         if keras.backend.backend() == "tensorflow":
@@ -129,7 +144,7 @@ class Adam(keras.optimizers.Adam):
             return
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
-        scale = rate * root_correction / (1 - first_power)
+        scale = rate * root / (1 - first_power)
         self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
 
 
@@ -166,6 +181,13 @@ def compile_for_training(
     )
     # Variables created during tracing would keep the graph alive.
     model.optimizer.build(model.trainable_variables)
+    if keras.backend.backend() == "tensorflow" and not model.jit_compile:
+        # Keras traces a function within a function, and finishes both.
+        @tf.function(autograph=False, reduce_retracing=True)
+        def train(batches: Iterator) -> dict[str, tf.Tensor]:
+            return model.train_step(next(batches))
+
+        model.train_function = train
     initial = [
         0 if v.shape else ops.convert_to_numpy(v).item()
         for v in model.optimizer.variables

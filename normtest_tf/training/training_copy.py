@@ -43,11 +43,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
         mask: keras.KerasTensor | None = None,
     ) -> keras.KerasTensor:
         """Normalises `inputs` and, in training, updates the running statistics."""
+        is_fused = _can_fuse(self, inputs)
         if not (training and self.trainable):
-            if _can_fuse(self, inputs):
+            if is_fused:
                 return _fused_batch_norm(self, inputs, is_training=False)[0]
             return super().call(inputs, training=training, mask=mask)
-        if _can_fuse(self, inputs):
+        if is_fused:
             outputs, mean, unbiased = _fused_batch_norm(self, inputs, is_training=True)
         else:
             outputs, mean, unbiased = _batch_norm(self, inputs)
@@ -55,7 +56,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
             (self.moving_mean, mean),
             (self.moving_variance, unbiased),
         ):
-            batch = ops.cast(batch, running.dtype)
+            if is_fused:  # TensorFlow's variable: Keras's takes long to trace.
+                running = running.value
+            else:
+                batch = ops.cast(batch, running.dtype)
             running.assign(running * self.momentum + batch * (1.0 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
 

@@ -4,31 +4,12 @@ import numpy as np
 import pytest
 
 from normtest_tf import errors
-from normtest_tf.analysis import comparisons, effects, results, verdicts
+from normtest_tf.analysis import comparisons, effects, results
 from normtest_tf.report import rows, sections
 from normtest_tf.runs.folder import BEST_TEST, BEST_VALIDATION, FINAL
 from tests.helpers.fake_results import write_run
 
 CELLS = [("cifar10", "resnet18"), ("cifar100", "resnet18")]
-
-
-def test_a_comparison_holds_pairs_judgements_and_means(study):
-    comparison = comparisons.compare(study, "instance", margin=0.4)
-    assert str(comparison) == "instance - pretrain"
-    values = {}
-    for cell in study.cells:
-        by_seed = study.paired_differences(cell, "instance", "pretrain", FINAL)
-        assert comparison.seed_differences[cell] == by_seed
-        values[cell] = list(by_seed.values())
-    assert comparison.judgements == verdicts.judge_family(
-        values,
-        treatment="instance",
-        control="pretrain",
-        least_sds=dict.fromkeys(values, effects.grid_sd(10_000)),
-        margin=0.4,
-    )
-    means = [np.mean(differences) for differences in values.values()]
-    assert comparison.over_cells == effects.estimate_mean(means)
 
 
 def test_each_way_of_training_is_a_family(tmp_path):

@@ -7,21 +7,13 @@ from scipy import stats
 from normtest_tf.analysis import effects
 
 
-def about(probability, trials):
-    """Returns a share of so many independent trials, within three standard errors."""
-    error = 3 * math.sqrt(probability * (1 - probability) / trials)
-    return pytest.approx(probability, abs=error)
-
-
 def test_an_estimate_equals_scipys_paired_t_interval():
     treatment, control = np.random.default_rng(0).normal(size=(2, 9))
-    expected = stats.ttest_rel(treatment, control).confidence_interval(0.9)
-    effect = effects.estimate_mean(treatment - control, confidence=0.9)
+    expected = stats.ttest_rel(treatment, control).confidence_interval()
+    values = treatment - control
+    effect = effects.estimate_mean(values)
     assert (effect.low, effect.high) == pytest.approx((expected.low, expected.high))
-    # Differences 1, 2, 3: mean 2, sd 1, t(0.975, 2) = 4.30265.
-    effect = effects.estimate_mean([1, 2, 3])
-    assert (effect.n, effect.mean, effect.sd) == (3, 2, 1)
-    assert effect.half_width == pytest.approx(4.302652729911275 / math.sqrt(3))
+    assert (effect.n, effect.sd) == (9, pytest.approx(np.std(values, ddof=1)))
 
 
 @pytest.mark.parametrize(("values", "mean"), [([1], 1), ([], math.nan)])
@@ -29,14 +21,6 @@ def test_what_values_do_not_determine_is_nan(values, mean):
     effect = effects.estimate_mean(values)
     np.testing.assert_equal((effect.n, effect.mean), (len(values), mean))
     assert np.isnan([effect.sd, effect.low, effect.high, effect.half_width]).all()
-
-
-@pytest.mark.parametrize("pairs", [2, 5, 20])
-def test_intervals_cover_the_truth_as_often_as_they_say(pairs):
-    runs = np.random.default_rng(1).normal(0.3, 0.44, (1000, pairs))
-    found = [effects.estimate_mean(run) for run in runs]
-    covered = np.mean([effect.low < 0.3 < effect.high for effect in found])
-    assert covered == about(0.95, 1000)
 
 
 def test_the_estimate_over_images_and_seeds_is_that_of_a_two_way_layout():
@@ -62,24 +46,17 @@ def test_the_estimate_over_images_and_seeds_is_that_of_a_two_way_layout():
     freedoms = np.array([images - 1, seeds - 1, (images - 1) * (seeds - 1)])
     freedom = squares.sum() ** 2 / np.sum(squares**2 / freedoms)
     error = math.sqrt(squares.sum() / values.size)
-    found = effects.estimate_crossed(values, 0.9)
+    found = effects.estimate_crossed(values)
     assert (found.n, found.mean) == (3, pytest.approx(values.mean()))
-    assert found.half_width == pytest.approx(stats.t.isf(0.05, freedom) * error)
-    # Of one seed, it is that of the images.
+    assert found.half_width == pytest.approx(stats.t.isf(0.025, freedom) * error)
+    # Of one seed, it is that of the images; of images with one mean, that of the seeds.
+    equal = np.add([1, 2, 4], np.outer([1, -1, 1, -1], [0.1, -0.1, 0]))
+    expected = effects.estimate_mean([1, 2, 4])
+    found = effects.estimate_crossed(equal)
+    assert found.half_width == pytest.approx(expected.half_width)
     one, alone = effects.estimate_crossed(values[:, :1]), values[:, 0]
     assert one.half_width == pytest.approx(effects.estimate_mean(alone).half_width)
     assert not effects.estimate_crossed(np.zeros([4, 2])).has_interval
-
-
-def test_intervals_over_images_and_seeds_cover_the_truth_where_those_of_seeds_do_not():
-    rng = np.random.default_rng(4)
-    studies = rng.normal(size=(1000, 40, 4))
-    studies += 2 * rng.normal(size=(1000, 40, 1)) + 0.2 * rng.normal(size=(1000, 1, 4))
-    both = [effects.estimate_crossed(study) for study in studies]
-    seeds = [effects.estimate_mean(study.mean(axis=0)) for study in studies]
-    covered = np.mean([each.low < 0 < each.high for each in both])
-    assert covered == about(0.95, 1000)
-    assert np.mean([each.low < 0 < each.high for each in seeds]) < 0.85
 
 
 def test_mcnemars_test_is_that_of_a_fair_coin():
@@ -90,11 +67,7 @@ def test_mcnemars_test_is_that_of_a_fair_coin():
     assert effects.mcnemar_p_value(one, one) == 1
 
 
-def test_the_binomial_standard_error_equals_one_computed_by_hand():
-    assert effects.binomial_standard_error(0.9, 10_000) == pytest.approx(0.003)
-
-
-def test_p_values_equal_scipys_and_hold_their_level():
+def test_p_values_equal_scipys():
     studies = np.random.default_rng(2).normal(0, 0.44, (1000, 6))
     t = [effects.paired_t_p_value(study, 0) for study in studies]
     np.testing.assert_allclose(t, stats.ttest_1samp(studies, 0, axis=1).pvalue)
@@ -104,9 +77,6 @@ def test_p_values_equal_scipys_and_hold_their_level():
         for side, which in ((-0.8, "greater"), (0.8, "less"))
     ]
     np.testing.assert_allclose(small, np.maximum(*sides))
-    # Schuirmann's test is exact in the limit where only one margin is near.
-    for p_values in (t, small):
-        assert np.mean(np.less(p_values, 0.05)) == about(0.05, 1000)
 
 
 def test_holm_equals_an_adjustment_by_hand():
@@ -121,21 +91,9 @@ def test_holm_equals_an_adjustment_by_hand():
         np.testing.assert_allclose(effects.holm(p_values), expected)
 
 
-@pytest.mark.parametrize("false_nulls", [0, 3])
-def test_holm_keeps_the_level_of_the_family(false_nulls):
-    p_values = np.random.default_rng(7).uniform(size=(4000, 6))
-    p_values[:, :false_nulls] = 0
-    true_nulls = np.array([effects.holm(row) for row in p_values])[:, false_nulls:]
-    size = 6 - false_nulls
-    rejected = np.mean((true_nulls < 0.05).any(axis=1))
-    assert rejected == about(1 - (1 - 0.05 / size) ** size, 4000)
-
-
-def test_one_pair_has_no_p_value_and_a_margin_is_positive():
+def test_one_pair_has_no_p_value():
     assert math.isnan(effects.paired_t_p_value([0.3], 0.1))
     assert math.isnan(effects.equivalence_p_value([0.3], 0.5, 0.1))
-    with pytest.raises(ValueError, match="margin"):
-        effects.equivalence_p_value([1, 2], 0, 0.1)
 
 
 # The second and third are equal but for rounding.

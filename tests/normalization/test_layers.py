@@ -66,5 +66,3 @@ def test_bgr_reverses_channels_after_normalising_in_rgb_order(images):
 def test_other_channel_orders_are_refused():
     with pytest.raises(ValueError, match="channel_order"):
         normalization_layer(IMAGENET, SHAPE, "gbr")
-    with pytest.raises(ValueError, match="channel_order"):
-        SETTINGS["instance"].layer(None, SHAPE, "gbr")

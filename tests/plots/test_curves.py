@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plots import curves, differences, quickstart
+from plots import curves, differences
 from tests.helpers.fake_results import CELLS
 
 
@@ -24,9 +24,3 @@ def test_differences_show_every_seed_and_the_interval(ax, comparison):
     effect = comparison.judgements[CELLS[0]].effect
     bar = ax.containers[0].lines[2][0].get_segments()[0]
     np.testing.assert_allclose(bar[:, 1], [effect.low, effect.high])
-
-
-def test_the_quickstarts_figure_is_a_png(study, comparison, tmp_path):
-    path = tmp_path / "figure.png"
-    quickstart.write_figure(study, comparison, study.cells[0], path)
-    assert path.read_bytes().startswith(b"\x89PNG")

@@ -4,23 +4,20 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from normtest_tf.diagnosis import Explanation
-from normtest_tf.diagnosis.distances import Distance
 from normtest_tf.diagnosis.findings import SettingFindings
 from plots import diagnosis
 
 
-def finding(name, shifts):
-    distances = tuple(Distance(shift, 0.0) for shift in shifts)
-    return SettingFindings(
-        name, None, (0.0,) * 3, (1.0,) * 3, distances, distances, {}, {}, {}
-    )
+def finding(name, *distances):
+    moments = (0.0,) * 3, (1.0,) * 3
+    return SettingFindings(name, None, *moments, distances, distances, {}, {}, {})
 
 
 def test_it_draws_every_setting_by_depth():
     found = Explanation(
-        *("m", "d", 9, (8, 8, 3), ("a", "b", "c"), "pretrain", "finetune"),
-        (finding("pretrain", [1, 2, 3]), finding("finetune", [1, 1, 5])),
-        *({}, None, (), ()),
+        *("m", "d", 9, (8, 8, 3), ("a", "b", "c")),
+        (finding("pretrain", 1, 2, 3), finding("finetune", 1, 1, 5)),
+        *({}, 0.1, (), ()),
     )
     figure = diagnosis.distances_figure(found)
     stored, extra = figure.axes

@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 
 from normtest_tf.analysis import comparisons, results
@@ -26,14 +24,6 @@ def test_a_forest_plot_shows_sides_seeds_means_and_intervals(ax, comparison):
     assert labels == [*("\n".join(cell) for cell in CELLS), "mean over these cells"]
 
 
-def test_long_names_are_wrapped(ax, comparison, monkeypatch):
-    control = "another_control_name"
-    monkeypatch.setattr(forest.style, "color", lambda _: "black")
-    renamed = dataclasses.replace(comparison, control=control)
-    forest.draw_forest(ax, forest.Panel(renamed), CELLS)
-    assert ax.texts[0].get_text() == f"← {control}\nbetter"
-
-
 def test_a_single_pair_has_a_mean_without_interval(ax, tmp_path):
     write_run(tmp_path, normalization="finetune", final=0.8)
     write_run(tmp_path, normalization="pretrain", final=0.7)
@@ -55,12 +45,3 @@ def test_the_extent_covers_margin_intervals_seeds_and_published_runs(comparison)
     )
     published = {CELLS[0]: -3.0, CELLS[1]: 7.0}
     assert forest.Panel(comparison, published).extent == (-3, 7)
-
-
-def test_the_legend_explains_every_mark(comparison):
-    panel = forest.Panel(comparison)
-    labels = [handle.get_label() for handle in forest.legend_handles([panel])]
-    assert "within the margin of ±0.5 points" in labels
-    assert len(labels) == 4
-    with_cross = forest.legend_handles([panel, forest.Panel(comparison, {CELLS[0]: 1})])
-    assert with_cross[-1].get_label() == "published single runs"

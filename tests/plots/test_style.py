@@ -1,21 +1,8 @@
 import pytest
 from matplotlib import pyplot as plt
 
-from normtest_tf.normalization import SETTINGS
 from plots import style
 from tests.helpers import programs
-
-
-def test_settings_keep_their_colours_and_new_ones_get_the_next(monkeypatch):
-    assert {name: style.color(name) for name in list(SETTINGS)[:4]} == {
-        "finetune": "#0072B2",
-        "pretrain": "#D55E00",
-        "instance": "#009E73",
-        "minmax": "#CC79A7",
-    }
-    monkeypatch.setitem(SETTINGS, "new", SETTINGS["minmax"])
-    number = list(SETTINGS).index("new")
-    assert style.color("new") == style.PALETTE[number % len(style.PALETTE)]
 
 
 @pytest.mark.parametrize("name", ["figure.png", "figure.svg"])

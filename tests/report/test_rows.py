@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from normtest_tf.analysis import published, results
-from normtest_tf.report import rows, sections
-from normtest_tf.runs.folder import BEST_TEST, FINAL
+from normtest_tf.report import document, rows, sections
+from normtest_tf.runs.folder import FINAL
 from normtest_tf.text import csv_text
 from tests.helpers.fake_results import CELLS, write_run
 
@@ -77,25 +77,6 @@ def test_data_sets_have_statistics_after_normalization(gathered, tmp_path):
     assert math.isnan(row["mean_red"])
 
 
-def test_published_differences_have_their_error_and_ours(tmp_path):
-    for seed, best in ((1, 0.91), (2, 0.93)):
-        write_run(tmp_path, normalization="finetune", seed=seed, best=best)
-        write_run(tmp_path, normalization="pretrain", seed=seed, best=0.9)
-    found = results.read(tmp_path)
-    rows_of = rows.published_rows([published.load("seed_table1")], found)
-    (row,) = [row for row in rows_of if row["ours_n"]]
-    assert (row["dataset"], row["model"]) == CELLS[0]
-    assert row["difference"] == pytest.approx(0.5)
-    # sqrt(.8847 * .1153 + .8797 * .1203) / 100 in points.
-    assert row["in_words"] == (
-        "+0.50 points; the test set alone gives a standard error of up to 0.46"
-    )
-    ours = found.paired_differences(CELLS[0], "finetune", "pretrain", BEST_TEST)
-    assert row["ours"] == pytest.approx(np.mean(list(ours.values()))) == 2
-    # t(0.975, 1) = 12.7062; the sd of 1 and 3 is sqrt(2).
-    assert row["ours_half_width"] == pytest.approx(12.7062, abs=1e-4)
-
-
 def test_every_run_has_a_row(tmp_path):
     values = {"shift": "contrast:0.5", "train": "head", "examples_per_class": 20}
     write_run(
@@ -142,3 +123,16 @@ def test_runs_of_the_published_protocol_are_beside_their_published_neighbours(tm
         "| cifar10 | pretrain | resnet18 (n = 1) | resnet18 | 90.00, 87.97 | +2.03 | "
         "80.00, probably 87.79 | -7.79 |"
     )
+
+
+def test_published_differences_belong_to_the_published_comparison(study, gathered):
+    finetune, *others = gathered.comparisons
+    found = gathered.published_for(finetune)
+    assert found["cifar10", "resnet18"] == pytest.approx(0.5)
+    assert set(found) == set(finetune.judgements)  # The edition has more cells.
+    assert [gathered.published_for(other) for other in others] == [{}, {}]
+    # The first of several tables wins.
+    tables = [published.load(name) for name in ("extended_table3", "seed_table1")]
+    both = document.gather(study, rule=FINAL, margin=0.5, published=tables)
+    found = both.published_for(both.comparisons[0])
+    assert found["cifar10", "resnet18"] == pytest.approx(-0.1)

@@ -10,22 +10,13 @@ from normtest_tf.sweeps import grid
 from tests.sweeps.helpers import configurations, write_record
 
 
-def test_a_grid_completes_pairs_first(tmp_path):
-    order = [
-        (config.seed, config.model, config.normalization, config.weights)
-        for config in configurations(tmp_path, models=["cifar_resnet8", "resnet18"])
-    ]
-    assert order[:3] == [
-        (1, "cifar_resnet8", "pretrain", None),
-        (1, "cifar_resnet8", "finetune", None),
-        (1, "resnet18", "pretrain", "none"),
-    ]
-    assert len(order) == 8
-
-
 def test_shifts_and_regimes_are_axes_between_data_sets_models_and_settings(tmp_path):
+    """Seeds change slowest, so that pairs are complete; weights are their models'."""
+    models = ["cifar_resnet8", "resnet18"]
+    both = [c.weights for c in configurations(tmp_path, models=models)]
+    assert both == [None, None, "none", "none"] * 2
     configs = configurations(
-        tmp_path, shift=["none", "invert"], train=["all", "head"], seeds=[1]
+        tmp_path, shift=["none", "invert"], train=["all", "head"], seeds=[1, 2]
     )
     assert [(c.shift, c.train, c.normalization) for c in configs[:5]] == [
         ("none", "all", "pretrain"),
@@ -34,7 +25,8 @@ def test_shifts_and_regimes_are_axes_between_data_sets_models_and_settings(tmp_p
         ("none", "head", "finetune"),
         ("invert", "all", "pretrain"),
     ]
-    assert len({config.name for config in configs}) == len(configs) == 8
+    assert [config.seed for config in configs] == [1] * 8 + [2] * 8
+    assert len({config.name for config in configs}) == len(configs)
     grid.check(configs)
 
 

@@ -105,13 +105,6 @@ def test_what_keras_refuses_to_read_is_named(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["keras.json"]
 
 
-def test_the_environment_names_the_backend(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
-    for value, expected in (("", "tensorflow"), ("jax", "jax"), ("numpy", "numpy")):
-        monkeypatch.setenv("KERAS_BACKEND", value)
-        assert keras_setup.backend() == expected
-
-
 @pytest.mark.parametrize(
     ("check", "words"),
     [
