@@ -8,9 +8,12 @@ import multiprocessing
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Sized
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from normtest_tf.datasets import Images
 
 EPOCHS = 2  # The first one compiles and warms up, the last is measured.
 
@@ -37,7 +40,7 @@ class Work:
     classes: int
     batch_size: int
 
-    def write(self, images: np.ndarray, labels: np.ndarray) -> None:
+    def write(self, images: Images, labels: np.ndarray) -> None:
         """Writes the images for the sides to read."""
         np.save(self.folder / "images.npy", images)
         np.save(self.folder / "labels.npy", labels)
