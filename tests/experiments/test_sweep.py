@@ -80,6 +80,7 @@ def test_presets_are_grids_of_known_names(tmp_path):
         "cpu_study": 80,
         "dose_response": 126,
         "imagenet_study": 80,
+        "real_sets": 10,
         "reference_extended": 64,
         "reference_table1": 16,
         "table1_protocol": 4,

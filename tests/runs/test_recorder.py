@@ -183,10 +183,7 @@ def test_stopped_processes_end_like_an_uninterrupted_one(tmp_path, digits):
     assert done.stderr.endswith(STOPPED.format("SIGTERM"))  # After TensorFlow's log.
     assert len(list(config.folder.path.rglob(f"{files.TEMPORARY}*"))) == 1
 
-    # Ctrl-C works even if pytest runs in the background.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with programs.start("train", *flags) as stopped:
-        signal.signal(signal.SIGINT, before)
         for line in stopped.stdout:
             if line.startswith("epoch 2"):  # It has its checkpoint.
                 stopped.send_signal(signal.SIGINT)
