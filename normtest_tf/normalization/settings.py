@@ -1,7 +1,7 @@
 """The normalization settings that are compared, one object each.
 
-Flags, help texts, sweeps, reports, figures and docs are generated from `SETTINGS`. To
-add a setting, write a function or two here and add an entry there.
+Flags, help texts, sweeps, reports and figures are generated from `SETTINGS`. To add a
+setting, add an entry; a function that measures images goes to `statistics`.
 """
 
 from __future__ import annotations
