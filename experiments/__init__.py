@@ -3,6 +3,7 @@
     train        fine-tunes one network on one data set, in one normalization setting
     sweep        runs a grid of data sets, models, settings and seeds
     report       compares finished runs: tables, figures and a verdict
+    statistics   mean and std of a data set's images, beside ImageNet's
     explain      before training: which statistics to take, and why
     quickstart   the whole experiment in miniature, offline
     export       a run's model in another format, verified

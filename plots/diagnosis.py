@@ -34,6 +34,13 @@ def distances_figure(found: Explanation) -> Figure:
     extra.set(title=f"The same, less {CONTROL}'s", ylabel="difference")
     for ax in (stored, extra):
         ax.set_xlabel("batch normalization, by depth")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         style.decorate(ax)
-    stored.legend(frameon=False, fontsize=8)
+    figure.legend(
+        handles=stored.lines,
+        loc="outside lower center",
+        ncols=5,
+        frameon=False,
+        fontsize=8.5,
+    )
     return figure

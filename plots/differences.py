@@ -29,6 +29,7 @@ def draw_differences(ax: Axes, comparison: Comparison, cell: Cell) -> Axes:
         labels.append("mean,\n95% interval")
     ax.set_xticks(range(len(labels)), labels)
     ax.set_xlim(-0.5, len(labels) - 0.5)
+    ax.margins(y=0.15)  # Room for the sides' names.
     ax.set_ylabel(f"{comparison} (percentage points)")
     for height, align, setting, arrow in (
         (0.98, "top", comparison.treatment, "↑"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from normtest_tf.analysis.effects import Estimate
 from plots import style
 
 SMALL = 8.5  # Points.
+OVERALL = "mean over these cells"
+_TITLE = 26  # Characters in a line of a title.
 _SEEDS_BELOW = 0.24  # Offset of the seeds' dots below their mean, in rows.
 _MARGIN_COLOR = "#e6e6e6"
 _NOISE: dict[str, Any] = {
@@ -48,12 +51,12 @@ class Panel:
             *(end for effect in effects for end in (effect.low, effect.high)),
             *(v for s in comparison.seed_differences.values() for v in s.values()),
             *self.published.values(),
-            *noise,
+            *(end for chaos in noise for end in (-chaos, chaos)),
         ]
         return float(np.nanmin(values)), float(np.nanmax(values))
 
 
-def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
+def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell], note: str = "") -> Axes:
     """Draws seeds as dots, means with intervals, and the mean over cells."""
     comparison = panel.comparison
     color = style.color(comparison.treatment)
@@ -74,12 +77,13 @@ def draw_forest(ax: Axes, panel: Panel, cells: Sequence[Cell]) -> Axes:
     labels = [f"{cell.dataset}\n{cell.model}" for cell in cells]
     if len(cells) > 1:
         ax.axhline(len(cells) - 0.5, color=style.GREY, linewidth=0.6, linestyle=":")
-        labels.append("mean over these cells")
+        labels.append(OVERALL)
     if comparison.over_cells.n > 1:
         _interval(ax, len(cells), comparison.over_cells, "black", marker="D")
     ax.set_yticks(range(len(labels)), labels, fontsize=SMALL)
     ax.set_ylim(len(labels) - 0.45, -0.45)
-    ax.set_title(str(comparison), loc="left", fontsize=10, fontweight="bold")
+    title = textwrap.fill(str(comparison), _TITLE) + (note and f"\n({note})")
+    ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
     return _decorate(ax, comparison)
 
 
@@ -107,14 +111,15 @@ def _decorate(ax: Axes, comparison: Comparison) -> Axes:
     ax.grid(visible=True, axis="x", alpha=0.25)
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.tick_params(axis="y", length=0)
-    for side, align, setting, text in (
-        (0, "left", comparison.control, f"← {comparison.control}\nbetter"),
-        (1, "right", comparison.treatment, f"{comparison.treatment}\nbetter →"),
+    # In two lines: names may be as long as half of the axis.
+    for side, align, setting, text, below in (
+        (0, "left", comparison.control, f"← {comparison.control} better", 20),
+        (1, "right", comparison.treatment, f"{comparison.treatment} better →", 32),
     ):
         ax.annotate(
             text,
             (side, 0),
-            xytext=(0, -20),
+            xytext=(0, -below),
             xycoords="axes fraction",
             textcoords="offset points",
             ha=align,
@@ -125,22 +130,6 @@ def _decorate(ax: Axes, comparison: Comparison) -> Axes:
     return ax
 
 
-def note_scale(ax: Axes) -> None:
-    """Marks axes whose scale differs from that of the others."""
-    ax.annotate(
-        "scale differs",
-        (1, 1),
-        xytext=(0, 20),  # Above the title.
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=SMALL,
-        style="italic",
-        bbox={"boxstyle": "round,pad=0.25", "fc": "#fff3bf", "ec": "none"},
-    )
-
-
 def legend_handles(panels: Sequence[Panel]) -> list[Artist]:
     """Returns the legend entries of forest plots."""
     margin = panels[0].comparison.margin
@@ -148,8 +137,10 @@ def legend_handles(panels: Sequence[Panel]) -> list[Artist]:
         _mark("one seed", marker="o", markersize=3.5, alpha=0.6, linestyle=""),
         _mark("mean over seeds, 95% interval", marker="o"),
     ]
-    if any(panel.comparison.over_cells.n > 1 for panel in panels):
-        label = "mean over these cells, 95% by their spread"
+    overall = [panel.comparison.over_cells for panel in panels]
+    if any(mean.n > 1 for mean in overall):
+        by_spread = any(mean.has_interval for mean in overall)
+        label = OVERALL + ", 95% by their spread" * by_spread
         handles.append(_mark(label, marker="D", color="black"))
     handles.append(
         Patch(color=_MARGIN_COLOR, label=f"within the margin of ±{margin:g} points")

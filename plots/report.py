@@ -22,7 +22,7 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
             [forest.Panel(c, content.published_for(c)) for c in content.comparisons]
         )
     for name, each in figures.items():
-        paths = [out_dir / f"{name}.png", out_dir / f"{name}.svg"]
+        paths = [out_dir / f"{name}.{kind}" for kind in ("png", "svg", "pdf")]
         if each:
             style.save(each, *paths)
         else:  # An earlier report's would pass for one of these results.

@@ -15,9 +15,10 @@ from normtest_tf.system import files
 
 matplotlib.rcdefaults()  # Whatever the user's matplotlibrc: equal figures, equal bytes.
 matplotlib.rcParams["svg.hashsalt"] = "normtest_tf"
+matplotlib.rcParams["pdf.fonttype"] = 42  # Conferences refuse Type 3 fonts.
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; black is left for
-# what belongs to no setting.
+# Okabe and Ito's palette, which colour-blind readers can tell apart, without yellow,
+# which is pale as text; then darker ones. Black is left for what is of no setting.
 PALETTE = (
     "#0072B2",  # Blue.
     "#D55E00",  # Vermilion.
@@ -25,7 +26,12 @@ PALETTE = (
     "#CC79A7",  # Reddish purple.
     "#E69F00",  # Orange.
     "#56B4E9",  # Sky blue.
-    "#F0E442",  # Yellow.
+    "#882255",  # Wine.
+    "#7F7F7F",  # Grey.
+    "#8A7A00",  # Olive.
+    "#332288",  # Indigo.
+    "#6B4226",  # Brown.
+    "#44AA99",  # Teal.
 )
 GREY = "#595959"
 DPI = 200
@@ -62,7 +68,7 @@ def save(figure: Figure, *paths: pathlib.Path) -> None:
     The same figure gives the same bytes, so regenerating a report changes nothing.
     """
     for path in paths:
-        dated = {"Date": None} if path.suffix == ".svg" else None
+        dated = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix)
         with files.atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=DPI, metadata=dated)
+            figure.savefig(temporary, dpi=DPI, metadata=dated and {dated: None})
     plt.close(figure)

@@ -8,7 +8,7 @@ from tests.helpers.fake_results import CELLS, write_run
 def test_a_forest_plot_shows_sides_seeds_means_and_intervals(ax, comparison):
     forest.draw_forest(ax, forest.Panel(comparison), CELLS)
     sides = [(text.get_text(), text.xy) for text in ax.texts]
-    assert sides == [("← pretrain\nbetter", (0, 0)), ("finetune\nbetter →", (1, 0))]
+    assert sides == [("← pretrain better", (0, 0)), ("finetune better →", (1, 0))]
     for row, cell in enumerate(CELLS):
         seeds = ax.collections[2 * row].get_offsets()
         points = list(comparison.seed_differences[cell].values())

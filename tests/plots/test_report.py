@@ -27,7 +27,7 @@ def test_a_report_without_a_pair_replaces_one_with_one(tmp_path):
         write_run(tmp_path / "pair", normalization=setting)
     answer = write_report(results.read(tmp_path / "pair"), tmp_path)
     assert "a single pair of runs (1)" in answer
-    assert len(list(tmp_path.glob("effects.*"))) == 3
+    assert len(list(tmp_path.glob("effects.*"))) == 4
     for seed, setting in enumerate(("pretrain", "finetune")):
         write_run(tmp_path / "none", normalization=setting, seed=seed)
     answer = write_report(results.read(tmp_path / "none"), tmp_path)
