@@ -15,6 +15,7 @@ from normtest_tf.datasets.catalogue import (
     PATTERNS,
     DatasetDescription,
     check_available,
+    count_pixels,
     load,
     slug,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "MappedImages",
     "ReadingOptions",
     "check_available",
+    "count_pixels",
     "load",
     "parse_shift",
     "parse_size",

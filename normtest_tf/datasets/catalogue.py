@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from normtest_tf import errors, normalization
 from normtest_tf.datasets import csv_files, folders, images, loading, tfds
 from normtest_tf.datasets.dataset import ImageDataset
 from normtest_tf.datasets.loading import ReadingOptions
+from normtest_tf.normalization.statistics import PixelCounts
 from normtest_tf.system import files
 from normtest_tf.text import Notify, ignore
 
@@ -147,21 +149,64 @@ def load(
         UsageError: If the name is unknown, or the data are missing and can't be
             downloaded, or a file is unusable, or an option is not allowed.
     """
+    source = _find(name, options, notify)
+    return loading.assemble(source, options, notify).shifted(options.shift)
+
+
+def count_pixels(
+    name: str,
+    options: ReadingOptions = DEFAULTS,
+    notify: Notify = ignore,
+    *,
+    examples: int | None = None,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda each, total: each,
+) -> PixelCounts:
+    """Counts the pixels of the training images, of any sizes; keeps none of them.
+
+    Of data without splits they are all images, unless the options divide them. `name`,
+    `options`, `notify` and errors are those of `load`; `examples`: only the first N;
+    `progress` wraps an iterator over so many images.
+    """
+    kind, location = parse(name)
+    is_divided = options.test_fraction or options.split_seed is not None
+    if kind == FOLDER and not is_divided:
+        options.check()
+        source = folders.find_without_classes(
+            files.expand(location), slug(name), options, notify
+        )
+    else:
+        source = _find(name, options, notify)
+    if is_divided:
+        source, _ = source.divided(options)
+    train, shift = source.of_splits[0], images.parse_shift(options.shift)
+    train = train.choose(np.arange(len(train.labels)) < (examples or np.inf))
+    found = train.map(lambda image: PixelCounts.of(shift(image[None]), stds=True))
+    bad, total = {}, None
+    for index, one in enumerate(progress(found, len(train.labels))):
+        if isinstance(one, images.BadImage):
+            bad[train.names[index]] = one.args[1]
+        else:
+            total = one if total is None else total + one
+    loading.check_bad(bad, len(train.labels), source.place)
+    assert total is not None
+    return total
+
+
+def _find(name: str, options: ReadingOptions, notify: Notify) -> loading.Source:
+    """Finds a data set's images, and refuses what can't be read."""
     options.check()
     check_available(name, options)
     kind, location = parse(name)
     if kind == TFDS:
-        dataset = tfds.load(location, slug(name), options, notify, is_official=False)
-    elif kind:
+        return tfds.find(location, slug(name), options, is_official=False)
+    if kind:
         of_kind = folders if kind == FOLDER else csv_files
-        dataset = of_kind.load(files.expand(location), slug(name), options, notify)
-    elif name == "digits":
-        dataset = _load_digits(options, notify)
-    elif name == _TINY:
-        dataset = _load_tiny_imagenet(options, notify)
-    else:
-        dataset = tfds.load(name, name, options, notify, is_official=True)
-    return dataset.shifted(options.shift)
+        return of_kind.find(files.expand(location), slug(name), options, notify)
+    if name == "digits":
+        return _find_digits(options)
+    if name == _TINY:
+        return _find_tiny_imagenet(options)
+    return tfds.find(name, name, options, is_official=True)
 
 
 def check_available(name: str, options: ReadingOptions = DEFAULTS) -> None:
@@ -181,8 +226,8 @@ def check_available(name: str, options: ReadingOptions = DEFAULTS) -> None:
         )
 
 
-def _load_digits(options: ReadingOptions, notify: Notify) -> ImageDataset:
-    """Loads scikit-learn's 1797 digits as RGB images, in its stratified split."""
+def _find_digits(options: ReadingOptions) -> loading.Source:
+    """Returns scikit-learn's 1797 digits as RGB images, in its stratified split."""
     import sklearn.datasets
     import sklearn.model_selection
 
@@ -206,17 +251,15 @@ def _load_digits(options: ReadingOptions, notify: Notify) -> ImageDataset:
         return loading.Examples([f"digit {n}" for n in part], labels[part], read)
 
     of_splits = [examples(part) for part in parts]
-    return loading.assemble(
-        "digits", "0123456789", of_splits, options, notify, "digits"
-    )
+    return loading.Source("digits", "0123456789", of_splits, "digits")
 
 
 _TINY, _TINY_URL = "tiny_imagenet", "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 _AGAIN = "unpack the archive again"
 
 
-def _load_tiny_imagenet(options: ReadingOptions, notify: Notify) -> ImageDataset:
-    """Reads the unpacked archive; `data_dir` contains its folder, or is that folder.
+def _find_tiny_imagenet(options: ReadingOptions) -> loading.Source:
+    """Finds the unpacked images; `data_dir` contains their folder, or is it.
 
     The archive's `val` images become the test split, because its `test` images have
     no labels.
@@ -252,7 +295,7 @@ def _load_tiny_imagenet(options: ReadingOptions, notify: Notify) -> ImageDataset
         raise errors.unreadable(annotations, error, _AGAIN) from error
     examples = loading.of_files(root, (train, test), options)
     class_names = [words.get(wnid, wnid) for wnid in wnids]
-    return loading.assemble(_TINY, class_names, examples, options, notify, str(root))
+    return loading.Source(_TINY, class_names, examples, str(root))
 
 
 def _lines(path: pathlib.Path) -> list[str]:

@@ -9,17 +9,16 @@ from collections.abc import Iterator
 
 from normtest_tf import errors
 from normtest_tf.datasets import loading, splits
-from normtest_tf.datasets.dataset import ImageDataset
-from normtest_tf.datasets.loading import ReadingOptions
+from normtest_tf.datasets.loading import ReadingOptions, Source
 from normtest_tf.text import Notify, counted, shown
 
 _FORMAT = "Its first line must be file,label or file,label,split"
 
 
-def load(
+def find(
     path: pathlib.Path, name: str, options: ReadingOptions, notify: Notify
-) -> ImageDataset:
-    """Reads the images that a table lists, by paths relative to its folder."""
+) -> Source:
+    """Finds the images that a table lists, by paths relative to its folder."""
     rows = list(_rows(path))
     found = None
     if "split" in rows[0] or options.train_split or options.test_split:
@@ -42,7 +41,7 @@ def load(
         for split in found or ("",)
     ]
     examples = loading.of_files(path.parent, labels, options)
-    return loading.assemble(name, ordered, examples, options, notify, str(path))
+    return Source(name, ordered, examples, str(path))
 
 
 def check_header(path: pathlib.Path) -> None:

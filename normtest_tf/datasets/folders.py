@@ -5,12 +5,11 @@ from __future__ import annotations
 import collections
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from normtest_tf import errors
 from normtest_tf.datasets import images, loading, splits
-from normtest_tf.datasets.dataset import ImageDataset
-from normtest_tf.datasets.loading import ReadingOptions
+from normtest_tf.datasets.loading import ReadingOptions, Source
 from normtest_tf.text import Notify, shown
 
 _LIKE_SPLITS = {splits.TRAIN, "training", "testing", "dev", "eval", *splits.TESTS}
@@ -20,10 +19,10 @@ _LAYOUT = (
 _SYSTEM = "hidden or of the system"
 
 
-def load(
+def find(
     folder: pathlib.Path, name: str, options: ReadingOptions, notify: Notify
-) -> ImageDataset:
-    """Reads a folder: classes ordered by name, images by `splits.mixed_order`."""
+) -> Source:
+    """Finds images: classes ordered by name, images by `splits.mixed_order`."""
     found = find_splits(folder, options)
     left_out: collections.Counter[str] = collections.Counter()
     of_splits = [_classes(folder, split, left_out) for split in found or ("",)]
@@ -39,15 +38,38 @@ def load(
         for of_split in of_splits
     ]
     examples = loading.of_files(folder, labels, options)
-    dataset = loading.assemble(name, classes, examples, options, notify, str(folder))
     for other in (splits.TRAIN, *splits.TESTS):
         if found and other not in found and os.path.isdir(folder / other):
             left_out[f"of another split ({other})"] += 1
+    _note_left_out(name, examples, left_out, notify)
+    return Source(name, classes, examples, str(folder))
+
+
+def find_without_classes(
+    folder: pathlib.Path, name: str, options: ReadingOptions, notify: Notify
+) -> Source:
+    """Finds the images to train on, whatever folders they are in."""
+    found = find_splits(folder, options)
+    left_out: collections.Counter[str] = collections.Counter()
+    root = folder / found[0] if found else folder
+    names = [path.relative_to(folder).as_posix() for path in _images(root, left_out)]
+    if not names:
+        raise errors.UsageError(f"{shown(str(root))} contains no images")
+    examples = loading.of_files(folder, [dict.fromkeys(names, 0)], options)
+    _note_left_out(name, examples, left_out, notify)
+    return Source(name, [""], examples, str(root))
+
+
+def _note_left_out(
+    name: str,
+    examples: Sequence[loading.Examples],
+    left_out: collections.Counter[str],
+    notify: Notify,
+) -> None:
     if left_out:
         counts = ", ".join(f"{n} {shown(what)}" for what, n in left_out.most_common(9))
         number = " and ".join(f"{len(one.labels)}" for one in examples)
         notify(f"{shown(name)}: read {number} images; left out {counts}")
-    return dataset
 
 
 def find_splits(

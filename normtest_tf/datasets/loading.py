@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ RESIZES = ("squash", "crop", "pad")
 TEST_FRACTION = 0.2
 _UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_Result = TypeVar("_Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,14 +112,20 @@ class Examples:
 
     def decoded(self) -> Iterator[np.ndarray | images.BadImage]:
         """Yields each image, or what is wrong with it."""
+        return self.map(lambda image: image)
 
-        def decode(index: int) -> np.ndarray | images.BadImage:
+    def map(
+        self, function: Callable[[np.ndarray], _Result]
+    ) -> Iterator[_Result | images.BadImage]:
+        """Yields what a function makes of each image, or what is wrong with it."""
+
+        def apply(index: int) -> _Result | images.BadImage:
             try:
-                return self.decode(index)
+                return function(self.decode(index))
             except images.BadImage as error:
                 return error
 
-        return images.map_in_threads(decode, range(len(self.labels)))
+        return images.map_in_threads(apply, range(len(self.labels)))
 
     def choose(self, mask: np.ndarray) -> Examples:
         """Returns some of the examples, bool `[n]`."""
@@ -151,40 +158,49 @@ def of_files(
     return list(map(examples, of_splits))
 
 
-def assemble(
-    name: str,
-    class_names: Sequence[str],
-    of_splits: Sequence[Examples],
-    options: ReadingOptions,
-    notify: Notify,
-    place: str,
-) -> ImageDataset:
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set before its images are decoded."""
+
+    name: str
+    class_names: Sequence[str]
+    of_splits: Sequence[Examples]  # To train on and to test on; or all in one.
+    place: str  # Where the images are, for messages.
+
+    def divided(self, options: ReadingOptions) -> tuple[Source, str | None]:
+        """Divides what has one split; says how, None if it had two."""
+        if len(self.of_splits) > 1:
+            return self, None
+        fraction, seed = options.test_fraction or TEST_FRACTION, options.split_seed or 0
+        (all_of,) = self.of_splits
+        chosen = splits.choose_test(all_of.labels, self.class_names, fraction, seed)
+        parts = [all_of.choose(~chosen), all_of.choose(chosen)]
+        division = f"{fraction:.4g} of each class for testing, drawn with seed {seed}"
+        return dataclasses.replace(self, of_splits=parts), division
+
+
+def assemble(source: Source, options: ReadingOptions, notify: Notify) -> ImageDataset:
     """Decodes every image once, into memory or into a file.
 
-    Without a second split to test on, the first is divided. `place` is where the
-    images are, for messages. All that can't be used are reported together.
+    Without a second split to test on, the first is divided. All images that can't be
+    used are reported together.
     """
-    name, place = shown(name), shown(place)
+    name, place = shown(source.name), shown(source.place)
+    class_names = source.class_names
     if len(class_names) < 2:
         raise errors.UsageError(
             f"{place} has only one class, {shown(class_names[0])!r}. At least two are "
             "needed"
         )
-    division = None
-    if len(of_splits) == 1:
-        fraction, seed = options.test_fraction or TEST_FRACTION, options.split_seed or 0
-        (all_of,) = of_splits
-        chosen = splits.choose_test(all_of.labels, class_names, fraction, seed)
-        of_splits = [all_of.choose(~chosen), all_of.choose(chosen)]
-        division = f"{fraction:.4g} of each class for testing, drawn with seed {seed}"
-    elif options.test_fraction or options.split_seed is not None:
+    source, division = source.divided(options)
+    if not division and (options.test_fraction or options.split_seed is not None):
         notify(
             f"{name} has a test split, so --test_fraction and --split_seed change "
             "nothing"
         )
-    train, test = of_splits
+    train, test = source.of_splits
     _check_classes(place, class_names, train.labels, test.labels)
-    reader = _Reader(of_splits, options)
+    reader = _Reader(source.of_splits, options)
     train_images, test_images = reader.read(train), reader.read(test)
     reader.check(place)
     hashes = reader.hashes[len(train.labels) :]
@@ -294,15 +310,8 @@ class _Reader:
 
     def check(self, place: str) -> None:
         """Raises one `UsageError` about all images that can't be used, if any."""
-        if self._bad:
-            total = len(self._bad) + sum(map(len, self._sizes.values()))
-            listed = [
-                f"{shown(name)} ({self._bad[name]})" for name in sorted(self._bad)
-            ]
-            raise errors.UsageError(
-                f"{len(listed)} of {total} images in {place} can't be used: "
-                f"{_first(listed)}. Repair or remove them"
-            )
+        total = len(self._bad) + sum(map(len, self._sizes.values()))
+        check_bad(self._bad, total, place)
         height, width, _ = self._shape
         if len(self._sizes) == 1 and height == width:
             return
@@ -316,6 +325,16 @@ class _Reader:
         raise errors.UsageError(
             f"the images of {place} {what}: {_first(listed)}. Pass --image_size to "
             "make them squares of one size, and --resize to say how"
+        )
+
+
+def check_bad(bad: Mapping[str, str], total: int, place: str) -> None:
+    """Raises `UsageError` about images by name that can't be used, if any."""
+    if bad:
+        listed = [f"{shown(name)} ({bad[name]})" for name in sorted(bad)]
+        raise errors.UsageError(
+            f"{len(listed)} of {total} images in {place} can't be used: "
+            f"{_first(listed)}. Repair or remove them"
         )
 
 

@@ -13,11 +13,10 @@ from urllib import parse
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.datasets import images, loading, splits
-from normtest_tf.datasets.dataset import ImageDataset
-from normtest_tf.datasets.loading import Examples, ReadingOptions
+from normtest_tf.datasets import images, splits
+from normtest_tf.datasets.loading import Examples, ReadingOptions, Source
 from normtest_tf.system import files
-from normtest_tf.text import Notify, counted
+from normtest_tf.text import counted
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -31,14 +30,10 @@ def default_data_dir() -> str:
     return os.path.expanduser(folder)
 
 
-def load(
-    tfds_name: str,
-    name: str,
-    options: ReadingOptions,
-    notify: Notify,
-    is_official: bool,
-) -> ImageDataset:
-    """Reads any image classification set, in the official or in a mixed order."""
+def find(
+    tfds_name: str, name: str, options: ReadingOptions, *, is_official: bool
+) -> Source:
+    """Finds any image classification set, in the official or in a mixed order."""
     builder = _builder(tfds_name, options.data_dir)
     if builder.info.features is not None:
         _features(builder, tfds_name)  # Before anything is downloaded.
@@ -58,8 +53,7 @@ def load(
             "them again, or pass another --data_dir"
         ) from error
     class_names = builder.info.features[keys[1]].names
-    place = f"tfds:{tfds_name}"
-    return loading.assemble(name, class_names, examples, options, notify, place)
+    return Source(name, class_names, examples, f"tfds:{tfds_name}")
 
 
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:

@@ -6,12 +6,15 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from normtest_tf.text import Notify
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 PIXEL_MAX = 255.0
 BLOCK = 256  # Images whose values are counted at a time.
@@ -67,16 +70,55 @@ class Images(Protocol):
         """Returns some of the images."""
 
 
+@dataclasses.dataclass
+class PixelCounts:
+    """How often each channel has each value: sums of pixels lose digits in float32.
+
+    A mean weighted with the counts of 256 possible values is exact to float64.
+    """
+
+    of_values: np.ndarray  # int64 `[3, 256]`.
+    stds: np.ndarray  # float64 `[3]`, the sum of the images' own; 0 if not asked for.
+    images: int
+
+    @classmethod
+    def of(cls, block: np.ndarray, *, stds: bool) -> PixelCounts:
+        """Counts the pixels of some images, uint8 `[n, height, width, 3]`."""
+        counts = [  # `bincount` makes int64 of its input.
+            np.bincount(block[..., channel].ravel(), minlength=256)
+            for channel in range(block.shape[-1])
+        ]
+        own = block.std(axis=(1, 2), dtype=np.float64).sum(axis=0) if stds else 0.0
+        return cls(np.stack(counts), np.zeros(3) + own, len(block))
+
+    def __add__(self, other: PixelCounts) -> PixelCounts:
+        return PixelCounts(
+            self.of_values + other.of_values,
+            self.stds + other.stds,
+            self.images + other.images,
+        )
+
+    def pooled(self, source: str, notify: Notify) -> ChannelStatistics:
+        """Returns mean and std over all pixels."""
+        means, stds = zip(*map(_mean_and_std, self.of_values), strict=True)
+        return _divisible(means, stds, "pooled", source, notify)
+
+    def mean_of_stds(self, source: str, notify: Notify) -> ChannelStatistics:
+        """Returns the mean, and the mean of each image's std."""
+        means = [_mean_and_std(of_channel)[0] for of_channel in self.of_values]
+        stds = (self.stds / self.images / PIXEL_MAX).tolist()
+        return _divisible(means, stds, "per-image", source, notify)
+
+
 def channel_statistics(
-    images: Images, source: str, notify: Notify = warnings.warn
+    images: Images | tf.data.Dataset, source: str, notify: Notify = warnings.warn
 ) -> ChannelStatistics:
     """Computes pooled channel statistics exactly, from histograms of the pixels.
 
-    Sums over millions of pixels lose digits in float32; counts of the 256 possible
-    values of a pixel are exact, and their weighted mean is exact to float64.
-
     Args:
-        images: uint8 `[n, height, width, 3]`, n > 0.
+        images: uint8 `[n, height, width, 3]`, n > 0; or a finite `tf.data.Dataset` of
+            images or of (image, label), batched or not, of any sizes, with whole
+            numbers from 0 to 255.
         source: What the images are, for the record.
         notify: Called with a message about each constant channel.
 
@@ -84,29 +126,26 @@ def channel_statistics(
         The pooled statistics. A channel that is constant over all images gets std 1:
         dividing by 0 would leave nothing to learn from.
 
+    Raises:
+        ValueError: If the images are anything else.
+
     Example:
     ```python
     images = np.random.default_rng(0).integers(0, 256, [8, 32, 32, 3], np.uint8)
     channel_statistics(images, "random pixels").mean  # about 0.5, three times
     ```
     """
-    means, stds = zip(*map(_mean_and_std, _counts(images)), strict=True)
-    return _divisible(means, stds, "pooled", source, notify)
+    return _counted(images).pooled(source, notify)
 
 
 def mean_of_stds(images: Images, source: str, notify: Notify) -> ChannelStatistics:
     """Computes mean and the mean of each image's std, as ImageNet's constants are."""
-    means = [_mean_and_std(of_channel)[0] for of_channel in _counts(images)]
-    total = np.zeros(3)
-    for block in _blocks(images):
-        total += block.std(axis=(1, 2), dtype=np.float64).sum(axis=0)
-    stds = (total / images.shape[0] / PIXEL_MAX).tolist()
-    return _divisible(means, stds, "per-image", source, notify)
+    return _counted(images, stds=True).mean_of_stds(source, notify)
 
 
 def gray_statistics(images: Images, source: str, notify: Notify) -> ChannelStatistics:
     """Computes one mean and one std over all pixels of all channels."""
-    mean, std = _mean_and_std(_counts(images).sum(axis=0))
+    mean, std = _mean_and_std(_counted(images).of_values.sum(axis=0))
     return _divisible([mean] * 3, [std] * 3, "pooled", source, notify)
 
 
@@ -148,25 +187,42 @@ def pixel_distance(images: ChannelStatistics, pretraining: ChannelStatistics) ->
     return float(np.sqrt(np.mean(terms)))
 
 
-def _counts(images: Images) -> np.ndarray:
-    """Returns how often each channel has each value, int64 `[3, 256]`."""
-    is_rgb = len(images.shape) == 4 and images.shape[-1] == 3 and 0 not in images.shape
-    if images.dtype != np.uint8 or not is_rgb:
-        raise ValueError(
-            "images must be uint8 [n, height, width, 3], n > 0. "
-            f"Received: dtype={images.dtype}, shape={images.shape}"
-        )
-    counts = np.zeros([3, 256], np.int64)
-    for block in _blocks(images):  # `bincount` makes int64 of its input.
-        for channel in range(3):
-            counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
-    return counts
+def _counted(images: Images | tf.data.Dataset, *, stds: bool = False) -> PixelCounts:
+    """Counts the pixels of all images, some images at a time."""
+    total = None
+    for block in _blocks(images):
+        if block.dtype != np.uint8 or block.ndim != 4 or block.shape[-1] != 3:
+            raise _not_images(f"dtype={block.dtype}, shape={block.shape}")
+        if block.size:
+            counts = PixelCounts.of(block, stds=stds)
+            total = counts if total is None else total + counts
+    if total is None:
+        raise _not_images("no pixels")
+    return total
 
 
-def _blocks(images: Images) -> Iterator[np.ndarray]:
-    """Yields images some at a time."""
-    for start in range(0, images.shape[0], BLOCK):
-        yield np.asarray(images[start : start + BLOCK])
+def _blocks(images: Any) -> Iterator[np.ndarray]:  # noqa: ANN401  (see above)
+    """Yields images some at a time, those of a data set in its batches."""
+    if not hasattr(images, "element_spec"):
+        for start in range(0, images.shape[0], BLOCK):
+            yield np.asarray(images[start : start + BLOCK])
+        return
+    if images.cardinality() == -1:
+        raise _not_images("a data set that never ends")
+    for element in images:
+        element = element["image"] if isinstance(element, dict) else element
+        block = np.asarray(element[0] if isinstance(element, tuple) else element)
+        with np.errstate(invalid="ignore"):
+            whole = block.astype(np.uint8)  # Keras reads pixels as float32.
+        block = whole if np.array_equal(whole, block) else block
+        yield block[np.newaxis] if block.ndim == 3 else block
+
+
+def _not_images(received: str) -> ValueError:
+    return ValueError(
+        "images must be uint8 [n, height, width, 3], n > 0, or a tf.data.Dataset of "
+        f"such pixels, not yet normalised. Received: {received}"
+    )
 
 
 def _divisible(

@@ -69,9 +69,9 @@ def kind(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     write(root)
 
-    def load(folder=root, **options):
+    def load(folder=root, read=datasets.load, **options):
         reading = datasets.ReadingOptions(str(folder), **options)
-        return datasets.load(name.format(folder), reading)
+        return read(name.format(folder), reading)
 
     return root, load, pattern
 
@@ -99,6 +99,21 @@ def test_a_set_is_resized_as_pillow_does(kind):
     ):
         expected = PIL.Image.fromarray(image).resize((11, 11), BILINEAR)
         np.testing.assert_array_equal(pixels, np.asarray(expected))
+
+
+def test_pixels_of_the_training_images_are_counted_as_numpy_does(kind):
+    _, load, _ = kind
+    options = {"image_size": 11, "shift": "cast:1,0.6,0.3"}
+    counts = load(read=datasets.count_pixels, **options)
+    images = load(**options).train_images / 255
+    assert counts.images == len(images)
+    for found, stds in (
+        (counts.pooled("a test", print), images.std((0, 1, 2))),
+        (counts.mean_of_stds("a test", print), images.std((1, 2)).mean(0)),
+    ):
+        np.testing.assert_allclose(found.mean, images.mean((0, 1, 2)), rtol=1e-12)
+        stds = np.where(stds > 1e-9, stds, 1)  # Of one value, the whole channel.
+        np.testing.assert_allclose(found.std, stds, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from normtest_tf.normalization import (
     IMAGENET,
@@ -23,6 +24,27 @@ def test_statistics_equal_numpys_in_float64(images):
     np.testing.assert_allclose(statistics.mean, scaled.mean((0, 1, 2)), rtol=1e-13)
     np.testing.assert_allclose(statistics.std, scaled.std((0, 1, 2)), rtol=1e-13)
     assert (statistics.definition, statistics.source) == ("pooled", "a test")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda images: images,
+        lambda images: images.batch(20),
+        lambda images: images.map(lambda x: (tf.cast(x, "float32"), 1)).batch(20),
+        lambda images: images.map(lambda x: {"image": x, "label": 1}),
+        # Of several sizes.
+        lambda images: (
+            images.take(20)
+            .batch(20)
+            .concatenate(images.skip(20).map(lambda x: tf.reshape(x, [16, 64, 3])))
+        ),
+    ],
+)
+def test_a_data_set_of_tensorflow_has_the_statistics_of_its_images(images, change):
+    dataset = change(tf.data.Dataset.from_tensor_slices(images))
+    found = channel_statistics(dataset, "a test")
+    assert found == channel_statistics(images, "a test")
 
 
 @pytest.mark.parametrize("measure", [channel_statistics, mean_of_stds, gray_statistics])
@@ -48,8 +70,13 @@ def test_what_is_constant_gets_std_1_and_is_reported(measure):
     ],
 )
 def test_anything_but_rgb_images_is_refused(shape, dtype):
-    with pytest.raises(ValueError, match="images must be uint8"):
-        channel_statistics(np.zeros(shape, dtype), "a test")
+    images = np.zeros(shape, dtype)
+    dataset = tf.data.Dataset.from_tensors(
+        images / 255 + 0.1 if dtype is float else images
+    )
+    for each in (images, dataset.repeat(), *[dataset] * (len(shape) == 4)):
+        with pytest.raises(ValueError, match="images must be uint8"):
+            channel_statistics(each, "a test")
 
 
 def test_the_pixel_distance_is_that_of_the_images_that_pretrain_normalises():

@@ -1,0 +1,99 @@
+r"""Measures the mean and std of a data set's images, exactly, in one pass.
+
+    python -m experiments.statistics --dataset=cifar10 --data_dir=DIR
+    python -m experiments.statistics --dataset=folder:flowers --json=statistics.json
+
+The images are those to train on, at their own size or at --image_size. Of data without
+splits they are all images, in whatever folders; with --test_fraction, the part to train
+on. Printed are both definitions of std, ImageNet's constants beside them, how far the
+images are from ImageNet's, and lines to paste into PyTorch and Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from absl import flags
+
+from experiments.support import flags as shared
+from experiments.support import program
+from normtest_tf import datasets, text
+from normtest_tf.normalization import IMAGENET, IMAGENET_POOLED, ChannelStatistics
+from normtest_tf.normalization.statistics import FAR, PIXEL_MAX, pixel_distance
+from normtest_tf.system import files, keras_setup
+
+FLAGS = flags.FLAGS
+
+shared.define("dataset", *shared.DATA, "shift")
+flags.DEFINE_string("json", None, "File for the numbers, in full precision.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measures the images, prints and writes the result."""
+    del argv
+    reading = shared.reading_options()
+    datasets.check_available(FLAGS.dataset, reading)
+    if FLAGS.json:
+        files.check_writable(files.expand(FLAGS.json).parent)
+    if not FLAGS.dataset.startswith(("folder:", "csv:", "digits")):
+        keras_setup.import_tensorflow()  # Silently.
+    counts = datasets.count_pixels(
+        FLAGS.dataset,
+        reading,
+        program.note,
+        examples=FLAGS.train_examples,
+        progress=_progress,
+    )
+    own = counts.pooled(datasets.slug(FLAGS.dataset), program.note)
+    stds = counts.mean_of_stds("", text.ignore).std
+    if FLAGS.json:
+        numbers = {"mean": own.mean, "std": own.std, "std_mean_of_images": stds}
+        numbers |= {"images": counts.images, "pixel_distance": _distance(own)}
+        files.write_json(files.expand(FLAGS.json), numbers)
+    print(f"{own.source}: {text.counted(counts.images, 'image')}\n")
+    print(to_text(own, stds))
+
+
+def to_text(own: ChannelStatistics, stds: Sequence[float]) -> str:
+    """Returns a table of the numbers, what they say, and lines to paste."""
+    rows = {
+        "mean": own.mean,
+        "std, over all pixels": own.std,
+        "std, mean of the images' own": stds,
+        "ImageNet: mean": IMAGENET.mean,
+        "ImageNet: std, over all pixels": IMAGENET_POOLED.std,
+        "ImageNet: std, mean of the images' own": IMAGENET.std,
+    }
+    table = [("pixels from 0 to 1", "red", "green", "blue")]
+    table += [(name, *(f"{x:.4f}" for x in row)) for name, row in rows.items()]
+    distance = _distance(own)
+    advice = f"below {FAR}: either will do, these or ImageNet's"
+    if distance > FAR:
+        advice = f"above {FAR}: take these"
+    mean, std = ([round(x, 4) for x in row] for row in (own.mean, own.std))
+    means = [round(PIXEL_MAX * x, 3) for x in own.mean]
+    variances = [round((PIXEL_MAX * x) ** 2, 2) for x in own.std]
+    return (
+        f"{text.text_table(table)}\n\n"
+        f"pixel distance from ImageNet {distance:.2f}, {advice}\n\n"
+        "PyTorch, for pixels from 0 to 1, as ToTensor returns them:\n"
+        f"    transforms.Normalize(mean={mean}, std={std})\n"
+        "Keras, for pixels from 0 to 255:\n"
+        f"    keras.layers.Normalization(mean={means}, variance={variances})"
+    )
+
+
+def _distance(own: ChannelStatistics) -> float:
+    return pixel_distance(own, IMAGENET)
+
+
+def _progress(images: Iterable[Any], total: int) -> Iterable[Any]:
+    """Shows how many images have been read, on a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(images, total=total, unit=" images", leave=False, disable=None)
+
+
+if __name__ == "__main__":
+    program.run(main)
