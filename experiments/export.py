@@ -24,8 +24,8 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf.export import FORMATS, ExportError, describe_run, metadata
-from normtest_tf.runs import RunFolder
+from normtest_tf.export import FORMATS, ExportError, describe_run
+from normtest_tf.runs import RunFolder, metadata
 from normtest_tf.runs.folder import LAYOUT
 from normtest_tf.system import files, keras_setup
 

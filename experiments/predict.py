@@ -23,7 +23,7 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import errors
 from normtest_tf.datasets.images import is_image, is_system, map_in_threads
-from normtest_tf.export import metadata
+from normtest_tf.runs import metadata
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import shown
 

@@ -12,8 +12,8 @@ import pytest
 from normtest_tf import datasets, errors, normalization, runs
 from normtest_tf.analysis import results
 from normtest_tf.analysis.comparisons import compare
-from normtest_tf.export import metadata, prediction
-from normtest_tf.runs import finetuning, record
+from normtest_tf.export import prediction
+from normtest_tf.runs import finetuning, metadata, record
 from normtest_tf.training import classifier, pipeline, training_copy
 from tests.helpers import ROOT, faults
 from tests.helpers.fake_results import write_run

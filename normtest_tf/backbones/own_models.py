@@ -29,7 +29,7 @@ _ILLEGAL = re.compile(r"[^A-Za-z0-9_.\\>-]")  # In TensorFlow's names.
 _STOCK = ("keras", "builtins")
 _CODE = ("Lambda", "__lambda__")
 # The layers of every run's model, `classifier`; see `training.classifier`. An export of
-# a run has a member of its own; see `export.metadata`.
+# a run has a member of its own; see `runs.metadata`.
 _OF_A_RUN = {"image", "normalization", "head"}
 _EXPORTED = "normtest_tf.json"
 _PER_255 = ",".join([str(1 / 255)] * 3)

@@ -5,7 +5,6 @@
     timm_folders   the folder that timm loads, its limits and its `config.json`
     runtimes       loads an export with its own runtime; run in a fresh process
     verification   writes an export and keeps it only if it matches the run's model
-    metadata       what an export says about itself: classes, statistics, origin
     prediction     loads a model, and classifies image files
 
 Importing this package does not import TensorFlow; `writers`, `verification` and
@@ -13,6 +12,6 @@ Importing this package does not import TensorFlow; `writers`, `verification` and
 """
 
 from normtest_tf.export.formats import FORMATS, ExportError, Format
-from normtest_tf.export.metadata import describe_run
+from normtest_tf.runs.metadata import describe_run
 
 __all__ = ["FORMATS", "ExportError", "Format", "describe_run"]

@@ -14,8 +14,8 @@ from typing import Any
 
 from normtest_tf import errors
 from normtest_tf.export import timm_folders
-from normtest_tf.export.metadata import LOGITS
 from normtest_tf.runs import RunFolder
+from normtest_tf.runs.metadata import LOGITS
 from normtest_tf.system import files
 
 

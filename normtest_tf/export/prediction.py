@@ -13,9 +13,8 @@ import numpy as np
 
 from normtest_tf import datasets, errors
 from normtest_tf.datasets import images
-from normtest_tf.export import metadata
-from normtest_tf.export.metadata import FEATURES, PROBABILITIES
-from normtest_tf.runs import RunFolder
+from normtest_tf.runs import RunFolder, metadata
+from normtest_tf.runs.metadata import FEATURES, PROBABILITIES
 from normtest_tf.system import keras_setup
 
 BATCH_SIZE = 64

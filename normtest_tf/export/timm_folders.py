@@ -14,7 +14,7 @@ import numpy as np
 
 from normtest_tf import backbones, errors, text
 from normtest_tf.backbones import weights
-from normtest_tf.export.metadata import LOGITS
+from normtest_tf.runs.metadata import LOGITS
 from normtest_tf.system import files
 
 WEIGHTS = "model.safetensors"

@@ -13,7 +13,7 @@ import numpy as np
 
 from normtest_tf.export import formats, prediction, runtimes, timm_folders, writers
 from normtest_tf.export.formats import FORMATS, ExportError
-from normtest_tf.export.metadata import FEATURES, PROBABILITIES
+from normtest_tf.runs.metadata import FEATURES, PROBABILITIES
 from normtest_tf.system import files, keras_setup
 
 # Relative to the largest output. Runtimes sum a convolution's products in different

@@ -22,9 +22,10 @@ import numpy as np
 
 from normtest_tf import backbones, errors
 from normtest_tf.backbones import weights
-from normtest_tf.export import metadata, prediction, timm_folders
+from normtest_tf.export import prediction, timm_folders
 from normtest_tf.export.formats import FORMATS, ExportError
-from normtest_tf.export.metadata import LOGITS, PROBABILITIES
+from normtest_tf.runs import metadata, model_file
+from normtest_tf.runs.metadata import LOGITS, PROBABILITIES
 from normtest_tf.system import files, keras_setup
 
 if TYPE_CHECKING:
@@ -119,8 +120,7 @@ def run_python(
 def _write_keras(
     model: keras.Model, path: pathlib.Path, description: dict[str, Any]
 ) -> None:
-    model.save(path)
-    metadata.append_to_archive(path, description)
+    model_file.save(model, path, description)
 
 
 def _write_saved_model(

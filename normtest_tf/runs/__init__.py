@@ -3,6 +3,8 @@
     config        a run's configuration; each field is a flag with its limits
     folder        every file name, paths and run names, plan.json, history.csv, rules
     record        config.json, result.json and others, and whether a run is the same
+    metadata      what a model says about itself: classes, statistics, accuracy
+    model_file    writes `.keras` files: equal bytes, and loadable by older Keras
     recorder      writes the folder while a run trains; checkpoints to resume from
     finetuning    one run, end to end
 

@@ -201,6 +201,12 @@ def _prepare(
     if dataset.division:
         notify(f"{dataset.name} has no test split: {dataset.division}")
     dataset, data = _hold_out(config, dataset, notify)
+    if (images := len(dataset.train_images)) <= config.batch_size:
+        notify(
+            f"--batch_size={config.batch_size} takes all {images} training images in "
+            f"one step, so {config.epochs} epochs are as many steps; smaller batches "
+            "learn more"
+        )
     statistics = resolved.setting.statistics(
         dataset.train_images, resolved.network.pretraining.statistics, notify
     )

@@ -29,7 +29,7 @@ import safetensors.numpy
 import tensorflow as tf
 
 from normtest_tf import errors
-from normtest_tf.runs import record
+from normtest_tf.runs import metadata, model_file, record
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.folder import (
     CHECKPOINTS,
@@ -353,18 +353,23 @@ class Recorder:
         self, model: keras.Model, test_labels: np.ndarray, *, jit_compile: bool
     ) -> ResultRecord:
         """Writes model, predictions and, last, the result; removes the checkpoints."""
+        state = self.state
         resolved = dataclasses.replace(self._record.resolved, jit_compile=jit_compile)
         dataclasses.replace(self._record, resolved=resolved).write(self._folder)
+        epoch = state.kept.epoch
+        accuracy = state.rows[epoch - 1]["test_accuracy"]
         with files.atomic_path(self._folder.model) as path:
-            model.save(path)
-        final, kept = self.state.classes, self.state.kept.classes
+            model_file.save(
+                model, path, metadata.describe(self._record, epoch, accuracy)
+            )
+        final, kept = state.classes, state.kept.classes
         if final is not None and kept is not None:
             correct = final == test_labels, kept == test_labels
             Predictions(final, correct[0], kept, correct[1]).write(self._folder)
-        state, spent = self.state, self._spent()
+        spent = self._spent()
         result = ResultRecord(
             **summarise(state.rows),
-            kept_epoch=state.kept.epoch,
+            kept_epoch=epoch,
             train_seconds=round(sum(row["seconds"] for row in state.rows), 3),
             total_seconds=round(spent.seconds, 3),
             peak_memory_mib=round(spent.peak_memory_mib, 1) or None,

@@ -98,6 +98,20 @@ def _check_statistics(configs: Sequence[RunConfig]) -> None:
         )
 
 
+def missing_weights(configs: Sequence[RunConfig]) -> list[str]:
+    """Says which weights of runs that are to do can't be downloaded, and why."""
+    networks = {
+        f"{network.architecture.name}.{network.label}": network
+        for config in configs
+        if state(config) != "done" and (network := config.resolved.network)
+    }
+    return [
+        f"the weights {name} can't be downloaded ({problem}) and are not cached"
+        for name, network in networks.items()
+        if (problem := network.download_problem())
+    ]
+
+
 def state(config: RunConfig) -> str:
     """Returns `done`, `failed`, `interrupted` or `open`."""
     folder = config.folder

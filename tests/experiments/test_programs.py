@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import signal
 
 import pytest
 
@@ -33,6 +34,20 @@ def test_help_is_quick_and_exits_with_status_0(flag):
     for done in programs.run_all([[program, flag] for program in PROGRAMS]):
         assert (done.returncode, done.stderr, done.heavy) == (0, "", [])
         assert done.stdout.strip()
+
+
+STARTING = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv[0] = "-m"  # As while Python imports the program's package.
+import experiments
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_ctrl_c_during_imports_leaves_no_traceback():
+    done = programs.run_python("-c", STARTING)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 @pytest.mark.parametrize("flag", ["--list_models", "--help"])

@@ -7,9 +7,9 @@ import numpy as np
 
 from normtest_tf import backbones
 from normtest_tf.export import FORMATS, formats
-from normtest_tf.export.metadata import METADATA_FORMAT
 from normtest_tf.normalization import ChannelStatistics, normalization_layer
-from normtest_tf.runs import RunFolder
+from normtest_tf.runs import RunFolder, metadata, model_file
+from normtest_tf.runs.metadata import METADATA_FORMAT
 from normtest_tf.training import classifier
 from tests.helpers import records
 
@@ -83,5 +83,5 @@ def write_run(
     config.write(folder)
     records.RESULT.write(folder)
     if model is not None:
-        model.save(folder.model)
+        model_file.save(model, folder.model, metadata.describe_run(folder))
     return folder

@@ -7,8 +7,9 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.datasets import images
-from normtest_tf.export import metadata, prediction
+from normtest_tf.export import prediction
 from normtest_tf.normalization import normalization_layer
+from normtest_tf.runs import model_file
 from tests.export.helpers import (
     IMAGES,
     NAMES,
@@ -23,8 +24,7 @@ from tests.export.helpers import (
 
 
 def save_with_metadata(path, **values):
-    small_model().save(path)
-    metadata.append_to_archive(path, description() | values)
+    model_file.save(small_model(), path, description() | values)
     return path
 
 
@@ -37,7 +37,10 @@ def test_a_folder_its_model_and_an_export_classify_alike(tmp_path, resize):
     gradient = PIL.Image.linear_gradient("L").crop((0, 0, 200, 50)).convert("RGB")
     gradient.save(tmp_path / "wide.png")
     resized = images.resized(np.asarray(gradient), SHAPE[:2], resize)
-    for path in (folder.path, folder.model, export):
+    copied, former = tmp_path / "copy.keras", write_run(tmp_path / "a", resize=resize)
+    copied.write_bytes(folder.model.read_bytes())
+    small_model().save(former.model)  # As version 0.2.0 did.
+    for path in (folder.path, copied, export, former.path, former.model):
         classifier = prediction.load(path)
         assert classifier.class_names == NAMES
         received = classifier.probabilities(IMAGES)
@@ -76,7 +79,7 @@ def test_models_that_do_not_classify_images_are_refused(tmp_path):
 
 
 def test_a_file_without_metadata_or_a_damaged_one_is_refused(tmp_path):
-    path = tmp_path / "model.keras"
+    path = write_run(tmp_path).path / "copy.keras"  # Beside another run.
     small_model().save(path)
     with pytest.raises(errors.UsageError, match="does not say what its classes are"):
         prediction.load(path)

@@ -17,12 +17,12 @@ from normtest_tf.backbones.registry import CAFFE
 from normtest_tf.export import (
     FORMATS,
     ExportError,
-    metadata,
     timm_folders,
     verification,
     writers,
 )
 from normtest_tf.normalization import normalization_layer
+from normtest_tf.runs import metadata
 from tests.export.helpers import SHAPE, assert_close, build, outputs
 from tests.helpers import ROOT, numpy_resnet
 from tests.parity import golden

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from normtest_tf.backbones.registry import CAFFE
-from normtest_tf.export import FORMATS, metadata, verification, writers
+from normtest_tf.export import FORMATS, verification, writers
 from normtest_tf.normalization import IMAGENET, MINMAX, SETTINGS, normalization_layer
+from normtest_tf.runs import metadata
 from tests.export.helpers import (
     IMAGES,
     INSTALLED,
@@ -124,7 +125,7 @@ def test_the_metadata_is_in_the_export(written):
     folder = written / FEATURES
     for path in (folder / "model.keras", folder / "model.tflite"):
         if path.exists():
-            assert metadata.read_from_archive(path) == expected
+            assert metadata.read(path) == expected
     file = folder / "saved_model" / "assets.extra" / "normtest_tf.json"
     assert json.loads(file.read_text("utf-8")) == expected
 

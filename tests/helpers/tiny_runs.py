@@ -11,16 +11,15 @@ CLOCKS = ("seconds", "images_per_second")
 
 
 def outcome(config):
-    """Returns a run's history, weights, chosen epochs and predicted classes."""
+    """Returns a run's history, model, chosen epochs and predicted classes."""
     rows = [
         {name: value for name, value in row.items() if name not in CLOCKS}
         for row in config.folder.read_history()
     ]
-    model = keras.models.load_model(config.folder.model)
     result = dataclasses.asdict(runs.ResultRecord.read(config.folder))
     chosen = {k: v for k, v in result.items() if k.endswith(("epoch", "accuracy"))}
-    weights = [values.tobytes() for values in model.get_weights()]
-    return rows, weights, chosen, config.folder.predictions.read_bytes()
+    written = (config.folder.model, config.folder.predictions)
+    return rows, chosen, [path.read_bytes() for path in written]
 
 
 def tiny_classifier(network, normalization, task, *, seed, precision="float32", **_):

@@ -1,7 +1,7 @@
-"""What an export says about itself: class names, statistics, origin.
+"""What a model says about itself: class names, statistics, origin, accuracy.
 
-In a run's folder this is in `config.json` and `result.json`; an export stores it as
-`normtest_tf.json`, or in an ONNX file's properties; see docs/export.md.
+A run's model and its exports store it as `normtest_tf.json`, or in an ONNX file's
+properties; see docs/export.md.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from normtest_tf import __version__, datasets, errors
-from normtest_tf.runs import ConfigRecord, ResultRecord, RunFolder
-from normtest_tf.runs.folder import LAYOUT
+from normtest_tf.runs.folder import FINAL, LAYOUT, RULES, RunFolder
+from normtest_tf.runs.record import ConfigRecord, ResultRecord
 
 # What an exported model can compute from an image.
 LOGITS = "logits"
@@ -28,7 +28,7 @@ FILE_NAME = "normtest_tf.json"
 REMEDY = "copy it again, or train or export again with --overwrite"
 
 
-def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
+def describe_run(folder: RunFolder, output: str = LOGITS) -> dict[str, Any]:
     """Returns the metadata of a finished run's model.
 
     Args:
@@ -47,13 +47,21 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
             f"{folder} holds no finished run. Pass the folder of one: {LAYOUT}"
         )
     record, result = ConfigRecord.read(folder), ResultRecord.read(folder)
-    requested = record.requested
+    rule = RULES[record.requested.get("keep", FINAL.name)]
+    accuracy = result.test_accuracy(rule)
+    return describe(record, result.kept_epoch, accuracy) | {"output": output}
+
+
+def describe(
+    record: ConfigRecord, kept_epoch: int, accuracy: float | None
+) -> dict[str, Any]:
+    """Returns the metadata of a run's model, of the epoch whose weights it has."""
+    requested, shift = record.requested, record.requested["shift"]
     resolved = msgspec.json.decode(msgspec.json.encode(record.resolved))
-    shift = requested["shift"]
     return {
         "format": METADATA_FORMAT,
         "written_by": f"normtest_tf {__version__}",
-        "output": output,
+        "output": LOGITS,
         "class_names": resolved["class_names"],
         "image": {
             "shape": resolved["image_shape"],
@@ -65,13 +73,19 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
         },
         "normalization": requested["normalization"],
         "statistics": resolved["statistics"],
+        "pretraining": resolved["pretraining"],
         "run": {
             "dataset": requested["dataset"],
             "model": requested["model"],
             "weights": resolved["weights"],
+            "train": requested["train"],
+            "epochs": requested["epochs"],
             "seed": requested["seed"],
             "precision": resolved["precision"],
-            "kept_epoch": result.kept_epoch,
+            "kept_epoch": kept_epoch,
+            "train_images": resolved["train_examples"],
+            "test_images": resolved["test_examples"],
+            "test_accuracy": accuracy,
             "data_fingerprint": record.data_fingerprint,
         },
     }
@@ -79,35 +93,48 @@ def describe_run(folder: RunFolder, output: str) -> dict[str, Any]:
 
 def find(path: pathlib.Path) -> dict[str, Any]:
     """Finds the metadata of a run's folder, its model or an export of it."""
-    if os.path.isdir(path):  # `Path.is_dir` would raise.
-        return describe_run(RunFolder(path), LOGITS)
-    if path.suffix != ".keras":
+    is_folder = os.path.isdir(path)  # `Path.is_dir` would raise.
+    if not is_folder and path.suffix != ".keras":
         raise errors.UsageError(
-            f"--model takes a .keras file or a run's folder. Received: {path}"
+            "--model takes a run's folder, a .keras file or a folder written by "
+            f"`python -m experiments.export`. Received: {path}"
         )
-    if inside := read_from_archive(path):
+    if inside := read(path):
         return inside
-    if RunFolder(path.parent).is_finished():
-        return describe_run(RunFolder(path.parent), LOGITS)
+    folder = RunFolder(path if is_folder else path.parent)
+    # Version 0.2.0 wrote no metadata into models; any other file may be another run's.
+    if is_folder or (path == folder.model and folder.is_finished()):
+        return describe_run(folder)
     raise errors.UsageError(
         f"{path} does not say what its classes are and how its images were prepared. "
         "Pass the run's folder, or a file written by `python -m experiments.export`"
     )
 
 
+def to_json(metadata: dict[str, Any]) -> str:
+    """Returns metadata as exports store it."""
+    return json.dumps(metadata, indent=2, allow_nan=False)
+
+
 def append_to_archive(path: pathlib.Path, metadata: dict[str, Any]) -> None:
-    """Adds the metadata to a zip archive, or appends an archive to another file."""
+    """Appends a zip archive with the metadata to a file."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(FILE_NAME, json.dumps(metadata, indent=2, allow_nan=False))
+        archive.writestr(FILE_NAME, to_json(metadata))
 
 
-def read_from_archive(path: pathlib.Path) -> dict[str, Any] | None:
-    """Returns the metadata inside a `.keras` or `.tflite` file, None if it has none."""
+def read(path: pathlib.Path) -> dict[str, Any] | None:
+    """Returns the metadata inside a folder or an archive, None if it has none."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if FILE_NAME not in archive.namelist():
+        if os.path.isdir(path):
+            if not os.path.isfile(path / FILE_NAME):
                 return None
-            metadata = dict(json.loads(archive.read(FILE_NAME)))
+            content = (path / FILE_NAME).read_bytes()
+        else:
+            with zipfile.ZipFile(path) as archive:
+                if FILE_NAME not in archive.namelist():
+                    return None
+                content = archive.read(FILE_NAME)
+        metadata = dict(json.loads(content))
         if metadata.get("format") != METADATA_FORMAT:
             raise ValueError(f"its {FILE_NAME} is not of format {METADATA_FORMAT}")
     except Exception as error:  # Whatever is wrong with the archive or the JSON.

@@ -1,4 +1,4 @@
-"""What an export says about itself."""
+"""What a model says about itself."""
 
 import zipfile
 
@@ -6,8 +6,7 @@ import pytest
 
 import normtest_tf
 from normtest_tf import errors
-from normtest_tf.export import metadata
-from normtest_tf.runs import RunFolder
+from normtest_tf.runs import RunFolder, metadata
 from tests.export.helpers import NAMES, SHAPE, write_run
 
 
@@ -31,13 +30,19 @@ def test_a_run_is_described(tmp_path):
             "definition": "pooled",
             "source": "a test",
         },
+        "pretraining": {"origin": "package:a", "statistics": {"mean": [0.5] * 3}},
         "run": {
             "dataset": "digits",
             "model": "cifar_resnet8",
             "weights": "cifar10",
+            "train": "all",
+            "epochs": 3,
             "seed": 1,
             "precision": "float32",
             "kept_epoch": 3,
+            "train_images": 50,
+            "test_images": 10,
+            "test_accuracy": 0.7,
             "data_fingerprint": "abc",
         },
     }
@@ -58,4 +63,4 @@ def test_corrupt_metadata_is_refused(tmp_path):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(metadata.FILE_NAME, text)
         with pytest.raises(errors.UsageError, match=words):
-            metadata.read_from_archive(path)
+            metadata.read(path)
