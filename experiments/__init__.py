@@ -18,3 +18,11 @@
 
 `presets/` has flagfiles of whole studies.
 """
+
+import signal
+import sys
+
+# While Python looks for the program, `-m` stands for its name. Until the program has
+# begun, Ctrl-C ends it without a traceback.
+if sys.argv[0] == "-m" and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

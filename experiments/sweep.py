@@ -12,6 +12,7 @@ experiments/presets/ has flagfiles of whole studies:
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 
@@ -67,8 +68,8 @@ flags.DEFINE_list(
     + ".",
 )
 shared.define_seeds([1, 2, 3, 4, 5])
-shared.define(*shared.DATA, *shared.PRETRAINING, *shared.RECIPE)
-shared.define(*shared.FINETUNING, *shared.OUTPUT)
+shared.define(*shared.DATA, *shared.PRETRAINING, *shared.CONSTANTS)
+shared.define(*shared.RECIPE, *shared.FINETUNING, *shared.OUTPUT)
 shared.define_backend()
 flags.DEFINE_enum(
     "executor",
@@ -176,6 +177,14 @@ def main(argv: Sequence[str]) -> None:
 
 def _print_plan(configs: Sequence[RunConfig], slots: int) -> None:
     """Prints the runs, and how long they would take, so many at a time."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > cores / 2:
+        program.note(
+            f"other programs keep this machine busy (a load of {load:.1f} on "
+            f"{text.counted(cores, 'core')}); when it is idle, runs take less time"
+        )
+    for problem in grid.missing_weights(configs):
+        program.note(problem)
     seconds = estimates.expected_seconds(configs, program.show)
     print(text.text_table(estimates.plan_table(configs, seconds)))
     waiting = [config for config in configs if grid.state(config) != "done"]

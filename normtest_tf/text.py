@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -34,6 +35,32 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     header, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     lines = [header, ["---"] * len(header), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+_LATEX = str.maketrans(
+    {char: f"\\{char}" for char in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"±": r"$\pm$"}
+)
+
+
+def latex_table(rows: Sequence[Sequence[str]]) -> str:
+    """Formats a table, whose first row is the header, as LaTeX, with booktabs."""
+    header, *body = (" & ".join(_latex(cell) for cell in row) + r" \\" for row in rows)
+    return "\n".join(
+        (
+            r"% \usepackage{booktabs}",
+            rf"\begin{{tabular}}{{{'l' * len(rows[0])}}}",
+            *(r"\toprule", header, r"\midrule", *body, r"\bottomrule"),
+            r"\end{tabular}",
+        )
+    )
+
+
+def _latex(cell: str) -> str:
+    """Escapes a cell of Markdown; minus signs and bold text become LaTeX's."""
+    escaped = re.sub(r"(?<!\w)-(?=\d)", "$-$", cell.translate(_LATEX))
+    return re.sub(r"\*\*(.+?)\*\*", r"\\textbf{\1}", escaped)
 
 
 def csv_text(rows: Sequence[Mapping[str, object]]) -> str:

@@ -149,7 +149,7 @@ def legend_handles(panels: Sequence[Panel]) -> list[Artist]:
         handles.append(Patch(**_NOISE, label="what chaos alone does, 95%"))
     if any(panel.published for panel in panels):
         handles.append(
-            _mark("published single runs", marker="x", color="black", linestyle="")
+            _mark("compared with, see text", marker="x", color="black", linestyle="")
         )
     return handles
 

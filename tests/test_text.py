@@ -8,7 +8,17 @@ import pytest
 from normtest_tf import text
 
 
-def test_markdown_escapes_the_separator():
+def test_markdown_and_latex_escape_what_is_special():
+    table = text.latex_table([("a_b", "c"), (r"\x&~", "**-1.5 ± 0.2** (a-1)")])
+    assert table.splitlines()[1:] == [
+        r"\begin{tabular}{ll}",
+        r"\toprule",
+        r"a\_b & c \\",
+        r"\midrule",
+        r"\textbackslash{}x\&\textasciitilde{} & \textbf{$-$1.5 $\pm$ 0.2} (a-1) \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
     table = text.markdown_table([("a", "b"), ("x|y", "1")])
     assert table.splitlines() == ["| a | b |", "| --- | --- |", "| x\\|y | 1 |"]
 

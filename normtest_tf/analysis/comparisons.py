@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -16,6 +17,9 @@ from normtest_tf.runs import Cell, Rule
 from normtest_tf.runs.folder import FINAL
 
 MIN_CELLS = 3  # That an interval over cells needs.
+# What runs may differ in and be compared, but not without a word.
+_VERSIONS = ("normtest_tf", "python", "keras", "tensorflow")
+_HARDWARE = ("cpu", "cpu_cores", "gpus")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +88,26 @@ def by_image(
     return ByImage(effects.estimate_crossed(values.T), p_value)
 
 
+def unlike_pairs(
+    results: Results, found: dict[Cell, dict[int, float]], settings: tuple[str, str]
+) -> dict[Cell, tuple[int, list[str]]]:
+    """Returns how many pairs differ in versions or hardware, and in which, by cell."""
+    counted = {}
+    for cell, seeds in found.items():
+        one, other = (
+            {run.name.seed: run.config.environment for run in results.runs_of(cell, s)}
+            for s in settings
+        )
+        differing = [
+            [key for key in _VERSIONS + _HARDWARE if one[seed][key] != other[seed][key]]
+            for seed in seeds
+        ]
+        if any(differing):
+            names = list(dict.fromkeys(itertools.chain(*differing)))
+            counted[cell] = (sum(map(bool, differing)), names)
+    return counted
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """One setting against another, over all cells that have both."""
@@ -101,6 +125,8 @@ class Comparison:
     over_cells: effects.Estimate
     noise: dict[Cell, NoiseFloor]  # Of the cells where it was measured.
     by_image: dict[Cell, ByImage]  # Of the cells where all runs have predictions.
+    # How many of a cell's pairs differ in versions or hardware, and in which.
+    unlike: dict[Cell, tuple[int, list[str]]]
 
     def __str__(self) -> str:
         """Returns the comparison as a difference of settings."""
@@ -173,6 +199,7 @@ def compare(
         over_cells=over_cells,
         noise=noise,
         by_image={cell: each for cell, each in images.items() if each},
+        unlike=unlike_pairs(results, found, (treatment, control)),
     )
 
 

@@ -127,6 +127,13 @@ def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
     return float(stats.binomtest(only_one, only_one + only_other).pvalue)
 
 
+def equivalence_interval(effect: Estimate) -> tuple[float, float]:
+    """Returns the 90% interval: two one-sided tests at 5% compare it with a margin."""
+    error = effect.sd / math.sqrt(effect.n)
+    half_width = float(stats.t.ppf(1 - LEVEL, effect.n - 1)) * error
+    return effect.mean - half_width, effect.mean + half_width
+
+
 def paired_t_p_value(differences: Sequence[float], least_sd: float) -> float:
     """Returns Student's two-sided p-value; NaN where pairs don't tell their spread."""
     values = np.asarray(differences, float)

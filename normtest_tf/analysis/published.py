@@ -11,8 +11,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import pathlib
-from statistics import fmean
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
 
 from msgspec import Meta
 
@@ -23,6 +22,7 @@ from normtest_tf.runs import Cell
 from normtest_tf.runs.folder import LAYOUT
 from normtest_tf.system import files
 
+SEED = "223"  # The study's.
 # The study's code writes saved_model/CIFAR10/resnet18-finetune/best_results.json.
 FILE = "best_results.json"
 STUDY_DATASETS = {
@@ -48,25 +48,33 @@ class Condition(NamedTuple):
         return Cell(self.dataset, self.model)
 
 
+# By condition and by seed, or by the folder of a seed.
+Accuracies: TypeAlias = dict[Condition, dict[str, float]]
+
+
 @dataclasses.dataclass(frozen=True)
 class PublishedTable:
-    """Test accuracies to compare with, 0 to 1, by condition."""
+    """Test accuracies to compare with, 0 to 1."""
 
-    title: str  # In tables and figures.
+    title: str  # In tables.
     description: str  # Where they come from, and their known weaknesses.
-    accuracies: dict[Condition, list[float]]  # Of best test epochs.
+    accuracies: Accuracies  # Of best test epochs.
     epochs: int | None = None  # None if unknown.
-    # Of what very probably are the final epochs.
-    final: dict[Condition, list[float]] = dataclasses.field(default_factory=dict)
+    final: Accuracies = dataclasses.field(default_factory=dict)  # Very probably.
 
-    def differences(self) -> dict[Cell, float]:
-        """Returns `TREATMENT` minus `CONTROL` in percentage points, by cell."""
+    def differences(self) -> dict[Cell, list[float]]:
+        """Returns `TREATMENT` minus `CONTROL` of pairs, in points, by cell."""
         found = {}
         for condition, treated in self.accuracies.items():
-            control = self.accuracies.get(condition._replace(normalization=CONTROL))
-            if condition.normalization == TREATMENT and control:
-                found[condition.cell] = 100 * (fmean(treated) - fmean(control))
-        return found
+            pair = condition._replace(normalization=CONTROL)
+            control = self.accuracies.get(pair, {})
+            if condition.normalization == TREATMENT:
+                found[condition.cell] = [
+                    100 * (treated[seed] - control[seed])
+                    for seed in treated
+                    if seed in control
+                ]
+        return {cell: values for cell, values in found.items() if values}
 
 
 _WEAKNESSES = (
@@ -74,14 +82,14 @@ _WEAKNESSES = (
     "can be separated from chance; the best epoch was chosen on the test set"
 )
 # The tables that the study published, each a CSV file in this package, with title,
-# description and epochs. Its repository also holds `seed_table1_final.csv`
-# (`assets/table1.csv` at commit 677ec01), whose values are each 0.02 to 0.28 points
-# below the published best epochs: very probably the final ones.
+# description and epochs. `seed_table1_final.csv` is `assets/table1.csv` at commit
+# 677ec01 of its repository.
 EDITIONS = {
     "seed_table1": (
         "PyTorch study, first edition",
         "CIFAR10 and CIFAR100, settings finetune and pretrain; 50 epochs, seed 223. "
-        f"{_WEAKNESSES}",
+        f"{_WEAKNESSES}. Final epochs: very probably those of a table in the study's "
+        "repository, whose values are 0.02 to 0.28 points below the best",
         50,
     ),
     "extended_table3": (
@@ -109,13 +117,14 @@ def load(name_or_path: str | pathlib.Path) -> PublishedTable:
         title, description, epochs = EDITIONS[name]
         best, final = (_of_csv(f"{name}{end}.csv") for end in ("", "_final"))
         return PublishedTable(title, description, best, epochs, final)
-    accuracies: dict[Condition, list[float]] = {}
-    for condition, accuracy in _of_folder(files.expand(name)):
-        accuracies.setdefault(condition, []).append(accuracy)
-    return PublishedTable(name, f"the results in {name}", accuracies)
+    folder = files.expand(name).absolute()
+    accuracies: Accuracies = {}
+    for condition, seed, accuracy in _of_folder(folder):
+        accuracies.setdefault(condition, {})[seed] = accuracy
+    return PublishedTable(folder.name, "its recipe is not checked", accuracies)
 
 
-def _of_csv(name: str) -> dict[Condition, list[float]]:
+def _of_csv(name: str) -> Accuracies:
     """Reads a file of this package; one that is not there has no accuracies."""
     path = pathlib.Path(__file__).with_name(name)
     if not path.exists():
@@ -123,31 +132,37 @@ def _of_csv(name: str) -> dict[Condition, list[float]]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         next(rows)  # The header: data set, model, normalization, accuracy.
-        return {Condition(*names): [float(accuracy)] for *names, accuracy in rows}
+        return {Condition(*names): {SEED: float(value)} for *names, value in rows}
 
 
-def _of_folder(folder: pathlib.Path) -> list[tuple[Condition, float]]:
+def _of_folder(folder: pathlib.Path) -> list[tuple[Condition, str, float]]:
     """Reads a folder of either kind of results."""
     try:
-        if paths := list(folder.glob(f"*/*/{FILE}")):
-            return sorted(map(_of_file, paths))
+        # One saved_model folder, or one of these for each seed.
+        for pattern in (f"*/*/{FILE}", f"*/*/*/{FILE}"):
+            if paths := list(folder.glob(pattern)):
+                return sorted(map(_of_file, paths))
         runs = results.read(folder).runs
     except (errors.UsageError, OSError) as error:
         raise errors.UsageError(
             f"no published results {str(folder)!r}: {errors.reason(error)}. Allowed: "
             f"an edition ({', '.join(EDITIONS)}), the PyTorch study's saved_model "
-            f"folder, with <dataset>/<model>-<setting>/{FILE}, or a folder of results "
-            f"of this package, {LAYOUT}"
+            f"folder, with <dataset>/<model>-<setting>/{FILE}, a folder of such "
+            f"folders, one a seed, or a folder of results of this package, {LAYOUT}"
         ) from error
     return [
-        (Condition(*run.cell, run.name.normalization), run.result.best_test_accuracy)
+        (
+            Condition(*run.cell, run.name.normalization),
+            str(run.name.seed),
+            run.result.best_test_accuracy,
+        )
         for run in runs
     ]
 
 
-def _of_file(path: pathlib.Path) -> tuple[Condition, float]:
+def _of_file(path: pathlib.Path) -> tuple[Condition, str, float]:
     """Reads one of the study's files, whose folders name its condition."""
-    dataset, cell = path.parts[-3:-1]
+    seed, dataset, cell = path.parts[-4:-1]
     model, _, setting = cell.rpartition("-")
     setting = FORMER_SETTINGS.get(setting, setting)
     if dataset not in STUDY_DATASETS or not model or setting not in SETTINGS:
@@ -157,4 +172,4 @@ def _of_file(path: pathlib.Path) -> tuple[Condition, float]:
             f"{', '.join(SETTINGS)}"
         )
     condition = Condition(STUDY_DATASETS[dataset], model, setting)
-    return condition, files.read_json(path, kind=_BestResults).best_acc
+    return condition, seed, files.read_json(path, kind=_BestResults).best_acc

@@ -110,14 +110,16 @@ def _verdict(
     pairs_needed: int,
 ) -> Verdict:
     """Words the verdict of a cell with at least two pairs."""
+    low, high = map(signed, effects.equivalence_interval(effect))
+    within = f"(equivalence test, 90% interval {low} to {high})"
     if kind:
         text = f"{kind} by {abs(effect.mean):.2f} ± {effect.half_width:.2f} points"
-        addition = f", which is less than {margin:g}" if is_small else ""
+        addition = f", which is less than {margin:g} {within}" if is_small else ""
         return Verdict(kind, text + addition)
-    difference = f"{signed(effect.mean)} ± {effect.half_width:.2f}"
     if is_small:
-        text = f"no difference larger than {margin:g} points"
-        return Verdict(NO_DIFFERENCE, f"{text} (difference {difference})")
+        text = f"no difference larger than {margin:g} points {within}"
+        return Verdict(NO_DIFFERENCE, text)
+    difference = f"{signed(effect.mean)} ± {effect.half_width:.2f}"
     # The cell's own interval may be conclusive where the family's tests are not.
     excludes_0 = effect.low > 0 or effect.high < 0
     is_conclusive = excludes_0 or max(-effect.low, effect.high) < margin

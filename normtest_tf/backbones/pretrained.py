@@ -131,6 +131,19 @@ class PretrainedNetwork:
         kind, _, location = self.pretraining.origin.partition(":")
         return _PACKAGE / location if kind == "package" else _from_hub(self, location)
 
+    def download_problem(self) -> str | None:
+        """Says why timm's weights can't be had; None if they can, or are of others."""
+        kind, _, repository = self.pretraining.origin.partition(":")
+        if self.tag is None or kind != "hf":
+            return None
+        from huggingface_hub import constants, try_to_load_from_cache
+
+        if isinstance(try_to_load_from_cache(repository, weights.HUB_FILE), str):
+            return None
+        if constants.HF_HUB_OFFLINE:
+            return "HF_HUB_OFFLINE is set"
+        return files.host_problem(constants.ENDPOINT)
+
     def sha256(self) -> str | None:
         """Returns the SHA-256 of the user's file, of weights or of the network.
 

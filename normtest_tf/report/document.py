@@ -7,28 +7,31 @@ import dataclasses
 import pathlib
 import re
 from collections.abc import Sequence
+from statistics import fmean
 
 import markdown
 
 from normtest_tf.analysis import Cell, Results
 from normtest_tf.analysis.comparisons import Comparison, compare_all
 from normtest_tf.analysis.published import PublishedTable
-from normtest_tf.normalization import CONTROL, CONTROL_AGAIN
+from normtest_tf.normalization import CONTROL, CONTROL_AGAIN, TREATMENT
 from normtest_tf.report import rows, sections
 from normtest_tf.report.rows import Row
 from normtest_tf.runs import Rule
 from normtest_tf.system import files
-from normtest_tf.text import csv_text
+from normtest_tf.text import counted, csv_text, latex_table, markdown_table
 
 TEXT = "report.md"
 PAGE = "report.html"
 TABLE1 = "table1.md"
+TABLE1_TEX = "table1.tex"
+EFFECTS_TEX = "effects.tex"
 RUNS_CSV = "runs.csv"
 TABLE1_CSV = "table1.csv"
 DATA_SETS_CSV = "data_sets.csv"
 EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
 POLICIES_CSV = "policies.csv"  # Only where there are cells enough.
-# The figures that the text shows, each as .png and as .svg; `plots.report` draws them.
+# The figures that the text shows, each in three formats; `plots.report` draws them.
 ACCURACY_FIGURE = "figure1"
 EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
 
@@ -50,9 +53,13 @@ class Content:
         if not comparison.is_planned:
             return {}
         found: dict[Cell, float] = {}
-        for table in reversed(self.published):
-            found |= table.differences()
-        return {cell: found[cell] for cell in comparison.judgements if cell in found}
+        for cell in comparison.judgements:
+            for table in reversed(self.published):
+                runs = self.results.runs_of(cell)
+                if rows.follows_recipe(runs, table) is not False:
+                    theirs = table.differences().get(cell)
+                    found |= {cell: fmean(theirs)} if theirs else {}
+        return found
 
 
 def gather(
@@ -77,6 +84,13 @@ def gather(
 
 def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
     """Writes a report's tables and text around its figures; returns the answer."""
+    table1 = sections.table1(content.accuracies, content.rule)
+    effects = sections.effect_lines(content.comparisons)
+    tables = {
+        TABLE1: markdown_table(table1) + "\n",
+        TABLE1_TEX: latex_table(table1) + "\n",
+        EFFECTS_TEX: latex_table(effects) + "\n" if content.comparisons else "",
+    }
     for name, table in (
         (RUNS_CSV, [rows.run_row(run) for run in content.results.runs]),
         (TABLE1_CSV, content.accuracies),
@@ -84,12 +98,12 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
         (EFFECTS_CSV, rows.effect_rows(content.comparisons)),
         (POLICIES_CSV, content.policies),
     ):
-        if table:
-            files.write_text(out_dir / name, csv_text(table))
+        tables[name] = csv_text(table) if table else ""
+    for name, written in tables.items():
+        if written:
+            files.write_text(out_dir / name, written)
         else:  # An earlier report's would pass for one of these results.
             (out_dir / name).unlink(missing_ok=True)
-    table1 = sections.table1(content.accuracies, content.rule)
-    files.write_text(out_dir / TABLE1, f"{table1}\n")
     text = to_markdown(content, command)
     files.write_text(out_dir / TEXT, text)
     files.write_text(out_dir / PAGE, to_html(text, out_dir))
@@ -108,20 +122,20 @@ def answer(content: Content) -> str:
 
 def to_markdown(content: Content, command: str) -> str:
     """Returns the whole report, which refers to the figures in the same folder."""
+    recipes = sections.recipes(content.results)
+    is_one = len(set(recipes.values())) == 1
     parts = [
         "# Which statistics should normalise the inputs?",
         answer(content),
-        *_differences(content),
+        f"Every run: {next(iter(recipes.values()))}." if is_one else "",
+        *_differences(content, {} if is_one else recipes),
         *_policies(content),
         "## Table 1: test accuracy in percent",
-        sections.table1(content.accuracies, content.rule),
+        markdown_table(sections.table1(content.accuracies, content.rule)),
         f"Mean over seeds at the {content.rule.title} ± half the width of its 95% t "
-        "interval. Bold is the highest mean of each data set and model; its lead over "
-        "the next may be due to chance. Published accuracies are those of the best "
-        "test epoch, so they are compared with the mean of our best test epochs. "
-        "Compare recipes (below) first: where they differ, the published values are "
-        "for orientation only.",
-        "\n".join(f"- {each.title}: {each.description}." for each in content.published),
+        "interval. The test set's error is the standard error due to the finite number "
+        "of test images; more seeds don't reduce it. Bold is the highest mean of a "
+        "data set and model where its lead over the next is larger than that error.",
         "### By rule for choosing the epoch",
         sections.rules_table(content.accuracies),
         "The best epoch on the test images is the published rule; choosing on the "
@@ -147,7 +161,7 @@ def to_markdown(content: Content, command: str) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _differences(content: Content) -> list[str]:
+def _differences(content: Content, recipes: dict[Cell, str]) -> list[str]:
     """Returns the section on paired differences; none where nothing is compared."""
     if not content.comparisons:
         return []
@@ -184,7 +198,7 @@ def _differences(content: Content) -> list[str]:
         parts.append(f"### {comparison}")
         if comparison is not content.comparisons[0]:
             parts.append(sections.answer(comparison))
-        parts.append(sections.verdict_table(comparison))
+        parts.append(sections.verdict_table(comparison, recipes))
     return parts
 
 
@@ -204,20 +218,28 @@ def _policies(content: Content) -> list[str]:
 
 
 def _neighbours(content: Content) -> list[str]:
-    """Returns the section on published runs of the same protocol, if there are any."""
-    table = sections.neighbours_table(content.results, content.published)
-    if not table:
-        return []
-    return [
-        "### Beside the published table",
-        table,
-        "Accuracies in percent and our mean minus the published single run, for runs "
-        "with the published number of epochs on all training images. A network that "
-        "was not published is compared with those of its family. Weights and sizes "
-        "may differ: see the recipes below. Published final epochs come from a table "
-        "in the study's repository whose values are each 0.02 to 0.28 points below the "
-        "published best epochs, and very probably are those.",
-    ]
+    """Returns the section on other accuracies of the same data sets and networks."""
+    parts = []
+    for table in content.published:
+        if beside := sections.neighbours_table(content.results, table):
+            pairs = sections.differences_table(content.results, table)
+            title = f"### Beside {table.title}"
+            above = f"{TREATMENT} - {CONTROL} at the best test epochs, in points:"
+            parts += [title, f"{table.description}.", beside, pairs and above, pairs]
+    others = [row for row in content.accuracies if row["same_recipe"] is False]
+    if others:
+        parts.append(
+            f"Published accuracies of {counted(len(others), 'condition')} of these are "
+            "not shown beside ours, because the recipe is another: epochs, training "
+            "images, image size, batch size, learning rate or augmentation."
+        )
+    if len(parts) > 1:
+        parts.append(
+            "Means in percent, at the best epoch on the test images, as the PyTorch "
+            "study chooses. A network that is not in a table is compared with those of "
+            "its family. Weights and sizes may differ: see the recipes below."
+        )
+    return parts
 
 
 STYLE = """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,12 +21,18 @@ from normtest_tf.analysis.published import Condition, PublishedTable
 from normtest_tf.datasets import NO_SHIFT
 from normtest_tf.normalization import Setting
 from normtest_tf.runs import RULES, Rule
+from normtest_tf.runs.config import FIELDS
 from normtest_tf.runs.folder import BEST_TEST
+from normtest_tf.training import choices
 
 Row: TypeAlias = dict[str, Any]
 
 CHANNELS = ("red", "green", "blue")
 _COUNTS = ("train_examples", "validation_examples", "test_examples")
+_RECIPE = (
+    *("train_examples", "validation_examples", "image_size"),
+    *("batch_size", "learning_rate", "warmup_epochs"),
+)
 _P_VALUES = ("t_p", "t_p_holm", "equivalence_p", "equivalence_p_holm")
 
 
@@ -40,9 +47,11 @@ def accuracy_rows(
             for setting in results.settings
             if results.runs_of(cell, setting)
         ]
-        best = max(row[f"{rule.name}_mean"] for row in of_cell)
+        means = sorted(row[f"{rule.name}_mean"] for row in of_cell)
         for row in of_cell:
-            row["best"] = int(row[f"{rule.name}_mean"] == best)
+            row["best"] = int(row[f"{rule.name}_mean"] == means[-1])
+            has_lead = row["best"] and len(means) > 1
+            row["lead"] = means[-1] - means[-2] if has_lead else None
         rows += of_cell
     return rows
 
@@ -64,13 +73,14 @@ def _accuracy_row(
     # settings largely share it, since they are tested on the same ones.
     ours_mean, images = row[f"{rule.name}_mean"], runs[0].config.resolved.test_examples
     row["test_set_error"] = math.sqrt(ours_mean * (100 - ours_mean) / images)
-    names = ("published", "published_n", "published_in", "difference")
+    names = ("published", "published_n", "published_in", "difference", "same_recipe")
     row |= dict.fromkeys(names)
-    for table in published:
+    for table in sorted(published, key=lambda t: follows_recipe(runs, t) is False):
         if theirs := table.accuracies.get(ours):
-            mean = 100 * float(np.mean(theirs))
+            mean = 100 * fmean(theirs.values())
             difference = row[f"{BEST_TEST.name}_mean"] - mean
-            values = (mean, len(theirs), table.title, difference)
+            is_same = follows_recipe(runs, table)
+            values = (mean, len(theirs), table.title, difference, is_same)
             return row | dict(zip(names, values, strict=True))
     return row
 
@@ -78,11 +88,12 @@ def _accuracy_row(
 def neighbours(
     results: Results, table: PublishedTable
 ) -> list[tuple[Condition, Condition]]:
-    """Returns our conditions of a table's protocol, with the closest published ones."""
+    """Returns our conditions with the closest of a table, unless recipes differ."""
     found = []
     for cell, setting in itertools.product(results.cells, results.settings):
         ours = Condition(*cell, setting)
-        if _follows_protocol(results.runs_of(cell, setting), table):
+        runs = results.runs_of(cell, setting)
+        if runs and follows_recipe(runs, table) is not False:
             family = [
                 theirs
                 for theirs in table.accuracies
@@ -94,12 +105,20 @@ def neighbours(
     return found
 
 
-def _follows_protocol(runs: Sequence[Run], table: PublishedTable) -> bool:
-    """Tells whether all runs have a table's epochs, on all images of their data set."""
-    return bool(runs) and all(
-        run.config.requested["epochs"] == table.epochs
-        and run.config.requested["train_examples"] is None
-        and run.config.resolved.validation_examples == 0
+def follows_recipe(runs: Sequence[Run], table: PublishedTable) -> bool | None:
+    """Tells whether runs have a table's recipe; None if that is unknown.
+
+    The defaults of a run are the PyTorch study's recipe; its regime is in its cell.
+    """
+    if table.epochs is None:
+        return None
+    return all(
+        run.config.resolved.augmentation == choices.PAD_CROP_FLIP
+        and run.config.requested["epochs"] == table.epochs
+        and all(
+            run.config.requested.get(name, FIELDS[name].default) == FIELDS[name].default
+            for name in _RECIPE
+        )
         for run in runs
     )
 
@@ -115,6 +134,7 @@ def run_row(run: Run) -> Row:
         *("dataset", "shift", "examples_per_class", "model", "train", "recalibrate"),
         *("optimizer", "normalization", "seed", "epochs"),
     )
+    recipe = ("learning_rate", "batch_size")
     row: Row = {name: requested[name] for name in asked}
     row |= {name: getattr(resolved, name) for name in _COUNTS}
     for rule in RULES.values():
@@ -123,7 +143,9 @@ def run_row(run: Run) -> Row:
         row[f"{rule.name}_epoch"] = getattr(result, rule.epoch_key)
         row[f"{rule.name}_accuracy"] = accuracy and 100 * accuracy
         row[f"{rule.name}_correct"] = correct
-    return row | {"total_seconds": result.total_seconds}
+    row["total_seconds"] = result.total_seconds
+    row |= {name: requested[name] for name in recipe}
+    return row | {"image_size": "{}x{}".format(*resolved.image_shape)}
 
 
 def effect_rows(comparisons: Sequence[Comparison]) -> list[Row]:
@@ -168,18 +190,24 @@ def _mean(unit: str, effect: effects.Estimate) -> Row:
 
 
 def policy_rows(results: Results, comparisons: Sequence[Comparison]) -> list[Row]:
-    """Returns what each policy lost, by kind of images; none for a few cells."""
+    """Returns what each policy lost, by kind of cells; none for a few of them."""
     found = next((each for each in comparisons if each.is_planned), None)
     if found is None or len(found.judgements) < MIN_CELLS:
         return []
-    shifts = {
-        cell: results.runs_of(cell)[0].config.requested["shift"]
-        for cell in found.judgements
+    requested = {
+        cell: results.runs_of(cell)[0].config.requested for cell in found.judgements
     }
+    heads = {cell for cell in requested if requested[cell]["train"] == choices.HEAD}
+    shifted = {cell for cell in requested if requested[cell]["shift"] != NO_SHIFT}
+    cells = set(requested)
+    ways = {"": cells}
+    if heads and heads != cells:
+        ways |= {"head": heads, "moving": cells - heads}
+    images = {"": cells, "unshifted": cells - shifted, "shifted": shifted}
     kinds = {
-        "all": list(shifts),
-        "unshifted": [cell for cell in shifts if shifts[cell] == NO_SHIFT],
-        "shifted": [cell for cell in shifts if shifts[cell] != NO_SHIFT],
+        f"{way} {image}".strip() or "all": [c for c in requested if c in one & other]
+        for way, one in ways.items()
+        for image, other in images.items()
     }
     return [
         {

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from normtest_tf import datasets
 from normtest_tf.analysis import Cell, Results, verdicts
 from normtest_tf.analysis.comparisons import ByImage, Comparison
-from normtest_tf.analysis.effects import Estimate
+from normtest_tf.analysis.effects import Estimate, estimate_mean
 from normtest_tf.analysis.published import PublishedTable
-from normtest_tf.normalization import SETTINGS
+from normtest_tf.normalization import CONTROL, SETTINGS, TREATMENT
 from normtest_tf.report.rows import CHANNELS, Row, neighbours
 from normtest_tf.runs import RULES, ConfigRecord, Rule
 from normtest_tf.runs.folder import BEST_TEST, FINAL, UNRECORDED
@@ -31,8 +30,12 @@ def answer(comparison: Comparison) -> str:
     """Summarises a comparison in a paragraph."""
     over = comparison.over_cells
     text = f"**{comparison}: {signed(over.mean)} points**"
-    if over.n > 1:
-        text += f" on average over these {over.n} cells (data set and model)"
+    if over.n == 1:
+        (judgement,) = comparison.judgements.values()
+        if judgement.effect.has_interval:
+            text += f", {_interval(judgement.effect)} (95%, {judgement.effect.n} pairs)"
+        return f"{text}. Verdict: {judgement.verdict.text}.{_unlike(comparison)}"
+    text += f" on average over these {over.n} cells (data set and model)"
     if over.has_interval:
         text += f", {_interval(over)} by their spread (95%)"
     count = Counter(j.verdict.kind for j in comparison.judgements.values())
@@ -43,13 +46,42 @@ def answer(comparison: Comparison) -> str:
         verdicts.SINGLE_RUN: "a single pair of runs",
     }
     counts = (f"{kinds[kind]} ({count[kind]})" for kind in kinds if count[kind])
-    return f"{text}. Verdicts by cell: {', '.join(counts)}."
+    counted_kinds = ", ".join(counts)
+    return f"{text}. Verdicts by cell: {counted_kinds}.{_unlike(comparison)}"
 
 
-def verdict_table(comparison: Comparison) -> str:
-    """Lists a comparison's cells with their verdicts."""
+def _unlike(comparison: Comparison) -> str:
+    """Warns of pairs whose runs differ in versions or hardware."""
+    if not comparison.unlike:
+        return ""
+    pairs = sum(len(seeds) for seeds in comparison.seed_differences.values())
+    number = sum(number for number, _ in comparison.unlike.values())
+    names = dict.fromkeys(n for _, names in comparison.unlike.values() for n in names)
+    return (
+        f" Note: the two runs of {number} of {counted(pairs, 'pair')} differ in "
+        f"{', '.join(names)}, which may be what the difference is due to."
+    )
+
+
+def recipes(results: Results) -> dict[Cell, str]:
+    """Returns each cell's epochs, training images and learning rate."""
+    configs = {cell: results.runs_of(cell)[0].config for cell in results.cells}
+    return {
+        cell: f"{counted(config.requested['epochs'], 'epoch')}, "
+        f"{config.resolved.train_examples:,} images, learning rate "
+        f"{config.requested['learning_rate']:g}"
+        for cell, config in configs.items()
+    }
+
+
+def verdict_table(
+    comparison: Comparison, recipe_of: Mapping[Cell, str] | None = None
+) -> str:
+    """Lists a comparison's cells with their verdicts, and recipes if they differ."""
     header = ["data set", "model", "pairs", "difference", "95% interval", "verdict"]
     rows: list[Sequence[str]] = [header]
+    if recipe_of:
+        header.insert(2, "recipe")
     if comparison.by_image:
         header.insert(-1, "over images and seeds")
     for cell, judgement in comparison.judgements.items():
@@ -60,7 +92,11 @@ def verdict_table(comparison: Comparison) -> str:
             within = "no wider than" if abs(effect.mean) <= chaos else "beyond"
             n = comparison.noise[cell].n
             text += f"; {within} what chaos alone does, ±{chaos:.2f} (n = {n})"
+        if found := comparison.unlike.get(cell):
+            text += f"; {found[0]} of {effect.n} pairs differ in {', '.join(found[1])}"
         line = [*cell, *numbers, text]
+        if recipe_of:
+            line.insert(2, recipe_of[cell])
         if comparison.by_image:
             line.insert(-1, _by_image(comparison.by_image.get(cell)))
         rows.append(line)
@@ -82,7 +118,19 @@ def _interval(effect: Estimate) -> str:
     return f"{signed(effect.low)} to {signed(effect.high)}" * effect.has_interval
 
 
-def table1(rows: Sequence[Row], rule: Rule) -> str:
+def effect_lines(comparisons: Sequence[Comparison]) -> list[Sequence[str]]:
+    """Returns a table of all comparisons' cells, short enough for a paper."""
+    return [
+        ("comparison", "data set", "model", "difference", "verdict"),
+        *(
+            (str(each), *cell, _estimate(found.effect), found.verdict.kind)
+            for each in comparisons
+            for cell, found in each.judgements.items()
+        ),
+    ]
+
+
+def table1(rows: Sequence[Row], rule: Rule) -> list[list[str]]:
     """Lays out accuracies as the PyTorch study does: settings down, models across."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     found = {(r["dataset"], r["normalization"], r["model"]): r for r in rows}
@@ -94,23 +142,17 @@ def table1(rows: Sequence[Row], rule: Rule) -> str:
         ]
         for dataset, setting in dict.fromkeys(key[:2] for key in found)
     ]
-    return markdown_table([["data set", "setting", *models], *body])
+    return [["data set", "setting", *models], *body]
 
 
 def _entry(row: Row | None, rule: Rule) -> str:
-    """Returns one entry of table 1."""
+    """Returns one entry of table 1, bold if its lead is more than the test set's."""
     if row is None:
         return "not run"
-    value = _mean(row, rule)
-    if row["best"]:
+    value, error = _mean(row, rule), row["test_set_error"]
+    if row["lead"] is not None and row["lead"] > error:
         value = f"**{value}**"
-    lines = [f"{value} (n = {row['n']})"]
-    if row["published"] is not None:
-        lines.append(
-            f"best epoch {row['best_test_mean']:.2f}, published "
-            f"{row['published']:.2f}: {signed(row['difference'])}"
-        )
-    return "<br>".join(lines)
+    return f"{value} (n = {row['n']}, test set ±{error:.2f})"
 
 
 def _mean(row: Row, rule: Rule) -> str:
@@ -165,42 +207,57 @@ def settings_list(rows: Sequence[Row]) -> str:
     return "\n".join(f"- `{name}`: {SETTINGS[name].formula}." for name in names)
 
 
-def neighbours_table(results: Results, published: Sequence[PublishedTable]) -> str:
-    """Lists our accuracies beside those of published networks; empty without any."""
-    header = (
-        *("data set", "setting", "ours", "published", "best test epoch", "difference"),
-        *("final epoch", "difference"),
-    )
-    body = []
-    for table in published:
-        for ours, theirs in neighbours(results, table):
-            n = len(results.runs_of(ours.cell, ours.normalization))
-            names = f"{ours.model} (n = {n})", theirs.model
-            line = [ours.dataset, ours.normalization, *names]
-            for rule, accuracies, how in (
-                (BEST_TEST, table.accuracies, ""),
-                (FINAL, table.final, "probably "),
-            ):
-                found = results.accuracies(ours.cell, ours.normalization, rule)
-                mean = 100 * float(np.mean(list(found.values())))
-                if values := accuracies.get(theirs):
-                    other = 100 * float(np.mean(values))
-                    line += [f"{mean:.2f}, {how}{other:.2f}", signed(mean - other)]
-                else:
-                    line += [f"{mean:.2f}, not published", "-"]
-            body.append(line)
-    return markdown_table([header, *body]) if body else ""
+def neighbours_table(results: Results, table: PublishedTable) -> str:
+    """Lists our accuracies beside a table's; empty without any."""
+    header = ("data set", "setting", "ours", "theirs", "best test epoch", "difference")
+    has_final = bool(table.final)
+    rows: list[Sequence[str]] = []
+    for ours, theirs in neighbours(results, table):
+        found = table.accuracies[theirs]
+        names = (
+            f"{ours.model} (n = {len(results.runs_of(ours.cell, ours.normalization))})",
+            f"{theirs.model} (n = {len(found)})",
+        )
+        line = [ours.dataset, ours.normalization, *names]
+        finals = [(FINAL, table.final.get(theirs), "probably ")] * has_final
+        for rule, values, how in [(BEST_TEST, found, ""), *finals]:
+            own = results.accuracies(ours.cell, ours.normalization, rule)
+            mean = 100 * fmean(own.values())
+            other = 100 * fmean(values.values()) if values else math.nan
+            known = f"{how}{other:.2f}" if values else "not published"
+            line += [f"{mean:.2f}, {known}", signed(mean - other) if values else "-"]
+        rows.append(line)
+    if not rows:
+        return ""
+    return markdown_table([header + ("final epoch", "difference") * has_final, *rows])
+
+
+def differences_table(results: Results, table: PublishedTable) -> str:
+    """Lists the planned difference of a table's pairs beside ours; empty for none."""
+    rows: list[Sequence[str]] = [("data set", "model", "ours", "theirs")]
+    ours = {condition.cell for condition, _ in neighbours(results, table)}
+    for cell, theirs in table.differences().items():
+        own = results.paired_differences(cell, TREATMENT, CONTROL, BEST_TEST)
+        if cell in ours and own:
+            both = map(estimate_mean, (list(own.values()), theirs))
+            rows.append((*cell, *map(_estimate, both)))
+    return markdown_table(rows) if len(rows) > 1 else ""
+
+
+def _estimate(effect: Estimate) -> str:
+    """Returns a mean difference with the half width of its interval, and n."""
+    half_width = f" ± {effect.half_width:.2f}" * effect.has_interval
+    return f"{signed(effect.mean)}{half_width} (n = {effect.n})"
 
 
 def policy_table(rows: Sequence[Row]) -> str:
-    """Lists policies with what they lost: the mean, and the worst cell."""
-    kinds = {row["cells"]: f"{row['cells']} ({row['n']})" for row in rows}
+    """Lists what policies lost by kind of cells: the mean, and the worst cell."""
+    header = ("cells", *dict.fromkeys(row["policy"] for row in rows))
     body: dict[str, list[str]] = {}
     for row in rows:
         lost = f"{row['mean_lost']:.2f} ({row['worst_lost']:.2f})"
-        body.setdefault(row["policy"], []).append(lost)
-    lines = [[policy, *lost] for policy, lost in body.items()]
-    return markdown_table([["policy", *kinds.values()], *lines])
+        body.setdefault(f"{row['cells']} ({row['n']})", []).append(lost)
+    return markdown_table([header, *([kind, *lost] for kind, lost in body.items())])
 
 
 def missing(results: Results) -> str:

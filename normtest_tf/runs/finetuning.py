@@ -69,7 +69,7 @@ def run(
         notify: Called with messages for the user: that the run is resumed, that a
             checkpoint is corrupt, what was left out of a weights file, which
             augmentation large images get.
-        show_epoch: Called with a line after each epoch.
+        show_epoch: Called with a line on the device, and one after each epoch.
 
     Returns:
         The content of `result.json`.
@@ -101,6 +101,7 @@ def run(
         if (result := record.finished_result(config, dataset)) is not None:
             return result
         prepared = _prepare(config, dataset, notify, classifier.BuiltOnce)
+        show_epoch(environment.device_line(prepared.record.resolved.precision))
         try:
             return _train(config, prepared, started, notify, show_epoch)
         except BrokenPipeError:  # Nobody reads the output any more.
@@ -200,6 +201,12 @@ def _prepare(
     if dataset.division:
         notify(f"{dataset.name} has no test split: {dataset.division}")
     dataset, data = _hold_out(config, dataset, notify)
+    if (images := len(dataset.train_images)) <= config.batch_size:
+        notify(
+            f"--batch_size={config.batch_size} takes all {images} training images in "
+            f"one step, so {config.epochs} epochs are as many steps; smaller batches "
+            "learn more"
+        )
     statistics = resolved.setting.statistics(
         dataset.train_images, resolved.network.pretraining.statistics, notify
     )

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+import itertools
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
-from normtest_tf import backbones, datasets
+from normtest_tf import backbones, datasets, normalization
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import Cell, ResultRecord, RunConfig, RunName, folder
 from normtest_tf.sweeps import executor, grid
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify, duration, ignore
+from normtest_tf.training import EpochRow, choices
 
-EVALUATION_SPEED = 3  # A forward pass takes about a third of a training step.
-BATCHES = 3
-BATCH_SIZE = 64
+BATCHES = 2  # Of an epoch that is measured.
+BATCH_PIXELS = 2**20  # The most in a batch: 1,024 images of 32x32.
+ENOUGH_SECONDS = 2.0  # Of such epochs, of which the fastest counts.
+RUN_SECONDS = 2.0  # What each run takes besides: loading weights, saving the model.
 
 
 def measured_seconds(results_dir: str) -> dict[Cell, float]:
@@ -79,62 +84,107 @@ def plan_table(
     return rows
 
 
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What training a network takes, in seconds."""
+
+    preparation: float  # To build, trace and compile it, once in a worker.
+    trained: float  # An image.
+    evaluated: float  # An image.
+
+    def of(self, config: RunConfig, train: int, test: int) -> float:
+        """Returns the seconds of a run without the preparation."""
+        if config.train == choices.HEAD and config.augmentation == choices.NONE:
+            return RUN_SECONDS + (train + test) * self.evaluated  # Features, once.
+        held_out = config.validation_examples
+        epoch = (train - held_out) * self.trained + (test + held_out) * self.evaluated
+        return RUN_SECONDS + config.epochs * epoch
+
+
+Work: TypeAlias = tuple[str, int, str]  # A model, the image side, what is trained.
+
+
 def expected_seconds(
     configs: Sequence[RunConfig], notify: Notify = ignore
 ) -> dict[Cell, float]:
     """Returns the duration of a run of each cell: measured, or else estimated.
 
-    Each model is trained once, for a few steps on random images of each size, so that
-    runs that do the same work get the same estimate.
+    Each model is trained once in each way, for a few steps on random images, and runs
+    that do the same work get the same estimate: with an equal part of the preparation,
+    which runs of one kind share.
     """
     seconds = measured_seconds(configs[0].results_dir)
-    speeds: dict[tuple[str, int, str], tuple[float, float]] = {}
-    for config in configs:
-        if config.name.cell in seconds:
-            continue
-        size, train, test = _dimensions(config)
-        key = (config.model, size, config.train)
-        if key not in speeds:
-            notify(f"measuring {config.name.model} at {size}x{size} ...")
-            speeds[key] = _measure(config, size)
-        preparation, images_per_second = speeds[key]
-        test += config.validation_examples
-        images = train - config.validation_examples + test / EVALUATION_SPEED
-        seconds[config.name.cell] = (
-            preparation + config.epochs * images / images_per_second
-        )
+    new = [config for config in configs if config.name.cell not in seconds]
+    images: dict[Cell, tuple[int, int, int]] = {}
+    for config in new:
+        if config.name.cell not in images:
+            images[config.name.cell] = _dimensions(config)
+    works = [(each.model, images[each.name.cell][0], each.train) for each in new]
+    costs = _measured_costs(dict(zip(works, new, strict=True)), notify)
+    runs, prepared = collections.Counter(works), _preparations(new, works)
+    for config, work in zip(new, works, strict=True):
+        share = costs[work].preparation * prepared[work] / runs[work]
+        _, train, test = images[config.name.cell]
+        seconds[config.name.cell] = share + costs[work].of(config, train, test)
     return seconds
 
 
-def _measure(config: RunConfig, size: int) -> tuple[float, float]:
-    """Returns seconds to build and compile a network, and images trained a second."""
-    started = time.perf_counter()
-    with keras_setup.checked():
-        _, second = _train_two_epochs(config, size)
-    preparation = time.perf_counter() - started - 2 * second["seconds"]
-    return max(0.0, preparation), second["images_per_second"]
+def _preparations(
+    configs: Sequence[RunConfig], works: Sequence[Work]
+) -> collections.Counter[Work]:
+    """Counts how often each work is prepared by workers that end as `local`'s do."""
+    counts: collections.Counter[Work] = collections.Counter()
+    graphs: set[tuple] = set()
+    for config, work in zip(configs, works, strict=True):
+        layers = normalization.get(config.normalization).layers_of
+        if (graph := (config.dataset, layers, work)) not in graphs:
+            graphs.add(graph)
+            counts[work] += 1
+        if len(graphs) == executor.GRAPHS_PER_WORKER:
+            graphs.clear()
+    return counts
 
 
-def _train_two_epochs(config: RunConfig, size: int) -> list[Mapping[str, Any]]:
-    """Trains the run's network on random images; returns the history."""
+def _measured_costs(
+    configs: Mapping[Work, RunConfig], notify: Notify
+) -> dict[Work, Cost]:
+    """Trains each network for a few steps, and says how far it is."""
+    costs: dict[Work, Cost] = {}
+    started, left = time.perf_counter(), ""
+    for number, (work, config) in enumerate(configs.items(), 1):
+        side = f"{work[1]}x{work[1]}"
+        what = f"{config.name.model} at {side}, --train={config.train}"
+        notify(f"measuring {number}/{len(configs)}: {what}{left}")
+        with keras_setup.checked():
+            costs[work] = measure(config, work[1])
+        each = (time.perf_counter() - started) / number
+        left = f" | about {duration(each * (len(configs) - number))} left"
+    return costs
+
+
+def measure(config: RunConfig, size: int) -> Cost:
+    """Trains the run's network on random images until the time of an epoch is known."""
     import keras
     import numpy as np
 
     from normtest_tf.training import (
-        choices,
         classifier,
         environment,
         loop,
         pipeline,
         training_copy,
     )
-    from normtest_tf.training.loop import Recipe
 
-    batch_size = min(config.batch_size, BATCH_SIZE)
-    shape = (size, size, 3)
-    images = np.random.default_rng(0).integers(
-        0, 256, [BATCHES * batch_size, *shape], np.uint8
-    )
+    class Enough(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+            first = ends[0] if ends else time.perf_counter()
+            self.model.stop_training = time.perf_counter() - first > ENOUGH_SECONDS
+
+    started = time.perf_counter()
+    batch_size = min(config.batch_size, max(32, BATCH_PIXELS // size**2))
+    shape, number = (size, size, 3), BATCHES * batch_size
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, [number, *shape], np.uint8)
     keras.utils.clear_session()
     model = classifier.build_classifier(
         backbones.resolve(config.model, "none", IMAGENET),
@@ -144,16 +194,26 @@ def _train_two_epochs(config: RunConfig, size: int) -> list[Mapping[str, Any]]:
         precision=environment.resolve_precision(config.precision),
         notify=ignore,
     )
-    rows: list[Mapping[str, Any]] = []
-    split = pipeline.Split(images, np.arange(len(images)) % 10)
+    rows: list[EpochRow] = []
+    ends: list[float] = []
+
+    def on_row(row: EpochRow) -> None:
+        rows.append(row)
+        ends.append(time.perf_counter())
+
+    split = pipeline.Split(images, np.arange(number) % 10)
     augment = choices.resolve_augmentation(config.augmentation, size)
     loop.fit(
         training_copy.freeze(training_copy.make(model), config.train),
-        Recipe(epochs=2, batch_size=batch_size),
-        pipeline.TrainingData(split, {}, seed=0, augmentation=augment),
-        rows.append,
+        loop.Recipe(epochs=1000, batch_size=batch_size),
+        pipeline.TrainingData(split, {"test": split}, seed=0, augmentation=augment),
+        on_row,
+        callbacks=[Enough()],
     )
-    return rows
+    trained = min(row["seconds"] for row in rows[1:])
+    whole = min(end - start for start, end in itertools.pairwise(ends))
+    preparation = ends[0] - started - whole
+    return Cost(max(0.0, preparation), trained / number, (whole - trained) / number)
 
 
 def _dimensions(config: RunConfig) -> tuple[int, int, int]:

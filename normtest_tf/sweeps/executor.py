@@ -8,7 +8,7 @@ import functools
 import gc
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
 from normtest_tf import datasets, errors
@@ -87,13 +87,29 @@ def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
             record.finished_result(config, config.subset_of(load(config)))
 
 
-def execute(config: RunConfig, notify: Notify) -> ResultRecord:
-    """Executes one run; any failure becomes an error that can cross processes."""
+notes_said: set[str] = set()  # In this sweep, by this process and its predecessors.
+
+
+def execute(
+    config: RunConfig, notify: Notify, said: Collection[str] = ()
+) -> ResultRecord:
+    """Executes one run; any failure becomes an error that can cross processes.
+
+    A run that starts afresh does not repeat what earlier ones have `said`.
+    """
+    notes_said.update(said)
+    is_new = config.overwrite or not config.folder.is_started()
+
+    def notify_once(note: str) -> None:
+        if not (is_new and note in notes_said):
+            notes_said.add(note)
+            notify(note)
+
     try:
         _import_tensorflow()
         from normtest_tf.runs import finetuning
 
-        return finetuning.run(config, load(config), notify=notify)
+        return finetuning.run(config, load(config), notify=notify_once)
     except (errors.UsageError, BrokenPipeError):  # Nobody reads the output any more.
         raise
     except Exception as error:
@@ -105,11 +121,11 @@ def execute(config: RunConfig, notify: Notify) -> ResultRecord:
         sys.stdout.flush()
 
 
-def leaked_graphs() -> int:
-    """Returns how many graphs this process has traced to train, and can't free."""
+def leaked_graphs() -> tuple[int, set[str]]:
+    """Returns how many graphs this process has traced to train, and its notes."""
     from normtest_tf.training import training_copy
 
-    return len(training_copy.traced)
+    return len(training_copy.traced), notes_said
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from normtest_tf import backbones, datasets, errors
+from normtest_tf.normalization import GIVEN
 from normtest_tf.runs import RunConfig, RunName, record
 from normtest_tf.system import files
 from normtest_tf.training import choices
@@ -39,8 +40,10 @@ def grid(
     """Returns the runs of a grid, in the order to run them in.
 
     Seeds change slowest, so that a sweep that is stopped early leaves complete
-    pairs; settings change fastest. All other values are those of `base`.
+    pairs; settings change fastest. All other values are those of `base`; where the
+    setting `given` is among others, it alone takes `--mean` and `--std`.
     """
+    keep = GIVEN not in axes.normalizations  # Then they are refused.
     return [
         dataclasses.replace(
             base,
@@ -51,6 +54,8 @@ def grid(
             weights=weights[model],
             shift=shift,
             train=train,
+            mean=base.mean if keep or normalization == GIVEN else None,
+            std=base.std if keep or normalization == GIVEN else None,
         )
         for seed in axes.seeds
         for dataset in axes.datasets
@@ -91,6 +96,20 @@ def _check_statistics(configs: Sequence[RunConfig]) -> None:
             f"also replace what is recorded for the weights of {tagged[0]}; run a "
             "sweep for each, with the same --results_dir"
         )
+
+
+def missing_weights(configs: Sequence[RunConfig]) -> list[str]:
+    """Says which weights of runs that are to do can't be downloaded, and why."""
+    networks = {
+        f"{network.architecture.name}.{network.label}": network
+        for config in configs
+        if state(config) != "done" and (network := config.resolved.network)
+    }
+    return [
+        f"the weights {name} can't be downloaded ({problem}) and are not cached"
+        for name, network in networks.items()
+        if (problem := network.download_problem())
+    ]
 
 
 def state(config: RunConfig) -> str:

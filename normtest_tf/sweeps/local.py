@@ -159,6 +159,7 @@ class LocalExecutor(Executor):
         quiet = {"TQDM_DISABLE": "1"} if len(environments) > 1 else {}
         self._idle = [Worker({**each, **quiet}) for each in environments]
         self._busy: dict[Worker, RunConfig] = {}
+        self._said: set[str] = set()  # Notes of runs.
 
     def __exit__(self, *_: object) -> None:
         """Ends the processes."""
@@ -176,7 +177,7 @@ class LocalExecutor(Executor):
     def start(self, config: RunConfig, notify: Notify) -> None:
         """Starts a run in an idle process."""
         worker = self._idle.pop(0)
-        worker.send(executor.execute, config, notify)
+        worker.send(executor.execute, config, notify, self._said)
         self._busy[worker] = config
 
     def wait(self, seconds: float) -> list[tuple[RunConfig, Outcome]]:
@@ -188,7 +189,9 @@ class LocalExecutor(Executor):
         self._idle.append(worker)
         try:
             result = worker.result()
-            if worker.call(executor.leaked_graphs) >= GRAPHS_PER_WORKER:
+            graphs, said = worker.call(executor.leaked_graphs)
+            self._said |= said
+            if graphs >= GRAPHS_PER_WORKER:
                 worker.end()
         except errors.UsageError as error:
             return config, error

@@ -23,10 +23,11 @@ def write_pair(folder, dataset, gain, far, **values):
 
 
 def test_losses_are_those_to_the_better_setting_of_each_cell(tmp_path):
-    write_pair(tmp_path, "cifar10", -1, far=False)
+    write_pair(tmp_path, "cifar10", -1, far=False, train="head")
     write_pair(tmp_path, "cifar100", 0.5, far=False)
     write_pair(tmp_path, "svhn_cropped", -0.25, far=True)
-    write_pair(tmp_path, "cifar10+contrast_0.2", 4, far=True, shift="contrast:0.2")
+    shifted = {"shift": "contrast:0.2", "train": "head"}
+    write_pair(tmp_path, "cifar10+contrast_0.2", 4, far=True, **shifted)
     found = results.read(tmp_path)
     compared = comparisons.compare(found, "finetune")
     losses = policies.losses(found, compared)
@@ -35,8 +36,17 @@ def test_losses_are_those_to_the_better_setting_of_each_cell(tmp_path):
     for by_cell, lost in zip(losses.values(), expected, strict=True):
         assert list(by_cell.values()) == pytest.approx(lost)
     table = sections.policy_table(rows.policy_rows(found, [compared])).splitlines()
-    assert table[0] == "| policy | all (4) | unshifted (3) | shifted (1) |"
-    assert table[2] == ("| always pretrain | 1.12 (4.00) | 0.17 (0.50) | 4.00 (4.00) |")
+    assert table[0].startswith("| cells | always pretrain | always finetune | finetune")
+    assert table[2:] == [
+        "| all (4) | 1.12 (4.00) | 0.31 (1.00) | 0.19 (0.50) |",
+        "| unshifted (3) | 0.17 (0.50) | 0.42 (1.00) | 0.25 (0.50) |",
+        "| shifted (1) | 4.00 (4.00) | 0.00 (0.00) | 0.00 (0.00) |",
+        "| head (2) | 2.00 (4.00) | 0.50 (1.00) | 0.00 (0.00) |",
+        "| head unshifted (1) | 0.00 (0.00) | 1.00 (1.00) | 0.00 (0.00) |",
+        "| head shifted (1) | 4.00 (4.00) | 0.00 (0.00) | 0.00 (0.00) |",
+        "| moving (2) | 0.25 (0.50) | 0.12 (0.25) | 0.38 (0.50) |",
+        "| moving unshifted (2) | 0.25 (0.50) | 0.12 (0.25) | 0.38 (0.50) |",
+    ]
     compared.judgements.popitem()
     compared.judgements.popitem()
     assert rows.policy_rows(found, [compared]) == []

@@ -24,11 +24,12 @@ def write_study(root, folder, content):
 def test_every_published_condition_is_right_and_can_be_run(name, conditions, epochs):
     table = published.load(name)
     assert len(table.accuracies) == conditions
-    for (dataset, model, setting), (accuracy,) in table.accuracies.items():
+    for (dataset, model, setting), by_seed in table.accuracies.items():
         assert dataset in datasets.DATASETS
         assert model in backbones.ARCHITECTURES
         assert setting in normalization.SETTINGS
-        assert 0.5 < accuracy < 1
+        ((seed, accuracy),) = by_seed.items()
+        assert (seed, 0.5 < accuracy < 1) == ("223", True)
     assert table.epochs == epochs
     assert f"{epochs} epochs, seed 223. Known weaknesses: " in table.description
 
@@ -36,11 +37,11 @@ def test_every_published_condition_is_right_and_can_be_run(name, conditions, epo
 def test_no_published_difference_stands_out():
     """The later table's 16 differences are no further from 0 than chance explains."""
     found = np.array(list(published.load("extended_table3").differences().values()))
-    assert len(found) == 16
-    assert stats.ttest_1samp(found, 0).statistic == pytest.approx(0.85, abs=5e-3)
+    assert found.shape == (16, 1)
+    assert stats.ttest_1samp(found[:, 0], 0).statistic == pytest.approx(0.85, abs=5e-3)
     first = published.load("seed_table1").differences()
     assert len(first) == 8
-    assert first["cifar10", "resnet18"] == pytest.approx(0.50)
+    assert first["cifar10", "resnet18"] == pytest.approx([0.50])
 
 
 def test_the_studys_own_folders_are_read(tmp_path):
@@ -52,16 +53,31 @@ def test_the_studys_own_folders_are_read(tmp_path):
         ("CIFAR100/resnet18-pretrained_set", 0.25),  # As in the first edition.
     ):
         write_study(tmp_path, folder, {"best_epoch": 3, "best_acc": accuracy})
-    table = published.load(str(tmp_path))
+    table, seed = published.load(str(tmp_path)), tmp_path.name
     assert table.accuracies == {
-        ("cifar10", "resnet18", "finetune"): [0.875],
-        ("cifar10", "resnet18", "pretrain"): [0.75],
-        ("svhn_cropped", "densenet161", "instance"): [0.5],
-        ("tiny_imagenet", "resnet50", "minmax"): [1.0],
-        ("cifar100", "resnet18", "pretrain"): [0.25],
+        ("cifar10", "resnet18", "finetune"): {seed: 0.875},
+        ("cifar10", "resnet18", "pretrain"): {seed: 0.75},
+        ("svhn_cropped", "densenet161", "instance"): {seed: 0.5},
+        ("tiny_imagenet", "resnet50", "minmax"): {seed: 1.0},
+        ("cifar100", "resnet18", "pretrain"): {seed: 0.25},
     }
     # The cells without a control have no difference.
-    assert table.differences() == {("cifar10", "resnet18"): 12.5}
+    assert table.differences() == {("cifar10", "resnet18"): [12.5]}
+
+
+def test_the_studys_folders_of_several_seeds_are_paired(tmp_path, monkeypatch):
+    for seed, setting, accuracy in (
+        *(("1", "finetune", 0.75), ("1", "pretrain", 0.5), ("2", "finetune", 0.875)),
+        *(("2", "pretrain", 0.75), ("3", "finetune", 1)),
+    ):
+        folder = f"{seed}/CIFAR10/resnet18-{setting}"
+        write_study(tmp_path, folder, {"best_acc": accuracy})
+    monkeypatch.chdir(tmp_path)
+    table = published.load(".")
+    finetune = table.accuracies["cifar10", "resnet18", "finetune"]
+    assert finetune == {"1": 0.75, "2": 0.875, "3": 1}
+    assert table.differences() == {("cifar10", "resnet18"): [25, 12.5]}
+    assert table.title == tmp_path.name
 
 
 @pytest.mark.parametrize(
@@ -89,8 +105,8 @@ def test_results_of_this_package_are_read(tmp_path):
     results.pack(folder, tmp_path / "runs.zip")
     for path in (folder, tmp_path / "runs.zip"):
         assert published.load(path).accuracies == {
-            ("cifar10", "resnet18", "finetune"): [0.625, 0.75],  # Seeds 2 and 10.
-            ("folder-cats", "keras_resnet50", "pretrain"): [0.5],
+            ("cifar10", "resnet18", "finetune"): {"2": 0.625, "10": 0.75},
+            ("folder-cats", "keras_resnet50", "pretrain"): {"1": 0.5},
         }
 
 

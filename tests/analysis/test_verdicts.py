@@ -39,13 +39,19 @@ NEEDED = effects.pairs_needed(SD, MARGIN)
         (normal_scores(0.8, 0.44, 20), "finetune better by 0.80 ± 0.21 points"),
         (
             normal_scores(-0.12, 0.1, 20),
-            "pretrain better by 0.12 ± 0.05 points, which is less than 0.5",
+            "pretrain better by 0.12 ± 0.05 points, which is less than 0.5 "
+            "(equivalence test, 90% interval -0.16 to -0.08)",
         ),
         (
             normal_scores(-0.001, 0.44, 20),
-            "no difference larger than 0.5 points (difference +0.00 ± 0.21)",
+            "no difference larger than 0.5 points (equivalence test, 90% interval "
+            "-0.17 to +0.17)",
         ),
-        ([0] * 3, "no difference larger than 0.5 points (difference +0.00 ± 0.02)"),
+        (  # Its 95% interval, -0.59 to +0.29, is not within the margin.
+            normal_scores(-0.15, 0.354, 5),
+            "no difference larger than 0.5 points (equivalence test, 90% interval "
+            "-0.49 to +0.19)",
+        ),
         ([1.36] * 2, "undecided: two equal differences tell nothing of their spread"),
         (
             normal_scores(0.3, 0.44, 5),

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import signal
 
 import pytest
 
@@ -35,6 +36,20 @@ def test_help_is_quick_and_exits_with_status_0(flag):
         assert done.stdout.strip()
 
 
+STARTING = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv[0] = "-m"  # As while Python imports the program's package.
+import experiments
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_ctrl_c_during_imports_leaves_no_traceback():
+    done = programs.run_python("-c", STARTING)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
 @pytest.mark.parametrize("flag", ["--list_models", "--help"])
 def test_a_closed_pipe_is_not_an_error(flag):
     with programs.start("train", flag) as process:
@@ -65,6 +80,8 @@ def main(argv):
     print("kept back")
     if argv[1] == "usage":
         raise errors.UsageError("its own error")
+    if argv[1] == "memory":
+        raise MemoryError("no 3 GiB")
     sys.exit(f"error: {argv[1]}" if argv[1] != "0" else 0)
 
 program.run(main, arguments=True)
@@ -76,6 +93,7 @@ program.run(main, arguments=True)
     ("end", "status", "words"),
     [
         ("usage", 2, "its own error"),
+        ("memory", 2, "memory ran out: no 3 GiB"),
         ("mismatch", 1, "mismatch"),
         ("0", 2, "can't write to stdout"),
     ],

@@ -13,7 +13,10 @@ from tests.helpers import ROOT, programs
 from tests.helpers.fake_results import write_run, write_study
 
 STUDY = ROOT / "plots" / "studies" / "cpu"
-FILES = ("table1.md", "table1.csv", "effects.csv", "data_sets.csv", "runs.csv")
+FILES = (
+    *("table1.md", "table1.csv", "table1.tex", "effects.csv", "effects.tex"),
+    *("data_sets.csv", "runs.csv"),
+)
 
 
 def write_report(found, out_dir):
@@ -26,8 +29,8 @@ def test_a_report_without_a_pair_replaces_one_with_one(tmp_path):
     for setting in ("pretrain", "finetune"):
         write_run(tmp_path / "pair", normalization=setting)
     answer = write_report(results.read(tmp_path / "pair"), tmp_path)
-    assert "a single pair of runs (1)" in answer
-    assert len(list(tmp_path.glob("effects.*"))) == 4
+    assert "a single pair of runs can't" in answer
+    assert len(list(tmp_path.glob("effects.*"))) == 5
     for seed, setting in enumerate(("pretrain", "finetune")):
         write_run(tmp_path / "none", normalization=setting, seed=seed)
     answer = write_report(results.read(tmp_path / "none"), tmp_path)

@@ -53,11 +53,14 @@ def test_accuracies_are_our_means_with_the_published_values(study, gathered):
     assert math.isnan(row["best_validation_mean"])
     assert found["cifar10", "resnet18", "minmax"]["published"] is None
     assert found["cifar10", "resnet18", "pretrain"]["best"] == 0
-    # The first table with a condition wins.
+    # The first table with a condition wins, after those of another recipe.
     tables = [published.load("extended_table3"), published.load("seed_table1")]
     row = rows.accuracy_rows(study, FINAL, tables)[0]
     assert row["published"] == pytest.approx(87.88)
     assert row["published_in"] == "PyTorch study, later edition"
+    tables[1] = dataclasses.replace(tables[1], epochs=3)
+    row = rows.accuracy_rows(study, FINAL, tables)[0]
+    assert (row["published_in"], row["same_recipe"]) == (tables[1].title, True)
 
 
 def test_data_sets_have_statistics_after_normalization(gathered, tmp_path):
@@ -98,6 +101,8 @@ def test_every_run_has_a_row(tmp_path):
         "best_test_epoch": "2",
         "best_test_correct": "9000",
         "best_validation_accuracy": "80",
+        "learning_rate": "0.001",
+        "image_size": "32x32",
     }
     assert {name: first[name] for name in expected} == expected
     assert (second["dataset"], second["seed"]) == ("svhn_cropped", "7")
@@ -109,7 +114,7 @@ def test_runs_of_the_published_protocol_are_beside_their_published_neighbours(tm
         write_run(tmp_path, model=model, normalization="pretrain", final=0.8, best=0.9)
     study = results.read(tmp_path)
     table = published.load("seed_table1")
-    assert sections.neighbours_table(study, [table]) == ""  # These have three epochs.
+    assert sections.neighbours_table(study, table) == ""  # These have three epochs.
     table = dataclasses.replace(table, epochs=3)
     assert [
         (ours.model, other.model) for ours, other in rows.neighbours(study, table)
@@ -118,21 +123,49 @@ def test_runs_of_the_published_protocol_are_beside_their_published_neighbours(tm
         ("densenet169", "densenet161"),
         ("resnet18", "resnet18"),
     ]
-    last = sections.neighbours_table(study, [table]).splitlines()[-1]
+    last = sections.neighbours_table(study, table).splitlines()[-1]
     assert last == (
-        "| cifar10 | pretrain | resnet18 (n = 1) | resnet18 | 90.00, 87.97 | +2.03 | "
-        "80.00, probably 87.79 | -7.79 |"
+        "| cifar10 | pretrain | resnet18 (n = 1) | resnet18 (n = 1) | 90.00, 87.97 | "
+        "+2.03 | 80.00, probably 87.79 | -7.79 |"
     )
+    write_run(tmp_path, normalization="finetune", final=0.8, best=0.92)
+    theirs = {"1": 0.5, "2": 0.625}
+    own = ("cifar10", "resnet18", "finetune")
+    table = dataclasses.replace(
+        table,
+        accuracies={
+            published.Condition(*own): theirs,
+            published.Condition(*own[:2], "pretrain"): {"2": 0.5, "1": 0.5, "3": 0.1},
+        },
+        final={},
+    )
+    found = results.read(tmp_path)
+    assert sections.neighbours_table(found, table).splitlines()[2:] == [
+        "| cifar10 | finetune | resnet18 (n = 1) | resnet18 (n = 2) | 92.00, 56.25 | "
+        "+35.75 |",
+        "| cifar10 | pretrain | resnet18 (n = 1) | resnet18 (n = 3) | 90.00, 36.67 | "
+        "+53.33 |",
+    ]
+    last = sections.differences_table(found, table).splitlines()[-1]
+    assert last == "| cifar10 | resnet18 | +2.00 (n = 1) | +6.25 ± 79.41 (n = 2) |"
 
 
-def test_published_differences_belong_to_the_published_comparison(study, gathered):
-    finetune, *others = gathered.comparisons
-    found = gathered.published_for(finetune)
-    assert found["cifar10", "resnet18"] == pytest.approx(0.5)
-    assert set(found) == set(finetune.judgements)  # The edition has more cells.
-    assert [gathered.published_for(other) for other in others] == [{}, {}]
-    # The first of several tables wins.
+def test_published_differences_belong_to_the_published_comparison_and_recipe(study):
     tables = [published.load(name) for name in ("extended_table3", "seed_table1")]
-    both = document.gather(study, rule=FINAL, margin=0.5, published=tables)
-    found = both.published_for(both.comparisons[0])
-    assert found["cifar10", "resnet18"] == pytest.approx(-0.1)
+    of_another_recipe = document.gather(study, rule=FINAL, margin=0.5, published=tables)
+    assert of_another_recipe.published_for(of_another_recipe.comparisons[0]) == {}
+    assert "12 conditions of these are not" in document.to_markdown(
+        of_another_recipe, "command"
+    )
+    # The first of several tables wins.
+    for epochs, expected in (((3, 3), -0.1), ((3, 4), -0.1), ((4, 3), 0.5)):
+        given = [
+            dataclasses.replace(table, epochs=number)
+            for table, number in zip(tables, epochs, strict=True)
+        ]
+        gathered = dataclasses.replace(of_another_recipe, published=given)
+        finetune, *others = gathered.comparisons
+        found = gathered.published_for(finetune)
+        assert found["cifar10", "resnet18"] == pytest.approx(expected)
+        assert set(found) == set(finetune.judgements)  # The editions have more cells.
+        assert [gathered.published_for(other) for other in others] == [{}, {}]

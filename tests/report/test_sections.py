@@ -1,7 +1,10 @@
+import json
+
+import numpy as np
 import pytest
 
 from normtest_tf.analysis import comparisons, results
-from normtest_tf.report import sections
+from normtest_tf.report import rows, sections
 from normtest_tf.runs.folder import FINAL
 from tests.helpers.fake_results import write_run
 
@@ -23,14 +26,57 @@ def test_the_answer_counts_verdicts(gathered, single):
     assert answer.endswith("Verdicts by cell: finetune better (3).")
     # A single pair has no interval.
     assert sections.answer(comparisons.compare(single, "finetune")) == (
-        "**finetune - pretrain: +10.00 points**. Verdicts by cell: a single pair of "
-        "runs (1)."
+        "**finetune - pretrain: +10.00 points**. Verdict: a single pair of runs can't "
+        "separate a difference from chance."
     )
+
+
+def test_a_single_cell_has_its_own_interval_and_unlike_pairs_a_note(tmp_path):
+    for seed, final in ((1, 0.8), (2, 0.82), (3, 0.84)):
+        write_run(tmp_path, normalization="pretrain", seed=seed, final=0.7)
+        path = write_run(tmp_path, seed=seed, final=final) / "config.json"
+        if seed > 1:
+            config = json.loads(path.read_text())
+            config["environment"] |= {"keras": "3.10.0", "gpus": ["Some GPU"]}
+            path.write_text(json.dumps(config))
+    comparison = comparisons.compare(results.read(tmp_path), "finetune")
+    # t(0.975, 2) / sqrt(3) = 2.48414.
+    start = "**finetune - pretrain: +12.00 points**, +7.03 to +16.97 (95%, 3 pairs). "
+    answer = sections.answer(comparison)
+    assert answer.startswith(f"{start}Verdict: finetune better by 12.00")
+    assert "the two runs of 2 of 3 pairs differ in keras, gpus," in answer
+    assert "; 2 of 3 pairs differ in keras, gpus |" in sections.verdict_table(
+        comparison
+    )
+
+
+def test_bold_is_a_lead_of_more_than_the_test_sets_error(tmp_path):
+    for number, leads in enumerate(([2, 1], [20, 1], [20, 20], [20])):
+        correct = [np.arange(32) < right for right in leads]
+        for setting, right in zip(("finetune", "pretrain"), correct, strict=False):
+            write_run(tmp_path, f"folder-{number}", "resnet18", setting, correct=right)
+    rows_of = rows.accuracy_rows(results.read(tmp_path), FINAL, [])
+    table = [entry for *_, entry in sections.table1(rows_of, FINAL)[1:]]
+    assert table[0] == "6.25 (n = 1, test set ±4.28)"
+    bold = [entry[:2] == "**" for entry in table]
+    assert bold == [False, False, True, False, False, False, False]
+    assert [row["best"] for row in rows_of] == [1, 0, 1, 0, 1, 1, 1]
+
+
+def test_recipes_are_of_cells(tmp_path):
+    write_run(tmp_path)
+    write_run(tmp_path, model="resnet18+head", train="head", learning_rate=0.01)
+    write_run(tmp_path, "cifar100", epochs=1)
+    assert list(sections.recipes(results.read(tmp_path)).values()) == [
+        "3 epochs, 50,000 images, learning rate 0.001",
+        "3 epochs, 50,000 images, learning rate 0.01",
+        "1 epoch, 50,000 images, learning rate 0.001",
+    ]
 
 
 def test_what_is_unknown_has_its_words(gathered):
     # The other tables' layout is that of the committed report; see tests/plots.
-    assert "not run" in sections.table1(gathered.accuracies, FINAL)
+    assert "not run" in sections.table1(gathered.accuracies, FINAL)[1]
     assert "| none |" in sections.rules_table(gathered.accuracies)
     table = sections.data_table(gathered.data_sets)
     assert "| instance | resnet18 | - | - |" in table

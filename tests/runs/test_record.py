@@ -296,6 +296,7 @@ def test_large_images_are_augmented_otherwise_which_is_reported(tmp_path, images
     assert (resolved.augmentation, resolved.padding) == ("random_resized_crop_flip", 0)
     assert prepared.data.augmentation == resolved.augmentation
     assert any("--augmentation=random_res" in note for note in notes)
+    assert any("takes all 6 training images in one step" in note for note in notes)
     assert prepared.record.requested["augmentation"] is None
 
 

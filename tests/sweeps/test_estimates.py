@@ -54,14 +54,35 @@ def test_a_clock_learns_from_runs_that_end(tmp_path, monkeypatch):
     assert clock.left(rest, 1) == pytest.approx(180)
 
 
-def test_models_are_measured_once_and_equal_work_gets_equal_estimates(tmp_path):
-    configs = configurations(tmp_path, train=["all", "head"], shift=["none", "invert"])
+def test_runs_share_the_preparation_of_what_is_measured_once(tmp_path, monkeypatch):
+    cost = estimates.Cost(preparation=90.0, trained=0.01, evaluated=0.001)
+    monkeypatch.setattr(estimates, "measure", lambda config, size: cost)
     lines = []
+    settings = ["pretrain", "finetune", "instance"]
+    axes = {"train": ["all", "head"], "shift": ["none", "invert"]}
+    configs = configurations(tmp_path, normalizations=settings, **axes)
     seconds = estimates.expected_seconds(configs, lines.append)
-    assert len(lines) == 2
-    assert lines[0] == "measuring cifar_resnet8 at 32x32 ..."
+    assert [line.partition(" | ")[0] for line in lines] == [
+        "measuring 1/2: cifar_resnet8 at 32x32, --train=all",
+        "measuring 2/2: cifar_resnet8+head at 32x32, --train=head",
+    ]
     assert len(seconds) == 4
-    assert len(set(seconds.values())) == 2
-    longer = [dataclasses.replace(config, epochs=10_000) for config in configs[:1]]
-    assert 0 < seconds[CELL] < estimates.expected_seconds(longer)[CELL]
+    # A worker ends after four graphs, so two of three runs trace one.
+    epoch = 64 * 0.01 + 64 * 0.001
+    expected = 60 + estimates.RUN_SECONDS + epoch
+    assert list(seconds.values()) == pytest.approx([expected] * 4)
+    longer = dataclasses.replace(configs[0], epochs=9, validation_examples=10)
+    assert cost.of(longer, 64, 64) == pytest.approx(
+        estimates.RUN_SECONDS + 9 * (54 * 0.01 + 74 * 0.001)
+    )
+    once = dataclasses.replace(longer, train="head", augmentation="none")
+    assert cost.of(once, 64, 64) == estimates.RUN_SECONDS + 0.128
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_training_costs_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(estimates, "ENOUGH_SECONDS", 0.1)
+    config, *_ = configurations(tmp_path)
+    cost = estimates.measure(config, 32)
+    # On the slowest machine a run of this network would still take hours for millions.
+    assert 0 < cost.evaluated < cost.trained < cost.preparation

@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import huggingface_hub
+import huggingface_hub.constants
 import keras
 import pytest
 
 from normtest_tf import errors, runs
 from normtest_tf.sweeps import grid
+from normtest_tf.system import files
 from tests.sweeps.helpers import configurations, write_record
 
 
@@ -73,6 +76,20 @@ def test_files_have_names_and_statistics_of_their_own(tmp_path):
         check(nets[0], "cifar_resnet8")
 
 
+def test_only_the_given_setting_takes_given_constants(tmp_path):
+    base = runs.RunConfig(
+        mean=(0.5,) * 3, std=(0.1,) * 3, results_dir=str(tmp_path / "results")
+    )
+    axes = grid.Axes(["digits"], ["cifar_resnet8"], ["pretrain", "given"], [1])
+    weights = {"cifar_resnet8": None}
+    configs = grid.grid(base, axes, weights)
+    grid.check(configs)
+    assert [config.mean for config in configs] == [None, (0.5,) * 3]
+    axes = dataclasses.replace(axes, normalizations=["pretrain"])
+    with pytest.raises(errors.UsageError, match="no other setting takes them"):
+        grid.check(grid.grid(base, axes, weights))
+
+
 def test_a_finished_run_of_another_configuration_is_refused(tmp_path):
     first, *_ = configs = configurations(tmp_path)
     write_record(first)
@@ -96,3 +113,18 @@ def test_the_state_of_a_run_is_read_from_its_folder(tmp_path):
         path.touch()
         assert grid.state(config) == state
     assert grid.state(dataclasses.replace(config, overwrite=True)) == "failed"
+
+
+def test_weights_that_can_not_be_had_are_named_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(files, "host_problem", lambda url: "no route")
+    cached = {"timm/resnet34.a1_in1k": "/cache/model.safetensors"}
+    monkeypatch.setattr(
+        huggingface_hub, "try_to_load_from_cache", lambda name, file: cached.get(name)
+    )
+    base, *_ = configurations(tmp_path)
+    models = ["cifar_resnet8", "resnet18", "resnet34", "keras_resnet50", "resnet18"]
+    configs = [dataclasses.replace(base, model=model) for model in models]
+    assert grid.missing_weights(configs) == [
+        "the weights resnet18.tv_in1k can't be downloaded (no route) and are not cached"
+    ]

@@ -63,7 +63,8 @@ def test_the_third_run_of_a_worker_ends_as_it_does_alone(tmp_path):
         fresh.send(executor.execute, alone, text.ignore)
         for config in (pretrain, instance, finetune):
             worker.call(executor.execute, config, text.ignore)
-        assert worker.call(executor.leaked_graphs) == 2
+        graphs, notes = worker.call(executor.leaked_graphs)
+        assert (graphs, len(notes)) == (2, 1)  # Not a note for each run.
         fresh.result()
     assert tiny_runs.outcome(finetune) == tiny_runs.outcome(alone)
 
@@ -131,6 +132,16 @@ def test_there_is_a_slot_for_each_gpu_and_one_without(monkeypatch):
 def test_what_one_machine_can_not_do_is_refused(options, words):
     with pytest.raises(errors.UsageError, match=words):
         number_of_slots(**options)
+
+
+def test_workers_learn_what_others_have_said(monkeypatch, tmp_path):
+    config, *_ = helpers.configurations(tmp_path)
+    monkeypatch.setattr(executor, "execute", helpers.return_said)
+    monkeypatch.setattr(executor, "leaked_graphs", helpers.wear_out)
+    with local.LocalExecutor() as slots:
+        for expected in (set(), {"a note"}):
+            slots.start(config, text.ignore)
+            assert slots.wait(60) == [(config, expected)]
 
 
 def kill_one_worker(config):

@@ -56,6 +56,22 @@ def test_any_failure_of_a_run_can_cross_processes(configs, monkeypatch):
         executor.execute(configs[0], text.ignore)
 
 
+def test_only_runs_that_resume_repeat_notes(configs, monkeypatch):
+    monkeypatch.setattr(executor, "load", lambda config: None)
+    monkeypatch.setattr(executor, "notes_said", set())
+
+    def run(config, dataset, notify):
+        notify("said before")
+        notify("new")
+
+    monkeypatch.setattr(finetuning, "run", run)
+    write_record(configs[2])
+    lines = []
+    for config in configs:
+        executor.execute(config, lines.append, {"said before"})
+    assert lines == ["new", "said before", "new"]
+
+
 def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path, tiny):
     folder = tmp_path / "pets"
     for split, name in itertools.product(("train", "test"), ("cat", "dog")):
