@@ -24,7 +24,7 @@ from experiments.support import program
 from normtest_tf import datasets, errors
 from normtest_tf.diagnosis import inputs
 from normtest_tf.diagnosis.findings import WIDTH
-from normtest_tf.normalization import CONTROL, TREATMENT
+from normtest_tf.normalization import CONTROL, GIVEN, TREATMENT
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, keras_setup
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FLAGS = flags.FLAGS
 
 shared.define("dataset", *shared.DATA, "shift", "subset", "seed")
-shared.define("model", "weights", *shared.PRETRAINING)
+shared.define("model", "weights", *shared.PRETRAINING, *shared.CONSTANTS)
 flags.DEFINE_integer(
     "examples", 512, "Training images to look at, the first ones.", lower_bound=2
 )
@@ -54,9 +54,10 @@ def main(argv: Sequence[str]) -> None:
     out_dir = files.expand(FLAGS.out_dir)
     if RunFolder(out_dir).is_started():
         raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
-    config = shared.run_config()
+    is_given = {"normalization": GIVEN} if GIVEN in FLAGS.normalizations else {}
+    config = shared.run_config(**is_given)
     config.check()
-    inputs.names_of(FLAGS.normalizations)
+    inputs.settings_of(FLAGS.normalizations)
     datasets.check_available(config.dataset, config.reading)
     files.check_writable(out_dir)
     keras_setup.import_tensorflow()
@@ -78,7 +79,10 @@ def _explain(config: RunConfig) -> Explanation:
         network.build(dataset.image_shape, program.note),
         np.asarray(dataset.train_images[:examples]),
         labels=dataset.train_labels[:examples],
-        settings=FLAGS.normalizations,
+        settings=[
+            config.resolved.setting if name == GIVEN else name
+            for name in FLAGS.normalizations
+        ],
         pretraining=network.pretraining.statistics,
         training_images=dataset.train_images,
         channel_order=network.pretraining.channel_order,

@@ -1,6 +1,8 @@
 """The code and the commands in README.md and docs/, run as they are written."""
 
+import json
 import re
+import sys
 
 import keras
 import numpy as np
@@ -12,8 +14,10 @@ from tests.training.helpers import small_classifier
 README = ROOT / "README.md"
 MODELS = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+NOTEBOOK = ROOT / "docs" / "quickstart.ipynb"
 # The weights that they name would have to be downloaded.
 OFFLINE = {'weights="tv_in1k"': "weights=None"}
+SHORTER = {"epochs=8": "epochs=1", "(1, 2, 3)": "(1,)"}
 # Their code needs exported files; tests/export loads these likewise.
 NOT_RUN = {"export.md"}
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
@@ -30,8 +34,8 @@ def section(title):
 def blocks(language, text):
     pattern = rf"^```{language}\n(.*?)^```$"
     found = re.findall(pattern, text, re.MULTILINE | re.DOTALL)
-    for written, offline in OFFLINE.items():
-        found = [block.replace(written, offline) for block in found]
+    for written, run in (OFFLINE | SHORTER).items():
+        found = [block.replace(written, run) for block in found]
     return found
 
 
@@ -87,6 +91,20 @@ def test_python_in_the_docs_runs_from_top_to_bottom(page, tmp_path, monkeypatch)
     names = {"images": IMAGES, "labels": LABELS}
     for block in blocks("python", page.read_text(encoding="utf-8")):
         exec(block, names)
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("sys.path", [*sys.path])
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    names = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"]  # They would name somebody's folders.
+            (code,) = blocks("python", f"```python\n{''.join(cell['source'])}\n```\n")
+            exec(code, names)
+    assert "finetune - pretrain" in capsys.readouterr().out
 
 
 def commands():

@@ -28,10 +28,11 @@ def find(
     of_splits = [_classes(folder, split, left_out) for split in found or ("",)]
     classes = list(of_splits[0])
     if differing := set(classes).symmetric_difference(of_splits[-1]):
+        pairs = loading.alike(sorted(differing))
         raise errors.UsageError(
             f"folder {shown(str(folder))} has classes in one of {shown(str(found))} "
             f"only: {shown(', '.join(sorted(differing)))}. Every class needs images in "
-            "both"
+            f"both{pairs and f'; {pairs}'}"
         )
     labels = [
         {path: label for label, one in enumerate(classes) for path in of_split[one]}
