@@ -45,7 +45,7 @@ flags.DEFINE_string(
 )
 _READING = [name for name in shared.DATA if not name.startswith(("image", "train_ex"))]
 shared.define("dataset", *_READING, normalization=None, shift=None)
-shared.define(*shared.PRETRAINING, "mean", "std")
+shared.define(*shared.PRETRAINING, *shared.CONSTANTS)
 flags.DEFINE_enum(
     "split",
     "test",
