@@ -213,7 +213,8 @@ def _policies(content: Content) -> list[str]:
         "average over these cells and, in brackets, in the worst. Part of it is "
         "chance: where two settings are equal, one of them still comes out ahead. The "
         "pixel distance is how far the images' channel means and standard deviations "
-        "are from those of pre-training (docs/diagnosis.md).",
+        "are from those of pre-training (docs/diagnosis.md). Head: the backbone is "
+        "frozen; moving: other weights train, too; unshifted: images as they are.",
     ]
 
 
