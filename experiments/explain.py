@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, errors
 from normtest_tf.diagnosis import inputs
+from normtest_tf.diagnosis.findings import WIDTH
 from normtest_tf.normalization import CONTROL, GIVEN, TREATMENT
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, keras_setup
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FLAGS
 
-shared.define("dataset", *shared.DATA, "shift")
+shared.define("dataset", *shared.DATA, "shift", "subset", "seed")
 shared.define("model", "weights", *shared.PRETRAINING, *shared.CONSTANTS)
 flags.DEFINE_integer(
     "examples", 512, "Training images to look at, the first ones.", lower_bound=2
@@ -60,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
     files.check_writable(out_dir)
     keras_setup.import_tensorflow()
     found = _explain(config)
-    print(found.to_text())
+    print(found.to_text(min(shutil.get_terminal_size((WIDTH, 0)).columns, WIDTH)))
     write(found, out_dir, str(datasets.parse_shift(config.shift)))
     print(f"\npage: {out_dir / 'explanation.html'}")
 
@@ -70,7 +72,7 @@ def _explain(config: RunConfig) -> Explanation:
     from normtest_tf import diagnosis
 
     dataset = datasets.load(config.dataset, config.reading, program.note)
-    dataset = dataset.take(config.train_examples, config.test_examples)
+    dataset = config.subset_of(dataset)
     network = config.resolved.network
     examples = min(FLAGS.examples, len(dataset.train_labels))
     return diagnosis.explain(

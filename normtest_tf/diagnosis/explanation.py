@@ -122,8 +122,6 @@ def explain(
     if trained:
         has_batch_norm = bool(probe.names)
         advice = advise(pixels, treatment.differences, has_batch_norm=has_batch_norm)
-    else:
-        notes.append("no advice: the network's weights are random")
     return Explanation(
         model=model_name or model.name,
         data=data_name,
