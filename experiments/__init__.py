@@ -8,6 +8,7 @@
     quickstart   the whole experiment in miniature, offline
     export       a run's model in another format, verified
     predict      classifies image files with a run's model
+    evaluate     accuracy on labelled images, normalised as in training or otherwise
     pretrain     trains one of our own networks from scratch
     benchmark    training speed compared with PyTorch's
     parity       numerical agreement with PyTorch; writes docs/parity.md

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, errors
 from normtest_tf.diagnosis import inputs
-from normtest_tf.normalization import CONTROL, TREATMENT
+from normtest_tf.diagnosis.findings import WIDTH
+from normtest_tf.normalization import CONTROL, GIVEN, TREATMENT
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, keras_setup
 
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FLAGS
 
-shared.define("dataset", *shared.DATA, "shift")
-shared.define("model", "weights", *shared.PRETRAINING)
+shared.define("dataset", *shared.DATA, "shift", "subset", "seed")
+shared.define("model", "weights", *shared.PRETRAINING, *shared.CONSTANTS)
 flags.DEFINE_integer(
     "examples", 512, "Training images to look at, the first ones.", lower_bound=2
 )
@@ -52,14 +54,15 @@ def main(argv: Sequence[str]) -> None:
     out_dir = files.expand(FLAGS.out_dir)
     if RunFolder(out_dir).is_started():
         raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
-    config = shared.run_config()
+    is_given = {"normalization": GIVEN} if GIVEN in FLAGS.normalizations else {}
+    config = shared.run_config(**is_given)
     config.check()
-    inputs.names_of(FLAGS.normalizations)
+    inputs.settings_of(FLAGS.normalizations)
     datasets.check_available(config.dataset, config.reading)
     files.check_writable(out_dir)
     keras_setup.import_tensorflow()
     found = _explain(config)
-    print(found.to_text())
+    print(found.to_text(min(shutil.get_terminal_size((WIDTH, 0)).columns, WIDTH)))
     write(found, out_dir, str(datasets.parse_shift(config.shift)))
     print(f"\npage: {out_dir / 'explanation.html'}")
 
@@ -69,14 +72,17 @@ def _explain(config: RunConfig) -> Explanation:
     from normtest_tf import diagnosis
 
     dataset = datasets.load(config.dataset, config.reading, program.note)
-    dataset = dataset.take(config.train_examples, config.test_examples)
+    dataset = config.subset_of(dataset)
     network = config.resolved.network
     examples = min(FLAGS.examples, len(dataset.train_labels))
     return diagnosis.explain(
         network.build(dataset.image_shape, program.note),
         np.asarray(dataset.train_images[:examples]),
         labels=dataset.train_labels[:examples],
-        settings=FLAGS.normalizations,
+        settings=[
+            config.resolved.setting if name == GIVEN else name
+            for name in FLAGS.normalizations
+        ],
         pretraining=network.pretraining.statistics,
         training_images=dataset.train_images,
         channel_order=network.pretraining.channel_order,

@@ -41,15 +41,16 @@ flags.DEFINE_enum(
     "format",
     "keras",
     list(FORMATS),
-    "keras: a .keras file. saved_model: a folder for TensorFlow and its servers. "
+    "keras: a .keras file. keras_folder: the same unpacked, with a model card, for the "
+    "Hugging Face Hub. saved_model: a folder for TensorFlow and its servers. "
     "onnx: an .onnx file. litert: a .tflite file. timm: a folder for PyTorch, with "
-    "weights in timm's names, of a ResNet or DenseNet that timm has.",
+    "weights in timm's names and a model card, of a ResNet or DenseNet that timm has.",
 )
 flags.DEFINE_string(
     "output",
     None,
     "Where to write the export. Default: model.keras, model.onnx, model.tflite, "
-    "saved_model or timm in the run folder's export/.",
+    "keras_folder, saved_model or timm in the run folder's export/.",
 )
 flags.DEFINE_bool(
     "probabilities", False, "Export a model that returns probabilities, not logits."

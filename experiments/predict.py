@@ -36,8 +36,8 @@ MAX_NAMED = 10
 flags.DEFINE_string(
     "model",
     None,
-    "A finished run's folder, its model.keras, or a .keras file written by "
-    "experiments.export.",
+    "A finished run's folder, its model.keras, or a .keras file, keras_folder or timm "
+    "folder written by experiments.export.",
     required=True,
 )
 shared.define_backend()

@@ -68,8 +68,8 @@ flags.DEFINE_list(
     + ".",
 )
 shared.define_seeds([1, 2, 3, 4, 5])
-shared.define(*shared.DATA, *shared.PRETRAINING, *shared.RECIPE)
-shared.define(*shared.FINETUNING, *shared.OUTPUT)
+shared.define(*shared.DATA, *shared.PRETRAINING, *shared.CONSTANTS)
+shared.define(*shared.RECIPE, *shared.FINETUNING, *shared.OUTPUT)
 shared.define_backend()
 flags.DEFINE_enum(
     "executor",

@@ -24,9 +24,8 @@ from normtest_tf.system import keras_setup
 FLAGS = flags.FLAGS
 
 shared.define("dataset", *shared.DATA, "model", "weights", *shared.PRETRAINING)
-shared.define("shift", "train")
-shared.define("normalization", *shared.RECIPE, "seed", *shared.FINETUNING)
-shared.define(*shared.OUTPUT)
+shared.define("shift", "train", "normalization", *shared.CONSTANTS)
+shared.define(*shared.RECIPE, "seed", *shared.FINETUNING, *shared.OUTPUT)
 shared.define_backend()
 flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
 flags.DEFINE_bool("list_models", False, "List models and their weights, and stop.")

@@ -54,6 +54,13 @@ class TrainingFailed(UsageError):  # noqa: N818  (says what happened)
         )
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells whether memory ran out, in the words of any library."""
+    words = f"{type(error).__name__}: {error}".lower()
+    signs = ("outofmemory", "out of memory", "oom when", "allocate memory")
+    return isinstance(error, MemoryError) or any(sign in words for sign in signs)
+
+
 def one_line(error: BaseException) -> str:
     """Returns the error's message on one line, or its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -5,6 +5,7 @@
     forest           a comparison: each cell's difference with its interval
     differences      the paired differences of one cell
     report_figures   the two figures of a report
+    confusion        an evaluation's confusion matrix
     diagnosis        the figure of a diagnosis
     report           draws these and writes the report around them
     quickstart       the quickstart's figure

@@ -34,6 +34,7 @@ RECIPE = (
     "augmentation",
 )
 PRETRAINING = ("pretrain_mean", "pretrain_std")
+CONSTANTS = ("mean", "std")
 FINETUNING = (
     "examples_per_class",
     "subset",

@@ -125,6 +125,13 @@ def _guarded(program: Callable[[], None]) -> NoReturn:
             f"{near!a} is not text in UTF-8; rename the file or folder, or set "
             "LC_ALL=C.UTF-8 if its name looks right"
         )
+    except Exception as error:
+        if not errors.is_out_of_memory(error):
+            raise
+        _fail(
+            f"memory ran out: {errors.one_line(error)[:200]}; free some, or pass a "
+            "smaller --batch_size, --image_size or --memory_budget"
+        )
     finally:
         _flush_or_drop()
     sys.exit()

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.normalization import SETTINGS, Setting
+from normtest_tf.normalization import GIVEN, SETTINGS, Setting
 from normtest_tf.runs import (
     Cell,
     ConfigRecord,
@@ -34,7 +34,7 @@ from normtest_tf.training import EpochRow
 from normtest_tf.training.choices import SEEDED
 
 # Runs of a cell may differ in these and still be compared.
-_FREE = ("normalization", "seed", "keep")
+_FREE = ("normalization", "mean", "std", "seed", "keep")
 _PACKED = (
     PLAN,
     *(f"*/*/*/{name}.json" for name in ("config", "result", "failed")),
@@ -246,12 +246,16 @@ def _check_comparable(runs: Sequence[Run]) -> None:
     """Raises `UsageError` if runs of a cell differ in more than setting and seed."""
     firsts: dict[Cell, Run] = {}
     drawn: dict[tuple[Cell, int], str] = {}
+    constants: dict[Cell, Any] = {}
     for run in runs:
         first = firsts.setdefault(run.cell, run)
         ours, theirs = _recipe(run), _recipe(first)
         if ours["subset"] == SEEDED:  # Runs of a seed alone have the same images.
             key, digest = (run.cell, run.name.seed), run.config.data_fingerprint
             theirs["data_fingerprint"] = drawn.setdefault(key, digest)
+        if run.setting.name == GIVEN:
+            ours["mean, std"] = [run.config.requested[x] for x in ("mean", "std")]
+            theirs["mean, std"] = constants.setdefault(run.cell, ours["mean, std"])
         changed = sorted(
             f"{name}: {theirs.get(name)} and {ours.get(name)}"
             for name in ours.keys() | theirs.keys()

@@ -250,11 +250,11 @@ def _from_hub(network: PretrainedNetwork, repository: str) -> pathlib.Path:
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    with contextlib.suppress(LocalEntryNotFoundError):
-        return pathlib.Path(
-            hf_hub_download(repository, weights.HUB_FILE, local_files_only=True)
-        )
     with _downloading(network, repository):
+        with contextlib.suppress(LocalEntryNotFoundError):
+            return pathlib.Path(
+                hf_hub_download(repository, weights.HUB_FILE, local_files_only=True)
+            )
         offline = constants.HF_HUB_OFFLINE
         if not offline and (problem := files.host_problem(constants.ENDPOINT)):
             raise ConnectionError(problem)  # The client would retry for a while.

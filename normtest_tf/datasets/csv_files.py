@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import functools
 import os
 import pathlib
+import unicodedata
 from collections.abc import Iterator
 
 from normtest_tf import errors
@@ -12,6 +14,7 @@ from normtest_tf.datasets import loading, splits
 from normtest_tf.datasets.loading import ReadingOptions, Source
 from normtest_tf.text import Notify, counted, shown
 
+_NFC = functools.partial(unicodedata.normalize, "NFC")
 _FORMAT = "Its first line must be file,label or file,label,split"
 
 
@@ -28,13 +31,15 @@ def find(
     if len(used) < len(rows):
         number = counted(len(rows) - len(used), "image")
         notify(f"{shown(name)}: left out {number} of other splits")
-    classes = {row["label"] for row in used}
+    # An accent is one character or two, and looks the same.
+    forms = {_NFC(label): label for label in sorted({row["label"] for row in used})}
+    classes = forms.values()
     by_number = all(label.isascii() and label.isdigit() for label in classes)
     ordered = sorted(classes, key=lambda one: (int(one) if by_number else 0, one))
     indices = {label: index for index, label in enumerate(ordered)}
     labels = [
         {
-            row["file"]: indices[row["label"]]
+            row["file"]: indices[forms[_NFC(row["label"])]]
             for row in used
             if not found or row["split"] == split
         }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import itertools
 import math
 import pathlib
 import re
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -203,14 +205,8 @@ def assemble(source: Source, options: ReadingOptions, notify: Notify) -> ImageDa
     reader = _Reader(source.of_splits, options)
     train_images, test_images = reader.read(train), reader.read(test)
     reader.check(place)
-    hashes = reader.hashes[len(train.labels) :]
-    known = set(reader.hashes[: len(train.labels)])
-    if shared := sum(one in known for one in hashes):
-        notify(
-            f"{name}: {shared} of {counted(len(hashes), 'test image')} "
-            f"{'is' if shared == 1 else 'are'} among the training images as well: the "
-            "test accuracy measures memory in part"
-        )
+    for note in (*_notes_on_classes(class_names), *_notes_on_copies(source, reader)):
+        notify(f"{name}: {note}")
     if reader.excess:
         where = f"they are kept in a temporary file in {tempfile.gettempdir()}"
         notify(f"{name}: {reader.excess}; {where}")
@@ -223,6 +219,52 @@ def assemble(source: Source, options: ReadingOptions, notify: Notify) -> ImageDa
         tuple(class_names),
         division,
     )
+
+
+def alike(class_names: Iterable[str]) -> str:
+    """Names the classes that differ only in what people overlook; "" if none do."""
+    first: dict[str, str] = {}
+    pairs = []
+    for name in class_names:
+        text = unicodedata.normalize("NFKC", name).casefold().strip()
+        # Zeros before a number, or behind its decimal point.
+        key = re.sub(r"(?<![\d.])0+(?=\d)|\.0+$", "", text)
+        if (other := first.setdefault(key, name)) != name:
+            pairs.append(f"{other!a} and {name!a}")
+    return f"only case, zeros or Unicode forms tell {_first(pairs)} apart" * bool(pairs)
+
+
+def _notes_on_classes(class_names: Sequence[str]) -> Iterator[str]:
+    if pairs := alike(class_names):
+        yield f"{pairs}. If they are one class, give it one name"
+    if "nan" in class_names:
+        yield "a class is called nan, as missing labels are in tables"
+
+
+def _notes_on_copies(source: Source, reader: _Reader) -> Iterator[str]:
+    """Says which images are in both splits, and which are in several classes."""
+    train, test = source.of_splits
+    names, labels = [*train.names, *test.names], [*train.labels, *test.labels]
+    pairs = list(zip(reader.hashes, labels, strict=True))
+    known = set(pairs[: len(train.labels)])
+    if shared := sum(pair in known for pair in pairs[len(train.labels) :]):
+        yield (
+            f"{shared} of {counted(len(test.labels), 'test image')} "
+            f"{'is' if shared == 1 else 'are'} among the training images as well: the "
+            "test accuracy measures memory in part"
+        )
+    first: dict[bytes, int] = {}
+    others = {
+        digest: index
+        for index, (digest, label) in enumerate(pairs)
+        if labels[first.setdefault(digest, index)] != label
+    }
+    for digest, index in itertools.islice(others.items(), 1):
+        both = " and ".join(
+            f"{shown(names[i])} ({shown(source.class_names[labels[i]])})"
+            for i in (first[digest], index)
+        )
+        yield f"{counted(len(others), 'picture')} in several classes, such as {both}"
 
 
 def _check_classes(
@@ -336,6 +378,19 @@ def check_bad(bad: Mapping[str, str], total: int, place: str) -> None:
             f"{len(listed)} of {total} images in {place} can't be used: "
             f"{_first(listed)}. Repair or remove them"
         )
+
+
+def usable(
+    found: Iterable[_Result | images.BadImage], examples: Examples, place: str
+) -> Iterator[_Result]:
+    """Yields what is no bad image, and at the end raises about those that are."""
+    bad = {}
+    for name, one in zip(examples.names, found, strict=True):
+        if isinstance(one, images.BadImage):
+            bad[name] = one.args[1]
+        else:
+            yield one
+    check_bad(bad, len(examples.names), place)
 
 
 def _first(listed: list[str]) -> str:

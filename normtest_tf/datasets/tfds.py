@@ -15,7 +15,7 @@ import numpy as np
 from normtest_tf import errors
 from normtest_tf.datasets import images, splits
 from normtest_tf.datasets.loading import Examples, ReadingOptions, Source
-from normtest_tf.system import files
+from normtest_tf.system import files, keras_setup
 from normtest_tf.text import counted
 
 if TYPE_CHECKING:
@@ -58,8 +58,15 @@ def find(
 
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     """Returns the builder of a data set, prepared or not."""
-    import tensorflow_datasets as tfds
-
+    try:  # What is broken logs a traceback, and its first import is an empty module.
+        with keras_setup.silent_stderr():
+            import tensorflow_datasets as tfds
+            import tensorflow_datasets.core
+    except Exception as error:
+        raise errors.UsageError(
+            f"can't import tensorflow_datasets: {errors.first_cause(error)}; upgrade "
+            "it, tensorflow and protobuf"
+        ) from error
     if data_dir is not None and not os.path.isdir(files.expand(data_dir)):
         raise errors.UsageError(
             f"--data_dir {data_dir!r} is not a folder. Pass one that contains prepared "

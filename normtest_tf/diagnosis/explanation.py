@@ -22,8 +22,13 @@ from normtest_tf.diagnosis.distances import (
 from normtest_tf.diagnosis.findings import Explanation, SettingFindings
 from normtest_tf.diagnosis.parts import decomposition, displacement
 from normtest_tf.diagnosis.probes import Probe
-from normtest_tf.normalization import CONTROL, IMAGENET, TREATMENT, ChannelStatistics
-from normtest_tf.normalization import get as get_setting
+from normtest_tf.normalization import (
+    CONTROL,
+    IMAGENET,
+    TREATMENT,
+    ChannelStatistics,
+    Setting,
+)
 from normtest_tf.normalization.statistics import Images, pixel_distance
 from normtest_tf.system import keras_setup
 
@@ -41,7 +46,7 @@ def explain(
     images: Any,  # noqa: ANN401  (an array, or a data set)
     *,
     labels: np.ndarray | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[str | Setting] = (),
     pretraining: ChannelStatistics = IMAGENET,
     training_images: Images | None = None,
     channel_order: str = "rgb",
@@ -60,7 +65,7 @@ def explain(
             (image, label), batched or not.
         labels: int `[n]`, for an array; needed for the linear probe.
         settings: Names of `normalization.SETTINGS` to look at, beside `pretrain` and
-            `finetune`.
+            `finetune`; or a `Setting`, such as `normalization.given(statistics)`.
         pretraining: The statistics that the weights were pre-trained with.
         training_images: uint8 `[m, height, width, 3]`, which the fine-tuning set's
             statistics are computed from. Default: the images used.
@@ -76,7 +81,7 @@ def explain(
     Raises:
         UsageError: If the model or the images can't be diagnosed.
     """
-    names = inputs.names_of(settings)
+    chosen = inputs.settings_of(settings)
     probe = Probe(model)
     images, labels = inputs.collect(images, labels, examples)
     if training_images is None:
@@ -86,8 +91,8 @@ def explain(
     notes = inputs.notes_on(probe.names, images, labels, preprocessing)
     found: dict[str, SettingFindings] = {}
     shown: dict[str, _Shown] = {}
-    for name in names:
-        setting = get_setting(name)
+    for setting in chosen:
+        name = setting.name
         constants = setting.statistics(training_images, pretraining, notes.append)
         layer = setting.layer(constants, shape, channel_order)
         blocks = [ops.convert_to_numpy(layer(some)) for some in inputs.batches(images)]
@@ -117,8 +122,6 @@ def explain(
     if trained:
         has_batch_norm = bool(probe.names)
         advice = advise(pixels, treatment.differences, has_batch_norm=has_batch_norm)
-    else:
-        notes.append("no advice: the network's weights are random")
     return Explanation(
         model=model_name or model.name,
         data=data_name,

@@ -85,13 +85,14 @@ class Explanation:
         """Returns the findings for `json.dumps`; what is not finite is None."""
         return msgspec.json.decode(msgspec.json.encode(self))
 
-    def to_text(self) -> str:
-        """Returns the findings as text for a terminal."""
+    def to_text(self, width: int = WIDTH) -> str:
+        """Returns the findings, without the parts, as text for a terminal."""
         lines = [_title(self)]
         for title, table, explained in _sections(self):
+            whole = [row for row in table if row[0] not in PARTS.values()]
             lines += ["", title]
-            lines += [text_table(table)] if table else []
-            lines += [textwrap.fill(line, WIDTH) for line in explained]
+            lines += [text_table(whole)] if whole else []
+            lines += [textwrap.fill(line, width) for line in explained]
         return "\n".join(lines)
 
     def to_markdown(self, figure: str = "") -> str:
@@ -117,8 +118,7 @@ def _title(found: Explanation) -> str:
 
 def _sections(found: Explanation) -> Iterator[Section]:
     """Yields sections, the answer first."""
-    if found.advice:
-        yield _advice(found)
+    yield _advice(found)
     yield "The images after normalization", list(_statistics_rows(found)), []
     yield _features(found)
     if found.notes:
@@ -126,6 +126,9 @@ def _sections(found: Explanation) -> Iterator[Section]:
 
 
 def _advice(found: Explanation) -> Section:
+    title = f"{TREATMENT} or {CONTROL}?"
+    if not found.advice:
+        return title, [], ["No advice: the network's weights are random."]
     rows: list[Row] = [("way of training", "what it rests on", "take")]
     for advice in found.advice:
         measured = f"{advice.value:.2f}"
@@ -134,19 +137,16 @@ def _advice(found: Explanation) -> Section:
         name, take = TRAININGS[advice.training], advice.take or "either"
         rows.append((name, f"{advice.rests_on} {measured}", take))
     definitions = {
-        # The figures are those of docs/diagnosis.md.
-        PIXELS: "Pixel distance: how far the images' channel means and standard "
-        "deviations are from those of pre-training. Above "
-        f"{FAR:g} take {TREATMENT}, else either. In 44 cells, most of them artificial "
-        "shifts, that lost 0.06 points on average, always finetune 0.11, always "
-        "pretrain 2.46.",
-        PROBE: "Linear probe: leave-one-out accuracy of a linear classifier of the "
-        f"frozen features, {TREATMENT} minus {CONTROL}, ± its standard "
-        f"error. Take what is better by more than {SURE:g} of these, else either.",
+        PIXELS: " Pixel distance: of the images' channel means and standard deviations "
+        f"from those of pre-training; above {FAR:g} take {TREATMENT}.",
+        PROBE: " Linear probe: accuracy of a linear classifier of the frozen features "
+        f"on images left out, {TREATMENT} minus {CONTROL}, ± its standard error; above "
+        f"{SURE:g} of these take the better one.",
     }
     used = {advice.rests_on for advice in found.advice}
     explained = [text for name, text in definitions.items() if name in used]
-    return f"{TREATMENT} or {CONTROL}?", rows, explained
+    take = "Take: the setting to normalise with, or either if a measurement can't tell."
+    return title, rows, [take + "".join(explained)]
 
 
 def _statistics_rows(found: Explanation) -> Iterator[Row]:
@@ -187,8 +187,12 @@ def _features(found: Explanation) -> Section:
                 cells = ["" if value is None else f"{value:.3f}" for value in values]
                 rows.append((title, *cells, *[""] * len(probed)))
     title = f"How far the last features move from {CONTROL}'s, of their spread"
-    columns = "Columns: what batch normalization uses."
-    return title, rows, [f"{columns} Parts are steps; they don't add up."]
+    explained = (
+        "Columns: whose statistics batch normalization uses, those stored in the "
+        "network, the batch's, or these images'. Probe: of these features."
+    )
+    steps = f"Rows below {TREATMENT}, on the page: its parts, steps that don't add up."
+    return title, rows, [f"{explained} {steps}"]
 
 
 def _layers(found: Explanation) -> Section:

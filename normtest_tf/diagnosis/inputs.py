@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from normtest_tf import errors
-from normtest_tf.normalization import CONTROL, TREATMENT
+from normtest_tf.normalization import CONTROL, TREATMENT, Setting
 from normtest_tf.normalization import get as get_setting
 
 EXAMPLES = 512  # Images used by default.
@@ -25,14 +25,17 @@ IMAGES = (
 )
 
 
-def names_of(settings: Sequence[str]) -> list[str]:
-    """Returns the settings to look at, the control first."""
-    for name in settings:
-        if get_setting(name).folds:
+def settings_of(settings: Sequence[str | Setting]) -> list[Setting]:
+    """Returns the settings to look at, by name or as they are, the control first."""
+    found: dict[str, Setting] = {}
+    for each in (CONTROL, TREATMENT, *settings):
+        setting = each if isinstance(each, Setting) else get_setting(each)
+        if setting.folds:
             raise errors.UsageError(
-                f"{name} changes the network, not only its inputs; leave it out"
+                f"{each} changes the network, not only its inputs; leave it out"
             )
-    return list(dict.fromkeys([CONTROL, TREATMENT, *settings]))
+        found[setting.name] = setting
+    return list(found.values())
 
 
 def collect(

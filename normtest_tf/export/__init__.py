@@ -6,6 +6,8 @@
     runtimes       loads an export with its own runtime; run in a fresh process
     verification   writes an export and keeps it only if it matches the run's model
     prediction     loads a model, and classifies image files
+    evaluation     accuracy on labelled images, normalised as in training or otherwise
+    cards          the README.md of an export, for the Hugging Face Hub
 
 Importing this package does not import TensorFlow; `writers`, `verification` and
 `prediction` do.

@@ -92,6 +92,7 @@ FORMATS: dict[str, Format] = {
     entry.name: entry
     for entry in (
         Format("keras", suffix=".keras"),
+        Format("keras_folder", marker="model.weights.h5"),
         Format("saved_model", marker="saved_model.pb", by_tensorflow=True),
         Format(
             "onnx",

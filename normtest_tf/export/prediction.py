@@ -13,6 +13,7 @@ import numpy as np
 
 from normtest_tf import datasets, errors
 from normtest_tf.datasets import images
+from normtest_tf.export import timm_folders
 from normtest_tf.runs import RunFolder, metadata
 from normtest_tf.runs.metadata import FEATURES, PROBABILITIES
 from normtest_tf.system import keras_setup
@@ -67,7 +68,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Classifier:
     """Loads a classifier from a finished run's folder, its model or an export of it."""
     description = description or metadata.find(path)
-    file = RunFolder(path).model if os.path.isdir(path) else path
+    is_run = os.path.isdir(path) and metadata.read(path) is None
+    file = RunFolder(path).model if is_run else path
     output = description["output"]
     if output == FEATURES:
         raise errors.UsageError(
@@ -94,8 +96,12 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
 
 @keras_setup.checked()
 def load_model(path: pathlib.Path) -> keras.Model:
-    """Loads a `.keras` file."""
+    """Loads a `.keras` file, or a folder for Keras or timm."""
     try:
+        if os.path.isfile(path / timm_folders.WEIGHTS):
+            return timm_folders.load(path)
+        if os.path.isdir(path):
+            return keras.models.load_model(path, compile=False)
         with zipfile.ZipFile(path):  # Keras would not find one that was cut off.
             return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, h5py and zipfile raise a dozen types.

@@ -21,7 +21,7 @@ BATCH_SIZE = 32  # The last batch may be smaller, so two sizes are tried.
 
 
 def load_keras(path: str) -> Predict:
-    """Loads a .keras file with Keras."""
+    """Loads a .keras file, or a folder with the same content, with Keras."""
     import keras
 
     model = keras.models.load_model(path)
@@ -90,6 +90,7 @@ def load_timm(path: str) -> Predict:
 
 LOADERS: dict[str, Callable[[str], Predict]] = {
     "keras": load_keras,
+    "keras_folder": load_keras,
     "saved_model": load_saved_model,
     "onnx": load_onnx,
     "litert": load_litert,

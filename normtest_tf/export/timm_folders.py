@@ -8,14 +8,16 @@ what the logits stand for. Importing this module does not import Keras.
 from __future__ import annotations
 
 import pathlib
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from normtest_tf import backbones, errors, text
 from normtest_tf.backbones import weights
+from normtest_tf.normalization import ChannelStatistics, normalization_layer
 from normtest_tf.runs.metadata import LOGITS
 from normtest_tf.system import files
+
+if TYPE_CHECKING:
+    import keras
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -70,16 +72,21 @@ def config(description: dict[str, Any], first_convolution: str) -> dict[str, Any
     }
 
 
-def outputs(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """Computes logits from the files alone: a new network of Keras loads them."""
+def load(path: pathlib.Path) -> keras.Model:
+    """Builds a model of raw images from the files alone: a new network loads them."""
+    import keras
+
     values = files.read_json(path / CONFIG)
-    model = backbones.get(values["architecture"]).build(
+    constants = values["pretrained_cfg"]
+    channels, height, width = constants["input_size"]
+    shape = (height, width, channels)
+    network = backbones.get(values["architecture"]).build(
         weights=None,
-        input_shape=images.shape[1:],
+        input_shape=shape,
         classes=values["num_classes"],
         classifier_activation=None,
     )
-    weights.load_file(model, path / WEIGHTS, text.ignore)
-    constants = values["pretrained_cfg"]
-    inputs = (images / 255 - constants["mean"]) / constants["std"]  # As timm does.
-    return model.predict(inputs.astype("float32"), batch_size=100, verbose=0)
+    weights.load_file(network, path / WEIGHTS, text.ignore)
+    statistics = ChannelStatistics(constants["mean"], constants["std"], "fixed", CONFIG)
+    inputs = keras.Input(shape, dtype="uint8", name="image")
+    return keras.Model(inputs, network(normalization_layer(statistics, shape)(inputs)))

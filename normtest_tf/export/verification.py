@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from normtest_tf.export import formats, prediction, runtimes, timm_folders, writers
+from normtest_tf.export import formats, prediction, runtimes, writers
 from normtest_tf.export.formats import FORMATS, ExportError
 from normtest_tf.runs.metadata import FEATURES, PROBABILITIES
 from normtest_tf.system import files, keras_setup
@@ -74,7 +74,8 @@ def export(
         exported = writers.build(model, description["output"])
         writers.write(exported, temporary, format_name, description)
         if formats.missing(entry.runtime):
-            received = timm_folders.outputs(temporary, images)
+            loaded = prediction.load_model(temporary)
+            received = loaded.predict(images, batch_size=100, verbose=0)
         else:
             received = reload(format_name, temporary, images)
         deviation = compare(received, target)

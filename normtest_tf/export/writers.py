@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from normtest_tf import backbones, errors
 from normtest_tf.backbones import weights
-from normtest_tf.export import prediction, timm_folders
+from normtest_tf.export import cards, prediction, timm_folders
 from normtest_tf.export.formats import FORMATS, ExportError
 from normtest_tf.runs import metadata, model_file
 from normtest_tf.runs.metadata import LOGITS, PROBABILITIES
@@ -121,6 +122,17 @@ def _write_keras(
     model: keras.Model, path: pathlib.Path, description: dict[str, Any]
 ) -> None:
     model_file.save(model, path, description)
+
+
+def _write_keras_folder(
+    model: keras.Model, path: pathlib.Path, description: dict[str, Any]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "model.keras"
+        model_file.save(model, file, description)
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(path)
+    files.write_text(path / cards.README, cards.text(description, "keras"))
 
 
 def _write_saved_model(
@@ -253,10 +265,12 @@ def _write_timm(
     values = timm_folders.config(description, convolution)
     files.write_json(path / timm_folders.CONFIG, values)
     files.write_json(path / metadata.FILE_NAME, description)
+    files.write_text(path / cards.README, cards.text(description, "timm"))
 
 
 WRITERS: dict[str, Writer] = {
     "keras": _write_keras,
+    "keras_folder": _write_keras_folder,
     "saved_model": _write_saved_model,
     "onnx": _write_onnx,
     "litert": _write_litert,

@@ -12,10 +12,12 @@ from normtest_tf.normalization.layers import normalization_layer
 from normtest_tf.normalization.settings import (
     CONTROL,
     CONTROL_AGAIN,
+    GIVEN,
     SETTINGS,
     TREATMENT,
     Setting,
     get,
+    given,
 )
 from normtest_tf.normalization.statistics import (
     IMAGENET,
@@ -28,6 +30,7 @@ from normtest_tf.normalization.statistics import (
 __all__ = [
     "CONTROL",
     "CONTROL_AGAIN",
+    "GIVEN",
     "IMAGENET",
     "IMAGENET_POOLED",
     "MINMAX",
@@ -37,5 +40,6 @@ __all__ = [
     "Setting",
     "channel_statistics",
     "get",
+    "given",
     "normalization_layer",
 ]

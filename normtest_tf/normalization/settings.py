@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CONTROL = "pretrain"  # The setting that all others are compared with.
 TREATMENT = "finetune"  # The setting whose comparison with it is the planned one.
 CONTROL_AGAIN = "pretrain_again"  # Differs from it by what chaos does to training.
+GIVEN = "given"  # Has the constants of a run's --mean and --std; see `given`.
 PERTURBATION = 1e-5  # The relative change of the inputs of `CONTROL_AGAIN`.
 RAW = ChannelStatistics(
     mean=(0.0, 0.0, 0.0),
@@ -76,6 +77,10 @@ def _pretrain_again(
         std=(red, green, blue),
         source=f"{pretraining.source}; std divided by 1 + {PERTURBATION:g}",
     )
+
+
+def _not_given(*_: object) -> ChannelStatistics:
+    raise errors.UsageError(f"--normalization={GIVEN} needs --mean and --std")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,8 +209,21 @@ SETTINGS: dict[str, Setting] = {
             formula="(1 + 1e-5) times what pretrain makes of it",
             statistics_of=_pretrain_again,
         ),
+        Setting(
+            name=GIVEN,
+            description="mean and std that --mean and --std give",
+            formula="(x - mean) / std, with mean and std as given",
+            statistics_of=_not_given,
+        ),
     )
 }
+
+
+def given(statistics: ChannelStatistics) -> Setting:
+    """Returns the setting `given` with its constants."""
+    return dataclasses.replace(
+        SETTINGS[GIVEN], statistics_of=lambda images, pretraining, notify: statistics
+    )
 
 
 def get(name: str) -> Setting:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from normtest_tf import backbones, datasets, errors, normalization
-from normtest_tf.normalization import SETTINGS, ChannelStatistics, Setting
+from normtest_tf.normalization import GIVEN, SETTINGS, ChannelStatistics, Setting
 from normtest_tf.runs.folder import FINAL, RULES, RunFolder, RunName
 from normtest_tf.system import files
 from normtest_tf.training import choices
@@ -105,6 +105,12 @@ class RunConfig:
         "How inputs are normalised. "
         + _described({s.name: s.description for s in SETTINGS.values()}),
         SETTINGS,
+    )
+    mean: tuple[_Mean, _Mean, _Mean] | None = option(
+        None, f"Red, green and blue mean, in [0, 1], of --normalization={GIVEN}."
+    )
+    std: tuple[_Std, _Std, _Std] | None = option(
+        None, "The standard deviations that belong to --mean, in (0, 1]."
     )
     weights: str | None = option(None, f"Pre-trained weights: {WEIGHTS}")
     data_dir: str | None = option(
@@ -308,8 +314,10 @@ class RunConfig:
             UsageError: If a value is not allowed, or weights are not found.
         """
         datasets.slug(self.dataset)
-        network = backbones.resolve(self.model, self.weights, self._statistics())
-        setting = normalization.get(self.normalization)
+        network = backbones.resolve(
+            self.model, self.weights, self._statistics("pretrain_mean", "pretrain_std")
+        )
+        setting = self._setting()
         for name, value in self._values().items():
             check_option(name, value)
         _ = self.reading
@@ -329,13 +337,22 @@ class RunConfig:
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in FIELDS}
 
-    def _statistics(self) -> ChannelStatistics | None:
-        """Returns the statistics of pre-training that were given, None without."""
-        mean, std = (
-            check_option(name, getattr(self, name))
-            for name in ("pretrain_mean", "pretrain_std")
-        )
-        flags = "--pretrain_mean and --pretrain_std"
+    def _setting(self) -> Setting:
+        """Returns the setting, with constants if it takes given ones."""
+        constants = self._statistics("mean", "std")
+        if (constants is not None) != (self.normalization == GIVEN):
+            raise errors.UsageError(
+                f"--normalization={GIVEN} needs --mean and --std, as RED,GREEN,BLUE of "
+                "pixels from 0 to 1, and no other setting takes them. Received: "
+                f"{self.normalization}, --mean={self.mean}, --std={self.std}"
+            )
+        setting = normalization.get(self.normalization)
+        return normalization.given(constants) if constants else setting
+
+    def _statistics(self, *names: str) -> ChannelStatistics | None:
+        """Returns the statistics that two flags give, None without."""
+        mean, std = (check_option(name, getattr(self, name)) for name in names)
+        flags = f"--{names[0]} and --{names[1]}"
         if (mean is None) != (std is None):
             raise errors.UsageError(f"{flags} must be given together")
         return mean and ChannelStatistics(mean, std, "fixed", flags)
@@ -365,9 +382,8 @@ class RunConfig:
         values["dataset"] = datasets.slug(self.dataset)
         values["shift"] = str(datasets.parse_shift(self.shift))
         values["model"] = backbones.slug(self.model)
-        if self.pretrain_mean is not None:  # Flags are text.
-            values["pretrain_mean"] = network.pretraining.statistics.mean
-            values["pretrain_std"] = network.pretraining.statistics.std
+        for name in ("pretrain_mean", "pretrain_std", "mean", "std"):
+            values[name] = check_option(name, values[name])  # Flags are text.
         if network.path is not None and self.weights is not None:
             values["weights"] = network.path.name
         return json.loads(json.dumps(values))
@@ -400,6 +416,6 @@ def check_option(name: str, value: Any) -> Any:  # noqa: ANN401  (any field's)
         return msgspec.convert(value, Annotated[kind, about.limits], strict=False)
     except msgspec.ValidationError as error:
         message = f"--{name}: {error}. Received: {value}"
-        if name.startswith("pretrain_"):  # Elsewhere they are of pixels up to 255.
+        if name.endswith(("mean", "std")):  # Elsewhere they are of pixels up to 255.
             message += ". It takes red,green,blue of pixels from 0 to 1: divide by 255"
         raise errors.UsageError(message) from error

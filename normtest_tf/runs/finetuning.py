@@ -69,7 +69,7 @@ def run(
         notify: Called with messages for the user: that the run is resumed, that a
             checkpoint is corrupt, what was left out of a weights file, which
             augmentation large images get.
-        show_epoch: Called with a line after each epoch.
+        show_epoch: Called with a line on the device, and one after each epoch.
 
     Returns:
         The content of `result.json`.
@@ -101,6 +101,7 @@ def run(
         if (result := record.finished_result(config, dataset)) is not None:
             return result
         prepared = _prepare(config, dataset, notify, classifier.BuiltOnce)
+        show_epoch(environment.device_line(prepared.record.resolved.precision))
         try:
             return _train(config, prepared, started, notify, show_epoch)
         except BrokenPipeError:  # Nobody reads the output any more.

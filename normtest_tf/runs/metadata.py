@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from normtest_tf import __version__, datasets, errors
+from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs.folder import FINAL, LAYOUT, RULES, RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord
 
@@ -109,6 +110,18 @@ def find(path: pathlib.Path) -> dict[str, Any]:
         f"{path} does not say what its classes are and how its images were prepared. "
         "Pass the run's folder, or a file written by `python -m experiments.export`"
     )
+
+
+def pretraining(metadata: dict[str, Any]) -> tuple[ChannelStatistics, str]:
+    """Returns what a model's weights were pre-trained with, and its channel order."""
+    found = metadata.get("pretraining")
+    if found is None:
+        raise errors.UsageError(
+            "the model does not say what its weights were pre-trained with: pass the "
+            "run's folder, or export it again"
+        )
+    statistics = msgspec.convert(found["statistics"], ChannelStatistics)
+    return statistics, found["channel_order"]
 
 
 def to_json(metadata: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from normtest_tf import backbones, datasets, errors
+from normtest_tf.normalization import GIVEN
 from normtest_tf.runs import RunConfig, RunName, record
 from normtest_tf.system import files
 from normtest_tf.training import choices
@@ -39,8 +40,10 @@ def grid(
     """Returns the runs of a grid, in the order to run them in.
 
     Seeds change slowest, so that a sweep that is stopped early leaves complete
-    pairs; settings change fastest. All other values are those of `base`.
+    pairs; settings change fastest. All other values are those of `base`; where the
+    setting `given` is among others, it alone takes `--mean` and `--std`.
     """
+    keep = GIVEN not in axes.normalizations  # Then they are refused.
     return [
         dataclasses.replace(
             base,
@@ -51,6 +54,8 @@ def grid(
             weights=weights[model],
             shift=shift,
             train=train,
+            mean=base.mean if keep or normalization == GIVEN else None,
+            std=base.std if keep or normalization == GIVEN else None,
         )
         for seed in axes.seeds
         for dataset in axes.datasets

@@ -20,6 +20,8 @@ TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
 # Named like the package that each of them needs.
 _BACKENDS = (*TRAINING_BACKENDS, "numpy", "openvino")
 _DEFAULT_BACKEND = "tensorflow"
+# The smallest run takes 3.1 GiB of them on two cores, and more with more threads.
+LEAST_ADDRESSES = 3 * 2**30
 _PREFIX = "KERAS_"  # Of the variables that Keras reads.
 _BACKEND_VARIABLE = f"{_PREFIX}BACKEND"
 _UNSET = f"Unset {_BACKEND_VARIABLE} to use {_DEFAULT_BACKEND}"
@@ -79,6 +81,7 @@ def import_tensorflow() -> None:
     modules that need TensorFlow. Its log goes straight to the process's stderr,
     regardless of TF_CPP_MIN_LOG_LEVEL, and would bury an error message.
     """
+    _check_address_space()
     with silent_stderr():
         import_keras()  # TensorFlow reads keras.json, but hides what is wrong with it.
         import tensorflow as tf
@@ -88,6 +91,37 @@ def import_tensorflow() -> None:
         else:
             # It reads the data; the GPU's memory is for what trains.
             tf.config.set_visible_devices([], "GPU")
+        if backend() == "jax":
+            _prepare_jax()
+
+
+def _check_address_space() -> None:
+    """Refuses a limit under which TensorFlow would crash, or hang for ever."""
+    with contextlib.suppress(ImportError):  # Windows has no limits.
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if 0 <= limit < LEAST_ADDRESSES:
+            raise errors.UsageError(
+                f"too little memory: `ulimit -v` allows {limit / 2**30:.1f} GiB of "
+                f"addresses, and TensorFlow takes {LEAST_ADDRESSES / 2**30:.0f} and "
+                "more; raise the limit"
+            )
+
+
+def _prepare_jax() -> None:
+    """Overrules what Keras can't bear of JAX's environment, and finds its devices."""
+    import jax
+
+    jax.config.update("jax_numpy_rank_promotion", "allow")
+    try:
+        jax.devices()
+    except Exception as error:  # Of several types.
+        asked = os.environ.get("JAX_PLATFORMS")
+        raise errors.UsageError(
+            f"JAX finds no device: {errors.first_cause(error)}. JAX_PLATFORMS={asked}; "
+            "unset it, or install JAX for that device (docs/gpu.md)"
+        ) from error
 
 
 def import_keras() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import importlib.metadata
 import os
 import platform
 import re
+import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +47,15 @@ def resolve_precision(precision: str) -> str:
 
 
 def check_backend(notify: Notify) -> None:
-    """Raises `UsageError` if Keras's backend can't train; says if it is slow."""
+    """Raises `UsageError` if Keras's backend can't train; says what makes it slow."""
     backend = keras.backend.backend()
     keras_setup.check_can_train(backend)
+    if has_hidden_gpu():
+        notify(
+            f"this machine has an NVIDIA GPU, which {backend} can't see, so the CPU "
+            "trains; docs/gpu.md has what to install (CUDA_VISIBLE_DEVICES= says that "
+            "it is meant so)"
+        )
     if backend == "torch":
         notify("Keras runs the backend torch eagerly, which is slower than the others")
 
@@ -73,6 +81,24 @@ def set_determinism(wanted: bool) -> None:
         keras.utils.set_random_seed(0)
         tf.config.experimental.enable_op_determinism()
         _deterministic = True
+
+
+def has_hidden_gpu() -> bool:
+    """Tells whether there is an NVIDIA GPU that the backend should see and does not."""
+    chosen = [
+        os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")
+    ]
+    if chosen[0] in ("", "-1") or chosen[1] == "cpu":
+        return False
+    is_there = shutil.which("nvidia-smi") or glob.glob("/dev/nvidia[0-9]*")
+    return bool(is_there) and not gpus()
+
+
+def device_line(precision: str) -> str:
+    """Says what trains, for people."""
+    names = [name for name, _ in gpus()]
+    device = ", ".join(names) or f"CPU ({_cpu_name()}, {os.cpu_count()} cores)"
+    return f"device: {device}; {keras.backend.backend()}, {precision}"
 
 
 def gpus() -> list[tuple[str, tuple[int, int]]]:

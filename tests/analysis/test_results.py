@@ -150,6 +150,16 @@ def test_runs_that_do_not_belong_together_are_refused(
     refused(tmp_path, word)
 
 
+def test_runs_of_a_cell_have_the_same_given_constants(tmp_path):
+    halves, thirds = {"mean": [0.5] * 3}, {"mean": [0.3] * 3}
+    write_run(tmp_path, normalization="pretrain", mean=None, std=None)
+    for seed in (1, 2):
+        write_run(tmp_path, normalization="given", seed=seed, std=[0.2] * 3, **halves)
+    assert len(results.read(tmp_path).runs) == 3
+    write_run(tmp_path, normalization="given", seed=3, std=[0.2] * 3, **thirds)
+    refused(tmp_path, "mean, std: ")
+
+
 def test_a_rule_needs_runs_with_its_accuracy(tmp_path):
     write_run(tmp_path)
     found = results.read(tmp_path)

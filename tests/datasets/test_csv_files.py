@@ -1,5 +1,7 @@
 """Tables of images: file,label and file,label,split."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,26 @@ def test_a_table_without_splits_is_divided(images):
 def test_classes_that_are_numbers_are_in_their_order(images):
     lines = [line.replace(",cat", ",10").replace(",dog", ",9") for line in TABLE]
     assert load(images, lines).class_names == ("9", "10")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "word"),
+    [
+        (("Dog", "dog"), ("Dog", "dog"), "tell 'Dog' and 'dog' apart"),
+        (("1.0", "01"), ("01", "1.0"), "tell '01' and '1.0' apart"),
+        (("1.5", "15"), ("1.5", "15"), None),
+        (("tea", "caf\u00e9", "cafe\u0301"), ("caf\u00e9", "tea"), None),
+        (("nan", "tea"), ("nan", "tea"), "a class is called nan"),
+    ],
+)
+def test_labels_that_look_alike_are_one_class_or_noted(images, labels, classes, word):
+    pairs = zip(ROWS, itertools.cycle(labels), strict=False)
+    lines = [f"{row[0]},{label}" for row, label in pairs]
+    notes = []
+    dataset = load(images, ["file,label", *lines], notes.append)
+    assert dataset.class_names == classes
+    assert len(notes) == (word is not None)
+    assert word is None or word in notes[0]
 
 
 def test_splits_can_be_named_and_others_are_left_out_with_a_note(images):

@@ -35,7 +35,8 @@ def test_images_are_ordered_by_their_sorted_names_permuted(tmp_path):
     expected = np.array(pairs)[np.random.RandomState(0).permutation(40)]
     np.testing.assert_array_equal(dataset.train_images[:, 0, 0, 0], expected)
     assert reds(dataset.test_images) == sorted(100 + value for value in values)
-    assert notes == []
+    (note,) = notes  # Of cats and dogs of one value.
+    assert "folder-pets: 20 pictures in several classes, such as train/" in note
 
 
 def test_splits_are_the_usual_ones_or_named(tmp_path, monkeypatch):
@@ -131,6 +132,18 @@ def test_test_images_among_the_training_images_are_counted(tmp_path):
     shutil.copy(tmp_path / "train/cat/0.png", tmp_path / "test/cat/again.png")
     _, note = load_with_note(tmp_path)
     assert "1 of 7 test images is among the training images" in note
+    (tmp_path / "test/cat/again.png").rename(tmp_path / "test/dog/again.png")
+    _, note = load_with_note(tmp_path)
+    both = "train/cat/0.png (cat) and test/dog/again.png (dog)"
+    assert f"1 picture in several classes, such as {both}" in note
+
+
+def test_names_that_differ_in_their_unicode_form_are_refused_as_such(tmp_path):
+    helpers.write_folder(tmp_path)
+    (tmp_path / "train/cat").rename(tmp_path / "train/caf\u00e9")
+    (tmp_path / "test/cat").rename(tmp_path / "test/cafe\u0301")
+    with helpers.usage_error(r"tell 'cafe\u0301' and 'caf\xe9' apart"):
+        helpers.load_folder(tmp_path)
 
 
 def test_images_are_found_by_content_and_in_nested_folders(tmp_path):

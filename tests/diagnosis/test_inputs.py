@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from normtest_tf import errors
+from normtest_tf import errors, normalization
 from normtest_tf.diagnosis import inputs
+from normtest_tf.normalization import IMAGENET
 
 
 @pytest.mark.parametrize("batch", [None, 5])
@@ -90,7 +91,10 @@ def test_what_limits_a_diagnosis_is_noted(images):
     assert "linear probe" not in notes(images)
 
 
-def test_names_of_settings():
-    assert inputs.names_of(["gray", "pretrain"]) == ["pretrain", "finetune", "gray"]
+def test_settings_are_named_or_given():
+    mine = normalization.given(IMAGENET)
+    found = inputs.settings_of(["gray", "pretrain", mine])
+    assert [x.name for x in found] == ["pretrain", "finetune", "gray", "given"]
+    assert found[-1] is mine
     with pytest.raises(errors.UsageError, match="changes the network"):
-        inputs.names_of(["finetune_folded"])
+        inputs.settings_of(["finetune_folded"])

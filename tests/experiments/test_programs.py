@@ -80,6 +80,8 @@ def main(argv):
     print("kept back")
     if argv[1] == "usage":
         raise errors.UsageError("its own error")
+    if argv[1] == "memory":
+        raise MemoryError("no 3 GiB")
     sys.exit(f"error: {argv[1]}" if argv[1] != "0" else 0)
 
 program.run(main, arguments=True)
@@ -91,6 +93,7 @@ program.run(main, arguments=True)
     ("end", "status", "words"),
     [
         ("usage", 2, "its own error"),
+        ("memory", 2, "memory ran out: no 3 GiB"),
         ("mismatch", 1, "mismatch"),
         ("0", 2, "can't write to stdout"),
     ],

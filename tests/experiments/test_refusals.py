@@ -52,6 +52,10 @@ REFUSED = {
         (["--run_dir=missing"], "missing"),
         (["--run_dir=.", "--probabilities", "--features"], "At most one of"),
     ],
+    "evaluate": [
+        (["--model=missing"], "--model takes a run's folder"),
+        (["--model=missing", "--normalization=fintune"], "one of <finetune|"),
+    ],
     "predict": [(["--model=missing"], "name one or more image files")],
     "benchmark": [
         (["--models=keras_resnet50"], "Allowed: resnet18, resnet34"),

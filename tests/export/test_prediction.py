@@ -7,9 +7,9 @@ import pytest
 
 from normtest_tf import errors
 from normtest_tf.datasets import images
-from normtest_tf.export import prediction
+from normtest_tf.export import prediction, writers
 from normtest_tf.normalization import normalization_layer
-from normtest_tf.runs import model_file
+from normtest_tf.runs import metadata, model_file
 from tests.export.helpers import (
     IMAGES,
     NAMES,
@@ -28,8 +28,8 @@ def save_with_metadata(path, **values):
     return path
 
 
-@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
-def test_a_folder_its_model_and_an_export_classify_alike(tmp_path, resize):
+def test_a_folder_its_model_and_exports_classify_alike(tmp_path):
+    resize = "crop"
     folder = write_run(tmp_path, model=small_model(), resize=resize)
     image = {"image": {"resize": resize}}
     export = save_with_metadata(tmp_path / "export.keras", **image)
@@ -40,7 +40,11 @@ def test_a_folder_its_model_and_an_export_classify_alike(tmp_path, resize):
     copied, former = tmp_path / "copy.keras", write_run(tmp_path / "a", resize=resize)
     copied.write_bytes(folder.model.read_bytes())
     small_model().save(former.model)  # As version 0.2.0 did.
-    for path in (folder.path, copied, export, former.path, former.model):
+    unpacked = tmp_path / "keras_folder"
+    described = metadata.describe_run(folder)
+    writers.write(small_model(), unpacked, "keras_folder", described)
+    assert "library_name: keras" in (unpacked / "README.md").read_text("utf-8")
+    for path in (folder.path, copied, export, former.path, former.model, unpacked):
         classifier = prediction.load(path)
         assert classifier.class_names == NAMES
         received = classifier.probabilities(IMAGES)

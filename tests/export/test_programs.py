@@ -1,5 +1,6 @@
 """experiments.export and experiments.predict, as a user runs them."""
 
+import json
 import zipfile
 
 import keras
@@ -7,8 +8,18 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from normtest_tf import datasets
 from normtest_tf.export import prediction
-from tests.export.helpers import NAMES, SHAPE, small_model, write_run
+from normtest_tf.normalization import MINMAX, normalization_layer
+from tests.export.helpers import (
+    NAMES,
+    SHAPE,
+    STATISTICS,
+    build,
+    outputs,
+    small_model,
+    write_run,
+)
 from tests.helpers.programs import assert_refused, run, run_all
 
 
@@ -27,6 +38,26 @@ def test_export_writes_and_compares(small_run):
     path = small_run.path / "export" / "model-probabilities.keras"
     assert str(path) in done.stdout
     assert path.exists()
+
+
+def test_evaluate_normalises_as_asked_and_writes_its_files(tmp_path):
+    shape = (16, 16, 3)
+    trained = build(normalization_layer(STATISTICS, shape), shape=shape, classes=10)
+    folder = write_run(tmp_path, shape=shape, names="0123456789", model=trained)
+    out = tmp_path / "evaluation"
+    flags = ("--dataset=digits", "--test_examples=60", "--normalization=minmax")
+    done = run("evaluate", f"--model={folder}", f"--out_dir={out}", *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    digits = datasets.load("digits", datasets.ReadingOptions(image_size=16))
+    other = build(normalization_layer(MINMAX, shape), shape=shape, classes=10)
+    right = outputs(other, digits.test_images[:60]).argmax(1) == digits.test_labels[:60]
+    values = json.loads((out / "evaluation.json").read_text("utf-8"))
+    assert (values["accuracy"], values["images"]) == (np.mean(right), 60)
+    assert values["normalization"] == "minmax"
+    files = {"evaluation.json", "confusion.csv", "confusion.png"}
+    assert {path.name for path in out.iterdir()} == files
+    assert all(str(out / name) in done.stdout for name in files)
 
 
 def test_what_can_not_be_exported_or_predicted_with_is_refused(small_run, tmp_path):

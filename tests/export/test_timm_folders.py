@@ -5,6 +5,7 @@ import json
 import re
 import socket
 
+import huggingface_hub
 import numpy as np
 import PIL.Image
 import pytest
@@ -17,32 +18,34 @@ from normtest_tf.backbones.registry import CAFFE
 from normtest_tf.export import (
     FORMATS,
     ExportError,
+    cards,
+    evaluation,
+    prediction,
     timm_folders,
     verification,
     writers,
 )
-from normtest_tf.normalization import normalization_layer
+from normtest_tf.normalization import MINMAX, SETTINGS, normalization_layer
 from normtest_tf.runs import metadata
 from tests.export.helpers import SHAPE, assert_close, build, outputs
-from tests.helpers import ROOT, numpy_resnet
+from tests.helpers import ROOT, numpy_resnet, records
 from tests.parity import golden
 
 NAMES = [*"abcdefghi", "dög"]
 STATISTICS = exports.STATISTICS
 PIXELS = verification.random_images(exports.SHAPE, 3)
-FILES = {"model.safetensors", "config.json", "normtest_tf.json"}
+FILES = {"model.safetensors", "config.json", "normtest_tf.json", "README.md"}
 
 
 def described(name="resnet18", **changes):
     """Returns the metadata of a run of `exports.build(name)`."""
+    base = metadata.describe(records.CONFIG, 3, 0.7)
     return {
-        "format": metadata.METADATA_FORMAT,
-        "output": "logits",
+        **base,
         "class_names": NAMES,
         "image": {"shape": list(exports.SHAPE), "resize": "squash"},
-        "normalization": "finetune",
         "statistics": {"mean": STATISTICS.mean, "std": STATISTICS.std},
-        "run": {"model": name, "precision": "float32"},
+        "run": base["run"] | {"model": name},
     } | changes
 
 
@@ -87,6 +90,33 @@ def test_the_folder_holds_what_timm_reads(folder):
     listed = golden.load("resnet18-training_step-32")
     assert tensors.keys() == {key.partition("/")[2] for key in listed if "/" in key}
     assert tensors["fc.weight"].shape == (10, 512)
+
+
+def test_its_card_has_licence_accuracy_and_constants(folder):
+    weights = {"origin": "hf:timm/resnet18.x", "licence": "mit", "trained_on": "T"}
+    card = cards.text(described(pretraining=weights), "timm")
+    data = huggingface_hub.ModelCard(card).data
+    assert (data.license, data.base_model) == ("mit", "timm/resnet18.x")
+    (result,) = data.eval_results
+    assert (result.metric_value, result.dataset_name) == (0.7, "digits")
+    for words in (
+        "70.0% (39.7 to 89.2) of 10 test",
+        f"mean {STATISTICS.mean[0]:.6g}, ",
+        "licence",
+        "dög",
+    ):
+        assert words in card
+    stored = (folder / "README.md").read_text("utf-8")
+    assert "library_name: timm" in stored
+
+
+def test_it_classifies_here_as_well(model, folder):
+    loaded = prediction.load(folder)
+    expected = prediction.softmax(outputs(model, PIXELS).astype("float64"))
+    np.testing.assert_allclose(loaded.probabilities(PIXELS), expected, rtol=1e-4)
+    changed = evaluation.renormalised(loaded, SETTINGS["minmax"], MINMAX)
+    received = changed.model.predict(PIXELS, verbose=0)
+    assert_close(received, outputs(loaded.model.layers[-1], PIXELS / 255))
 
 
 def test_timm_resizes_as_the_run_did():

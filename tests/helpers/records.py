@@ -7,10 +7,20 @@ from normtest_tf.runs import ConfigRecord, ResultRecord
 from normtest_tf.runs.record import ResolvedValues
 
 STATISTICS = ChannelStatistics((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "pooled", "a test")
+PRETRAINING = {
+    "origin": "package:a",
+    "statistics": {
+        "mean": [0.5] * 3,
+        "std": [0.4] * 3,
+        "definition": "fixed",
+        "source": "a test",
+    },
+    "channel_order": "rgb",
+}
 RESOLVED = ResolvedValues(
     weights="cifar10",
     weights_sha256=None,
-    pretraining={"origin": "package:a", "statistics": {"mean": [0.5] * 3}},
+    pretraining=PRETRAINING,
     statistics=STATISTICS,
     precision="float32",
     augmentation="pad_crop_flip",
@@ -77,7 +87,7 @@ CONFIG_JSON = {
     "resolved": {
         "weights": "cifar10",
         "weights_sha256": None,
-        "pretraining": {"origin": "package:a", "statistics": {"mean": [0.5] * 3}},
+        "pretraining": PRETRAINING,
         "statistics": {
             "mean": [0.1, 0.2, 0.3],
             "std": [0.4, 0.5, 0.6],

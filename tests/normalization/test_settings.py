@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from normtest_tf import errors, normalization
-from normtest_tf.normalization import IMAGENET, SETTINGS
+from normtest_tf.normalization import IMAGENET, SETTINGS, ChannelStatistics
 
 
 def normalise(name, images):
     """Applies a setting to the images that it was measured on."""
-    setting = SETTINGS[name]
+    setting = SETTINGS[name] if name != "given" else normalization.given(CONSTANTS)
     statistics = setting.statistics(images, IMAGENET)
     return np.array(setting.layer(statistics, images.shape[1:])(images))
 
@@ -18,6 +18,7 @@ def standardised(values, mean, std):
     return (values - mean) / std
 
 
+CONSTANTS = ChannelStatistics((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "fixed", "a test")
 # What pixels from 0 to 1 become.
 DEFINITIONS = {
     "finetune": lambda x: standardised(x, x.mean((0, 1, 2)), x.std((0, 1, 2))),
@@ -36,6 +37,7 @@ DEFINITIONS = {
     "gray": lambda x: standardised(x, x.mean(), x.std()),
     "none": lambda x: 255 * x,
     "pretrain_again": lambda x: DEFINITIONS["pretrain"](x) * (1 + 1e-5),
+    "given": lambda x: standardised(x, CONSTANTS.mean, CONSTANTS.std),
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from normtest_tf import errors, runs
+from normtest_tf import errors, normalization, runs
 from normtest_tf.runs import config as configs
 
 
@@ -51,6 +51,10 @@ def test_every_field_has_an_option_and_refuses_what_it_forbids(name):
         ({"pretrain_mean": (0, 0, "nan"), "pretrain_std": (1, 1, 1)}, ">= 0.0"),
         ({"pretrain_mean": (124, 116, 104), "pretrain_std": (1, 1, 1)}, "by 255"),
         ({"pretrain_mean": (0, 0, 0), "pretrain_std": (1, 58, 1)}, "by 255"),
+        ({"normalization": "given"}, "given needs --mean and --std, as RED,GREEN,BLUE"),
+        ({"mean": (0, 0, 0), "std": (1, 1, 1)}, "no other setting takes them"),
+        ({"mean": (0, 0, 0)}, "--mean and --std must be given together"),
+        ({"mean": (0, 0, 0), "std": (58, 57, 57)}, "by 255"),
         ({"keep": "best"}, "unknown value of --keep"),
         ({"resize": "crop"}, "--resize needs --image_size"),
         ({"image_size": 64, "resize": "fit"}, "unknown value of --resize"),
@@ -64,7 +68,7 @@ def test_unusable_values_are_refused(values, message):
         runs.RunConfig(**values).check()
 
 
-def test_statistics_of_a_weights_file_can_be_given():
+def test_statistics_of_a_weights_file_and_of_a_setting_can_be_given():
     config = runs.RunConfig(
         pretrain_mean=["0.5", "0.4", "0.3"], pretrain_std=(1, 0.2, 0.3)
     )
@@ -72,6 +76,11 @@ def test_statistics_of_a_weights_file_can_be_given():
     assert statistics.mean == (0.5, 0.4, 0.3)
     assert statistics.std == (1.0, 0.2, 0.3)
     assert config.resolved.requested["pretrain_mean"] == [0.5, 0.4, 0.3]
+    values = {"mean": ["0.5", "0.4", "0.3"], "std": (1, 0.2, 0.3)}
+    config = runs.RunConfig(normalization="given", **values)
+    given = config.resolved.setting.statistics(np.zeros(0), normalization.MINMAX)
+    assert (given.mean, given.std) == (statistics.mean, statistics.std)
+    assert config.resolved.requested["mean"] == [0.5, 0.4, 0.3]
 
 
 def test_settings_of_a_seed_share_both_seeds():

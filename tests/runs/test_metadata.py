@@ -8,6 +8,7 @@ import normtest_tf
 from normtest_tf import errors
 from normtest_tf.runs import RunFolder, metadata
 from tests.export.helpers import NAMES, SHAPE, write_run
+from tests.helpers import records
 
 
 def test_a_run_is_described(tmp_path):
@@ -30,7 +31,7 @@ def test_a_run_is_described(tmp_path):
             "definition": "pooled",
             "source": "a test",
         },
-        "pretraining": {"origin": "package:a", "statistics": {"mean": [0.5] * 3}},
+        "pretraining": records.PRETRAINING,
         "run": {
             "dataset": "digits",
             "model": "cifar_resnet8",

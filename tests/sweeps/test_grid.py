@@ -76,6 +76,20 @@ def test_files_have_names_and_statistics_of_their_own(tmp_path):
         check(nets[0], "cifar_resnet8")
 
 
+def test_only_the_given_setting_takes_given_constants(tmp_path):
+    base = runs.RunConfig(
+        mean=(0.5,) * 3, std=(0.1,) * 3, results_dir=str(tmp_path / "results")
+    )
+    axes = grid.Axes(["digits"], ["cifar_resnet8"], ["pretrain", "given"], [1])
+    weights = {"cifar_resnet8": None}
+    configs = grid.grid(base, axes, weights)
+    grid.check(configs)
+    assert [config.mean for config in configs] == [None, (0.5,) * 3]
+    axes = dataclasses.replace(axes, normalizations=["pretrain"])
+    with pytest.raises(errors.UsageError, match="no other setting takes them"):
+        grid.check(grid.grid(base, axes, weights))
+
+
 def test_a_finished_run_of_another_configuration_is_refused(tmp_path):
     first, *_ = configs = configurations(tmp_path)
     write_record(first)

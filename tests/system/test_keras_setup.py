@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import resource
 
 import keras
 import pytest
@@ -135,6 +136,21 @@ def test_tensorflow_leaves_the_gpus_to_another_backend(backend, monkeypatch):
     )
     keras_setup.import_tensorflow()
     assert hidden == ([] if backend == "tensorflow" else [([], "GPU")])
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (2**31, -1))
+    with pytest.raises(errors.UsageError, match=r"`ulimit -v` allows 2\.0 GiB"):
+        keras_setup.import_tensorflow()
+
+
+def test_jax_takes_no_settings_that_keras_cannot_bear(monkeypatch):
+    jax = pytest.importorskip("jax")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    keras_setup.import_tensorflow()
+    assert (jax.numpy.ones([2, 3]) + jax.numpy.ones(3)).shape == (2, 3)
+    monkeypatch.setattr(jax, "devices", lambda: {}["cuda"])
+    with pytest.raises(errors.UsageError, match=r"no device: 'cuda'.*PLATFORMS=cuda"):
+        keras_setup.import_tensorflow()
 
 
 def test_only_what_is_written_inside_the_block_is_discarded(capfd):

@@ -1,6 +1,7 @@
 """The devices of a run, its precision and determinism."""
 
 import json
+import shutil
 import types
 
 import keras
@@ -43,6 +44,20 @@ def test_a_slow_backend_is_noted_and_one_that_cannot_train_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
     with pytest.raises(errors.UsageError, match="KERAS_BACKEND=numpy can't train"):
         environment.check_backend(print)
+
+
+def test_a_gpu_that_nothing_sees_is_noted_unless_it_is_hidden(monkeypatch):
+    def notes(visible, seen):
+        found = []
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        monkeypatch.setattr(environment, "gpus", lambda: seen)
+        environment.check_backend(found.append)
+        return found
+
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert "NVIDIA GPU, which tensorflow can't see" in notes("0", [])[0]
+    assert notes("", []) == notes("-1", []) == notes("0", [("H200", (9, 0))]) == []
+    assert environment.device_line("float32") == "device: H200; tensorflow, float32"
 
 
 @pytest.mark.parametrize(

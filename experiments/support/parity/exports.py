@@ -74,7 +74,14 @@ def write(name: str, folder: pathlib.Path) -> None:
         "image": {"shape": SHAPE, "resize": "squash"},
         "normalization": "finetune",
         "statistics": {"mean": STATISTICS.mean, "std": STATISTICS.std},
-        "run": {"model": name},
+        "written_by": "experiments.parity",
+        "pretraining": {},
+        "run": {
+            **dict.fromkeys(("dataset", "weights", "train"), "none"),
+            **dict.fromkeys(("epochs", "kept_epoch", "seed", "test_accuracy"), 0),
+            **dict.fromkeys(("train_images", "test_images"), 1),
+            "model": name,
+        },
     }
     exported = writers.build(build(name), "logits")
     writers.write(exported, folder, "timm", description)

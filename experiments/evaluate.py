@@ -1,0 +1,173 @@
+r"""Evaluates a model on labelled images, normalised as in training or otherwise.
+
+    python -m experiments.evaluate --dataset=cifar10 \
+        --model=results/cifar10/resnet18-pretrain/seed-223 --normalization=minmax
+
+Images are resized and shifted as in training, unless flags say otherwise. Accuracy, its
+95% interval, and the most frequent confusions are printed; evaluation.json (also per
+class), confusion.csv and confusion.png are written to --out_dir.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from experiments.support import flags as shared
+from experiments.support import program
+from normtest_tf import datasets, errors
+from normtest_tf.normalization import CONTROL
+from normtest_tf.runs import RunConfig, RunFolder, metadata
+from normtest_tf.system import files, keras_setup
+
+if TYPE_CHECKING:
+    from normtest_tf.export.evaluation import Evaluation
+    from normtest_tf.export.prediction import Classifier
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string(
+    "model",
+    None,
+    "A finished run's folder, its model.keras, or an export as a .keras file, "
+    "keras_folder or timm folder.",
+    required=True,
+)
+_READING = [name for name in shared.DATA if not name.startswith(("image", "train_ex"))]
+shared.define("dataset", *_READING, *shared.PRETRAINING, normalization=None, shift=None)
+flags.DEFINE_enum(
+    "split",
+    "test",
+    ["test", "train", "all"],
+    "The images to classify: those to test on, those to train on, or both.",
+)
+flags.DEFINE_enum(
+    "channels",
+    "rgb",
+    ["rgb", "bgr"],
+    "bgr: swap red and blue of all images, as OpenCV reads them.",
+)
+shared.define_backend()
+flags.DEFINE_string("out_dir", "evaluation", "Folder for the results.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Evaluates, prints and writes."""
+    del argv
+    path, out_dir = files.expand(FLAGS.model), files.expand(FLAGS.out_dir)
+    if RunFolder(out_dir).is_started():
+        raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
+    description = metadata.find(path)
+    config = _config(description)
+    config.check()
+    datasets.check_available(config.dataset, config.reading)
+    files.check_writable(out_dir)
+    keras_setup.import_tensorflow()
+    from normtest_tf.export import prediction
+
+    classifier = prediction.load(path, description)
+    dataset = datasets.load(config.dataset, config.reading, program.note)
+    dataset = dataset.take(test_examples=config.test_examples)
+    if dataset.division and FLAGS.split == "test":
+        program.note(f"{dataset.name} has no test split: {dataset.division}")
+    used: dict[str, Any] = {
+        name: description[name] for name in ("normalization", "statistics")
+    }
+    if FLAGS.normalization or FLAGS.pretrain_mean:
+        classifier, used = _renormalised(classifier, config, description, dataset)
+    found = _evaluate(classifier, dataset)
+    print(f"{found}\ninputs    {_inputs(used)}")
+    used |= {"shift": config.shift, "resize": config.resize, "channels": FLAGS.channels}
+    used |= {"dataset": dataset.name, "split": FLAGS.split, "run": description["run"]}
+    _write(found, out_dir, used)
+
+
+def _config(description: dict[str, Any]) -> RunConfig:
+    """Returns how to read the images and what to normalise with, from the flags."""
+    image = description["image"]
+    return shared.run_config(
+        model="cifar_resnet8",  # Any; the model's own is not looked up.
+        weights="none",
+        normalization=FLAGS.normalization or CONTROL,
+        image_size=image["shape"][0],
+        resize=FLAGS.resize or image["resize"],
+        shift=FLAGS.shift or image.get("shift", datasets.NO_SHIFT),
+    )
+
+
+def _renormalised(
+    classifier: Classifier,
+    config: RunConfig,
+    description: dict[str, Any],
+    dataset: datasets.ImageDataset,
+) -> tuple[Classifier, dict[str, Any]]:
+    """Returns the classifier with another normalization, and the record of it."""
+    from normtest_tf.export import evaluation
+
+    statistics, order = metadata.pretraining(description)
+    if FLAGS.pretrain_mean:
+        statistics = config.resolved.network.pretraining.statistics
+    setting = config.resolved.setting
+    own = setting.statistics(dataset.train_images, statistics, program.note)
+    used = {
+        "normalization": setting.name,
+        "statistics": own and dataclasses.asdict(own),
+    }
+    return evaluation.renormalised(classifier, setting, own, order), used
+
+
+def _evaluate(classifier: Classifier, dataset: datasets.ImageDataset) -> Evaluation:
+    """Classifies the images of `--split`."""
+    import tqdm
+
+    from normtest_tf.export import evaluation
+
+    splits = {
+        "train": (dataset.train_images, dataset.train_labels),
+        "test": (dataset.test_images, dataset.test_labels),
+    }
+    first, *others = [
+        evaluation.evaluate(
+            classifier,
+            *splits[name],
+            dataset.class_names,
+            swap_channels=FLAGS.channels == "bgr",
+            progress=lambda blocks: tqdm.tqdm(blocks, leave=False, disable=None),
+        )
+        for name in splits
+        if FLAGS.split in (name, "all")
+    ]
+    return sum(others, first)
+
+
+def _inputs(used: dict[str, Any]) -> str:
+    """Says how inputs were normalised."""
+    if used["statistics"] is None:
+        return str(used["normalization"])
+    mean, std = (
+        ",".join(f"{x:.4g}" for x in used["statistics"][name])
+        for name in ("mean", "std")
+    )
+    return f"{used['normalization']}: mean {mean}, std {std}"
+
+
+def _write(found: Evaluation, out_dir: pathlib.Path, used: dict[str, Any]) -> None:
+    """Writes the numbers, the matrix and its figure, and prints where they are."""
+    from plots import confusion, style
+
+    numbers = json.dumps({**found.to_json(), **used}, indent=2, allow_nan=False)
+    files.write_text(out_dir / "evaluation.json", f"{numbers}\n")
+    files.write_text(out_dir / "confusion.csv", found.to_csv())
+    figure = confusion.confusion_figure(found.class_names, found.counts)
+    style.save(figure, out_dir / "confusion.png")
+    for name in ("evaluation.json", "confusion.csv", "confusion.png"):
+        print(f"written   {out_dir / name}")
+
+
+if __name__ == "__main__":
+    program.run(main)
