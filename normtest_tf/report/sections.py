@@ -25,8 +25,7 @@ from normtest_tf.text import (
 )
 from normtest_tf.training import choices
 
-_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn")
-_PACKAGES += ("tensorflow-datasets",)
+_PACKAGES = "keras tensorflow jax torch numpy scikit-learn tensorflow-datasets".split()
 
 
 def answer(comparison: Comparison) -> str:
