@@ -25,7 +25,15 @@ from normtest_tf.text import (
 )
 from normtest_tf.training import choices
 
-_PACKAGES = "keras tensorflow jax torch numpy scikit-learn tensorflow-datasets".split()
+_PACKAGES = [
+    "keras",
+    "tensorflow",
+    "jax",
+    "torch",
+    "numpy",
+    "scikit-learn",
+    "tensorflow-datasets",
+]
 
 
 def answer(comparison: Comparison) -> str:
