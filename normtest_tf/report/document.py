@@ -27,6 +27,7 @@ TABLE1 = "table1.md"
 TABLE1_TEX = "table1.tex"
 EFFECTS_TEX = "effects.tex"
 RUNS_CSV = "runs.csv"
+CONSTRAINTS = "constraints.txt"
 TABLE1_CSV = "table1.csv"
 DATA_SETS_CSV = "data_sets.csv"
 EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
@@ -87,6 +88,7 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
     table1 = sections.table1(content.accuracies, content.rule)
     effects = sections.effect_lines(content.comparisons)
     tables = {
+        CONSTRAINTS: sections.constraints(content.results),
         TABLE1: markdown_table(table1) + "\n",
         TABLE1_TEX: latex_table(table1) + "\n",
         EFFECTS_TEX: latex_table(effects) + "\n" if content.comparisons else "",

@@ -36,6 +36,8 @@ def test_a_report_without_a_pair_replaces_one_with_one(tmp_path):
     answer = write_report(results.read(tmp_path / "none"), tmp_path)
     assert "nothing to compare" in answer
     assert not list(tmp_path.glob("effects.*"))
+    constraints = (tmp_path / "constraints.txt").read_text(encoding="utf-8")
+    assert constraints == "keras==3.15.1\ntensorflow==2.21.0\n"
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "Missing: 2 of 4 runs" in text
     assert "Differences between settings" not in text
