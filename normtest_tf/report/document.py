@@ -32,7 +32,7 @@ TABLE1_CSV = "table1.csv"
 DATA_SETS_CSV = "data_sets.csv"
 EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
 POLICIES_CSV = "policies.csv"  # Only where there are cells enough.
-# The figures that the text shows, each in three formats; `plots.report` draws them.
+# The figures that the text shows, each as .png and as .svg; `plots.report` draws them.
 ACCURACY_FIGURE = "figure1"
 EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
 
