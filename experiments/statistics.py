@@ -11,16 +11,29 @@ images are from ImageNet's, and lines to paste into PyTorch and Keras.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import functools
+from collections.abc import Sequence
 
 from absl import flags
+from tqdm import tqdm
 
 from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, text
-from normtest_tf.normalization import IMAGENET, IMAGENET_POOLED, ChannelStatistics
-from normtest_tf.normalization.statistics import FAR, PIXEL_MAX, pixel_distance
+from normtest_tf.datasets import catalogue
+from normtest_tf.normalization import (
+    IMAGENET,
+    IMAGENET_POOLED,
+    ChannelStatistics,
+    channel_statistics,
+)
+from normtest_tf.normalization.statistics import (
+    FAR,
+    PIXEL_MAX,
+    PixelCounts,
+    mean_of_stds,
+    pixel_distance,
+)
 from normtest_tf.system import files, keras_setup
 
 FLAGS = flags.FLAGS
@@ -38,17 +51,19 @@ def main(argv: Sequence[str]) -> None:
         files.check_writable(files.expand(FLAGS.json).parent)
     if not FLAGS.dataset.startswith(("folder:", "csv:", "digits")):
         keras_setup.import_tensorflow()  # Silently.
-    counts = datasets.count_pixels(
-        FLAGS.dataset,
-        reading,
-        program.note,
-        examples=FLAGS.train_examples,
-        progress=_progress,
+    number, found = catalogue.count_pixels(
+        FLAGS.dataset, reading, program.note, FLAGS.train_examples
     )
-    own = counts.pooled(datasets.slug(FLAGS.dataset), program.note)
-    stds = counts.mean_of_stds("", text.ignore).std
+    shown = tqdm(found, total=number, unit=" images", leave=False, disable=None)
+    counts = functools.reduce(PixelCounts.plus, shown)
+    own = channel_statistics(counts, datasets.slug(FLAGS.dataset), program.note)
+    stds = mean_of_stds(counts, "", text.ignore).std
     if FLAGS.json:
-        numbers = {"mean": own.mean, "std": own.std, "std_mean_of_images": stds}
+        numbers: dict[str, object] = {
+            "mean": own.mean,
+            "std": own.std,
+            "std_mean_of_images": stds,
+        }
         numbers |= {"images": counts.images, "pixel_distance": _distance(own)}
         files.write_json(files.expand(FLAGS.json), numbers)
     print(f"{own.source}: {text.counted(counts.images, 'image')}\n")
@@ -65,7 +80,7 @@ def to_text(own: ChannelStatistics, stds: Sequence[float]) -> str:
         "ImageNet: std, over all pixels": IMAGENET_POOLED.std,
         "ImageNet: std, mean of the images' own": IMAGENET.std,
     }
-    table = [("pixels from 0 to 1", "red", "green", "blue")]
+    table: list[tuple[str, ...]] = [("pixels from 0 to 1", "red", "green", "blue")]
     table += [(name, *(f"{x:.4f}" for x in row)) for name, row in rows.items()]
     distance = _distance(own)
     advice = f"below {FAR}: either will do, these or ImageNet's"
@@ -86,13 +101,6 @@ def to_text(own: ChannelStatistics, stds: Sequence[float]) -> str:
 
 def _distance(own: ChannelStatistics) -> float:
     return pixel_distance(own, IMAGENET)
-
-
-def _progress(images: Iterable[Any], total: int) -> Iterable[Any]:
-    """Shows how many images have been read, on a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(images, total=total, unit=" images", leave=False, disable=None)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from normtest_tf.datasets.catalogue import (
     PATTERNS,
     DatasetDescription,
     check_available,
-    count_pixels,
     load,
     slug,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "MappedImages",
     "ReadingOptions",
     "check_available",
-    "count_pixels",
     "load",
     "parse_shift",
     "parse_size",

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -154,42 +154,26 @@ def load(
 
 
 def count_pixels(
-    name: str,
-    options: ReadingOptions = DEFAULTS,
-    notify: Notify = ignore,
-    *,
-    examples: int | None = None,
-    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda each, total: each,
-) -> PixelCounts:
-    """Counts the pixels of the training images, of any sizes; keeps none of them.
+    name: str, options: ReadingOptions, notify: Notify, examples: int | None = None
+) -> tuple[int, Iterator[PixelCounts]]:
+    """Returns the number of images to train on, and their pixels' counts, one by one.
 
-    Of data without splits they are all images, unless the options divide them. `name`,
-    `options`, `notify` and errors are those of `load`; `examples`: only the first N;
-    `progress` wraps an iterator over so many images.
+    They may be of any sizes, and none is kept. Of data without splits they are all
+    images, unless the options divide them. Errors are those of `load`.
     """
     kind, location = parse(name)
     is_divided = options.test_fraction or options.split_seed is not None
     if kind == FOLDER and not is_divided:
         options.check()
-        source = folders.find_without_classes(
-            files.expand(location), slug(name), options, notify
-        )
+        place = files.expand(location)
+        source = folders.find_without_classes(place, slug(name), options, notify)
     else:
         source = _find(name, options, notify)
-    if is_divided:
-        source, _ = source.divided(options)
-    train, shift = source.of_splits[0], images.parse_shift(options.shift)
+    train = (source.divided(options)[0] if is_divided else source).of_splits[0]
     train = train.choose(np.arange(len(train.labels)) < (examples or np.inf))
+    shift = images.parse_shift(options.shift)
     found = train.map(lambda image: PixelCounts.of(shift(image[None]), stds=True))
-    bad, total = {}, None
-    for index, one in enumerate(progress(found, len(train.labels))):
-        if isinstance(one, images.BadImage):
-            bad[train.names[index]] = one.args[1]
-        else:
-            total = one if total is None else total + one
-    loading.check_bad(bad, len(train.labels), source.place)
-    assert total is not None
-    return total
+    return len(train.labels), loading.usable(found, train, source.place)
 
 
 def _find(name: str, options: ReadingOptions, notify: Notify) -> loading.Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from normtest_tf import errors
 from normtest_tf.datasets import images, loading, splits
@@ -42,8 +42,7 @@ def find(
     for other in (splits.TRAIN, *splits.TESTS):
         if found and other not in found and os.path.isdir(folder / other):
             left_out[f"of another split ({other})"] += 1
-    _note_left_out(name, examples, left_out, notify)
-    return Source(name, classes, examples, str(folder))
+    return _noted(Source(name, classes, examples, str(folder)), left_out, notify)
 
 
 def find_without_classes(
@@ -57,20 +56,18 @@ def find_without_classes(
     if not names:
         raise errors.UsageError(f"{shown(str(root))} contains no images")
     examples = loading.of_files(folder, [dict.fromkeys(names, 0)], options)
-    _note_left_out(name, examples, left_out, notify)
-    return Source(name, [""], examples, str(root))
+    return _noted(Source(name, [""], examples, str(root)), left_out, notify)
 
 
-def _note_left_out(
-    name: str,
-    examples: Sequence[loading.Examples],
-    left_out: collections.Counter[str],
-    notify: Notify,
-) -> None:
+def _noted(
+    source: Source, left_out: collections.Counter[str], notify: Notify
+) -> Source:
+    """Says what a source leaves out."""
     if left_out:
         counts = ", ".join(f"{n} {shown(what)}" for what, n in left_out.most_common(9))
-        number = " and ".join(f"{len(one.labels)}" for one in examples)
-        notify(f"{shown(name)}: read {number} images; left out {counts}")
+        number = " and ".join(f"{len(one.labels)}" for one in source.of_splits)
+        notify(f"{shown(source.name)}: read {number} images; left out {counts}")
+    return source
 
 
 def find_splits(

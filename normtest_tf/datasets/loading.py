@@ -202,14 +202,10 @@ def assemble(source: Source, options: ReadingOptions, notify: Notify) -> ImageDa
         )
     train, test = source.of_splits
     _check_classes(place, class_names, train.labels, test.labels)
-    if pairs := alike(class_names):
-        notify(f"{name}: {pairs}. If they are one class, give it one name")
-    if "nan" in class_names:
-        notify(f"{name}: a class is called nan, as missing labels are in tables")
     reader = _Reader(source.of_splits, options)
     train_images, test_images = reader.read(train), reader.read(test)
     reader.check(place)
-    for note in _notes_on_copies(train, test, class_names, reader.hashes):
+    for note in (*_notes_on_classes(class_names), *_notes_on_copies(source, reader)):
         notify(f"{name}: {note}")
     if reader.excess:
         where = f"they are kept in a temporary file in {tempfile.gettempdir()}"
@@ -238,12 +234,18 @@ def alike(class_names: Iterable[str]) -> str:
     return f"only case, zeros or Unicode forms tell {_first(pairs)} apart" * bool(pairs)
 
 
-def _notes_on_copies(
-    train: Examples, test: Examples, class_names: Sequence[str], hashes: list[bytes]
-) -> Iterator[str]:
+def _notes_on_classes(class_names: Sequence[str]) -> Iterator[str]:
+    if pairs := alike(class_names):
+        yield f"{pairs}. If they are one class, give it one name"
+    if "nan" in class_names:
+        yield "a class is called nan, as missing labels are in tables"
+
+
+def _notes_on_copies(source: Source, reader: _Reader) -> Iterator[str]:
     """Says which images are in both splits, and which are in several classes."""
+    train, test = source.of_splits
     names, labels = [*train.names, *test.names], [*train.labels, *test.labels]
-    pairs = list(zip(hashes, labels, strict=True))
+    pairs = list(zip(reader.hashes, labels, strict=True))
     known = set(pairs[: len(train.labels)])
     if shared := sum(pair in known for pair in pairs[len(train.labels) :]):
         yield (
@@ -259,7 +261,7 @@ def _notes_on_copies(
     }
     for digest, index in itertools.islice(others.items(), 1):
         both = " and ".join(
-            f"{shown(names[i])} ({shown(class_names[labels[i]])})"
+            f"{shown(names[i])} ({shown(source.class_names[labels[i]])})"
             for i in (first[digest], index)
         )
         yield f"{counted(len(others), 'picture')} in several classes, such as {both}"
@@ -376,6 +378,19 @@ def check_bad(bad: Mapping[str, str], total: int, place: str) -> None:
             f"{len(listed)} of {total} images in {place} can't be used: "
             f"{_first(listed)}. Repair or remove them"
         )
+
+
+def usable(
+    found: Iterable[_Result | images.BadImage], examples: Examples, place: str
+) -> Iterator[_Result]:
+    """Yields what is no bad image, and at the end raises about those that are."""
+    bad = {}
+    for name, one in zip(examples.names, found, strict=True):
+        if isinstance(one, images.BadImage):
+            bad[name] = one.args[1]
+        else:
+            yield one
+    check_bad(bad, len(examples.names), place)
 
 
 def _first(listed: list[str]) -> str:

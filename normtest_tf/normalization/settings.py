@@ -79,9 +79,7 @@ def _pretrain_again(
     )
 
 
-def _not_given(
-    images: Images, pretraining: ChannelStatistics, notify: Notify
-) -> ChannelStatistics:
+def _not_given(*_: object) -> ChannelStatistics:
     raise errors.UsageError(f"--normalization={GIVEN} needs --mean and --std")
 
 

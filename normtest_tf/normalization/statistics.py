@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -70,11 +71,10 @@ class Images(Protocol):
         """Returns some of the images."""
 
 
-@dataclasses.dataclass
-class PixelCounts:
-    """How often each channel has each value: sums of pixels lose digits in float32.
+class PixelCounts(NamedTuple):
+    """How often each channel has each value, from which moments are exact to float64.
 
-    A mean weighted with the counts of 256 possible values is exact to float64.
+    Sums over millions of pixels lose digits in float32.
     """
 
     of_values: np.ndarray  # int64 `[3, 256]`.
@@ -84,41 +84,27 @@ class PixelCounts:
     @classmethod
     def of(cls, block: np.ndarray, *, stds: bool) -> PixelCounts:
         """Counts the pixels of some images, uint8 `[n, height, width, 3]`."""
-        counts = [  # `bincount` makes int64 of its input.
-            np.bincount(block[..., channel].ravel(), minlength=256)
-            for channel in range(block.shape[-1])
-        ]
+        channels = block.reshape(-1, 3).T  # `bincount` makes int64 of its input.
+        counts = np.stack([np.bincount(one, minlength=256) for one in channels])
         own = block.std(axis=(1, 2), dtype=np.float64).sum(axis=0) if stds else 0.0
-        return cls(np.stack(counts), np.zeros(3) + own, len(block))
+        return cls(counts, np.zeros(3) + own, len(block))
 
-    def __add__(self, other: PixelCounts) -> PixelCounts:
-        return PixelCounts(
-            self.of_values + other.of_values,
-            self.stds + other.stds,
-            self.images + other.images,
-        )
-
-    def pooled(self, source: str, notify: Notify) -> ChannelStatistics:
-        """Returns mean and std over all pixels."""
-        means, stds = zip(*map(_mean_and_std, self.of_values), strict=True)
-        return _divisible(means, stds, "pooled", source, notify)
-
-    def mean_of_stds(self, source: str, notify: Notify) -> ChannelStatistics:
-        """Returns the mean, and the mean of each image's std."""
-        means = [_mean_and_std(of_channel)[0] for of_channel in self.of_values]
-        stds = (self.stds / self.images / PIXEL_MAX).tolist()
-        return _divisible(means, stds, "per-image", source, notify)
+    def plus(self, other: PixelCounts) -> PixelCounts:
+        """Returns the counts of both."""
+        return PixelCounts(*map(operator.add, self, other))
 
 
 def channel_statistics(
-    images: Images | tf.data.Dataset, source: str, notify: Notify = warnings.warn
+    images: Images | tf.data.Dataset | PixelCounts,
+    source: str,
+    notify: Notify = warnings.warn,
 ) -> ChannelStatistics:
     """Computes pooled channel statistics exactly, from histograms of the pixels.
 
     Args:
         images: uint8 `[n, height, width, 3]`, n > 0; or a finite `tf.data.Dataset` of
             images or of (image, label), batched or not, of any sizes, with whole
-            numbers from 0 to 255.
+            numbers from 0 to 255; or counts of pixels.
         source: What the images are, for the record.
         notify: Called with a message about each constant channel.
 
@@ -135,12 +121,18 @@ def channel_statistics(
     channel_statistics(images, "random pixels").mean  # about 0.5, three times
     ```
     """
-    return _counted(images).pooled(source, notify)
+    means, stds = zip(*map(_mean_and_std, _counted(images).of_values), strict=True)
+    return _divisible(means, stds, "pooled", source, notify)
 
 
-def mean_of_stds(images: Images, source: str, notify: Notify) -> ChannelStatistics:
+def mean_of_stds(
+    images: Images | PixelCounts, source: str, notify: Notify
+) -> ChannelStatistics:
     """Computes mean and the mean of each image's std, as ImageNet's constants are."""
-    return _counted(images, stds=True).mean_of_stds(source, notify)
+    counts = _counted(images, stds=True)
+    means = [_mean_and_std(of_channel)[0] for of_channel in counts.of_values]
+    stds = (counts.stds / counts.images / PIXEL_MAX).tolist()
+    return _divisible(means, stds, "per-image", source, notify)
 
 
 def gray_statistics(images: Images, source: str, notify: Notify) -> ChannelStatistics:
@@ -187,21 +179,22 @@ def pixel_distance(images: ChannelStatistics, pretraining: ChannelStatistics) ->
     return float(np.sqrt(np.mean(terms)))
 
 
-def _counted(images: Images | tf.data.Dataset, *, stds: bool = False) -> PixelCounts:
+def _counted(images: Any, *, stds: bool = False) -> PixelCounts:  # noqa: ANN401  (as above)
     """Counts the pixels of all images, some images at a time."""
+    if isinstance(images, PixelCounts):
+        return images
     total = None
     for block in _blocks(images):
         if block.dtype != np.uint8 or block.ndim != 4 or block.shape[-1] != 3:
             raise _not_images(f"dtype={block.dtype}, shape={block.shape}")
-        if block.size:
-            counts = PixelCounts.of(block, stds=stds)
-            total = counts if total is None else total + counts
-    if total is None:
+        counts = PixelCounts.of(block, stds=stds)
+        total = total.plus(counts) if total else counts
+    if not total or not total.of_values.any():
         raise _not_images("no pixels")
     return total
 
 
-def _blocks(images: Any) -> Iterator[np.ndarray]:  # noqa: ANN401  (see above)
+def _blocks(images: Any) -> Iterator[np.ndarray]:  # noqa: ANN401  (as above)
     """Yields images some at a time, those of a data set in its batches."""
     if not hasattr(images, "element_spec"):
         for start in range(0, images.shape[0], BLOCK):

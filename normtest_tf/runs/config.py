@@ -342,14 +342,12 @@ class RunConfig:
         constants = self._statistics("mean", "std")
         if (constants is not None) != (self.normalization == GIVEN):
             raise errors.UsageError(
-                f"--normalization={GIVEN} needs --mean=RED,GREEN,BLUE and "
-                "--std=RED,GREEN,BLUE, of pixels from 0 to 1, and no other setting "
-                f"takes them. Received: --normalization={self.normalization}, "
-                f"--mean={self.mean}, --std={self.std}"
+                f"--normalization={GIVEN} needs --mean and --std, as RED,GREEN,BLUE of "
+                "pixels from 0 to 1, and no other setting takes them. Received: "
+                f"{self.normalization}, --mean={self.mean}, --std={self.std}"
             )
-        if constants is not None:
-            return normalization.given(constants)
-        return normalization.get(self.normalization)
+        setting = normalization.get(self.normalization)
+        return normalization.given(constants) if constants else setting
 
     def _statistics(self, *names: str) -> ChannelStatistics | None:
         """Returns the statistics that two flags give, None without."""

@@ -4,16 +4,6 @@ import pytest
 
 from normtest_tf import datasets
 from tests.datasets import helpers
-from tests.helpers import programs
-
-
-def test_importing_the_package_and_naming_a_data_set_is_light():
-    code = (
-        "import sys, normtest_tf.datasets as d; d.slug('cifar10');"
-        "heavy = {'tensorflow', 'keras', 'tensorflow_datasets', 'sklearn'};"
-        "assert not heavy & set(sys.modules)"
-    )
-    programs.run_code(code)
 
 
 @pytest.mark.parametrize(
@@ -44,12 +34,6 @@ def test_other_names_are_refused(name, words):
 def test_options_that_are_not_allowed_are_refused(options, words):
     with helpers.usage_error(*words):
         datasets.load("digits", datasets.ReadingOptions(**options))
-
-
-def test_options_are_chosen_among_other_values():
-    values = {"image_size": 64, "resize": None, "model": "resnet18"}
-    options = datasets.ReadingOptions.among(values, data_dir="here")
-    assert options == datasets.ReadingOptions(data_dir="here", image_size=64)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What holds for every kind of data set; what only one does is in its own file."""
 
+import functools
 import shutil
 
 import numpy as np
@@ -7,6 +8,12 @@ import PIL.Image
 import pytest
 
 from normtest_tf import datasets
+from normtest_tf.datasets import catalogue
+from normtest_tf.normalization.statistics import (
+    PixelCounts,
+    channel_statistics,
+    mean_of_stds,
+)
 from tests.datasets import helpers
 
 BILINEAR = PIL.Image.Resampling.BILINEAR
@@ -104,12 +111,14 @@ def test_a_set_is_resized_as_pillow_does(kind):
 def test_pixels_of_the_training_images_are_counted_as_numpy_does(kind):
     _, load, _ = kind
     options = {"image_size": 11, "shift": "cast:1,0.6,0.3"}
-    counts = load(read=datasets.count_pixels, **options)
+    count = functools.partial(catalogue.count_pixels, notify=print)
+    number, found = load(read=count, **options)
+    counts = functools.reduce(PixelCounts.plus, found)
     images = load(**options).train_images / 255
-    assert counts.images == len(images)
+    assert counts.images == number == len(images)
     for found, stds in (
-        (counts.pooled("a test", print), images.std((0, 1, 2))),
-        (counts.mean_of_stds("a test", print), images.std((1, 2)).mean(0)),
+        (channel_statistics(counts, "a test", print), images.std((0, 1, 2))),
+        (mean_of_stds(counts, "a test", print), images.std((1, 2)).mean(0)),
     ):
         np.testing.assert_allclose(found.mean, images.mean((0, 1, 2)), rtol=1e-12)
         stds = np.where(stds > 1e-9, stds, 1)  # Of one value, the whole channel.

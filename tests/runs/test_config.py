@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from normtest_tf import errors, runs
+from normtest_tf import errors, normalization, runs
 from normtest_tf.runs import config as configs
 
 
@@ -51,7 +51,7 @@ def test_every_field_has_an_option_and_refuses_what_it_forbids(name):
         ({"pretrain_mean": (0, 0, "nan"), "pretrain_std": (1, 1, 1)}, ">= 0.0"),
         ({"pretrain_mean": (124, 116, 104), "pretrain_std": (1, 1, 1)}, "by 255"),
         ({"pretrain_mean": (0, 0, 0), "pretrain_std": (1, 58, 1)}, "by 255"),
-        ({"normalization": "given"}, "given needs --mean=RED,GREEN,BLUE and --std"),
+        ({"normalization": "given"}, "given needs --mean and --std, as RED,GREEN,BLUE"),
         ({"mean": (0, 0, 0), "std": (1, 1, 1)}, "no other setting takes them"),
         ({"mean": (0, 0, 0)}, "--mean and --std must be given together"),
         ({"mean": (0, 0, 0), "std": (58, 57, 57)}, "by 255"),
@@ -78,7 +78,7 @@ def test_statistics_of_a_weights_file_and_of_a_setting_can_be_given():
     assert config.resolved.requested["pretrain_mean"] == [0.5, 0.4, 0.3]
     values = {"mean": ["0.5", "0.4", "0.3"], "std": (1, 0.2, 0.3)}
     config = runs.RunConfig(normalization="given", **values)
-    given = config.resolved.setting.statistics(np.zeros(0), statistics)
+    given = config.resolved.setting.statistics(np.zeros(0), normalization.MINMAX)
     assert (given.mean, given.std) == (statistics.mean, statistics.std)
     assert config.resolved.requested["mean"] == [0.5, 0.4, 0.3]
 
