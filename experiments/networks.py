@@ -104,7 +104,7 @@ def _tags(models: types.ModuleType, name: str) -> list[str]:
 
 def _row(name: str, config: timm.models.PretrainedCfg) -> dict[str, str]:
     """Returns the row of one tag; a `KeyError` if its training set is unknown."""
-    tag, repository = config.tag, config.hf_hub_id
+    tag, repository = config.tag or "", config.hf_hub_id or ""
     if repository.endswith("/"):  # Only the owner.
         repository += f"{name}.{tag}"
     on_imagenet = tag.endswith("_in1k") and "_ft_" not in tag and tag not in TRAINED_ON

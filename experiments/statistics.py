@@ -59,7 +59,11 @@ def main(argv: Sequence[str]) -> None:
     own = channel_statistics(counts, datasets.slug(FLAGS.dataset), program.note)
     stds = mean_of_stds(counts, "", text.ignore).std
     if FLAGS.json:
-        numbers = {"mean": own.mean, "std": own.std, "std_mean_of_images": stds}
+        numbers: dict[str, object] = {
+            "mean": own.mean,
+            "std": own.std,
+            "std_mean_of_images": stds,
+        }
         numbers |= {"images": counts.images, "pixel_distance": _distance(own)}
         files.write_json(files.expand(FLAGS.json), numbers)
     print(f"{own.source}: {text.counted(counts.images, 'image')}\n")
@@ -76,7 +80,7 @@ def to_text(own: ChannelStatistics, stds: Sequence[float]) -> str:
         "ImageNet: std, over all pixels": IMAGENET_POOLED.std,
         "ImageNet: std, mean of the images' own": IMAGENET.std,
     }
-    table = [("pixels from 0 to 1", "red", "green", "blue")]
+    table: list[tuple[str, ...]] = [("pixels from 0 to 1", "red", "green", "blue")]
     table += [(name, *(f"{x:.4f}" for x in row)) for name, row in rows.items()]
     distance = _distance(own)
     advice = f"below {FAR}: either will do, these or ImageNet's"

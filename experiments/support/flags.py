@@ -63,7 +63,10 @@ def _define(name: str, default: Any) -> None:  # noqa: ANN401  (any flag)
     if kind is bool:
         flags.DEFINE_bool(name, default, about.help)
     elif kind is int:
-        low, high = about.limits.ge, about.limits.le
+        low, high = (
+            None if limit is None else int(limit)
+            for limit in (about.limits.ge, about.limits.le)
+        )
         flags.DEFINE_integer(
             name, default, about.help, lower_bound=low, upper_bound=high
         )
@@ -87,16 +90,17 @@ def _is_allowed(name: str, value: object) -> bool:
     return True
 
 
-def run_config(**values: object) -> RunConfig:
+def run_config(**values: Any) -> RunConfig:  # noqa: ANN401  (any fields)
     """Builds the configuration from the program's flags."""
-    given = {name: FLAGS[name].value for name in config.FIELDS if name in FLAGS}
+    names = [name for name in config.FIELDS if name in FLAGS]
+    given: dict[str, Any] = {name: FLAGS[name].value for name in names}
     return RunConfig(**(given | values))
 
 
 def reading_options() -> datasets.ReadingOptions:
     """Returns how to read the data set, from the flags in `DATA`."""
     names = (*DATA, "shift")
-    given = {name: FLAGS[name].value for name in names if name in FLAGS}
+    given: dict[str, Any] = {n: FLAGS[n].value for n in names if n in FLAGS}
     return RunConfig(**given).reading
 
 

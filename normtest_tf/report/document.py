@@ -27,11 +27,12 @@ TABLE1 = "table1.md"
 TABLE1_TEX = "table1.tex"
 EFFECTS_TEX = "effects.tex"
 RUNS_CSV = "runs.csv"
+CONSTRAINTS = "constraints.txt"
 TABLE1_CSV = "table1.csv"
 DATA_SETS_CSV = "data_sets.csv"
 EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
 POLICIES_CSV = "policies.csv"  # Only where there are cells enough.
-# The figures that the text shows, each in three formats; `plots.report` draws them.
+# The figures that the text shows, each as .png and as .svg; `plots.report` draws them.
 ACCURACY_FIGURE = "figure1"
 EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
 
@@ -87,6 +88,7 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
     table1 = sections.table1(content.accuracies, content.rule)
     effects = sections.effect_lines(content.comparisons)
     tables = {
+        CONSTRAINTS: sections.constraints(content.results),
         TABLE1: markdown_table(table1) + "\n",
         TABLE1_TEX: latex_table(table1) + "\n",
         EFFECTS_TEX: latex_table(effects) + "\n" if content.comparisons else "",
@@ -213,7 +215,8 @@ def _policies(content: Content) -> list[str]:
         "average over these cells and, in brackets, in the worst. Part of it is "
         "chance: where two settings are equal, one of them still comes out ahead. The "
         "pixel distance is how far the images' channel means and standard deviations "
-        "are from those of pre-training (docs/diagnosis.md).",
+        "are from those of pre-training (docs/diagnosis.md). Head: the backbone is "
+        "frozen; moving: other weights train, too; unshifted: images as they are.",
     ]
 
 

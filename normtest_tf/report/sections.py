@@ -25,6 +25,16 @@ from normtest_tf.text import (
 )
 from normtest_tf.training import choices
 
+_PACKAGES = [
+    "keras",
+    "tensorflow",
+    "jax",
+    "torch",
+    "numpy",
+    "scikit-learn",
+    "tensorflow-datasets",
+]
+
 
 def answer(comparison: Comparison) -> str:
     """Summarises a comparison in a paragraph."""
@@ -335,6 +345,16 @@ def _environments(results: Results) -> list[str]:
         for record in records
     )
     return [f"{counted(count, 'run')} on {text}." for text, count in found.items()]
+
+
+def constraints(results: Results) -> str:
+    """Returns the versions that most runs had, as pip takes them with `-c`."""
+    records = [run.config.environment for run in results.runs]
+    ((versions, _),) = Counter(
+        tuple((name, record[name]) for name in _PACKAGES if name in record)
+        for record in records
+    ).most_common(1)
+    return "".join(f"{name}=={value.split('+')[0]}\n" for name, value in versions)
 
 
 def pair_table(results: Results, comparison: Comparison, cell: Cell) -> str:

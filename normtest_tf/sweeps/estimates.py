@@ -115,10 +115,8 @@ def expected_seconds(
     """
     seconds = measured_seconds(configs[0].results_dir)
     new = [config for config in configs if config.name.cell not in seconds]
-    images: dict[Cell, tuple[int, int, int]] = {}
-    for config in new:
-        if config.name.cell not in images:
-            images[config.name.cell] = _dimensions(config)
+    cells = {config.name.cell: config for config in new}
+    images = {cell: _dimensions(config) for cell, config in cells.items()}
     works = [(each.model, images[each.name.cell][0], each.train) for each in new]
     costs = _measured_costs(dict(zip(works, new, strict=True)), notify)
     runs, prepared = collections.Counter(works), _preparations(new, works)
@@ -152,8 +150,7 @@ def _measured_costs(
     costs: dict[Work, Cost] = {}
     started, left = time.perf_counter(), ""
     for number, (work, config) in enumerate(configs.items(), 1):
-        side = f"{work[1]}x{work[1]}"
-        what = f"{config.name.model} at {side}, --train={config.train}"
+        what = f"{config.name.model} at {work[1]}x{work[1]}, --train={config.train}"
         notify(f"measuring {number}/{len(configs)}: {what}{left}")
         with keras_setup.checked():
             costs[work] = measure(config, work[1])
@@ -177,8 +174,8 @@ def measure(config: RunConfig, size: int) -> Cost:
 
     class Enough(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-            first = ends[0] if ends else time.perf_counter()
-            self.model.stop_training = time.perf_counter() - first > ENOUGH_SECONDS
+            passed = time.perf_counter() - rows[0]["end"] if rows else 0
+            self.model.stop_training = passed > ENOUGH_SECONDS
 
     started = time.perf_counter()
     batch_size = min(config.batch_size, max(32, BATCH_PIXELS // size**2))
@@ -195,24 +192,18 @@ def measure(config: RunConfig, size: int) -> Cost:
         notify=ignore,
     )
     rows: list[EpochRow] = []
-    ends: list[float] = []
-
-    def on_row(row: EpochRow) -> None:
-        rows.append(row)
-        ends.append(time.perf_counter())
-
     split = pipeline.Split(images, np.arange(number) % 10)
     augment = choices.resolve_augmentation(config.augmentation, size)
     loop.fit(
         training_copy.freeze(training_copy.make(model), config.train),
         loop.Recipe(epochs=1000, batch_size=batch_size),
         pipeline.TrainingData(split, {"test": split}, seed=0, augmentation=augment),
-        on_row,
+        lambda row: rows.append(row | {"end": time.perf_counter()}),
         callbacks=[Enough()],
     )
     trained = min(row["seconds"] for row in rows[1:])
-    whole = min(end - start for start, end in itertools.pairwise(ends))
-    preparation = ends[0] - started - whole
+    whole = min(b["end"] - a["end"] for a, b in itertools.pairwise(rows))
+    preparation = rows[0]["end"] - started - whole
     return Cost(max(0.0, preparation), trained / number, (whole - trained) / number)
 
 

@@ -24,6 +24,7 @@ from tests.export.helpers import (
 from tests.helpers import ROOT, programs
 
 FEATURES, MIXED = "features", "mixed_bfloat16"
+DOCUMENTED = [name for name in FORMATS if name != "timm"]  # Tested apart.
 # The code of the docs in a process that can't import this package, in each folder.
 PROGRAM = """
 import json, os, pathlib, re, sys
@@ -35,7 +36,7 @@ pixels = np.load("images.npy")
 page = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
 section = page.partition("\\n## Loading\\n")[2].partition("\\n## ")[0]
 codes = re.findall("^```python\\n(.*?)^```$", section, re.M | re.S)
-formats = dict(zip(["keras", "saved_model", "onnx", "litert"], codes, strict=True))
+formats = dict(zip(ALL, codes, strict=True))
 for folder in sys.argv[3:]:
     os.chdir(folder)
     for name in sys.argv[2].split(","):
@@ -104,7 +105,7 @@ def written(models, tmp_path_factory):
 def test_exports_compute_the_same_elsewhere(written, models):
     np.save(written / "images.npy", IMAGES)
     folders = [str(written / kind) for kind in models]
-    program = f"NAMES = {json.dumps(NAMES)!r}\n{PROGRAM}"
+    program = f"NAMES, ALL = {json.dumps(NAMES)!r}, {DOCUMENTED}\n{PROGRAM}"
     page = ROOT / "docs" / "export.md"
     programs.run_code(program, page, ",".join(INSTALLED), *folders, cwd=written)
     targets = {kind: outputs(model) for kind, model in models.items()}

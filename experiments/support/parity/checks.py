@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Check:
     title: str
     function: str
     network: str | None
-    options: dict[str, object]
+    options: Mapping[str, object]
     tolerances: dict[str, float]  # By the first part of an array's name.
     in_golden: bool = True  # Quick enough to run with every test run.
 

@@ -36,7 +36,7 @@ def _enabled_in_jax() -> Iterator[None]:
         return
     import jax
 
-    before = jax.config.jax_enable_x64
+    before = jax.config.read("jax_enable_x64")
     jax.config.update("jax_enable_x64", True)
     try:
         yield

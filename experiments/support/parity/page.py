@@ -72,10 +72,10 @@ def table(rows: Sequence[Row]) -> str:
         if network not in cases.NETWORKS
     ]
     networks = [network for network in networks if network in cases.NETWORKS]
-    cells = [("check", "of", "allowed", *networks)]
-    for kind, errors in found.items():
+    cells: list[tuple[str, ...]] = [("check", "of", "allowed", *networks)]
+    for title, errors in found.items():
         if not errors.keys().isdisjoint(networks):
-            cells.append((*kind, *(errors.get(network, "") for network in networks)))
+            cells.append((*title, *(errors.get(network, "") for network in networks)))
     return "\n".join([*lines, text.markdown_table(cells)])
 
 

@@ -51,7 +51,7 @@ def training_step(name: str, size: int) -> Arrays:
     loss = torch.nn.functional.cross_entropy(outputs, torch.tensor(labels))
     loss.backward()
     running = {k: v for k, v in model.state_dict().items() if "running" in k}
-    gradients = {k: v.grad for k, v in model.named_parameters()}
+    gradients = {k: v.grad for k, v in model.named_parameters() if v.grad is not None}
     return {
         "logits": outputs.detach().numpy(),
         "loss": np.array(loss.item()),

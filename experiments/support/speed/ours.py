@@ -43,7 +43,7 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
     from normtest_tf.training.loop import Recipe
 
     class FirstStep(keras.callbacks.Callback):
-        seconds: float | None = None
+        seconds = 0.0
 
         def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
             self.seconds = self.seconds or time.time() - started

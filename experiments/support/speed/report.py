@@ -62,7 +62,8 @@ class Result:
         for side in filter(lambda name: name.startswith(OURS), self.measurements):
             dtype = _precision(side).removeprefix("mixed_")
             if dtype in self.limits.gflops:
-                needed = self.median(side, "training") * self.limits.training_gflop
+                rate = statistics.median(m.training for m in self.measurements[side])
+                needed = rate * self.limits.training_gflop
                 found[side] = needed / self.limits.gflops[dtype]
         return found
 

@@ -143,7 +143,7 @@ def _measure(
 ) -> Measurement:
     from normtest_tf.system import files
 
-    first_step = None
+    first_step = 0.0
 
     def steps() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         nonlocal first_step
