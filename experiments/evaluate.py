@@ -10,12 +10,15 @@ class), confusion.csv and confusion.png are written to --out_dir.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from absl import flags
 
 from experiments.support import flags as shared
@@ -24,12 +27,14 @@ from normtest_tf import datasets, errors
 from normtest_tf.normalization import CONTROL
 from normtest_tf.runs import RunConfig, RunFolder, metadata
 from normtest_tf.system import files, keras_setup
+from normtest_tf.text import shown
 
 if TYPE_CHECKING:
     from normtest_tf.export.evaluation import Evaluation
     from normtest_tf.export.prediction import Classifier
 
 FLAGS = flags.FLAGS
+MAX_NAMED = 5
 
 flags.DEFINE_string(
     "model",
@@ -39,7 +44,8 @@ flags.DEFINE_string(
     required=True,
 )
 _READING = [name for name in shared.DATA if not name.startswith(("image", "train_ex"))]
-shared.define("dataset", *_READING, *shared.PRETRAINING, normalization=None, shift=None)
+shared.define("dataset", *_READING, normalization=None, shift=None)
+shared.define(*shared.PRETRAINING, *shared.CONSTANTS)
 flags.DEFINE_enum(
     "split",
     "test",
@@ -81,7 +87,7 @@ def main(argv: Sequence[str]) -> None:
     if FLAGS.normalization or FLAGS.pretrain_mean:
         classifier, used = _renormalised(classifier, config, description, dataset)
     found = _evaluate(classifier, dataset)
-    print(f"{found}\ninputs    {_inputs(used)}")
+    print(f"{_summary(found)}\ninputs    {_inputs(used)}")
     used |= {"shift": config.shift, "resize": config.resize, "channels": FLAGS.channels}
     used |= {"dataset": dataset.name, "split": FLAGS.split, "run": description["run"]}
     _write(found, out_dir, used)
@@ -131,7 +137,7 @@ def _evaluate(classifier: Classifier, dataset: datasets.ImageDataset) -> Evaluat
         "train": (dataset.train_images, dataset.train_labels),
         "test": (dataset.test_images, dataset.test_labels),
     }
-    first, *others = [
+    found = [
         evaluation.evaluate(
             classifier,
             *splits[name],
@@ -142,7 +148,29 @@ def _evaluate(classifier: Classifier, dataset: datasets.ImageDataset) -> Evaluat
         for name in splits
         if FLAGS.split in (name, "all")
     ]
-    return sum(others, first)
+    counts = sum((one.counts for one in found[1:]), found[0].counts)
+    return dataclasses.replace(found[0], counts=counts)
+
+
+def _summary(found: Evaluation) -> str:
+    """Says how accurate it is, where least, and what is confused most."""
+    from normtest_tf.export.evaluation import in_words
+
+    values, names = found.to_json(), list(map(shown, found.class_names))
+    tested = sorted(values["per_class"], key=lambda one: one["accuracy"])
+    lowest = [f"{shown(one['class'])} {in_words(one)}" for one in tested[:MAX_NAMED]]
+    wrong = found.counts - np.diag(found.counts.diagonal())
+    most = np.argsort(-wrong, axis=None, kind="stable")[:MAX_NAMED]
+    confused = [
+        f"{names[i]} as {names[j]} {wrong[i, j]:,}"
+        for i, j in zip(*np.unravel_index(most, wrong.shape), strict=True)
+        if wrong[i, j]
+    ]
+    return (
+        f"accuracy  {in_words(values)}\n"
+        f"lowest    {'; '.join(lowest)}\n"
+        f"confused  {'; '.join(confused) or 'nothing'}"
+    )
 
 
 def _inputs(used: dict[str, Any]) -> str:
@@ -162,7 +190,12 @@ def _write(found: Evaluation, out_dir: pathlib.Path, used: dict[str, Any]) -> No
 
     numbers = json.dumps({**found.to_json(), **used}, indent=2, allow_nan=False)
     files.write_text(out_dir / "evaluation.json", f"{numbers}\n")
-    files.write_text(out_dir / "confusion.csv", found.to_csv())
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["true \\ predicted", *found.class_names])
+    rows = zip(found.class_names, found.counts.tolist(), strict=True)
+    writer.writerows([name, *row] for name, row in rows)
+    files.write_text(out_dir / "confusion.csv", table.getvalue())
     figure = confusion.confusion_figure(found.class_names, found.counts)
     style.save(figure, out_dir / "confusion.png")
     for name in ("evaluation.json", "confusion.csv", "confusion.png"):

@@ -3,9 +3,10 @@ r"""Reports how large the differences in a results folder are, and how certain.
     python -m experiments.report --results_dir=results --out_dir=report
 
 This writes tables (table1.md, table1.csv, effects.csv, data_sets.csv, and runs.csv with
-a row for each run), figures (figure1.png, effects.png, and as .svg) and a report
-(report.md, and report.html, which is self-contained). Published accuracies are shown
-next to ours. A results folder is packed into one file, which is read in its place, with
+a row for each run; table1.tex and effects.tex), figures (figure1.png, effects.png, as
+.svg and, with --pdf, as .pdf) and a report (report.md, and report.html, which is
+self-contained). Published accuracies are shown next to ours. A results folder is packed
+into one file, which is read in its place, with
 
     python -m experiments.report --results_dir=results --pack=runs.zip
 """
@@ -56,6 +57,7 @@ flags.DEFINE_list(
     f"Editions of the published tables ({', '.join(published.EDITIONS)}), the PyTorch "
     "study's saved_model folder, or another results folder. Empty for none.",
 )
+flags.DEFINE_bool("pdf", False, "Write the figures as PDF, too, for papers.")
 flags.DEFINE_string(
     "pack",
     None,
@@ -89,7 +91,7 @@ def main(argv: Sequence[str]) -> None:
     gathered = document.gather(
         found, rule=rule, margin=FLAGS.margin, published=editions
     )
-    answer = report.write(gathered, out_dir, _command())
+    answer = report.write(gathered, out_dir, _command(), pdf=FLAGS.pdf)
     print(answer.replace("**", ""))
     if found.missing:
         print(
@@ -115,19 +117,12 @@ def _list_files(gathered: Content, out_dir: pathlib.Path) -> None:
 
 def _command() -> str:
     """Returns the command that regenerates this report."""
-    given = [
-        f"--{name}={shlex.quote(FLAGS[name].serialize().partition('=')[2])}"
-        for name in (
-            "results_dir",
-            "out_dir",
-            "margin",
-            "rule",
-            "compare_with",
-        )
-        if name in ("results_dir", "out_dir")
-        or FLAGS[name].using_default_value is False
-    ]
-    return " ".join(["python -m experiments.report", *given])
+    given = ["python -m experiments.report"]
+    for name in ("results_dir", "out_dir", "margin", "rule", "compare_with", "pdf"):
+        if name.endswith("_dir") or not FLAGS[name].using_default_value:
+            flag, is_valued, value = FLAGS[name].serialize().partition("=")
+            given.append(flag + (f"={shlex.quote(value)}" if is_valued else ""))
+    return " ".join(given)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from normtest_tf.report.document import Content
 from plots import forest, report_figures, style
 
 
-def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
+def write(
+    content: Content, out_dir: pathlib.Path, command: str, *, pdf: bool = False
+) -> str:
     """Writes a report's files, the page last; returns its answer in Markdown."""
     figures: dict[str, Figure | None] = {
         document.ACCURACY_FIGURE: report_figures.accuracy_figure(content.results),
@@ -23,9 +25,8 @@ def write(content: Content, out_dir: pathlib.Path, command: str) -> str:
         )
     for name, each in figures.items():
         paths = [out_dir / f"{name}.{kind}" for kind in ("png", "svg", "pdf")]
+        for path in paths:  # An earlier report's would pass for one of these results.
+            path.unlink(missing_ok=True)
         if each:
-            style.save(each, *paths)
-        else:  # An earlier report's would pass for one of these results.
-            for path in paths:
-                path.unlink(missing_ok=True)
+            style.save(each, *paths[: 3 if pdf else 2])
     return document.write(content, out_dir, command)

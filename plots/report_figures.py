@@ -88,7 +88,7 @@ def effects_figure(panels: Sequence[forest.Panel]) -> Figure:
 
 
 def _sharing_a_scale(panels: Sequence[forest.Panel]) -> list[forest.Panel]:
-    """Returns the largest group of panels with similar ranges."""
+    """Returns the largest group of panels with similar ranges, the first's if equal."""
     widths = [high - low for low, high in (panel.extent for panel in panels)]
     groups = [
         [
@@ -98,7 +98,7 @@ def _sharing_a_scale(panels: Sequence[forest.Panel]) -> list[forest.Panel]:
         ]
         for narrowest in sorted(widths)
     ]
-    return max(groups, key=len)
+    return max(groups, key=lambda group: (len(group), panels[0] in group))
 
 
 def _padded(panels: Sequence[forest.Panel]) -> tuple[float, float]:

@@ -25,37 +25,36 @@ transform = timm.data.create_transform(**config)""",
 
 def text(description: dict[str, Any], library: str) -> str:
     """Returns the card of a run's model, from its metadata, for `keras` or `timm`."""
-    run, pretraining = description["run"], description["pretraining"]
-    height, width, _ = description["image"]["shape"]
-    licence, url = pretraining.get("licence", "unknown"), pretraining.get("url")
-    origin = f"trained on {pretraining.get('trained_on', 'unknown')}"
-    images, accuracy = run["test_images"], run["test_accuracy"]
-    tested = evaluation.share(round(accuracy * images), images)
+    run, image = description["run"], description["image"]
+    pretraining, shift = description["pretraining"], image.get("shift", "none")
+    height, width, _ = image["shape"]
+    images = run["test_images"]
+    tested = evaluation.share(round(run["test_accuracy"] * images), images)
+    licence, url = (pretraining.get(key, "") for key in ("licence", "url"))
     rows = [
         ("", ""),
-        (
-            "test accuracy",
-            f"{evaluation.in_words(tested)} test images (95% interval over images), "
-            f"epoch {run['kept_epoch']} of {run['epochs']}",
-        ),
-        ("data set", f"{run['dataset']}, {run['train_images']:,} training images"),
-        ("trained", f"{run['train']}, seed {run['seed']}"),
-        ("network", f"{run['model']}, from the weights {run['weights']}, {origin}"),
-        ("licence of these weights", f"{licence} {url or ''}".strip()),
-        ("images", _images(description["image"])),
+        ("test accuracy", f"{evaluation.in_words(tested)} images (95% interval)"),
+        ("data", f"{run['dataset']}, {run['train_images']:,} training images"),
+        ("trained", f"{run['train']}, {run['epochs']} epochs, seed {run['seed']}"),
+        ("started from", f"{run['weights']}, licence {licence} {url}".strip()),
+        ("images", f"RGB {width}x{height}; resize {image['resize']}, shift {shift}"),
         ("normalization", _normalization(description)),
         ("outputs", description["output"]),
     ]
-    return "\n".join(
-        [
-            f"---\n{_front_matter(description, library, tested)}---\n",
-            f"# {run['model']} fine-tuned on {run['dataset']}\n",
-            f"Written by {description['written_by']}.\n",
-            f"{markdown_table(rows)}\n",
-            f"```python\n{_USE[library].format(height=height, width=width)}\n```\n",
-            f"Classes: {', '.join(description['class_names'])}\n",
-        ]
-    )
+    return f"""---
+{_front_matter(description, library, tested)}
+---
+
+# {run["model"]} fine-tuned on {run["dataset"]}
+
+{markdown_table(rows)}
+
+```python
+{_USE[library].format(height=height, width=width)}
+```
+
+Classes: {", ".join(description["class_names"])}. By {description["written_by"]}.
+"""
 
 
 def _front_matter(
@@ -67,32 +66,17 @@ def _front_matter(
     run, pretraining = description["run"], description["pretraining"]
     kind, _, repository = pretraining.get("origin", "").partition(":")
     task, name = "image-classification", run["dataset"]
-    result = EvalResult(
-        task_type=task,
-        dataset_type=name,
-        dataset_name=name,
-        metric_type="accuracy",
-        metric_name=f"accuracy on {tested['images']} test images",
-        metric_value=round(tested["accuracy"], 6),
-    )
-    data = ModelCardData(
+    result = EvalResult(task, name, name, "accuracy", tested["accuracy"])
+    result.metric_name = f"accuracy on {tested['images']} test images"
+    return ModelCardData(
         license=pretraining.get("licence", "unknown"),
         library_name=library,
         pipeline_tag=task,
-        tags=[task, "normtest_tf"],
         base_model=repository if kind == "hf" else None,
         datasets=[name] if name in datasets.DATASETS else None,
         model_name=f"{run['model']}-{description['normalization']}",
         eval_results=[result],
-    )
-    return f"{data.to_yaml()}\n"
-
-
-def _images(image: dict[str, Any]) -> str:
-    """Says what becomes of an image before the model gets it."""
-    height, width, _ = image["shape"]
-    shift = f", then --shift={image['shift']}" if "shift" in image else ""
-    return f"RGB {width}x{height}, of other sizes by `{image['resize']}`{shift}"
+    ).to_yaml()
 
 
 def _normalization(description: dict[str, Any]) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,63 +21,25 @@ _MAX_NAMED = 5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a classifier made of labelled images.
+    """What a classifier made of labelled images."""
 
-    Attributes:
-        class_names: The model's classes.
-        counts: Images by true (row) and predicted class, int64 `[classes, classes]`.
-    """
-
-    class_names: Sequence[str]
-    counts: np.ndarray
-
-    def __add__(self, other: Evaluation) -> Evaluation:
-        return dataclasses.replace(self, counts=self.counts + other.counts)
+    class_names: Sequence[str]  # The model's.
+    counts: np.ndarray  # By true (row) and predicted class, int64 `[classes, classes]`.
 
     def to_json(self) -> dict[str, Any]:
-        """Returns accuracy, its interval, and both for each class, ready for JSON."""
+        """Returns accuracy and its interval, also of each class that has images."""
         right, images = self.counts.diagonal().tolist(), self.counts.sum(1).tolist()
         rows = zip(self.class_names, right, images, strict=True)
         return {
             **share(sum(right), sum(images)),
-            "per_class": [{"class": name, **share(k, n)} for name, k, n in rows],
+            "per_class": [{"class": name, **share(k, n)} for name, k, n in rows if n],
         }
-
-    def to_csv(self) -> str:
-        """Returns the confusion matrix, a line for each true class."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["true \\ predicted", *self.class_names])
-        for name, row in zip(self.class_names, self.counts.tolist(), strict=True):
-            writer.writerow([name, *row])
-        return text.getvalue()
-
-    def __str__(self) -> str:
-        """Says how accurate it is, where least, and what is confused most."""
-        found, names = self.to_json(), self.class_names
-        tested = [one for one in found["per_class"] if one["images"]]
-        tested.sort(key=lambda one: one["accuracy"])
-        lowest = [
-            f"{shown(one['class'])} {in_words(one)}" for one in tested[:_MAX_NAMED]
-        ]
-        errors_of = self.counts - np.diag(self.counts.diagonal())
-        order = np.argsort(-errors_of, axis=None, kind="stable")[:_MAX_NAMED]
-        pairs = zip(*np.unravel_index(order, errors_of.shape), strict=True)
-        confused = [
-            f"{shown(names[i])} as {shown(names[j])} {errors_of[i, j]:,}"
-            for i, j in pairs
-            if errors_of[i, j]
-        ]
-        lines = [f"accuracy  {in_words(found)}", "lowest    " + "; ".join(lowest)]
-        return "\n".join([*lines, "confused  " + ("; ".join(confused) or "nothing")])
 
 
 def share(correct: int, images: int) -> dict[str, Any]:
     """Returns an accuracy, its 95% interval (Wilson's) and counts, ready for JSON."""
     from scipy import stats
 
-    if not images:
-        return {"accuracy": None, "interval": None, "correct": 0, "images": 0}
     low, high = stats.binomtest(correct, images).proportion_ci(method="wilson")
     return {
         "accuracy": correct / images,
@@ -104,27 +64,10 @@ def evaluate(
     swap_channels: bool = False,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> Evaluation:
-    """Classifies labelled images.
+    """Classifies images, uint8 RGB, whose labels are indices into `class_names`.
 
-    Args:
-        classifier: From `prediction.load`.
-        images: uint8 `[n, height, width, 3]` of the model's size, RGB, n > 0.
-        labels: int `[n]`, indices into `class_names`.
-        class_names: Of the labels; in any order, as long as the model has them all.
-        swap_channels: Whether to give the model BGR images, as OpenCV reads them.
-        progress: Wraps the range of blocks, to show how far it is.
-
-    Returns:
-        The counts of true and predicted classes.
-
-    Raises:
-        UsageError: If there are images of a class that the model doesn't have.
-
-    Example:
-    ```python
-    classifier = prediction.load(run_folder)
-    print(evaluate(classifier, images, labels, classifier.class_names))
-    ```
+    The model must have all classes, in any order. `swap_channels` gives it BGR images,
+    as OpenCV reads them. `progress` wraps the range of blocks, to show how far it is.
     """
     truth = _as_the_model_numbers(classifier.class_names, class_names)[labels]
     counts = np.zeros([len(classifier.class_names)] * 2, np.int64)
@@ -155,14 +98,7 @@ def renormalised(
     statistics: ChannelStatistics | None,
     channel_order: str = "rgb",
 ) -> Classifier:
-    """Returns a run's classifier with the same weights behind another normalization.
-
-    Args:
-        classifier: From `prediction.load`.
-        setting: How its inputs are to be normalised.
-        statistics: From the setting's `statistics`.
-        channel_order: What its network takes: `rgb` or `bgr`.
-    """
+    """Returns a run's classifier with the same weights behind another normalization."""
     import keras
 
     image, _, *layers = classifier.model.layers  # Every run's model is a chain.

@@ -118,20 +118,14 @@ def run_python(
         raise ExportError(f"{failure} (exit status {process.returncode}): {lines[-1]}")
 
 
-def _write_keras(
-    model: keras.Model, path: pathlib.Path, description: dict[str, Any]
-) -> None:
-    model_file.save(model, path, description)
-
-
 def _write_keras_folder(
     model: keras.Model, path: pathlib.Path, description: dict[str, Any]
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder) / "model.keras"
-        model_file.save(model, file, description)
-        with zipfile.ZipFile(file) as archive:
-            archive.extractall(path)
+    path.mkdir()
+    model_file.save(model, file := path / "model.keras", description)
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(path)
+    file.unlink()
     files.write_text(path / cards.README, cards.text(description, "keras"))
 
 
@@ -269,7 +263,7 @@ def _write_timm(
 
 
 WRITERS: dict[str, Writer] = {
-    "keras": _write_keras,
+    "keras": model_file.save,
     "keras_folder": _write_keras_folder,
     "saved_model": _write_saved_model,
     "onnx": _write_onnx,

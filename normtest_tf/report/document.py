@@ -32,7 +32,7 @@ TABLE1_CSV = "table1.csv"
 DATA_SETS_CSV = "data_sets.csv"
 EFFECTS_CSV = "effects.csv"  # Only where there are comparisons.
 POLICIES_CSV = "policies.csv"  # Only where there are cells enough.
-# The figures that the text shows, each in three formats; `plots.report` draws them.
+# The figures that the text shows, each as .png and as .svg; `plots.report` draws them.
 ACCURACY_FIGURE = "figure1"
 EFFECTS_FIGURE = "effects"  # Only where there are comparisons.
 
@@ -215,7 +215,8 @@ def _policies(content: Content) -> list[str]:
         "average over these cells and, in brackets, in the worst. Part of it is "
         "chance: where two settings are equal, one of them still comes out ahead. The "
         "pixel distance is how far the images' channel means and standard deviations "
-        "are from those of pre-training (docs/diagnosis.md).",
+        "are from those of pre-training (docs/diagnosis.md). Head: the backbone is "
+        "frozen; moving: other weights train, too; unshifted: images as they are.",
     ]
 
 

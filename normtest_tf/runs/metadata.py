@@ -114,14 +114,13 @@ def find(path: pathlib.Path) -> dict[str, Any]:
 
 def pretraining(metadata: dict[str, Any]) -> tuple[ChannelStatistics, str]:
     """Returns what a model's weights were pre-trained with, and its channel order."""
-    found = metadata.get("pretraining")
-    if found is None:
+    if (found := metadata.get("pretraining")) is None:
         raise errors.UsageError(
-            "the model does not say what its weights were pre-trained with: pass the "
-            "run's folder, or export it again"
+            "exports of version 0.2.0 don't say what their weights were pre-trained "
+            "with: pass the run's folder, or export it again"
         )
-    statistics = msgspec.convert(found["statistics"], ChannelStatistics)
-    return statistics, found["channel_order"]
+    constants = msgspec.convert(found["statistics"], ChannelStatistics)
+    return constants, found["channel_order"]
 
 
 def to_json(metadata: dict[str, Any]) -> str:

@@ -51,7 +51,8 @@ def _portable(value: Any, numbers: dict[int, int]) -> Any:  # noqa: ANN401  (any
         return value
     value = dict(value)
     if isinstance(value.get("config"), dict) and value.get("module"):
-        kind = getattr(importlib.import_module(value["module"]), value["class_name"])
+        module = importlib.import_module(value["module"])
+        kind = getattr(module, value["class_name"], object)
         defaults = {
             name: parameter.default
             for name, parameter in inspect.signature(kind.__init__).parameters.items()

@@ -100,7 +100,7 @@ def test_its_card_has_licence_accuracy_and_constants(folder):
     (result,) = data.eval_results
     assert (result.metric_value, result.dataset_name) == (0.7, "digits")
     for words in (
-        "70.0% (39.7 to 89.2) of 10 test",
+        "70.0% (39.7 to 89.2) of 10 images",
         f"mean {STATISTICS.mean[0]:.6g}, ",
         "licence",
         "dög",

@@ -30,7 +30,7 @@ def test_a_report_without_a_pair_replaces_one_with_one(tmp_path):
         write_run(tmp_path / "pair", normalization=setting)
     answer = write_report(results.read(tmp_path / "pair"), tmp_path)
     assert "a single pair of runs can't" in answer
-    assert len(list(tmp_path.glob("effects.*"))) == 5
+    assert len(list(tmp_path.glob("effects.*"))) == 4
     for seed, setting in enumerate(("pretrain", "finetune")):
         write_run(tmp_path / "none", normalization=setting, seed=seed)
     answer = write_report(results.read(tmp_path / "none"), tmp_path)
@@ -84,7 +84,8 @@ def test_the_committed_study_is_reproduced_by_its_command(tmp_path):
     text = (STUDY / "report.md").read_text(encoding="utf-8")
     command = re.search(r"python -m experiments\.report (.*)", text)[1]
     command = re.sub("--out_dir=.*", f"--out_dir={tmp_path}", command)
-    printed = run_report(*command.split())
+    printed = run_report(*command.split(), "--pdf")
+    assert (tmp_path / "effects.pdf").exists()
     announced = re.findall(r"/\S+\.(?:html|md|csv|png)", printed)
     assert len(announced) == 6
     assert all(pathlib.Path(name).exists() for name in announced)
@@ -92,3 +93,4 @@ def test_the_committed_study_is_reproduced_by_its_command(tmp_path):
         assert (tmp_path / name).read_bytes() == (STUDY / name).read_bytes(), name
     found = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert re.sub("--out_dir=.*", "", found) == re.sub("--out_dir=.*", "", text)
+    assert f"{command} --pdf\n" in found

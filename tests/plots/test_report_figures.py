@@ -45,6 +45,8 @@ def test_as_many_panels_as_possible_share_a_scale(comparison):
     assert [notes(ax) for ax in axes] == [["scale differs"], [], []]
     assert axes[0].get_xlim() != axes[1].get_xlim() == axes[2].get_xlim()
     assert axes[2].get_xlim()[0] < -30
+    pair = figures.effects_figure([far, near]).axes
+    assert [notes(ax) for ax in pair] == [[], ["scale differs"]]
 
 
 def test_many_comparisons_wrap_to_a_second_row(comparison):
