@@ -25,15 +25,7 @@ from normtest_tf.text import (
 )
 from normtest_tf.training import choices
 
-_PACKAGES = [
-    "keras",
-    "tensorflow",
-    "jax",
-    "torch",
-    "numpy",
-    "scikit-learn",
-    "tensorflow-datasets",
-]
+_PACKAGES = "keras tensorflow jax torch numpy scikit-learn tensorflow-datasets"
 
 
 def answer(comparison: Comparison) -> str:
@@ -352,7 +344,7 @@ def constraints(results: Results) -> str:
     """Returns the versions that most runs had, as pip takes them with `-c`."""
     records = [run.config.environment for run in results.runs]
     ((versions, _),) = Counter(
-        tuple((name, record[name]) for name in _PACKAGES if name in record)
+        tuple((name, record[name]) for name in _PACKAGES.split() if name in record)
         for record in records
     ).most_common(1)
     return "".join(f"{name}=={value.split('+')[0]}\n" for name, value in versions)

@@ -13,7 +13,7 @@ from normtest_tf import datasets, errors, runs
 from normtest_tf.runs import finetuning, folder
 from normtest_tf.runs.record import Predictions
 from normtest_tf.system import files
-from normtest_tf.training import loop
+from normtest_tf.training import classifier, loop
 from normtest_tf.training.loop import EpochCosine
 from tests.helpers import faults, programs
 from tests.helpers.tiny_runs import EPOCHS, names, outcome
@@ -159,7 +159,10 @@ def test_a_run_reports_epochs_and_how_the_former_one_normalised(config, digits, 
 def test_a_frozen_head_is_trained_on_features_as_on_images(
     small, all_digits, tmp_path, monkeypatch
 ):
-    found = []
+    found, divided, divide = [], [], classifier.divide
+    monkeypatch.setattr(
+        classifier, "divide", lambda model: divided.append(model) or divide(model)
+    )
     for number, on_features in enumerate([False, True, False, True]):
         config = dataclasses.replace(
             small,
@@ -177,6 +180,7 @@ def test_a_frozen_head_is_trained_on_features_as_on_images(
                     finetuning.run(config, all_digits)
             finetuning.run(config, all_digits)
         found.append(outcome(config))
+    assert len(divided) == 3  # The last one was killed, and resumed.
     assert found[0] == found[2]
     assert found[1] == found[3]
     for on_images, on_features in zip(found[0][0], found[1][0], strict=True):
