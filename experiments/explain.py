@@ -121,13 +121,10 @@ def write_probes(found: Explanation, config: RunConfig, out_dir: pathlib.Path) -
     """Writes a row for each linear probe, under the name of the cell it speaks of."""
     lines = ["dataset,model,points,standard_error"]
     for advice in found.advice:
-        if advice.error is not None:
-            head = {
-                "train": choices.HEAD,
-                "recalibrate": advice.training != choices.HEAD,
-            }
-            cell = dataclasses.replace(config, **head).name.cell
-            lines.append(f"{cell.dataset},{cell.model},{advice.value},{advice.error}")
+        again = advice.training != choices.HEAD
+        probed = dataclasses.replace(config, train=choices.HEAD, recalibrate=again)
+        dataset, model = probed.name.cell
+        lines.append(f"{dataset},{model},{advice.points},{advice.error}")
     files.write_text(out_dir / "probes.csv", "\n".join(lines) + "\n")
 
 
