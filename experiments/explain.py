@@ -5,11 +5,13 @@ r"""Says before training which input statistics to take, and why.
 From a few hundred training images: which setting to take for each way of training, and
 on which measurement that rests; how far the features move, and through what; and how
 far the data are from the statistics stored in each batch normalization. The text is
-printed; explanation.html, explanation.json and the figure are written to --out_dir.
+printed; explanation.html, explanation.json, probes.csv and the figure are written to
+--out_dir.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -27,6 +29,7 @@ from normtest_tf.diagnosis.findings import WIDTH
 from normtest_tf.normalization import CONTROL, GIVEN, TREATMENT
 from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, keras_setup
+from normtest_tf.training import choices
 
 if TYPE_CHECKING:
     from normtest_tf.diagnosis import Explanation
@@ -64,6 +67,7 @@ def main(argv: Sequence[str]) -> None:
     found = _explain(config)
     print(found.to_text(min(shutil.get_terminal_size((WIDTH, 0)).columns, WIDTH)))
     write(found, out_dir, str(datasets.parse_shift(config.shift)))
+    write_probes(found, config, out_dir)
     print(f"\npage: {out_dir / 'explanation.html'}")
 
 
@@ -111,6 +115,17 @@ def write(found: Explanation, out_dir: pathlib.Path, shift: str) -> None:
     files.write_text(out_dir / "explanation.json", f"{numbers}\n")
     page = document.to_html(found.to_markdown(figure), out_dir)
     files.write_text(out_dir / "explanation.html", page)
+
+
+def write_probes(found: Explanation, config: RunConfig, out_dir: pathlib.Path) -> None:
+    """Writes a row for each linear probe, under the name of the cell it speaks of."""
+    lines = ["dataset,model,points,standard_error"]
+    for advice in found.advice:
+        again = advice.training != choices.HEAD
+        probed = dataclasses.replace(config, train=choices.HEAD, recalibrate=again)
+        dataset, model = probed.name.cell
+        lines.append(f"{dataset},{model},{advice.points},{advice.error}")
+    files.write_text(out_dir / "probes.csv", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

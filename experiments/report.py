@@ -22,7 +22,7 @@ from absl import flags
 
 from experiments.support import program
 from normtest_tf import errors, text
-from normtest_tf.analysis import published, results
+from normtest_tf.analysis import policies, published, results
 from normtest_tf.runs import RULES, RunFolder
 from normtest_tf.system import files
 
@@ -59,6 +59,12 @@ flags.DEFINE_list(
 )
 flags.DEFINE_bool("pdf", False, "Write the figures as PDF, too, for papers.")
 flags.DEFINE_string(
+    "probes",
+    None,
+    "Table of linear probes, to say what following them would have lost: the "
+    "probes.csv of experiments.explain, or several joined.",
+)
+flags.DEFINE_string(
     "pack",
     None,
     "The .zip to write instead of a report, with what a report reads of --results_dir: "
@@ -89,7 +95,11 @@ def main(argv: Sequence[str]) -> None:
     from plots import report
 
     gathered = document.gather(
-        found, rule=rule, margin=FLAGS.margin, published=editions
+        found,
+        rule=rule,
+        margin=FLAGS.margin,
+        published=editions,
+        probes=policies.read_probes(files.expand(FLAGS.probes)) if FLAGS.probes else {},
     )
     answer = report.write(gathered, out_dir, _command(), pdf=FLAGS.pdf)
     print(answer.replace("**", ""))
@@ -118,7 +128,10 @@ def _list_files(gathered: Content, out_dir: pathlib.Path) -> None:
 def _command() -> str:
     """Returns the command that regenerates this report."""
     given = ["python -m experiments.report"]
-    for name in ("results_dir", "out_dir", "margin", "rule", "compare_with", "pdf"):
+    for name in (
+        *("results_dir", "out_dir", "margin", "rule"),
+        *("compare_with", "probes", "pdf"),
+    ):
         if name.endswith("_dir") or not FLAGS[name].using_default_value:
             flag, is_valued, value = FLAGS[name].serialize().partition("=")
             given.append(flag + (f"={shlex.quote(value)}" if is_valued else ""))

@@ -15,6 +15,7 @@ from normtest_tf.analysis.results import Results
 from normtest_tf.normalization import CONTROL, CONTROL_AGAIN, SETTINGS, TREATMENT
 from normtest_tf.runs import Cell, Rule
 from normtest_tf.runs.folder import FINAL
+from normtest_tf.training.choices import SEEDED
 
 MIN_CELLS = 3  # That an interval over cells needs.
 # What runs may differ in and be compared, but not without a word.
@@ -76,7 +77,14 @@ def by_image(
     runs = [{r.name.seed: r for r in results.runs_of(cell, name)} for name in names]
     seeds = set.intersection(*map(set, runs))
     found = [[of[seed].correct(rule) for seed in sorted(seeds)] for of in runs]
-    images = {of[seed].config.data_fingerprint for of in runs for seed in seeds}
+    configs = [of[seed].config for of in runs for seed in seeds]
+    # Where seeds draw the images, it is those to train on unless some are tested.
+    images = {
+        config.requested.get("test_examples") and config.data_fingerprint
+        if config.requested["subset"] == SEEDED
+        else config.data_fingerprint
+        for config in configs
+    }
     sizes = {-1 if row is None else len(row) for of in found for row in of}
     if len(images) > 1 or len(sizes) > 1 or -1 in sizes:
         return None

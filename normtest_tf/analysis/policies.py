@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import math
+import pathlib
+from collections.abc import Mapping
 
+from normtest_tf import errors
 from normtest_tf.analysis.comparisons import Comparison
 from normtest_tf.analysis.results import Results
+from normtest_tf.diagnosis.advice import SURE
 from normtest_tf.normalization import CONTROL, TREATMENT
 from normtest_tf.normalization.statistics import FAR, pixel_distance
 from normtest_tf.runs import Cell
@@ -18,16 +23,42 @@ POLICIES = {
 }
 
 
-def losses(results: Results, comparison: Comparison) -> dict[str, dict[Cell, float]]:
+PROBE = f"{TREATMENT} if a linear probe says so by {SURE:g} standard errors"
+
+
+def read_probes(path: pathlib.Path) -> dict[Cell, bool]:
+    """Reads where linear probes say `TREATMENT`, as `experiments.explain` writes them.
+
+    Tables of several may be joined, headers included.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {
+                Cell(row["dataset"], row["model"]): float(row["points"])
+                > SURE * float(row["standard_error"])
+                for row in csv.DictReader(file)
+                if row["dataset"] != "dataset"
+            }
+    except Exception as error:
+        raise errors.unreadable(path, error) from error
+
+
+def losses(
+    results: Results, comparison: Comparison, probes: Mapping[Cell, bool]
+) -> dict[str, dict[Cell, float]]:
     """Returns the points that every policy lost to each cell's better setting."""
     gains = {cell: each.effect.mean for cell, each in comparison.judgements.items()}
     distances = {cell: _distance(results, cell) for cell in gains}
+    takes = {
+        policy: {cell: distances[cell] > threshold for cell in gains}
+        for policy, threshold in POLICIES.items()
+    }
+    takes[PROBE] = {cell: probes[cell] for cell in gains if cell in probes}
     return {
         policy: {
-            cell: max(gain, 0.0) - (gain if distances[cell] > threshold else 0.0)
-            for cell, gain in gains.items()
+            cell: max(gains[cell], 0.0) - gains[cell] * take[cell] for cell in take
         }
-        for policy, threshold in POLICIES.items()
+        for policy, take in takes.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Which of two settings to take, for each way of training, and what that rests on."""
+"""Which of two settings to take behind a frozen backbone, from linear probes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from normtest_tf.diagnosis.distances import REESTIMATED, STORED
 from normtest_tf.diagnosis.linear_probe import Paired
 from normtest_tf.normalization import CONTROL, TREATMENT
-from normtest_tf.normalization.statistics import FAR
 from normtest_tf.training import choices
 
-PIXELS = "pixel distance"
-PROBE = "linear probe"
 SURE = 2.0  # Standard errors by which a linear probe has to differ.
 HEAD_RECALIBRATED = f"{choices.HEAD}_recalibrated"
+_PROBED = {STORED: choices.HEAD, REESTIMATED: HEAD_RECALIBRATED}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,26 +20,17 @@ class Advice:
     """Which setting to take in one way of training."""
 
     training: str  # `HEAD_RECALIBRATED`, or as `--train` calls it.
-    rests_on: str  # `PIXELS` or `PROBE`.
-    value: float  # The distance; or the treatment's points minus the control's.
-    error: float | None  # The standard error of these points.
-    take: str | None  # The better setting; None if either will do.
+    points: float  # The probe's, the treatment's minus the control's.
+    error: float  # Their standard error.
+    take: str | None  # The better setting; None if the probe can't tell.
 
 
-def advise(
-    pixels: float, probes: Mapping[str, Paired], *, has_batch_norm: bool
-) -> tuple[Advice, ...]:
-    """Advises on every way of training, by pixel distance or the probe of its mode."""
-    modes = {choices.ALL: "", choices.HEAD: STORED}
-    if has_batch_norm:
-        modes |= {HEAD_RECALIBRATED: REESTIMATED, choices.FROZEN_BN: ""}
+def advise(probes: Mapping[str, Paired]) -> tuple[Advice, ...]:
+    """Advises on the ways of training whose mode was probed."""
     found = []
-    for training, mode in modes.items():
+    for mode, training in _PROBED.items():
         if probe := probes.get(mode):
             better = TREATMENT if probe.points > 0 else CONTROL
             take = better if abs(probe.points) > SURE * probe.error else None
-            found.append(Advice(training, PROBE, probe.points, probe.error, take))
-        else:
-            take = TREATMENT if pixels > FAR else None
-            found.append(Advice(training, PIXELS, pixels, None, take))
+            found.append(Advice(training, probe.points, probe.error, take))
     return tuple(found)

@@ -120,8 +120,7 @@ def explain(
     pixels = pixel_distance(own, pretraining)
     advice: tuple[Advice, ...] = ()
     if trained:
-        has_batch_norm = bool(probe.names)
-        advice = advise(pixels, treatment.differences, has_batch_norm=has_batch_norm)
+        advice = advise(treatment.differences)
     return Explanation(
         model=model_name or model.name,
         data=data_name,

@@ -11,12 +11,11 @@ import msgspec
 import numpy as np
 
 from normtest_tf.diagnosis import distances
-from normtest_tf.diagnosis.advice import HEAD_RECALIBRATED, PIXELS, PROBE, SURE, Advice
+from normtest_tf.diagnosis.advice import HEAD_RECALIBRATED, SURE, Advice
 from normtest_tf.diagnosis.distances import BATCH, REESTIMATED, STORED
 from normtest_tf.diagnosis.linear_probe import Paired
 from normtest_tf.diagnosis.parts import Parts
 from normtest_tf.normalization import CONTROL, TREATMENT, ChannelStatistics
-from normtest_tf.normalization.statistics import FAR
 from normtest_tf.text import counted, markdown_table, text_table
 from normtest_tf.training import choices
 
@@ -24,11 +23,26 @@ MAX_ROWS = 10  # Layers shown; JSON and figure have all.
 WIDTH = 88  # Of text for a terminal.
 FIGURE = "distances"
 TRAININGS = {
-    choices.ALL: "all layers",
     choices.HEAD: "head (frozen backbone)",
     HEAD_RECALIBRATED: "head, statistics re-estimated",
-    choices.FROZEN_BN: "frozen batch norm",
 }
+_EXPLAINED = (
+    "Take: the setting to normalise with, or either if the probe can't tell. Linear "
+    "probe: accuracy of a linear classifier of the frozen features on images left "
+    f"out, {TREATMENT} minus {CONTROL}, ± its standard error; above {SURE:g} of these "
+    "take the better one."
+)
+_NOT_PROBED = (
+    "No advice on a frozen backbone, which takes labels and weights that aren't random."
+)
+_DISTANCE = (
+    "Pixel distance, of the images' channel means and standard deviations from those "
+    "of pre-training:"
+)
+_NO_RULE = (
+    "It does not say which setting is better. Where weights move, nothing measured "
+    "before training does: take either, or try both."
+)
 MODES = {STORED: "stored", BATCH: "batch", REESTIMATED: "re-estimated"}
 LAYERS = "Stored statistics and the data's, at every batch normalization"
 PARTS = {
@@ -126,27 +140,15 @@ def _sections(found: Explanation) -> Iterator[Section]:
 
 
 def _advice(found: Explanation) -> Section:
-    title = f"{TREATMENT} or {CONTROL}?"
-    if not found.advice:
-        return title, [], ["No advice: the network's weights are random."]
-    rows: list[Row] = [("way of training", "what it rests on", "take")]
+    rows: list[Row] = []
+    if found.advice:
+        rows.append(("way of training", "linear probe", "take"))
     for advice in found.advice:
-        measured = f"{advice.value:.2f}"
-        if advice.error is not None:
-            measured = f"{advice.value:+.1f} ± {advice.error:.1f} points"
-        name, take = TRAININGS[advice.training], advice.take or "either"
-        rows.append((name, f"{advice.rests_on} {measured}", take))
-    definitions = {
-        PIXELS: " Pixel distance: of the images' channel means and standard deviations "
-        f"from those of pre-training; above {FAR:g} take {TREATMENT}.",
-        PROBE: " Linear probe: accuracy of a linear classifier of the frozen features "
-        f"on images left out, {TREATMENT} minus {CONTROL}, ± its standard error; above "
-        f"{SURE:g} of these take the better one.",
-    }
-    used = {advice.rests_on for advice in found.advice}
-    explained = [text for name, text in definitions.items() if name in used]
-    take = "Take: the setting to normalise with, or either if a measurement can't tell."
-    return title, rows, [take + "".join(explained)]
+        points = f"{advice.points:+.1f} ± {advice.error:.1f} points"
+        rows.append((TRAININGS[advice.training], points, advice.take or "either"))
+    explained = _EXPLAINED if rows else _NOT_PROBED
+    distance = f"{_DISTANCE} {found.pixel_distance:.2f}. {_NO_RULE}"
+    return f"{TREATMENT} or {CONTROL}?", rows, [explained, distance]
 
 
 def _statistics_rows(found: Explanation) -> Iterator[Row]:

@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import markdown
@@ -69,6 +69,7 @@ def gather(
     rule: Rule,
     margin: float,
     published: Sequence[PublishedTable] = (),
+    probes: Mapping[Cell, bool] | None = None,
 ) -> Content:
     """Computes everything that a report states."""
     comparisons = compare_all(results, rule=rule, margin=margin)
@@ -76,7 +77,7 @@ def gather(
         results=results,
         rule=rule,
         comparisons=comparisons,
-        policies=rows.policy_rows(results, comparisons),
+        policies=rows.policy_rows(results, comparisons, probes or {}),
         published=published,
         accuracies=rows.accuracy_rows(results, rule, published),
         data_sets=rows.data_set_rows(results),

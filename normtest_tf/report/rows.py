@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, TypeAlias
 
@@ -20,7 +20,7 @@ from normtest_tf.analysis.comparisons import MIN_CELLS, Comparison
 from normtest_tf.analysis.published import Condition, PublishedTable
 from normtest_tf.datasets import NO_SHIFT
 from normtest_tf.normalization import Setting
-from normtest_tf.runs import RULES, Rule
+from normtest_tf.runs import RULES, Cell, Rule
 from normtest_tf.runs.config import FIELDS
 from normtest_tf.runs.folder import BEST_TEST
 from normtest_tf.training import choices
@@ -189,7 +189,9 @@ def _mean(unit: str, effect: effects.Estimate) -> Row:
     return dict(zip(names, values, strict=True))
 
 
-def policy_rows(results: Results, comparisons: Sequence[Comparison]) -> list[Row]:
+def policy_rows(
+    results: Results, comparisons: Sequence[Comparison], probes: Mapping[Cell, bool]
+) -> list[Row]:
     """Returns what each policy lost, by kind of cells; none for a few of them."""
     found = next((each for each in comparisons if each.is_planned), None)
     if found is None or len(found.judgements) < MIN_CELLS:
@@ -217,9 +219,9 @@ def policy_rows(results: Results, comparisons: Sequence[Comparison]) -> list[Row
             "mean_lost": float(np.mean([by_cell[cell] for cell in cells])),
             "worst_lost": max(by_cell[cell] for cell in cells),
         }
-        for policy, by_cell in policies.losses(results, found).items()
+        for policy, by_cell in policies.losses(results, found, probes).items()
         for kind, cells in kinds.items()
-        if cells
+        if cells and by_cell.keys() >= set(cells)
     ]
 
 

@@ -254,12 +254,13 @@ def _estimate(effect: Estimate) -> str:
 
 def policy_table(rows: Sequence[Row]) -> str:
     """Lists what policies lost by kind of cells: the mean, and the worst cell."""
-    header = ("cells", *dict.fromkeys(row["policy"] for row in rows))
-    body: dict[str, list[str]] = {}
+    names = list(dict.fromkeys(row["policy"] for row in rows))
+    body: dict[str, dict[str, str]] = {}
     for row in rows:
         lost = f"{row['mean_lost']:.2f} ({row['worst_lost']:.2f})"
-        body.setdefault(f"{row['cells']} ({row['n']})", []).append(lost)
-    return markdown_table([header, *([kind, *lost] for kind, lost in body.items())])
+        body.setdefault(f"{row['cells']} ({row['n']})", {})[row["policy"]] = lost
+    lines = [[kind, *(lost.get(x, "") for x in names)] for kind, lost in body.items()]
+    return markdown_table([["cells", *names], *lines])
 
 
 def missing(results: Results) -> str:

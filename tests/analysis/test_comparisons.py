@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -125,8 +126,18 @@ def test_every_setting_is_compared_with_the_control_and_folded_ones_again(tmp_pa
     ]
 
 
-def write_correct(folder, normalization, seed, correct):
-    return write_run(folder, *CELLS[0], normalization, seed, correct=correct)
+def write_correct(folder, normalization, seed, correct, **requested):
+    return write_run(
+        folder, *CELLS[0], normalization, seed, correct=correct, **requested
+    )
+
+
+def draw(run_folder, seed):
+    """Gives a run training images that its seed has drawn."""
+    path = run_folder / "config.json"
+    config = json.loads(path.read_text())
+    config["data_fingerprint"] = f"drawn by {seed}"
+    path.write_text(json.dumps(config))
 
 
 def test_runs_with_predictions_are_compared_image_by_image(tmp_path):
@@ -144,7 +155,9 @@ def test_runs_with_predictions_are_compared_image_by_image(tmp_path):
     )
     for name, of_arm in zip(arms, right, strict=True):
         for seed in (0, 1):
-            write_correct(tmp_path / "four", name, seed, of_arm[seed])
+            folder = tmp_path / "four"
+            drawn = {"subset": "seeded", "train_examples": 9}
+            draw(write_correct(folder, name, seed, of_arm[seed], **drawn), seed)
     four = results.read(tmp_path / "four")
     comparison = comparisons.compare(four, "finetune")
     (found,) = comparison.by_image.values()

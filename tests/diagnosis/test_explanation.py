@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from normtest_tf import backbones, datasets, diagnosis
+from normtest_tf.analysis import policies
 from normtest_tf.normalization import IMAGENET, ChannelStatistics, channel_statistics
 from normtest_tf.normalization.statistics import pixel_distance
 from normtest_tf.runs import RunConfig
@@ -55,13 +56,11 @@ def test_findings_agree_with_their_parts(found, resnet, many):
     for mode, expected in parts.items():
         assert found.parts[mode].total == pytest.approx(expected.total, rel=1e-2)
         assert finetune.displacements[mode] == pytest.approx(expected.total, rel=1e-2)
-    # Each way of training rests on what was measured for it.
     assert found.pixel_distance == pixel_distance(finetune.statistics, IMAGENET)
-    assert [(a.training, a.value) for a in found.advice] == [
-        ("all", found.pixel_distance),
+    # Each way of training rests on what was measured for it.
+    assert [(a.training, a.points) for a in found.advice] == [
         ("head", finetune.differences["stored"].points),
         ("head_recalibrated", finetune.differences["reestimated"].points),
-        ("frozen_bn", found.pixel_distance),
     ]
 
 
@@ -80,7 +79,7 @@ def test_a_network_without_batch_normalization_has_one_mode(many):
     assert found.layers == ()
     assert list(found.parts) == ["stored"]
     assert found.parts["stored"].border > 0
-    assert [advice.training for advice in found.advice] == ["all", "head"]
+    assert [advice.training for advice in found.advice] == ["head"]
     assert any("no batch normalization" in note for note in found.notes)
     assert "re-estimated" not in found.to_text().partition("Notes")[0]
 
@@ -117,7 +116,7 @@ def test_random_weights_get_no_advice(many):
     random = backbones.resolve("cifar_resnet8", "none").build((32, 32, 3))
     found = diagnosis.explain(random, many[:8], trained=False)
     assert found.advice == ()
-    assert "weights are random" in found.to_text()
+    assert "No advice on a frozen backbone" in found.to_text()
 
 
 def test_the_program_prints_and_writes_the_diagnosis_and_the_shift(tmp_path):
@@ -135,7 +134,7 @@ def test_the_program_prints_and_writes_the_diagnosis_and_the_shift(tmp_path):
     assert max(map(len, done.stdout.replace(str(tmp_path), "").splitlines())) <= 88
     out = tmp_path / "out"
     written = {path.name for path in out.iterdir()}
-    pages = {"explanation.html", "explanation.json"}
+    pages = {"explanation.html", "explanation.json", "probes.csv"}
     assert written == pages | {"distances.png", "distances.svg"}
     found = json.loads((out / "explanation.json").read_text())
     assert found["images"] == 70
@@ -150,3 +149,11 @@ def test_the_program_prints_and_writes_the_diagnosis_and_the_shift(tmp_path):
     page = (out / "explanation.html").read_text()
     assert "data:image/svg+xml" in page
     assert found["model"] in page
+    said = policies.read_probes(out / "probes.csv")
+    shifted = "digits+contrast_0.5"
+    assert said == {
+        (shifted, f"cifar_resnet8+{train}"): advice["take"] == "finetune"
+        for train, advice in zip(
+            ("head", "head+recalibrated"), found["advice"], strict=True
+        )
+    }

@@ -78,7 +78,7 @@ for path in sys.argv[1:]:
 def test_presets_are_grids_of_known_names(tmp_path):
     expected = {
         "cpu_study": 80,
-        "dose_response": 126,
+        "dose_response": 140,
         "imagenet_study": 80,
         "real_sets": 10,
         "reference_extended": 64,
