@@ -84,13 +84,19 @@ def with_python(page):
 @pytest.mark.parametrize(
     "page", list(filter(with_python, PAGES[1:])), ids=lambda page: page.name
 )
-def test_python_in_the_docs_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+def test_python_in_the_docs_runs_from_top_to_bottom(
+    page, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plots").symlink_to(ROOT / "plots")
     small_classifier().save("model.keras")
     names = {"images": IMAGES, "labels": LABELS}
     for block in blocks("python", page.read_text(encoding="utf-8")):
         exec(block, names)
+    if page.name == "measurements.md":
+        table = README.read_text(encoding="utf-8").partition("|---")[2]
+        claimed = table.partition("\n\n")[0].splitlines()[1:]
+        assert capsys.readouterr().out.splitlines() == claimed
 
 
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
