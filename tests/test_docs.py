@@ -111,8 +111,8 @@ def test_the_page_on_networks_has_the_licence_of_every_tag():
     for entry in backbones.ARCHITECTURES.values():
         for tag, weights in entry.tags.items():
             key = "timm's other tags"
-            if entry.name == "cifar_resnet8":
-                key = "`cifar_resnet8`"
+            if entry.name.startswith("cifar_"):
+                key = "`cifar_*`"
             elif not entry.is_own:
                 key = "`keras_*`"
             elif tag.startswith(("tv_", "tv2_")) and entry.name.startswith("resnet"):

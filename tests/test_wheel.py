@@ -10,6 +10,7 @@ from tests.helpers import ROOT, programs
 DATA = {
     "normtest_tf/py.typed",
     "normtest_tf/backbones/cifar_resnet8.cifar10.safetensors",
+    "normtest_tf/backbones/cifar_resnet8_gn.cifar10.safetensors",
     "normtest_tf/backbones/timm_tags.csv",
     "normtest_tf/analysis/extended_table3.csv",
     "normtest_tf/analysis/seed_table1.csv",

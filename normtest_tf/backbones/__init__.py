@@ -48,6 +48,7 @@ __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "CifarResNet8",
+    "CifarResNet8GN",
     "DenseNet121",
     "DenseNet161",
     "DenseNet169",

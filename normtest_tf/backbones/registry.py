@@ -159,6 +159,18 @@ def _of_timm(function: str, default: str, **options: Any) -> Architecture:  # no
     return Architecture(name, builder, tags, **options)
 
 
+def _of_cifar10(function: str, name: str) -> Architecture:
+    """Describes one of the networks that come with weights."""
+    pretraining = Pretraining(
+        origin=f"package:{name}.cifar10.safetensors",
+        trained_on="CIFAR10",
+        statistics=CIFAR10,
+        licence="mit",
+    )
+    builder = f"normtest_tf.backbones.resnet:{function}"
+    return Architecture(name, builder, {"cifar10": pretraining}, min_size=8)
+
+
 _DENSE: dict[str, Any] = {"head_bias": "zeros", "classifier": "classifier"}
 # The PyTorch study's networks keep the timm defaults of its time; the others use timm's
 # current defaults.
@@ -172,19 +184,8 @@ _OWN = (
     _of_timm("DenseNet161", "tv_in1k", **_DENSE),
     _of_timm("DenseNet169", "tv_in1k", **_DENSE),
     _of_timm("DenseNet201", "tv_in1k", **_DENSE),
-    Architecture(
-        "cifar_resnet8",
-        "normtest_tf.backbones.resnet:CifarResNet8",
-        {
-            "cifar10": Pretraining(
-                origin="package:cifar_resnet8.cifar10.safetensors",
-                trained_on="CIFAR10",
-                statistics=CIFAR10,
-                licence="mit",
-            )
-        },
-        min_size=8,
-    ),
+    _of_cifar10("CifarResNet8", "cifar_resnet8"),
+    _of_cifar10("CifarResNet8GN", "cifar_resnet8_gn"),
 )
 
 

@@ -96,12 +96,27 @@ ResNet50 = _resnet(50, bottleneck_block, 3, 4, 6, 3)
 ResNet101 = _resnet(101, bottleneck_block, 3, 4, 23, 3)
 ResNet152 = _resnet(152, bottleneck_block, 3, 8, 36, 3)
 
-# In the manner of He et al., section 4.2: fine-tuned in seconds on a CPU. Its weights
-# come with this package and were made by `experiments.pretrain`.
+
+def _cifar_resnet8(x: Tensor) -> Tensor:
+    """In the manner of He et al., section 4.2: fine-tuned in seconds on a CPU."""
+    x = _convolve(x, 32, 3, 2, "conv1")
+    return _stages(x, basic_block, (1, 1, 1), 32)
+
+
+# Both come with weights, which `experiments.pretrain` made with one recipe.
 CifarResNet8 = builder(
     "cifar_resnet8",
-    lambda x: _stages(_convolve(x, 32, 3, 2, "conv1"), basic_block, (1, 1, 1), 32),
+    _cifar_resnet8,
     title="a small ResNet for 32x32 images",
+    channels=128,
+    default_shape=(32, 32, 3),
+    default_classes=10,
+    stride=8,
+)
+CifarResNet8GN = builder(
+    "cifar_resnet8_gn",
+    lambda x: layers.group_normalized(x, _cifar_resnet8(x)),
+    title="`CifarResNet8` with group in place of batch normalization",
     channels=128,
     default_shape=(32, 32, 3),
     default_classes=10,

@@ -406,11 +406,12 @@ def variables_by_tensor(model: keras.Model) -> dict[str, keras.Variable]:
     tensors: dict[str, keras.Variable] = {}
     for layer in model.layers:
         module = layer.name.replace("_", ".")
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if hasattr(layer, "gamma"):
             tensors[f"{module}.weight"] = layer.gamma
             tensors[f"{module}.bias"] = layer.beta
-            tensors[f"{module}.running_mean"] = layer.moving_mean
-            tensors[f"{module}.running_var"] = layer.moving_variance
+            if isinstance(layer, keras.layers.BatchNormalization):
+                tensors[f"{module}.running_mean"] = layer.moving_mean
+                tensors[f"{module}.running_var"] = layer.moving_variance
         elif layer.weights:
             tensors[f"{module}.weight"] = layer.kernel
             if layer.use_bias:

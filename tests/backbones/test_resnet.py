@@ -9,7 +9,13 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("resnet18", 32), ("resnet18", 47), ("cifar_resnet8", 32)]
+    ("name", "size"),
+    [
+        ("resnet18", 32),
+        ("resnet18", 47),
+        ("cifar_resnet8", 32),
+        ("cifar_resnet8_gn", 32),
+    ],
 )
 def test_resnets_equal_their_definition_in_numpy(name, size):
     """Independent of Keras: convolutions from PyTorch's formulas, in float64."""
@@ -28,7 +34,7 @@ def test_resnets_equal_their_definition_in_numpy(name, size):
             values *= RNG.choice([-1, 1], values.shape)
             variables[tensor].assign(weights.from_pytorch(values))
     images = RNG.normal(size=(2, size, size, 3))
-    expected = numpy_resnet.forward(tensors, images, cifar=name == "cifar_resnet8")
+    expected = numpy_resnet.forward(tensors, images, cifar=name != "resnet18")
     logits = model.predict(images.astype("float32"), verbose=0)
     np.testing.assert_allclose(
         logits, expected, rtol=2e-4, atol=2e-4 * abs(expected).max()

@@ -13,9 +13,17 @@ def convolve(x, kernel, stride):
     return np.tensordot(windows, kernel, axes=([3, 4, 5], [1, 2, 3]))
 
 
-def batch_norm(x, tensors, name):
-    scale = tensors[f"{name}.weight"] / np.sqrt(tensors[f"{name}.running_var"] + 1e-5)
-    return (x - tensors[f"{name}.running_mean"]) * scale + tensors[f"{name}.bias"]
+def normalise(x, tensors, name):
+    """Applies batch normalization, or that of groups of 4 channels of an image."""
+    weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+    if f"{name}.running_var" not in tensors:
+        groups = x.reshape(*x.shape[:3], -1, 4)
+        mean = groups.mean((1, 2, 4), keepdims=True)
+        variance = groups.var((1, 2, 4), keepdims=True)
+        groups = (groups - mean) / np.sqrt(variance + 1e-5)
+        return groups.reshape(x.shape) * weight + bias
+    scale = weight / np.sqrt(tensors[f"{name}.running_var"] + 1e-5)
+    return (x - tensors[f"{name}.running_mean"]) * scale + bias
 
 
 def max_pool(x):
@@ -27,19 +35,19 @@ def max_pool(x):
 
 def block(x, tensors, name, stride):
     y = convolve(x, tensors[f"{name}.conv1.weight"], stride)
-    y = np.maximum(batch_norm(y, tensors, f"{name}.bn1"), 0)
+    y = np.maximum(normalise(y, tensors, f"{name}.bn1"), 0)
     y = convolve(y, tensors[f"{name}.conv2.weight"], 1)
-    y = batch_norm(y, tensors, f"{name}.bn2")
+    y = normalise(y, tensors, f"{name}.bn2")
     if f"{name}.downsample.0.weight" in tensors:
         x = convolve(x, tensors[f"{name}.downsample.0.weight"], stride)
-        x = batch_norm(x, tensors, f"{name}.downsample.1")
+        x = normalise(x, tensors, f"{name}.downsample.1")
     return np.maximum(x + y, 0)
 
 
 def forward(tensors, x, cifar):
     """Returns logits of images [n, h, w, 3], from tensors under timm's names."""
     x = convolve(x, tensors["conv1.weight"], 2)
-    x = np.maximum(batch_norm(x, tensors, "bn1"), 0)
+    x = np.maximum(normalise(x, tensors, "bn1"), 0)
     if not cifar:
         x = max_pool(x)
     for stage in range(1, 5):
