@@ -80,7 +80,10 @@ def main(argv: Sequence[str]) -> None:
     dataset = datasets.load(config.dataset, config.reading, program.note)
     dataset = dataset.take(test_examples=config.test_examples)
     if dataset.division and FLAGS.split == "test":
-        program.note(f"{dataset.name} has no test split: {dataset.division}")
+        program.note(
+            f"{dataset.name} has no test split: {dataset.division}; for images that "
+            "the model was not trained on, pass --split=all"
+        )
     used: dict[str, Any] = {
         name: description[name] for name in ("normalization", "statistics")
     }

@@ -92,8 +92,14 @@ def to_text(own: ChannelStatistics, stds: Sequence[float]) -> str:
         "PyTorch, for pixels from 0 to 1, as ToTensor returns them:\n"
         f"    transforms.Normalize(mean={mean}, std={std})\n"
         "Keras, for pixels from 0 to 255:\n"
-        f"    keras.layers.Normalization(mean={means}, variance={variances})"
+        f"    keras.layers.Normalization(mean={means}, variance={variances})\n"
+        "experiments.train and sweep:\n"
+        f"    --normalization=given {_flag('mean', mean)} {_flag('std', std)}"
     )
+
+
+def _flag(name: str, values: Sequence[float]) -> str:
+    return f"--{name}={','.join(map(str, values))}"
 
 
 def _distance(own: ChannelStatistics) -> float:

@@ -11,6 +11,7 @@ is not run again.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from absl import flags
@@ -92,7 +93,7 @@ def main(argv: Sequence[str]) -> None:
         print("already finished; pass --overwrite to run it again")
     print(result.describe())
     print(f"results: {config.folder}")
-    print(f"curves:  tensorboard --logdir {config.results_dir}")
+    print(f"curves:  tensorboard --logdir {shlex.quote(config.results_dir)}")
 
 
 if __name__ == "__main__":

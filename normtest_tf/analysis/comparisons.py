@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -97,17 +97,23 @@ def by_image(
 
 
 def unlike_pairs(
-    results: Results, found: dict[Cell, dict[int, float]], settings: tuple[str, str]
+    results: Results,
+    found: dict[Cell, dict[int, float]],
+    settings: Mapping[Cell, Sequence[str]],
 ) -> dict[Cell, tuple[int, list[str]]]:
     """Returns how many pairs differ in versions or hardware, and in which, by cell."""
     counted = {}
     for cell, seeds in found.items():
-        one, other = (
+        one, *others = (
             {run.name.seed: run.config.environment for run in results.runs_of(cell, s)}
-            for s in settings
+            for s in settings[cell]
         )
         differing = [
-            [key for key in _VERSIONS + _HARDWARE if one[seed][key] != other[seed][key]]
+            [
+                key
+                for key in _VERSIONS + _HARDWARE
+                if any(one[seed][key] != other[seed][key] for other in others)
+            ]
             for seed in seeds
         ]
         if any(differing):
@@ -207,7 +213,9 @@ def compare(
         over_cells=over_cells,
         noise=noise,
         by_image={cell: each for cell, each in images.items() if each},
-        unlike=unlike_pairs(results, found, (treatment, control)),
+        unlike=unlike_pairs(
+            results, found, {c: (treatment, *controls[c]) for c in found}
+        ),
     )
 
 

@@ -121,7 +121,7 @@ def load(name_or_path: str | pathlib.Path) -> PublishedTable:
     accuracies: Accuracies = {}
     for condition, seed, accuracy in _of_folder(folder):
         accuracies.setdefault(condition, {})[seed] = accuracy
-    return PublishedTable(folder.name, "its recipe is not checked", accuracies)
+    return PublishedTable(folder.name, "The recipe is not checked", accuracies)
 
 
 def _of_csv(name: str) -> Accuracies:

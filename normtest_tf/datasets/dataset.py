@@ -166,7 +166,8 @@ class ImageDataset:
         if key[:3] == (len(self.train_labels), len(self.test_labels), None):
             return self
         if key not in self._subsets:
-            chosen = _first(train, len(self.train_labels), seed)
+            ordered = examples_per_class is not None
+            chosen = _first(train, len(self.train_labels), seed, ordered=ordered)
             if examples_per_class is not None:
                 chosen = self._first_of_each_class(chosen, examples_per_class)
             tested = _first(test, len(self.test_labels), seed)
@@ -220,9 +221,14 @@ class ImageDataset:
         ]
 
 
-def _first(count: int, there: int, seed: int | None) -> slice | np.ndarray:
-    """Returns the first places in a split, in its order or in a random one."""
-    if seed is None or count == there:
+def _first(
+    count: int, there: int, seed: int | None, *, ordered: bool = False
+) -> slice | np.ndarray:
+    """Returns the first places in a split, in its order or in a random one.
+
+    All of them are drawn only if the order matters.
+    """
+    if seed is None or (count == there and not ordered):
         return slice(count)
     # NumPy guarantees the legacy generator's stream for ever.
     return np.random.RandomState(seed).permutation(there)[:count]

@@ -167,7 +167,7 @@ def notes_on_control(mean: Sequence[float], std: Sequence[float]) -> list[str]:
         return []
     means, stds = (", ".join(f"{x:.2f}" for x in values) for values in (mean, std))
     return [
-        f"under {CONTROL}, channels have means {means} and stds {stds}, where 0 and 1 "
-        "were expected: the statistics of pre-training contradict the images; check "
-        "them (for pixels from 0 to 1, mean first) and the images' range"
+        f"under {CONTROL}, channels have means {means} and stds {stds}, far from the 0 "
+        "and 1 of most images. Either these are unlike those of pre-training, or its "
+        "statistics are wrong (they are for pixels from 0 to 1, mean first)"
     ]

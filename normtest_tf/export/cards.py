@@ -7,6 +7,7 @@ from typing import Any
 from normtest_tf import datasets
 from normtest_tf.export import evaluation
 from normtest_tf.normalization import SETTINGS
+from normtest_tf.runs.folder import BEST_TEST
 from normtest_tf.text import markdown_table
 
 README = "README.md"
@@ -31,9 +32,12 @@ def text(description: dict[str, Any], library: str) -> str:
     images = run["test_images"]
     tested = evaluation.share(round(run["test_accuracy"] * images), images)
     licence, url = (pretraining.get(key, "") for key in ("licence", "url"))
+    accuracy = f"{evaluation.in_words(tested)} images (95% interval)"
+    if run.get("keep") == BEST_TEST.name:
+        accuracy += f"; too high, since epoch {run['kept_epoch']} was chosen on them"
     rows = [
         ("", ""),
-        ("test accuracy", f"{evaluation.in_words(tested)} images (95% interval)"),
+        ("test accuracy", accuracy),
         ("data", f"{run['dataset']}, {run['train_images']:,} training images"),
         ("trained", f"{run['train']}, {run['epochs']} epochs, seed {run['seed']}"),
         ("started from", f"{run['weights']}, licence {licence} {url}".strip()),

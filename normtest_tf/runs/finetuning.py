@@ -18,7 +18,7 @@ from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
 from normtest_tf.runs.recorder import Recorder, remove_of_finished
 from normtest_tf.system import files, keras_setup
-from normtest_tf.text import Notify, ignore
+from normtest_tf.text import Notify, counted, ignore
 from normtest_tf.training import (
     EpochRow,
     choices,
@@ -204,8 +204,8 @@ def _prepare(
     if (images := len(dataset.train_images)) <= config.batch_size:
         notify(
             f"--batch_size={config.batch_size} takes all {images} training images in "
-            f"one step, so {config.epochs} epochs are as many steps; smaller batches "
-            "learn more"
+            f"one step, so there are {counted(config.epochs, 'step')} in all; smaller "
+            "batches learn more"
         )
     statistics = resolved.setting.statistics(
         dataset.train_images, resolved.network.pretraining.statistics, notify

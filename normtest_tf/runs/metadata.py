@@ -83,6 +83,7 @@ def describe(
             "epochs": requested["epochs"],
             "seed": requested["seed"],
             "precision": resolved["precision"],
+            "keep": requested.get("keep", FINAL.name),
             "kept_epoch": kept_epoch,
             "train_images": resolved["train_examples"],
             "test_images": resolved["test_examples"],

@@ -81,6 +81,10 @@ def test_a_seed_draws_images_of_both_splits_without_replacement():
         first = [[i for i in random[:30] if i % 2 == label][:4] for label in (0, 1)]
         assert helpers.reds(few.train_images) == sorted(first[0] + first[1])
         assert len(few.test_images) == 3
+        few = dataset.take(examples_per_class=4, seed=seed)  # Of all, drawn as well.
+        random = np.random.RandomState(seed).permutation(200)
+        first = [[i for i in random if i % 2 == label][:4] for label in (0, 1)]
+        assert helpers.reds(few.train_images) == sorted(first[0] + first[1])
     assert dataset.take(200, 3, seed=1) is dataset
 
 

@@ -40,7 +40,12 @@ def test_images_of_any_size_in_any_folders_are_measured(tmp_path):
     assert json.loads((tmp_path / "part.json").read_text())["images"] == 6
 
     # The lines to paste normalise as NumPy does.
-    _, torch, _, layer = done.stdout.strip().splitlines()[-4:]
+    _, torch, _, layer, _, given = done.stdout.strip().splitlines()[-6:]
+    flags = dict(flag[2:].split("=") for flag in given.split())
+    assert flags["normalization"] == "given"
+    for name, values in (("mean", mean), ("std", std)):
+        shown = [float(x) for x in flags[name].split(",")]
+        np.testing.assert_allclose(shown, values, atol=6e-5)
     torch = eval(torch.strip().replace("transforms.Normalize", "dict"))
     np.testing.assert_allclose(torch["mean"], mean, atol=6e-5)
     np.testing.assert_allclose(torch["std"], std, atol=6e-5)

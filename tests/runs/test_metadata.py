@@ -40,6 +40,7 @@ def test_a_run_is_described(tmp_path):
             "epochs": 3,
             "seed": 1,
             "precision": "float32",
+            "keep": "final",
             "kept_epoch": 3,
             "train_images": 50,
             "test_images": 10,
