@@ -91,6 +91,11 @@ def main(argv: Sequence[str]) -> None:
         classifier, used = _renormalised(classifier, config, description, dataset)
     found = _evaluate(classifier, dataset)
     print(f"{_summary(found)}\ninputs    {_inputs(used)}")
+    if (accuracy := description["run"].get("test_accuracy")) is not None:
+        trained = (
+            f"with {description['normalization']} on {description['run']['dataset']}"
+        )
+        print(f"trained   {trained}, test accuracy {accuracy:.1%}")
     used |= {"shift": config.shift, "resize": config.resize, "channels": FLAGS.channels}
     used |= {"dataset": dataset.name, "split": FLAGS.split, "run": description["run"]}
     _write(found, out_dir, used)

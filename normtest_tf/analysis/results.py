@@ -246,7 +246,7 @@ def _check_comparable(runs: Sequence[Run]) -> None:
     """Raises `UsageError` if runs of a cell differ in more than setting and seed."""
     firsts: dict[Cell, Run] = {}
     drawn: dict[tuple[Cell, int], str] = {}
-    constants: dict[Cell, Any] = {}
+    given: dict[Cell, Run] = {}
     for run in runs:
         first = firsts.setdefault(run.cell, run)
         ours, theirs = _recipe(run), _recipe(first)
@@ -254,8 +254,11 @@ def _check_comparable(runs: Sequence[Run]) -> None:
             key, digest = (run.cell, run.name.seed), run.config.data_fingerprint
             theirs["data_fingerprint"] = drawn.setdefault(key, digest)
         if run.setting.name == GIVEN:
-            ours["mean, std"] = [run.config.requested[x] for x in ("mean", "std")]
-            theirs["mean, std"] = constants.setdefault(run.cell, ours["mean, std"])
+            other = given.setdefault(run.cell, run)
+            for name in ("mean", "std"):
+                ours[name] = run.config.requested[name]
+                theirs[name] = other.config.requested[name]
+                first = first if ours[name] == theirs[name] else other
         changed = sorted(
             f"{name}: {theirs.get(name)} and {ours.get(name)}"
             for name in ours.keys() | theirs.keys()

@@ -153,7 +153,7 @@ def to_markdown(content: Content, command: str) -> str:
         "blue) after normalization, pooled over pixels; a dash where a setting has no "
         "constants or no run measured the images. Each setting maps a pixel x in "
         "[0, 1] to:",
-        sections.settings_list(content.data_sets),
+        sections.settings_list(content.data_sets, content.results),
         "## Completeness",
         sections.missing(content.results),
         "## Recipe, hardware and versions",

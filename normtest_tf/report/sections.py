@@ -12,7 +12,7 @@ from normtest_tf.analysis import Cell, Results, verdicts
 from normtest_tf.analysis.comparisons import ByImage, Comparison
 from normtest_tf.analysis.effects import Estimate, estimate_mean
 from normtest_tf.analysis.published import PublishedTable
-from normtest_tf.normalization import CONTROL, SETTINGS, TREATMENT
+from normtest_tf.normalization import CONTROL, GIVEN, SETTINGS, TREATMENT
 from normtest_tf.report.rows import CHANNELS, Row, neighbours
 from normtest_tf.runs import RULES, ConfigRecord, Rule
 from normtest_tf.runs.folder import BEST_TEST, FINAL, UNRECORDED
@@ -203,10 +203,18 @@ def _channels(row: Row, statistic: str) -> str:
     return ", ".join(f"{round(value, 3) + 0.0:.3f}" for value in values)
 
 
-def settings_list(rows: Sequence[Row]) -> str:
-    """Explains the settings of a data table."""
+def settings_list(rows: Sequence[Row], results: Results) -> str:
+    """Explains the settings of a data table, with constants that were given."""
     names = dict.fromkeys(row["normalization"] for row in rows)
-    return "\n".join(f"- `{name}`: {SETTINGS[name].formula}." for name in names)
+    lines = [f"- `{name}`: {SETTINGS[name].formula}." for name in names]
+    given = [run for run in results.runs if run.setting.name == GIVEN]
+    for cell, requested in {run.cell: run.config.requested for run in given}.items():
+        mean, std = (
+            ", ".join(f"{x:g}" for x in requested[key]) for key in ("mean", "std")
+        )
+        what = f"on {cell.dataset} with {cell.model}: mean {mean}; std {std}."
+        lines.append(f"- `{GIVEN}` {what}")
+    return "\n".join(lines)
 
 
 def neighbours_table(results: Results, table: PublishedTable) -> str:

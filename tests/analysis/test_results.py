@@ -157,7 +157,7 @@ def test_runs_of_a_cell_have_the_same_given_constants(tmp_path):
         write_run(tmp_path, normalization="given", seed=seed, std=[0.2] * 3, **halves)
     assert len(results.read(tmp_path).runs) == 3
     write_run(tmp_path, normalization="given", seed=3, std=[0.2] * 3, **thirds)
-    refused(tmp_path, "mean, std: ")
+    refused(tmp_path, "given seed 1 with given seed 3: mean: ")
 
 
 def test_a_rule_needs_runs_with_its_accuracy(tmp_path):

@@ -104,7 +104,7 @@ def test_what_limits_it_is_noted(many):
     own = channel_statistics(many, "the images")
     assert found.setting("finetune").statistics.mean == own.mean
     for words in (
-        "contradict the images",
+        "far from the 0 and 1",
         "normalises its inputs itself, in 'scaled'",
         "does not start with one plain convolution",
     ):

@@ -115,3 +115,10 @@ def test_the_pairs_of_a_cell_are_a_table_for_a_terminal(tmp_path):
         "1     80.00%    85.00%    +5.00 points",
         "2     90.00%    91.00%    +1.00 points",
     ]
+
+
+def test_given_constants_are_stated(tmp_path):
+    write_run(tmp_path, normalization="given", mean=[0.5, 0.25, 0.5], std=[0.2] * 3)
+    found = results.read(tmp_path)
+    said = sections.settings_list(rows.data_set_rows(found), found)
+    assert "cifar10 with resnet18: mean 0.5, 0.25, 0.5; std 0.2, 0.2, 0.2." in said
