@@ -65,7 +65,7 @@ def test_statistics_are_estimated_on_the_training_images(train, config, digits):
         found.append(batch_normalization(model))
         if train == "head" and each is config:  # Frozen, so it can be repeated.
             batches = np.split(digits.train_images, [32, 64])
-            training_copy.recalibrate(model, batches)
+            training_copy.Accumulator(model).recalibrate(model, batches)
             again = batch_normalization(model)
             np.testing.assert_allclose(found[0], again, rtol=1e-5)
     assert np.abs(found[0][2] - found[1][2]).max() > 1e-3

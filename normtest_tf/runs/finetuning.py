@@ -136,6 +136,7 @@ def _train(
         callbacks.append(
             training_copy.Recalibrator(
                 prepared.model,
+                classifier.accumulator(prepared.model),
                 pipeline.evaluation_batches(data.train, recipe.batch_size),
                 config.train,
                 recipe.epochs,

@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import json
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -144,7 +145,8 @@ def fold(
 
 
 MAX_SHARED = 4  # Copies that a process keeps for other runs of their kind.
-_shared: dict[str, tuple[keras.Model, list[keras.layers.Normalization]]] = {}
+_shared: dict[str, tuple[Any, keras.Model]] = {}
+Copy = TypeVar("Copy")
 
 
 def shared(
@@ -154,25 +156,43 @@ def shared(
 
     So a process traces its graphs once, and TensorFlow leaks one for each kind of run.
     """
+
+    def make() -> tuple[keras.Model, keras.Model]:
+        copy = training_copy.make(model)
+        return training_copy.freeze(copy, regime), copy
+
+    copy = _reused(model, f"{regime} {deterministic}", make)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def accumulator(model: keras.Model) -> training_copy.Accumulator:
+    """Returns what recalibrates a model, an earlier one if only numbers differ."""
+
+    def make() -> tuple[training_copy.Accumulator, keras.Model]:
+        made = training_copy.Accumulator(model)
+        return made, made.copy
+
+    return _reused(model, "recalibrated", make)
+
+
+def _reused(
+    model: keras.Model, use: str, make: Callable[[], tuple[Copy, keras.Model]]
+) -> Copy:
+    """Returns what was made for a model of this kind before, with its constants."""
     # Other backends make constants of what is not a weight, and a new run draws random
     # states, which are none.
     is_tensorflow = keras.backend.backend() == "tensorflow"
-    can_share = is_tensorflow and len(model.variables) == len(model.weights)
-    kind = f"{_kind(model)} {regime} {deterministic}" if can_share else ""
-    if kind in _shared:
-        copy, normalizations = _shared.pop(kind)
-        copy.set_weights(model.get_weights())
-        for own, other in zip(normalizations, _normalizations(model), strict=True):
-            own.take_constants(other)
-    else:
-        copy = training_copy.make(model)
-        normalizations = _normalizations(copy)
-        copy = training_copy.freeze(copy, regime)
-    if can_share:
-        _shared[kind] = copy, normalizations  # The latest comes last.
-        for old in list(_shared)[:-MAX_SHARED]:
-            del _shared[old]
-    return copy
+    if not is_tensorflow or len(model.variables) > len(model.weights):
+        return make()[0]
+    kind = f"{_kind(model)} {use}"
+    made, copy = _shared.pop(kind, None) or make()
+    for own, other in zip(_normalizations(copy), _normalizations(model), strict=True):
+        own.take_constants(other)
+    _shared[kind] = made, copy  # The latest comes last.
+    for old in list(_shared)[:-MAX_SHARED]:
+        del _shared[old]
+    return made
 
 
 def _kind(model: keras.Model) -> str:

@@ -55,20 +55,34 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(
         self, initial: float, steps_per_epoch: int, epochs: int, warmup_epochs: int = 0
     ) -> None:
+        self._values = [
+            keras.Variable(0, trainable=False, dtype=dtype)
+            for dtype in (keras.config.floatx(), "int32", "int32", "int32")
+        ]
+        self.set(initial, steps_per_epoch, epochs, warmup_epochs)
+
+    def set(
+        self, initial: float, steps_per_epoch: int, epochs: int, warmup_epochs: int = 0
+    ) -> None:
+        """Becomes another schedule, also in graphs that were traced with this one."""
         self.initial = initial
         self.steps_per_epoch = steps_per_epoch
         self.epochs = epochs
         self.warmup_epochs = warmup_epochs
+        for variable, value in zip(
+            self._values, self.get_config().values(), strict=True
+        ):
+            variable.assign(value)
 
     def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
         """Returns the rate at an iteration, counted from 0."""
-        epoch = ops.cast(step // self.steps_per_epoch, keras.config.floatx())
-        rate = self.initial / 2 * (1 + ops.cos(math.pi * epoch / self.epochs))
-        if not self.warmup_epochs:
-            return rate
-        steps = self.warmup_epochs * self.steps_per_epoch
-        done = ops.cast(step + 1, keras.config.floatx())
-        return rate * ops.minimum(1.0, done / steps)
+        dtype = keras.config.floatx()
+        initial, steps, epochs, warmup = self._values
+        epoch = ops.cast(ops.floor_divide(step, steps), dtype)
+        rate = initial / 2 * (1 + ops.cos(math.pi * epoch / ops.cast(epochs, dtype)))
+        # Without a warm-up, a division by 0: the rate times min(1, infinity).
+        done = ops.cast(step + 1, dtype) / ops.cast(warmup * steps, dtype)
+        return rate * ops.minimum(1.0, done)
 
     def at_epoch(self, epoch: int) -> float:
         """Returns an epoch's rate, that of its last step while it warms up."""
@@ -77,9 +91,14 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
             rate *= (epoch + 1) / self.warmup_epochs
         return rate
 
-    def get_config(self) -> dict[str, float]:
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return dict(vars(self))
+        return {
+            "initial": self.initial,
+            "steps_per_epoch": self.steps_per_epoch,
+            "epochs": self.epochs,
+            "warmup_epochs": self.warmup_epochs,
+        }
 
 
 class Adam(keras.optimizers.Adam):
@@ -148,7 +167,8 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
 
 
-# How a model was compiled, its optimizer, and what the optimizer's scalars start from.
+# By compiled model: the optimizer's name, it, its schedule, and what its scalars
+# start from.
 _compiled: weakref.WeakKeyDictionary[keras.Model, tuple] = weakref.WeakKeyDictionary()
 
 
@@ -160,15 +180,15 @@ def compile_for_training(
     A model that is compiled already keeps its graphs, and its optimizer starts anew.
     """
     steps = math.ceil(training_examples / recipe.batch_size)
-    schedule = EpochCosine(
-        recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
-    )
-    before, optimizer, initial = _compiled.get(model, (None, None, []))
-    if before == (recipe, steps):
+    rates = recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
+    before, optimizer, schedule, initial = _compiled.get(model, (None,) * 4)
+    if before == recipe.optimizer:
+        schedule.set(*rates)
         model.optimizer = optimizer
         for variable, value in zip(optimizer.variables, initial, strict=True):
             variable.assign(ops.full(variable.shape, value, variable.dtype))
         return schedule
+    schedule = EpochCosine(*rates)
     if recipe.optimizer == choices.SGD:
         optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
     else:
@@ -192,7 +212,7 @@ def compile_for_training(
         0 if v.shape else ops.convert_to_numpy(v).item()
         for v in model.optimizer.variables
     ]
-    _compiled[model] = (recipe, steps), model.optimizer, initial
+    _compiled[model] = recipe.optimizer, model.optimizer, schedule, initial
     training_copy.traced.append(model.name)
     return schedule
 

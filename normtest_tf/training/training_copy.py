@@ -377,8 +377,14 @@ class _Accumulating(BatchNormalization):
         return super().call(inputs, training=True)
 
 
-def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Estimates batch normalization's running statistics again, and changes no other.
+_ACCUMULATING: Kinds = {
+    keras.layers.BatchNormalization: _Accumulating,
+    keras.layers.Normalization: Normalization,
+}
+
+
+class Accumulator:
+    """A copy of a model that estimates batch normalization's running statistics again.
 
     Known as AdaBN: Li et al., "Revisiting Batch Normalization For Practical Domain
     Adaptation" (2016), arXiv:1603.04779. The images pass through the network once. Each
@@ -386,34 +392,37 @@ def recalibrate(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
     ones become the mean over all batches, weighted by their sizes; what they were
     before is forgotten. With batches of one size this is PyTorch's `momentum=None`.
     """
-    traced.append(model.name)
-    kinds = {keras.layers.BatchNormalization: _Accumulating}
-    clone = functools.partial(_clone, kinds=kinds)
-    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    copy.set_weights(model.get_weights())
-    accumulating = list(batch_normalizations(copy))
-    # A variable, since a compiled function would keep the first batch's number; but
-    # none of the layers', whose weights are those of the model.
-    momentum = keras.Variable(0.0, trainable=False, name="momentum")
-    for layer in accumulating:
-        layer.trainable = True  # Frozen layers don't accumulate.
-        object.__setattr__(layer, "momentum", momentum)
 
-    def step(batch: np.ndarray) -> None:
-        copy(batch, training=False)
+    def __init__(self, model: keras.Model) -> None:
+        traced.append(model.name)
+        clone = functools.partial(_clone, kinds=_ACCUMULATING)
+        self.copy = keras.models.clone_model(
+            model, clone_function=clone, recursive=True
+        )
+        self._layers = list(batch_normalizations(self.copy))
+        for layer in self._layers:
+            layer.trainable = True  # Frozen layers don't accumulate.
+        self._step = self._accumulate
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
 
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+            self._step = tf.function(self._accumulate, reduce_retracing=True)
 
-        step = tf.function(step, reduce_retracing=True)
-    seen = 0
-    for batch in batches:
-        momentum.assign(seen / (seen + len(batch)))
-        step(batch)
-        seen += len(batch)
-    for own, found in zip(batch_normalizations(model), accumulating, strict=True):
-        own.moving_mean.assign(found.moving_mean)
-        own.moving_variance.assign(found.moving_variance)
+    def recalibrate(self, model: keras.Model, batches: Iterable[np.ndarray]) -> None:
+        """Estimates a model's running statistics from images, and changes no other."""
+        self.copy.set_weights(model.get_weights())
+        seen = 0
+        for batch in batches:
+            self._step(batch, np.float32(seen / (seen + len(batch))))
+            seen += len(batch)
+        for own, found in zip(batch_normalizations(model), self._layers, strict=True):
+            own.moving_mean.assign(found.moving_mean)
+            own.moving_variance.assign(found.moving_variance)
+
+    def _accumulate(self, batch: np.ndarray, momentum: np.float32) -> None:
+        for layer in self._layers:
+            layer.momentum = momentum
+        self.copy(batch, training=False)
 
 
 class Recalibrator(keras.callbacks.Callback):
@@ -426,10 +435,16 @@ class Recalibrator(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, model: keras.Model, batches: Iterable[tuple], regime: str, epochs: int
+        self,
+        model: keras.Model,
+        accumulator: Accumulator,
+        batches: Iterable[tuple],
+        regime: str,
+        epochs: int,
     ) -> None:
         super().__init__()
         self._stock = model
+        self._accumulator = accumulator
         self._batches = batches  # Of images and labels.
         self._after = epochs if regime == choices.ALL else 0
 
@@ -445,5 +460,6 @@ class Recalibrator(keras.callbacks.Callback):
 
     def _recalibrate(self) -> None:
         self._stock.set_weights(self.model.get_weights())
-        recalibrate(self._stock, (images for images, _ in self._batches))
+        images = (images for images, _ in self._batches)
+        self._accumulator.recalibrate(self._stock, images)
         self.model.set_weights(self._stock.get_weights())

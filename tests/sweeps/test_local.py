@@ -55,16 +55,20 @@ def test_values_and_errors_come_back_and_a_dead_worker_is_replaced():
 
 
 def test_the_third_run_of_a_worker_ends_as_it_does_alone(tmp_path):
-    pretrain, finetune = helpers.tiny_runs(tmp_path, epochs=2)
+    pretrain, finetune = (
+        dataclasses.replace(config, train="head", recalibrate=True)
+        for config in helpers.tiny_runs(tmp_path, epochs=2)
+    )
     instance = dataclasses.replace(pretrain, normalization="instance")
-    finetune = dataclasses.replace(finetune, seed=7)
+    schedule = {"learning_rate": 3e-3, "epochs": 3, "warmup_epochs": 1}
+    finetune = dataclasses.replace(finetune, seed=7, **schedule)
     alone = dataclasses.replace(finetune, results_dir=str(tmp_path / "alone"))
     with local.Worker() as worker, local.Worker() as fresh:
         fresh.send(executor.execute, alone, text.ignore)
         for config in (pretrain, instance, finetune):
             worker.call(executor.execute, config, text.ignore)
         graphs, notes = worker.call(executor.leaked_graphs)
-        assert (graphs, len(notes)) == (2, 1)  # Not a note for each run.
+        assert (graphs, len(notes)) == (4, 1)  # Not a note for each run.
         fresh.result()
     assert tiny_runs.outcome(finetune) == tiny_runs.outcome(alone)
 

@@ -321,7 +321,7 @@ def test_statistics_are_the_weighted_mean_over_batches(batches):
         [np.arange(1.0, 5), np.arange(4.0), np.full(4, 9.0), np.full(4, 7.0)]
     )
     before = {w.path: w.numpy() for w in model.weights if "moving" not in w.path}
-    training_copy.recalibrate(model, batches)
+    training_copy.Accumulator(model).recalibrate(model, batches)
     for found, value in zip(statistics(model), expected(model, batches), strict=True):
         np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
     for w in model.weights:
@@ -331,9 +331,10 @@ def test_statistics_are_the_weighted_mean_over_batches(batches):
 def test_it_forgets_what_was_there_and_ignores_that_layers_are_frozen(batches):
     model = two_layers()
     model.trainable = False
-    training_copy.recalibrate(model, batches)
+    accumulator = training_copy.Accumulator(model)
+    accumulator.recalibrate(model, batches)
     once = np.concatenate(statistics(model))
-    training_copy.recalibrate(model, batches)
+    accumulator.recalibrate(model, batches)
     np.testing.assert_array_equal(np.concatenate(statistics(model)), once)
     assert not model.get_layer("first").trainable
     assert float(model.get_layer("first").momentum) == 0.99
@@ -359,7 +360,7 @@ def test_it_equals_pytorchs_cumulative_average():
         theirs[1].weight.copy_(torch.from_numpy(kernel.copy()))
         for batch in np.split(images, 3):  # Equal ones: PyTorch doesn't weight.
             theirs(torch.from_numpy(batch.transpose(0, 3, 1, 2).copy()))
-    training_copy.recalibrate(model, np.split(images, 3))
+    training_copy.Accumulator(model).recalibrate(model, np.split(images, 3))
     for index in (0, 2):
         means, variances = model.layers[index].get_weights()[2:]
         close = {"rtol": 1e-4, "atol": 1e-5}
