@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.system import files
@@ -71,4 +72,7 @@ def save(figure: Figure, *paths: pathlib.Path) -> None:
         dated = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix)
         with files.atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=DPI, metadata=dated and {dated: None})
+            if path.suffix == ".png":  # A palette needs a third of the bytes.
+                with Image.open(temporary) as image:
+                    image.convert("RGB").quantize(256).save(temporary, optimize=True)
     plt.close(figure)

@@ -44,13 +44,13 @@ class Estimate:
         return (self.high - self.low) / 2
 
 
-def grid_sd(examples: int, controls: int = 1) -> float:
+def grid_sd(examples: int, controls: float = 1) -> float:
     """Returns the least sd of differences of accuracies, in percentage points.
 
     On N test images an accuracy is a multiple of 100 / N points. That is a rounding,
     whose variance is (100 / N)^2 / 12; a difference from the mean of c accuracies has
-    1 + 1 / c times that. Pairs may show less by chance, up to being equal, but their
-    spread is not less.
+    1 + 1 / c times that (an accuracy itself: c is infinite). Pairs may show less by
+    chance, up to being equal, but their spread is not less.
     """
     return 100 / examples * math.sqrt((1 + 1 / controls) / 12)
 

@@ -62,16 +62,19 @@ def _accuracy_row(
     cell, setting = ours.cell, ours.normalization
     runs = results.runs_of(cell, setting)
     row: Row = {**ours._asdict(), "n": len(runs), "best": 0}
+    images = runs[0].config.resolved.test_examples
+    least_sd = effects.grid_sd(images, controls=math.inf)
     for each in RULES.values():
         accuracies = results.accuracies(cell, setting, each)
-        estimate = effects.estimate_mean(100 * np.array(list(accuracies.values())))
+        percent = 100 * np.array(list(accuracies.values()))
+        estimate = effects.estimate_mean(percent, least_sd)
         row |= {
             f"{each.name}_{name}": getattr(estimate, name)
             for name in ("mean", "sd", "low", "high")
         }
     # More seeds don't reduce this uncertainty, due to the choice of test images, but
     # settings largely share it, since they are tested on the same ones.
-    ours_mean, images = row[f"{rule.name}_mean"], runs[0].config.resolved.test_examples
+    ours_mean = row[f"{rule.name}_mean"]
     row["test_set_error"] = math.sqrt(ours_mean * (100 - ours_mean) / images)
     names = ("published", "published_n", "published_in", "difference", "same_recipe")
     row |= dict.fromkeys(names)

@@ -69,15 +69,10 @@ _Number = Annotated[float, Meta(ge=-_MAX, le=_MAX)]  # Neither NaN nor infinite.
 _DIGITS = {"seconds": 3, "images_per_second": 1}
 
 
-def as_of_now(requested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns a recorded request, its names prefixed, as this version records it."""
-    known = {f"{prefix}{name}": value for name, value in UNRECORDED.items()}
-    gone = {f"{prefix}{name}": value for name, value in _GONE.items()}
-    return {
-        name: value
-        for name, value in {**known, **requested}.items()
-        if name not in gone or gone[name] != value
-    }
+def as_of_now(requested: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a recorded request as this version records it."""
+    values = {**UNRECORDED, **requested}
+    return {k: v for k, v in values.items() if k not in _GONE or _GONE[k] != v}
 
 
 @dataclasses.dataclass(frozen=True)

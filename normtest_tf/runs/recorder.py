@@ -36,7 +36,6 @@ from normtest_tf.runs.folder import (
     RULES,
     Rule,
     RunFolder,
-    as_of_now,
     summarise,
 )
 from normtest_tf.runs.record import (
@@ -159,12 +158,10 @@ class KeptWeights:
     best: float = -1.0  # The column's value there.
     # None for the final epoch's, which the model has.
     weights: list[np.ndarray] = dataclasses.field(default_factory=list)
-    # Of the test images; None if unknown, as in a checkpoint of version 0.2.0.
-    classes: np.ndarray | None = None
+    # Of the test images.
+    classes: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
 
-    def consider(
-        self, row: EpochRow, model: keras.Model, classes: np.ndarray | None = None
-    ) -> None:
+    def consider(self, row: EpochRow, model: keras.Model, classes: np.ndarray) -> None:
         """Takes the model's weights if the epoch that has just ended is better."""
         if self.column is None:
             self.epoch, self.classes = int(row["epoch"]), classes
@@ -180,7 +177,8 @@ class RunState:
     kept: KeptWeights  # What `model.keras` will hold, as things stand.
     rows: list[EpochRow] = dataclasses.field(default_factory=list)
     training: TrainingState | None = None  # What to resume from; None at the start.
-    classes: np.ndarray | None = None  # Of the test images, in the last epoch.
+    # Of the test images, in the last epoch.
+    classes: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
     spent: Spent = dataclasses.field(default_factory=Spent)  # Before this process.
     # The completed epochs each time that the run was resumed.
     resumed_epochs: list[int] = dataclasses.field(default_factory=list)
@@ -207,9 +205,8 @@ class RunState:
             for group, arrays in groups.items()
             for index, array in enumerate(arrays)
         }
-        classes = {_LAST_CLASSES: self.classes, _KEPT_CLASSES: self.kept.classes}
-        known = {name: array for name, array in classes.items() if array is not None}
-        return Checkpoint(training.epoch, meta, tensors | known)
+        tensors |= {_LAST_CLASSES: self.classes, _KEPT_CLASSES: self.kept.classes}
+        return Checkpoint(training.epoch, meta, tensors)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, rule: Rule) -> RunState:
@@ -224,13 +221,13 @@ class RunState:
             rule.maximises,
             **meta["kept"],
             weights=arrays("kept"),
-            classes=tensors.get(_KEPT_CLASSES),
+            classes=tensors[_KEPT_CLASSES],
         )
         return cls(
             kept,
             meta["rows"],
             TrainingState(checkpoint.epoch, arrays("model"), arrays("optimizer")),
-            tensors.get(_LAST_CLASSES),
+            tensors[_LAST_CLASSES],
             Spent(**meta["spent"]),
             [*meta["resumed_epochs"], checkpoint.epoch],
         )
@@ -291,13 +288,11 @@ class Recorder:
         record.refuse_another_run(
             self._folder,
             "configuration, data or weights",
-            as_of_now(checkpoint.meta["identity"], "requested "),
+            checkpoint.meta["identity"],
             self._identity,
         )
         before = checkpoint.meta["environment"]
-        # Only what was recorded then; earlier versions recorded less.
-        now = {name: self._record.environment.get(name) for name in before}
-        if elsewhere := record.differences(before, now):
+        if elsewhere := record.differences(before, self._record.environment):
             self._notify(
                 "the run was started in another environment, and may differ from an "
                 f"uninterrupted one in the last digits: {'; '.join(elsewhere)}"
@@ -321,19 +316,25 @@ class Recorder:
         state.kept.consider(row, self._model, state.classes)
         self._folder.write_history(state.rows)
         self._tensorboard.add(row)
-        extra = {"identity": self._identity, "environment": self._record.environment}
-        checkpoint = state.to_checkpoint(self._model, self._spent(), extra)
-        self._unwritten = checkpoint
-        if self._is_due(int(row["epoch"])):
-            self._store.write(checkpoint)
+        is_due = self._is_due(int(row["epoch"]))
+        # Of epochs that take seconds, a copy costs as much as repeating some.
+        if is_due or self._config.checkpoint_every is not None:
+            extra = {
+                "identity": self._identity,
+                "environment": self._record.environment,
+            }
+            self._unwritten = state.to_checkpoint(self._model, self._spent(), extra)
+        if is_due and self._unwritten is not None:
+            self._store.write(self._unwritten)
             self._unwritten, self._written = None, time.perf_counter()
 
     def _is_due(self, epoch: int) -> bool:
         """Tells whether a checkpoint is written after an epoch."""
-        every = self._config.checkpoint_every
-        if every is None:
-            return time.perf_counter() - self._written > CHECKPOINT_SECONDS
-        return epoch % every == 0 or epoch == self._config.epochs
+        every, is_last = self._config.checkpoint_every, epoch == self._config.epochs
+        if every is None:  # What follows the last epoch takes a moment.
+            is_late = time.perf_counter() - self._written > CHECKPOINT_SECONDS
+            return is_late and not is_last
+        return epoch % every == 0 or is_last
 
     def _spent(self) -> Spent:
         return self.state.spent.since(self._started)
@@ -363,9 +364,8 @@ class Recorder:
                 model, path, metadata.describe(self._record, epoch, accuracy)
             )
         final, kept = state.classes, state.kept.classes
-        if final is not None and kept is not None:
-            correct = final == test_labels, kept == test_labels
-            Predictions(final, correct[0], kept, correct[1]).write(self._folder)
+        correct = final == test_labels, kept == test_labels
+        Predictions(final, correct[0], kept, correct[1]).write(self._folder)
         spent = self._spent()
         result = ResultRecord(
             **summarise(state.rows),

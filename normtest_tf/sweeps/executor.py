@@ -105,11 +105,17 @@ def execute(
             notes_said.add(note)
             notify(note)
 
+    def show_device(line: str) -> None:
+        if line.startswith("device: "):  # The others are of epochs.
+            notify_once(line)
+
     try:
         _import_tensorflow()
         from normtest_tf.runs import finetuning
 
-        return finetuning.run(config, load(config), notify=notify_once)
+        return finetuning.run(
+            config, load(config), notify=notify_once, show_epoch=show_device
+        )
     except (errors.UsageError, BrokenPipeError):  # Nobody reads the output any more.
         raise
     except Exception as error:

@@ -29,6 +29,8 @@ from normtest_tf.training import (
 )
 
 MOMENTUM = 0.9  # Of SGD.
+# In a batch to evaluate: small images are faster in batches larger than training's.
+EVALUATED_PIXELS = 256 * 32 * 32
 LEAD = 16  # Steps that the host runs ahead of a GPU before it reads their losses.
 
 
@@ -332,7 +334,7 @@ class _Evaluator(keras.callbacks.Callback):
         self._guard = guard
         self._data = data
         self._batches = {
-            prefix: pipeline.evaluation_batches(split, batch_size)
+            prefix: _evaluation_batches(split, batch_size)
             for prefix, split in data.evaluations.items()
         }
         self._on_row = on_row
@@ -362,6 +364,12 @@ class _Evaluator(keras.callbacks.Callback):
             self._on_evaluation(prefix, found)
         row |= {"seconds": seconds, "images_per_second": examples / seconds}
         self._on_row(row)
+
+
+def _evaluation_batches(split: pipeline.Split, batch_size: int) -> tf.data.Dataset:
+    pixels = batch_size * math.prod(split.images.shape[1:3])
+    factor = max(1, EVALUATED_PIXELS // pixels)  # Devices can divide a multiple.
+    return pipeline.evaluation_batches(split, factor * batch_size)
 
 
 class _Callbacks(keras.callbacks.CallbackList):
@@ -445,7 +453,7 @@ def _features(
     """Returns what layers make of images, float32, in place of the images."""
 
     def of(split: pipeline.Split) -> pipeline.Split:
-        batches = pipeline.evaluation_batches(split, batch_size)
+        batches = _evaluation_batches(split, batch_size)
         found = body.predict(batches, verbose=0).astype(np.float32)
         return dataclasses.replace(split, images=found)
 

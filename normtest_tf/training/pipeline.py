@@ -85,17 +85,15 @@ def training_batches(
     return (
         tf.data.Dataset.range(epochs.start, epochs.stop)
         .flat_map(epoch_batches)
-        .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(make_batch, num_parallel_calls=os.cpu_count())
         .prefetch(4)
+        .with_options(_untuned())
     )
 
 
 def evaluation_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     """Returns all examples once, in order, the short last batch included."""
-    options = tf.data.Options()
-    # There is nothing to tune, and ending its thread takes up to half a second.
-    options.autotune.enabled = False
-    images = split.images
+    options, images = _untuned(), split.images
     with tf.device("CPU:0"):
         all_labels = tf.constant(split.labels, tf.int32)
         if _is_copied(images):
@@ -112,6 +110,13 @@ def evaluation_batches(split: Split, batch_size: int) -> tf.data.Dataset:
         )
     )
     return batches.prefetch(1).with_options(options)
+
+
+def _untuned() -> tf.data.Options:
+    """Returns options without tuning: its thread may take 20 idle seconds to end."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _taking(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:

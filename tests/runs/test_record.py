@@ -2,10 +2,8 @@
 
 import copy
 import dataclasses
-import hashlib
 import json
 
-import keras
 import numpy as np
 import pytest
 
@@ -24,7 +22,6 @@ from normtest_tf.runs.folder import UNRECORDED, as_of_now
 from tests.helpers.records import (
     CONFIG,
     CONFIG_JSON,
-    REQUESTED,
     RESOLVED,
     RESULT,
     STATISTICS,
@@ -300,23 +297,6 @@ def test_large_images_are_augmented_otherwise_which_is_reported(tmp_path, images
     assert prepared.record.requested["augmentation"] is None
 
 
-def test_the_identity_of_a_checkpoint_is_that_of_0_2_0():
-    """Otherwise checkpoints of that version could not be resumed from."""
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    kernel, bias = model.get_weights()
-    digest = hashlib.sha256(kernel.tobytes() + bias.tobytes()).hexdigest()
-    found = record.identity_of(CONFIG, model)
-    resolved = CONFIG_JSON["resolved"].items()
-    assert found == {
-        "format": 1,
-        "data_fingerprint": "abc",
-        "initial_weights": digest,
-        **{f"requested {name}": value for name, value in REQUESTED.items()},
-        **{f"resolved {name}": v for name, v in resolved if name != "class_names"},
-    }
-
-
 def test_flags_that_are_gone_matter_only_where_they_were_used():
     then = {"seed": 1, "steps_per_execution": 1, "sync_batch_norm": False}
     now = {**UNRECORDED, "seed": 1}
@@ -324,5 +304,3 @@ def test_flags_that_are_gone_matter_only_where_they_were_used():
     assert as_of_now(then | {"steps_per_execution": 8}) == now | {
         "steps_per_execution": 8
     }
-    of_checkpoint = as_of_now({"requested steps_per_execution": 1}, "requested ")
-    assert of_checkpoint == {f"requested {name}": v for name, v in UNRECORDED.items()}

@@ -116,21 +116,6 @@ def test_another_run_is_never_resumed_from(config, digits, monkeypatch):
     refuse(config, digits, "initial_weights=")
 
 
-def test_a_run_that_0_2_0_left_unfinished_is_resumed(config, digits, expected):
-    kill(config, digits, faults.after_epoch(2))
-    path = config.folder.checkpoints / "epoch-00002.ckpt"
-    checkpoint = recorder.decode(path.read_bytes())
-    for name in ("last_classes", "kept_classes"):  # Which that version did not record.
-        del checkpoint.tensors[name]
-    path.write_bytes(recorder.encode(checkpoint))
-    result = finetuning.run(config, digits)
-    assert result.resumed_epochs == (2,)
-    is_known = result.kept_epoch > 2
-    assert config.folder.predictions.exists() == is_known
-    if is_known:
-        assert outcome(config) == expected
-
-
 def test_a_killed_overwrite_resumes_without_overwrite(config, digits, expected):
     finetuning.run(dataclasses.replace(config, epochs=1), digits)
     overwriting = dataclasses.replace(config, overwrite=True)
@@ -289,11 +274,14 @@ ROWS = [
 ]
 
 
+CLASSES = np.array([1, 0], np.uint16)
+
+
 @pytest.mark.parametrize(("rule", "epoch"), [("final", 4), ("best_test", 2)])
 def test_the_weights_of_the_first_best_epoch_are_kept(rule, epoch):
     kept = recorder.KeptWeights(RULES[rule].maximises)
     for row in ROWS:
-        kept.consider(row, model_with(row["epoch"]))
+        kept.consider(row, model_with(row["epoch"]), CLASSES)
     assert kept.epoch == epoch
     # The model itself has those of the final epoch.
     values = [weights.ravel()[0] for weights in kept.weights[:1]]
@@ -309,15 +297,17 @@ def test_time_adds_up_over_processes_and_memory_does_not():
 
 def test_a_state_survives_a_checkpoint_and_counts_the_resumption():
     rule = RULES["best_test"]
-    before = recorder.RunState(recorder.KeptWeights(rule.maximises), resumed_epochs=[1])
+    before = recorder.RunState(
+        recorder.KeptWeights(rule.maximises), classes=CLASSES + 1, resumed_epochs=[1]
+    )
     model = model_with(3.0)
     for row in ROWS:
         before.rows.append(row)
-        before.kept.consider(row, model)
+        before.kept.consider(row, model, CLASSES)
     spent = recorder.Spent(5.0, 7.0)
     stored = before.to_checkpoint(model, spent, {"identity": {"a": 1}})
     assert stored.epoch == 4
-    assert stored.meta == {  # Version 0.2.0 writes and reads the same.
+    assert stored.meta == {
         "identity": {"a": 1},
         "rows": ROWS,
         "kept": {"epoch": 2, "best": 0.7},
@@ -326,11 +316,12 @@ def test_a_state_survives_a_checkpoint_and_counts_the_resumption():
     }
     assert json.loads(json.dumps(stored.meta)) == stored.meta
     kinds = {name.partition("/")[0] for name in stored.tensors}
-    assert kinds == {"model", "optimizer", "kept"}
+    assert kinds == {"model", "optimizer", "kept", "last_classes", "kept_classes"}
     after = recorder.RunState.from_checkpoint(stored, rule)
     assert (after.rows, after.spent, after.resumed_epochs) == (ROWS, spent, [1, 4])
     assert (after.kept.epoch, after.kept.best) == (2, 0.7)
     assert [w.tolist() for w in after.kept.weights] == [[[3.0]], [0.0]]
+    assert (after.classes.tolist(), after.kept.classes.tolist()) == ([2, 1], [1, 0])
     other = model_with(9.0)
     after.training.restore(other)
     assert [w.tolist() for w in other.get_weights()] == [[[3.0]], [0.0]]

@@ -68,7 +68,7 @@ def test_the_third_run_of_a_worker_ends_as_it_does_alone(tmp_path):
         for config in (pretrain, instance, finetune):
             worker.call(executor.execute, config, text.ignore)
         graphs, notes = worker.call(executor.leaked_graphs)
-        assert (graphs, len(notes)) == (4, 1)  # Not a note for each run.
+        assert (graphs, len(notes)) == (4, 2)  # Not a note for each run.
         fresh.result()
     assert tiny_runs.outcome(finetune) == tiny_runs.outcome(alone)
 
