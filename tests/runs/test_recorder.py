@@ -141,6 +141,25 @@ def test_ctrl_c_in_a_notebook_leaves_a_checkpoint_of_the_last_epoch(
     assert outcome(config) == expected
 
 
+def test_a_run_of_seconds_copies_nothing_for_checkpoints(
+    config, digits, expected, monkeypatch
+):
+    config = dataclasses.replace(config, checkpoint_every=None)
+    copied = []
+    original = recorder.RunState.to_checkpoint
+    monkeypatch.setattr(
+        recorder.RunState,
+        "to_checkpoint",
+        lambda state, *args: copied.append(len(state.rows)) or original(state, *args),
+    )
+    finetuning.run(config, digits)
+    assert outcome(config) == expected
+    assert copied == []
+    monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", 0)
+    finetuning.run(dataclasses.replace(config, overwrite=True), digits)
+    assert copied == [*range(1, EPOCHS)]
+
+
 STOPPED_WHILE_WRITING = """
 import signal
 from experiments import train

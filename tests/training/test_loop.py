@@ -113,6 +113,18 @@ def test_evaluate_counts_every_example_once():
     np.testing.assert_array_equal(found.classes, logits.argmax(1))
 
 
+@pytest.mark.parametrize(
+    ("shape", "batch_size", "expected"),
+    [((32, 32, 3), 64, 256), ((32, 32, 3), 96, 192), ((64, 64, 3), 300, 300)],
+)
+def test_small_images_are_evaluated_in_multiples_of_the_batch_size(
+    shape, batch_size, expected
+):
+    split = pipeline.Split(np.zeros([400, *shape], np.uint8), np.zeros(400, int))
+    images, _ = next(iter(loop._evaluation_batches(split, batch_size)))
+    assert len(images) == expected
+
+
 def small_model(policy):
     """Returns a model with all that a state has to hold."""
     keras.utils.set_random_seed(0)

@@ -47,6 +47,14 @@ def test_an_epoch_holds_every_example_once_and_keeps_the_short_batch(images):
     assert sorted(labels[:23]) == sorted(labels[23:]) == list(LABELS)
 
 
+def test_no_thread_tunes_a_pipeline_whose_end_would_wait_for_it(images):
+    split = pipeline.Split(images, LABELS)
+    data = pipeline.TrainingData(split, {}, seed=7)
+    training = pipeline.training_batches(data, 10, range(1))
+    for made in (training, pipeline.evaluation_batches(split, 10)):
+        assert made.options().autotune.enabled is False
+
+
 def test_epochs_and_seeds_differ_in_order_and_augmentation(images):
     whole = batches(images)
     first, second, other = whole[:3], whole[3:], batches(images, seed=8)[:3]
