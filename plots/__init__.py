@@ -9,6 +9,7 @@
     diagnosis        the figure of a diagnosis
     report           draws these and writes the report around them
     quickstart       the quickstart's figure
+    answer           README's figure
 
 `studies/NAME/` holds committed studies: runs, tables, figures and report. Importing
 this package does not import matplotlib.

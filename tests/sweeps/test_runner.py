@@ -60,7 +60,7 @@ def test_only_runs_that_resume_repeat_notes(configs, monkeypatch):
     monkeypatch.setattr(executor, "load", lambda config: None)
     monkeypatch.setattr(executor, "notes_said", set())
 
-    def run(config, dataset, notify):
+    def run(config, dataset, notify, show_epoch):
         notify("said before")
         notify("new")
 
