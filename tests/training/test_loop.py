@@ -121,7 +121,7 @@ def test_small_images_are_evaluated_in_multiples_of_the_batch_size(
     shape, batch_size, expected
 ):
     split = pipeline.Split(np.zeros([400, *shape], np.uint8), np.zeros(400, int))
-    images, _ = next(iter(loop.evaluation_batches(split, batch_size)))
+    images, _ = next(iter(loop.batches_to_evaluate(split, batch_size)))
     assert len(images) == expected
 
 
