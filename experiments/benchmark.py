@@ -41,9 +41,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 shared.define("dataset", *shared.DATA, "batch_size")
 flags.DEFINE_list(
-    "models",
-    ["resnet18"],
-    "Networks to train: ResNets or DenseNets of timm's.",
+    "models", ["resnet18"], "Networks to train: ResNets or DenseNets of timm's."
 )
 flags.DEFINE_list("opponents", ["eager"], "PyTorch's sides: eager, tuned, or both.")
 flags.DEFINE_list(

@@ -43,9 +43,7 @@ flags.DEFINE_integer(
     "examples", 512, "Training images to look at, the first ones.", lower_bound=2
 )
 flags.DEFINE_list(
-    "normalizations",
-    [],
-    f"Settings to look at, beside {CONTROL} and {TREATMENT}.",
+    "normalizations", [], f"Settings to look at, beside {CONTROL} and {TREATMENT}."
 )
 shared.define_backend()
 flags.DEFINE_string("out_dir", "explanation", "Folder for the page and the figure.")

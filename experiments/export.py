@@ -32,10 +32,7 @@ from normtest_tf.system import files, keras_setup
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string(
-    "run_dir",
-    None,
-    f"A finished run's folder: {LAYOUT}.",
-    required=True,
+    "run_dir", None, f"A finished run's folder: {LAYOUT}.", required=True
 )
 flags.DEFINE_enum(
     "format",

@@ -30,9 +30,7 @@ FLAGS = flags.FLAGS
 shared.define("dataset", *shared.DATA, "shift", "augmentation", "seed")
 shared.define(epochs=30, batch_size=128, learning_rate=3e-3)
 flags.DEFINE_string(
-    "model",
-    "cifar_resnet8",
-    "Network to train: any but those of Keras Applications.",
+    "model", "cifar_resnet8", "Network to train: any but those of Keras Applications."
 )
 flags.DEFINE_string("output", None, "The .safetensors file to write.", required=True)
 flags.DEFINE_enum(

@@ -33,10 +33,7 @@ def configurations() -> list[runs.RunConfig]:
     """Returns the runs, pair after pair."""
     return [
         shared.run_config(
-            dataset="digits",
-            model="cifar_resnet8",
-            normalization=setting,
-            seed=seed,
+            dataset="digits", model="cifar_resnet8", normalization=setting, seed=seed
         )
         for seed in shared.parse_seeds(FLAGS.seeds)
         for setting in (CONTROL, TREATMENT)

@@ -153,10 +153,7 @@ def weights_by_model(
 def executor() -> Executor:
     """Returns what the flags say about where to run."""
     options = Options(
-        FLAGS.gpus_per_run,
-        FLAGS.cpus_per_run,
-        FLAGS.runs_at_a_time,
-        FLAGS.ray_address,
+        FLAGS.gpus_per_run, FLAGS.cpus_per_run, FLAGS.runs_at_a_time, FLAGS.ray_address
     )
     return runner.EXECUTORS[FLAGS.executor](options)
 

@@ -8,10 +8,8 @@ import pytest
 
 from normtest_tf import errors, runs
 from normtest_tf.analysis import results
-from normtest_tf.export import describe_run, prediction, verification, writers
+from normtest_tf.export import describe_run, prediction, verification
 from normtest_tf.runs import finetuning
-from tests.helpers import faults
-from tests.helpers.tiny_runs import outcome
 
 SHAPE = (32, 32, 3)
 HALVES = {"pretrain_mean": (0.5,) * 3, "pretrain_std": (0.25,) * 3}
@@ -78,20 +76,6 @@ def test_training_starts_from_the_weights_in_the_file(tmp_path, path, digits):
     np.testing.assert_allclose(model(pixels), features @ kernel + bias, rtol=1e-3)
 
 
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(
-    tmp_path, path, digits, finished
-):
-    config = new_config(tmp_path, path)
-    full = OSError(28, "No space left on device")
-    with (
-        faults.after_step(2, 2, then=faults.fail(full)),
-        pytest.raises(errors.UsageError, match="same command"),
-    ):
-        finetuning.run(config, digits)
-    assert finetuning.run(config, digits).resumed_epochs == (1,)
-    assert outcome(config) == outcome(finished)
-
-
 def test_a_run_belongs_to_the_content_of_its_file(tmp_path, path, digits, finished):
     other = tmp_path / path.name
     network(seed=1).save(other)
@@ -121,33 +105,3 @@ def test_its_model_is_stock_and_exported(tmp_path, finished, digits):
     config = new_config(tmp_path, tmp_path / "next.keras")
     again = finetuning.prepare(config, digits).model
     np.testing.assert_array_equal(again.get_weights()[2], model.get_weights()[2])
-
-
-def test_its_precision_is_that_of_the_run(tmp_path, path, digits):
-    config = new_config(tmp_path, path, precision="mixed_bfloat16")
-    model = finetuning.prepare(config, digits).model
-    assert model.get_layer("file-my_net").get_layer("conv").compute_dtype == "bfloat16"
-    exact = writers.in_float32(model)
-    assert exact.get_layer("file-my_net").output.dtype == "float32"
-    full = dataclasses.replace(config, precision="float32")
-    expected = finetuning.prepare(full, digits).model(digits.test_images)
-    np.testing.assert_allclose(exact(digits.test_images), expected, rtol=1e-5)
-
-
-def test_what_can_not_be_run_is_refused_before_anything_is_written(
-    tmp_path, path, digits, finished
-):
-    folder = tmp_path / "results"
-    bare = {"pretrain_mean": None, "pretrain_std": None}
-    net48 = tmp_path / "large.keras"
-    keras.Sequential([keras.Input((48, 48, 3)), L.Conv2D(2, 3)]).save(net48)
-    for values, words in [
-        ({"model": str(path), **bare}, "needs --pretrain_mean="),
-        ({"model": str(net48)}, "48x48 pixels. Received: 32x32; .*--image_size"),
-        ({"model": str(finished.folder.model)}, "is the model of a run"),
-        ({"model": str(path), "weights": "imagenet"}, "Omit --weights"),
-    ]:
-        config = dataclasses.replace(finished, results_dir=str(folder), **values)
-        with pytest.raises(errors.UsageError, match=words):
-            finetuning.run(config, digits)
-    assert not folder.exists()

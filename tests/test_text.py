@@ -43,12 +43,7 @@ def test_names_are_shown_on_one_line_of_valid_unicode():
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [
-        (41.4, "41 s"),
-        (100, "2 min"),
-        (6000, "1 h 40 min"),
-        (12_000, "3 h 20 min"),
-    ],
+    [(41.4, "41 s"), (100, "2 min"), (6000, "1 h 40 min"), (12_000, "3 h 20 min")],
 )
 def test_a_duration_has_the_unit_that_people_would_use(seconds, expected):
     assert text.duration(seconds) == expected

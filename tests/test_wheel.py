@@ -71,9 +71,6 @@ def test_the_installed_library_works_without_the_checkout(wheel, tmp_path):
     pip("install", "--target", target, wheel)
     (tmp_path / "elsewhere").mkdir()
     done = programs.run_code(
-        PROGRAM,
-        target,
-        cwd=tmp_path / "elsewhere",
-        env={"PYTHONPATH": str(target)},
+        PROGRAM, target, cwd=tmp_path / "elsewhere", env={"PYTHONPATH": str(target)}
     )
     assert done.stdout.strip() == wheel.name.split("-")[1]

@@ -174,11 +174,8 @@ def _catch_signals() -> None:
             _flush_or_drop()
             # A progress bar may have left its line open.
             start = "\n" if os.isatty(stderr) else ""
-            line = (
-                f"{start}stopped by {signal.Signals(number).name}; completed work is "
-                f"kept, and {again} resumes it\n"
-            )
-            os.write(stderr, line.encode())
+            line = f"stopped by {signal.Signals(number).name}; {again} resumes"
+            os.write(stderr, f"{start}{line} what is recorded\n".encode())
         os._exit(128 + number)
 
     for each in _SIGNALS:

@@ -198,7 +198,12 @@ def compare(
         return None
     counts = {cell: len(names) for cell, names in controls.items()}
     means = [float(np.mean(list(by_seed.values()))) for by_seed in found.values()]
-    over_cells = effects.estimate_mean(means)
+    least_sds = {
+        cell: effects.grid_sd(results.runs_of(cell)[0].config.resolved.test_examples, n)
+        for cell, n in counts.items()
+    }
+    least = min(sd / math.sqrt(len(found[cell])) for cell, sd in least_sds.items())
+    over_cells = effects.estimate_mean(means, least)
     if len(means) < MIN_CELLS:
         over_cells = dataclasses.replace(over_cells, low=math.nan, high=math.nan)
     images = {c: by_image(results, c, treatment, controls[c], rule) for c in found}
@@ -209,7 +214,7 @@ def compare(
         margin=margin,
         seed_differences=found,
         controls=counts,
-        judgements=_judgements(results, treatment, control, margin, found, counts),
+        judgements=_judgements(treatment, control, margin, found, least_sds),
         over_cells=over_cells,
         noise=noise,
         by_image={cell: each for cell, each in images.items() if each},
@@ -220,15 +225,13 @@ def compare(
 
 
 def _judgements(
-    results: Results,
     treatment: str,
     control: str,
     margin: float,
     found: dict[Cell, dict[int, float]],
-    controls: dict[Cell, int],
+    least_sds: dict[Cell, float],
 ) -> dict[Cell, verdicts.Judgement]:
     """Judges cells; those trained in the same way are a family of tests."""
-    examples = {c: results.runs_of(c)[0].config.resolved.test_examples for c in found}
     ways = {cell: cell.model.partition("+")[2] for cell in found}
     judged: dict[Cell, verdicts.Judgement] = {}
     for way in dict.fromkeys(ways.values()):
@@ -236,7 +239,7 @@ def _judgements(
             {c: list(found[c].values()) for c in found if ways[c] == way},
             treatment=treatment,
             control=control,
-            least_sds={c: effects.grid_sd(examples[c], controls[c]) for c in found},
+            least_sds=least_sds,
             margin=margin,
         )
     return {cell: judged[cell] for cell in found}
@@ -245,14 +248,10 @@ def _judgements(
 def compare_all(results: Results, *, rule: Rule, margin: float) -> list[Comparison]:
     """Compares every setting with `CONTROL`, in the order of the registry.
 
-    A setting that folds is also subtracted from the one whose statistics it has: they
-    differ only in where training starts.
+    A setting that folds is also subtracted from `TREATMENT`, whose statistics it has:
+    they differ only in where training starts.
     """
     pairs = [(name, CONTROL) for name in results.settings if name != CONTROL]
-    pairs += [
-        (name.removesuffix("_folded"), name)
-        for name in results.settings
-        if SETTINGS[name].folds
-    ]
+    pairs += [(TREATMENT, name) for name in results.settings if SETTINGS[name].folds]
     found = [compare(results, *pair, rule=rule, margin=margin) for pair in pairs]
     return [comparison for comparison in found if comparison is not None]

@@ -64,7 +64,7 @@ def estimate_mean(
     mean = float(array.mean()) if n else math.nan
     sd = _sd(array, least_sd) if n > 1 else math.nan
     half_width = math.nan
-    if not _tell_no_spread(array):
+    if not _hide_their_spread(array):
         half_width = float(stats.t.ppf(QUANTILE, n - 1) * sd / math.sqrt(n))
     return Estimate(n, mean, sd, mean - half_width, mean + half_width)
 
@@ -74,7 +74,7 @@ def _sd(values: np.ndarray, least_sd: float) -> float:
     return max(measured, least_sd)
 
 
-def _tell_no_spread(values: np.ndarray) -> bool:
+def _hide_their_spread(values: np.ndarray) -> bool:
     return len(values) < 2 or (len(values) == 2 and _all_equal(values))
 
 
@@ -157,7 +157,7 @@ def equivalence_p_value(
 
 def _t_tail(values: np.ndarray, least_sd: float, mean: float, sign: int) -> float:
     """Returns how often values of a true mean have a lower t, or a higher for -1."""
-    if _tell_no_spread(values):
+    if _hide_their_spread(values):
         return math.nan
     error = _sd(values, least_sd) / math.sqrt(len(values))
     t = (values.mean() - mean) / error

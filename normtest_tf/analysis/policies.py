@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from normtest_tf import errors
 from normtest_tf.analysis.comparisons import Comparison
 from normtest_tf.analysis.results import Results
-from normtest_tf.diagnosis.advice import SURE
+from normtest_tf.diagnosis.advice import SURE, take
 from normtest_tf.normalization import CONTROL, TREATMENT
 from normtest_tf.normalization.statistics import FAR, pixel_distance
 from normtest_tf.runs import Cell
@@ -33,12 +33,12 @@ def read_probes(path: pathlib.Path) -> dict[Cell, bool]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {
-                Cell(row["dataset"], row["model"]): float(row["points"])
-                > SURE * float(row["standard_error"])
-                for row in csv.DictReader(file)
-                if row["dataset"] != "dataset"
-            }
+            rows = [row for row in csv.DictReader(file) if row["dataset"] != "dataset"]
+        probes = {}
+        for row in rows:
+            numbers = float(row["points"]), float(row["standard_error"])
+            probes[Cell(row["dataset"], row["model"])] = take(*numbers) == TREATMENT
+        return probes
     except Exception as error:
         raise errors.unreadable(path, error) from error
 

@@ -172,7 +172,7 @@ def read(
             root = cast(pathlib.Path, zipfile.Path(root))
         elif not root.is_dir():
             raise errors.UsageError(
-                f"--results_dir={root} is not a folder; experiments.sweep creates one"
+                f"{root} is not a folder of results; experiments.sweep creates one"
             )
         if names is None:
             folders = _folders(root)
@@ -283,7 +283,6 @@ def _recipe(run: Run) -> dict[str, Any]:
         "augmentation": run.config.resolved.augmentation,
         "padding": run.config.resolved.padding,
         "colour of the padding": run.config.resolved.padding_color or "black",
-        "own_statistics": run.config.resolved.own_statistics,
         "backend": run.config.environment.get("backend"),
     }
 

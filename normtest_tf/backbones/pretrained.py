@@ -155,9 +155,7 @@ class PretrainedNetwork:
 
 
 def resolve(
-    model: str,
-    weights: str | None = None,
-    statistics: ChannelStatistics | None = None,
+    model: str, weights: str | None = None, statistics: ChannelStatistics | None = None
 ) -> PretrainedNetwork:
     """Resolves `--model` and `--weights`, without loading anything.
 

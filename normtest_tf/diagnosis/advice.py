@@ -25,12 +25,17 @@ class Advice:
     take: str | None  # The better setting; None if the probe can't tell.
 
 
+def take(points: float, error: float) -> str | None:
+    """Returns the better setting by a probe's difference; None if it can't tell."""
+    better = TREATMENT if points > 0 else CONTROL
+    return better if abs(points) > SURE * error else None
+
+
 def advise(probes: Mapping[str, Paired]) -> tuple[Advice, ...]:
     """Advises on the ways of training whose mode was probed."""
     found = []
     for mode, training in _PROBED.items():
         if probe := probes.get(mode):
-            better = TREATMENT if probe.points > 0 else CONTROL
-            take = better if abs(probe.points) > SURE * probe.error else None
-            found.append(Advice(training, probe.points, probe.error, take))
+            points, error = probe.points, probe.error
+            found.append(Advice(training, points, error, take(points, error)))
     return tuple(found)

@@ -75,18 +75,9 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
         raise errors.UsageError(
             f"{path} computes features, not classes; export it without --features"
         )
-    model = load_model(file)
-    match model.input_shape, model.output_shape:
-        case (_, int(), int(), 3), (_, int()):
-            pass
-        case shapes:
-            raise errors.UsageError(
-                f"{file} is not a classifier of RGB images of a fixed size. Received: "
-                f"a model from {shapes[0]} to {shapes[1]}"
-            )
     image = description.get("image", {})
     return Classifier(
-        model,
+        load_model(file),
         description["class_names"],
         output == PROBABILITIES,
         image.get("resize", datasets.RESIZES[0]),

@@ -39,6 +39,11 @@ def check(description: dict[str, Any]) -> None:
             f"--format=timm can't express {name}, which timm does not have; choose "
             f"another --format. Allowed: runs of {', '.join(names)}"
         )
+    if shift := description["image"].get("shift"):
+        raise errors.UsageError(
+            f"--format=timm can't express --shift={shift}, which timm's transforms "
+            "would leave out; choose another --format"
+        )
     if description["statistics"] is None:
         raise errors.UsageError(
             "--format=timm can't express the normalization "

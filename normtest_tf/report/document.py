@@ -173,7 +173,7 @@ def _differences(content: Content, recipes: dict[Cell, str]) -> list[str]:
         "pair: they share the head's initial weights, the order of examples and all "
         "augmentation. Intervals are t intervals of the paired differences; verdicts "
         "are corrected (Holm) for the number of cells that are trained alike, "
-        "comparison by comparison: the first is the planned one, others explore.",
+        "comparison by comparison: the first is the planned one, others explore."
     ]
     if any(comparison.noise for comparison in content.comparisons):
         parts.append(

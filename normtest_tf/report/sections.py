@@ -16,13 +16,7 @@ from normtest_tf.normalization import CONTROL, GIVEN, SETTINGS, TREATMENT
 from normtest_tf.report.rows import CHANNELS, Row, neighbours
 from normtest_tf.runs import RULES, ConfigRecord, Rule
 from normtest_tf.runs.folder import BEST_TEST, FINAL, UNRECORDED
-from normtest_tf.text import (
-    counted,
-    duration,
-    markdown_table,
-    signed,
-    text_table,
-)
+from normtest_tf.text import counted, duration, markdown_table, signed, text_table
 from normtest_tf.training import choices
 
 _PACKAGES = "keras tensorflow jax torch numpy scikit-learn tensorflow-datasets"

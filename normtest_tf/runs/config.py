@@ -146,9 +146,7 @@ class RunConfig:
         _SHARE,
     )
     split_seed: int | None = option(
-        None,
-        "Decides which images these are, whatever the --seed. Default: 0.",
-        _SEED,
+        None, "Decides which images these are, whatever the --seed. Default: 0.", _SEED
     )
     memory_budget: str | None = option(
         None,
@@ -189,8 +187,7 @@ class RunConfig:
         "with. Default: those of the model's own tag; --model=PATH.keras has none.",
     )
     pretrain_std: tuple[_Std, _Std, _Std] | None = option(
-        None,
-        "The standard deviations that belong to --pretrain_mean, in (0, 1].",
+        None, "The standard deviations that belong to --pretrain_mean, in (0, 1]."
     )
     epochs: int = option(50, "Passes over the training images.", _MANY)
     batch_size: int = option(256, "Images in a training batch.", _MANY)
@@ -208,9 +205,7 @@ class RunConfig:
         choices.ADAM, _described(choices.OPTIMIZERS), choices.OPTIMIZERS
     )
     train: str = option(
-        choices.ALL,
-        f"What is trained. {_described(choices.REGIMES)}",
-        choices.REGIMES,
+        choices.ALL, f"What is trained. {_described(choices.REGIMES)}", choices.REGIMES
     )
     recalibrate: bool = option(
         False,

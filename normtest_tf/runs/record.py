@@ -79,12 +79,10 @@ class ResolvedValues:
     # Red, green and blue, what the shift makes of black; None: black.
     padding_color: tuple[int, ...] | None = None
     division: str | None = None  # How data without a test split were divided.
-    # Of version 0.2.0: the devices that normalised shares of a batch by themselves.
-    own_statistics: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the values ready for JSON; what is not known yet is left out."""
-        optional = {"jit_compile", "padding_color", "division", "own_statistics"}
+        optional = {"jit_compile", "padding_color", "division"}
         values = dataclasses.asdict(self)
         return {
             name: value

@@ -31,13 +31,7 @@ import tensorflow as tf
 from normtest_tf import errors
 from normtest_tf.runs import metadata, model_file, record
 from normtest_tf.runs.config import RunConfig
-from normtest_tf.runs.folder import (
-    CHECKPOINTS,
-    RULES,
-    Rule,
-    RunFolder,
-    summarise,
-)
+from normtest_tf.runs.folder import CHECKPOINTS, RULES, Rule, RunFolder, summarise
 from normtest_tf.runs.record import (
     ConfigRecord,
     FailureRecord,

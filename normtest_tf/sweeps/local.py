@@ -200,10 +200,7 @@ class LocalExecutor(Executor):
 
 def create(options: Options) -> LocalExecutor:
     """Returns an executor with a slot for each GPU, or with one."""
-    foreign = {
-        "--cpus_per_run": options.cpus_per_run,
-        "--ray_address": options.address,
-    }
+    foreign = {"--cpus_per_run": options.cpus_per_run, "--ray_address": options.address}
     for flag, value in foreign.items():
         if value is not None:
             raise errors.UsageError(

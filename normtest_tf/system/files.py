@@ -20,7 +20,6 @@ from normtest_tf import errors
 
 TEMPORARY = ".writing-"  # Prefix of the folders that hold unfinished files.
 LOCK = ".lock"
-MAX_TEXT_BYTES = 10_000_000  # No JSON or CSV file of ours comes near this size.
 RESTORE = "restore the file from a copy"
 HEAD_BYTES = 512  # Enough for `unusable_kind`.
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -92,14 +91,11 @@ def read_json(path: pathlib.Path, advice: str = RESTORE, kind: Any = dict) -> An
 
 
 def read_text(path: pathlib.Path, advice: str = RESTORE) -> str:
-    """Reads a small UTF-8 file, without a byte order mark, or raises `UsageError`."""
+    """Reads a UTF-8 file, without a byte order mark, or raises `UsageError`."""
     try:
         if path.exists() and not path.is_file():
             raise OSError("it is not a file")  # Opening a pipe would block for ever.
-        with path.open("rb") as file:
-            data = file.read(MAX_TEXT_BYTES + 1)
-        if len(data) > MAX_TEXT_BYTES:
-            raise ValueError(f"it is larger than {MAX_TEXT_BYTES:,} bytes")
+        data = path.read_bytes()
         if kind := unusable_kind(data[:HEAD_BYTES]):
             raise ValueError(f"it is {kind}")
         return data.decode("utf-8-sig")

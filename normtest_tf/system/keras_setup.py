@@ -163,17 +163,6 @@ def checked(*, dtypes: bool = True) -> Iterator[None]:
     yield
 
 
-def describe() -> dict[str, Any]:
-    """Returns the settings in force that decide what is computed, ready for JSON."""
-    import keras
-
-    return {
-        "floatx": keras.config.floatx(),
-        "image_data_format": keras.config.image_data_format(),
-        "keras_epsilon": float(keras.config.epsilon()),
-    }
-
-
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
     """Discards stderr, including compiled code's; exceptions still propagate."""

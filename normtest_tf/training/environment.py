@@ -151,7 +151,6 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         **versions,
         "backend": backend,
-        **keras_setup.describe(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_name(),
         "cpu_cores": os.cpu_count(),

@@ -8,7 +8,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -45,6 +45,15 @@ class Recipe:
     warmup_epochs: int = 0  # The rate rises linearly, step by step, to the cosine.
 
 
+class Rates(NamedTuple):
+    """What the learning rate of each step depends on."""
+
+    initial: float
+    steps_per_epoch: int
+    epochs: int
+    warmup_epochs: int = 0
+
+
 class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
     """A cosine from the initial rate to 0 that is stepped once per epoch.
 
@@ -54,26 +63,17 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
     get it wrong.
     """
 
-    def __init__(
-        self, initial: float, steps_per_epoch: int, epochs: int, warmup_epochs: int = 0
-    ) -> None:
+    def __init__(self, rates: Rates) -> None:
         self._values = [
             keras.Variable(0, trainable=False, dtype=dtype)
             for dtype in (keras.config.floatx(), "int32", "int32", "int32")
         ]
-        self.set(initial, steps_per_epoch, epochs, warmup_epochs)
+        self.set(rates)
 
-    def set(
-        self, initial: float, steps_per_epoch: int, epochs: int, warmup_epochs: int = 0
-    ) -> None:
+    def set(self, rates: Rates) -> None:
         """Becomes another schedule, also in graphs that were traced with this one."""
-        self.initial = initial
-        self.steps_per_epoch = steps_per_epoch
-        self.epochs = epochs
-        self.warmup_epochs = warmup_epochs
-        for variable, value in zip(
-            self._values, self.get_config().values(), strict=True
-        ):
+        self.rates = rates
+        for variable, value in zip(self._values, rates, strict=True):
             variable.assign(value)
 
     def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
@@ -88,19 +88,13 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     def at_epoch(self, epoch: int) -> float:
         """Returns an epoch's rate, that of its last step while it warms up."""
-        rate = self.initial / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
-        if epoch + 1 < self.warmup_epochs:
-            rate *= (epoch + 1) / self.warmup_epochs
-        return rate
+        initial, _, epochs, warmup = self.rates
+        rate = initial / 2 * (1 + math.cos(math.pi * epoch / epochs))
+        return rate * (epoch + 1) / warmup if epoch + 1 < warmup else rate
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            "initial": self.initial,
-            "steps_per_epoch": self.steps_per_epoch,
-            "epochs": self.epochs,
-            "warmup_epochs": self.warmup_epochs,
-        }
+        """Returns the constructor's argument."""
+        return {"rates": self.rates}
 
 
 class Adam(keras.optimizers.Adam):
@@ -182,15 +176,15 @@ def compile_for_training(
     A model that is compiled already keeps its graphs, and its optimizer starts anew.
     """
     steps = math.ceil(training_examples / recipe.batch_size)
-    rates = recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs
+    rates = Rates(recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs)
     before, optimizer, schedule, initial = _compiled.get(model, (None,) * 4)
     if before == recipe.optimizer:
-        schedule.set(*rates)
+        schedule.set(rates)
         model.optimizer = optimizer
         for variable, value in zip(optimizer.variables, initial, strict=True):
             variable.assign(ops.full(variable.shape, value, variable.dtype))
         return schedule
-    schedule = EpochCosine(*rates)
+    schedule = EpochCosine(rates)
     if recipe.optimizer == choices.SGD:
         optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
     else:
@@ -314,7 +308,7 @@ class LossGuard(keras.callbacks.Callback):
             raise errors.TrainingFailed(
                 name,
                 epoch=self._epoch + 1,
-                step=step or self.schedule.steps_per_epoch,
+                step=step or self.schedule.rates.steps_per_epoch,
                 rate=self.schedule.at_epoch(self._epoch),
             )
 
@@ -435,14 +429,14 @@ def fit(
         pipeline.training_batches(data, recipe.batch_size, epochs),
         initial_epoch=first_epoch,
         epochs=recipe.epochs,
-        steps_per_epoch=schedule.steps_per_epoch,
+        steps_per_epoch=schedule.rates.steps_per_epoch,
         shuffle=False,  # The pipeline has shuffled already.
         callbacks=_Callbacks(
             [guard, *callbacks, evaluator],
             add_history=True,
             model=trained,
             epochs=recipe.epochs,
-            steps=schedule.steps_per_epoch,
+            steps=schedule.rates.steps_per_epoch,
         ),
         verbose=0,
     )

@@ -93,23 +93,19 @@ def training_batches(
 
 def evaluation_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     """Returns all examples once, in order, the short last batch included."""
-    options, images = _untuned(), split.images
+    take = _taking(split.images)
     with tf.device("CPU:0"):
         all_labels = tf.constant(split.labels, tf.int32)
-        if _is_copied(images):
-            tensors = tf.constant(images), all_labels
-            batches = tf.data.Dataset.from_tensor_slices(tensors).batch(batch_size)
-            return batches.prefetch(4).with_options(options)
-    take = _taking(images)
-    batches = (
+    return (
         tf.data.Dataset.range(len(split), output_type=tf.int32)
         .batch(batch_size)
         .map(
             lambda batch: (take(batch), tf.gather(all_labels, batch)),
             num_parallel_calls=os.cpu_count(),
         )
+        .prefetch(1)
+        .with_options(_untuned())
     )
-    return batches.prefetch(1).with_options(options)
 
 
 def _untuned() -> tf.data.Options:
@@ -121,27 +117,18 @@ def _untuned() -> tf.data.Options:
 
 def _taking(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function from positions to these images."""
-    if _is_copied(images):
+    if isinstance(images, np.ndarray) and images.nbytes <= MAX_COPIED:  # A bit faster.
         with tf.device("CPU:0"):
             tensor = tf.constant(images)
         return lambda positions: tf.gather(tensor, positions)
-    read: Callable[..., np.ndarray]
-    if isinstance(images, np.ndarray):
-        read, kind = images.__getitem__, images.dtype
-    else:
-        read, kind = images.read, images.dtype
+    read = images.__getitem__ if isinstance(images, np.ndarray) else images.read
 
     def take(positions: tf.Tensor) -> tf.Tensor:
-        batch = tf.numpy_function(read, [positions], kind, stateful=False)
+        batch = tf.numpy_function(read, [positions], images.dtype, stateful=False)
         batch.set_shape([None, *images.shape[1:]])
         return batch
 
     return take
-
-
-def _is_copied(images: Images) -> bool:
-    """Tells whether TensorFlow gets a copy of the images, which is a little faster."""
-    return isinstance(images, np.ndarray) and images.nbytes <= MAX_COPIED
 
 
 def _seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:
@@ -247,9 +234,7 @@ def crop_boxes(key: tf.Tensor, count: tf.Tensor, height: int, width: int) -> tf.
     low, high = RATIO
     central = min(height, round(width / low)), min(width, round(height * high))
     size = tf.where(
-        found,
-        tf.gather(sizes, first, batch_dims=1),
-        tf.constant(central, tf.float32),
+        found, tf.gather(sizes, first, batch_dims=1), tf.constant(central, tf.float32)
     )
     room = whole - size
     corner = tf.where(found, uniform([count, 2], corner_key) * (room + 1), room / 2)

@@ -81,7 +81,7 @@ def test_a_packed_folder_holds_the_same_runs(incomplete):
     names = zipfile.ZipFile(archive).namelist()
     assert names == sorted(names)
     assert {name.split("/")[-1] for name in names} == {
-        *("plan.json", "config.json", "history.csv", "result.json", "failed.json"),
+        *("plan.json", "config.json", "history.csv", "result.json", "failed.json")
     }
     first = archive.read_bytes()
     for path in incomplete.rglob("*"):

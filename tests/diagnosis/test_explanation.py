@@ -95,11 +95,7 @@ def test_what_limits_it_is_noted(many):
         ]
     )
     found = diagnosis.explain(
-        scaled,
-        many[:8],
-        labels=[1] * 8,
-        pretraining=wrong,
-        training_images=many,
+        scaled, many[:8], labels=[1] * 8, pretraining=wrong, training_images=many
     )
     own = channel_statistics(many, "the images")
     assert found.setting("finetune").statistics.mean == own.mean

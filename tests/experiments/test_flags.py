@@ -25,9 +25,7 @@ def values(monkeypatch):
         monkeypatch.setattr(flags, f"DEFINE_{kind}", defined)
     register = flags.register_validator
     monkeypatch.setattr(
-        flags,
-        "register_validator",
-        lambda *args: register(*args, flag_values=own),
+        flags, "register_validator", lambda *args: register(*args, flag_values=own)
     )
     return own
 

@@ -35,10 +35,7 @@ REFUSED = {
             "--warmup_epochs must",
         ),
     ],
-    "quickstart": [
-        (["--seeds="], "--seeds takes"),
-        (["--seeds=-1"], "--seeds takes"),
-    ],
+    "quickstart": [(["--seeds="], "--seeds takes"), (["--seeds=-1"], "--seeds takes")],
     "pretrain": [
         ([], "--output must have a value"),
         (["--output=x.h5"], "must end in .safetensors"),

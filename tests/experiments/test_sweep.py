@@ -34,7 +34,7 @@ def test_sigterm_stops_a_sweep_and_its_worker(tmp_path):
         _, complaints = process.communicate()
     assert process.returncode == 143
     assert complaints == (
-        "stopped by SIGTERM; completed work is kept, and the same command resumes it\n"
+        "stopped by SIGTERM; the same command resumes what is recorded\n"
     )
     (lock,) = tmp_path.glob("stopped/*/*/*/.lock")
     with files.only_writer(lock.parent):  # The worker process has also exited.

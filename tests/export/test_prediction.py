@@ -1,6 +1,5 @@
 """Loading a model, and classifying image files with it."""
 
-import keras
 import numpy as np
 import PIL.Image
 import pytest
@@ -72,14 +71,10 @@ def test_outputs_that_are_not_finite_are_refused():
         classifier.probabilities(IMAGES)
 
 
-def test_models_that_do_not_classify_images_are_refused(tmp_path):
+def test_a_model_that_computes_features_is_refused(tmp_path):
     path = save_with_metadata(tmp_path / "f.keras", output="features")
     with pytest.raises(errors.UsageError, match="computes features"):
         prediction.load(path)
-    inputs = keras.Input((7,))
-    keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "dense.keras")
-    with pytest.raises(errors.UsageError, match="not a classifier of RGB images"):
-        prediction.load(tmp_path / "dense.keras", description())
 
 
 def test_a_file_without_metadata_or_a_damaged_one_is_refused(tmp_path):

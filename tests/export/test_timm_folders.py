@@ -158,6 +158,7 @@ def test_without_pytorch_an_export_is_read_back(model, tmp_path, monkeypatch):
         ({"output": "features"}, "has logits only; omit --features"),
         ({"statistics": None, "normalization": "instance"}, "'instance': it has no"),
         ({"run": {"model": "cifar_resnet8"}}, "cifar_resnet8, which timm does not"),
+        ({"image": {"shift": "invert"}}, "--shift=invert, which timm's transforms"),
     ],
 )
 def test_what_timm_can_not_express_is_refused(changes, words, model, tmp_path):

@@ -5,13 +5,7 @@ import numpy as np
 import pytest
 
 from normtest_tf.export import ExportError, prediction, verification, writers
-from tests.export.helpers import (
-    IMAGES,
-    assert_close,
-    description,
-    outputs,
-    small_model,
-)
+from tests.export.helpers import IMAGES, assert_close, description, outputs, small_model
 
 
 def test_mixed_precision_is_compared_with_float32():

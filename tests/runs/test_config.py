@@ -61,6 +61,10 @@ def test_every_field_has_an_option_and_refuses_what_it_forbids(name):
         ({"test_fraction": 1.0}, "--test_fraction must be above 0 and below 1"),
         ({"memory_budget": "much"}, "--memory_budget takes a size such as 4GB"),
         ({"keep": "best_validation"}, "--validation_examples"),
+        ({"shift": "contrast:0"}, "--shift=contrast:C takes numbers from 0.001"),
+        ({"warmup_epochs": 51}, "--warmup_epochs must be from 0 to --epochs=50"),
+        ({"strategy": "data_parallel"}, "--strategy=data_parallel needs --backend=jax"),
+        ({"recalibrate": True, "keep": "best_test"}, "needs --keep=final. Received"),
     ],
 )
 def test_unusable_values_are_refused(values, message):

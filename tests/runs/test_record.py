@@ -35,8 +35,7 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{}, {"jit_compile": True}, {"statistics": None, "weights_sha256": "0a"}],
+    "changes", [{}, {"jit_compile": True}, {"statistics": None, "weights_sha256": "0a"}]
 )
 def test_a_configuration_is_read_as_it_was_written(run, changes):
     resolved = dataclasses.replace(RESOLVED, **changes)

@@ -174,7 +174,7 @@ FLAGS = (
     *("--test_examples=20", "--batch_size=32", f"--epochs={EPOCHS}"),
     "--checkpoint_every=1",
 )
-STOPPED = "stopped by {}; completed work is kept, and the same command resumes it\n"
+STOPPED = "stopped by {}; the same command resumes what is recorded\n"
 
 
 @pytest.mark.campaign

@@ -104,7 +104,7 @@ def test_a_signal_ends_the_runs_of_all_nodes(number, tmp_path):
         process.send_signal(number)
         _, complaints = process.communicate(timeout=60)
         assert process.returncode == 128 + number
-        assert complaints.startswith(f"stopped by {number.name}; completed work is")
+        assert complaints.startswith(f"stopped by {number.name}; the same command")
         for config in configs:
             with files.only_writer(config.folder.path, wait=True):
                 assert list(config.folder.checkpoints.iterdir())

@@ -78,7 +78,6 @@ def test_json_is_read_as_it_was_written(tmp_path):
         (b'{"a": NaN}', "malformed"),
         (b'{"a": {"b": "c"}}', r"Expected `int`, got `object` - at `\$\[...\]`"),
         (b"\xff", "can't decode"),
-        (b" " * (files.MAX_TEXT_BYTES + 1), "larger than 10,000,000 bytes"),
         (b"[1]", "Expected `object`, got `array`"),
         (b"version https://git-lfs.github.com/spec/v1\n", "run `git lfs pull`"),
         (b"\xef\xbb\xbf\n <!DOCTYPE html><html>", "a web page, .* download it again"),

@@ -14,7 +14,7 @@ from tests.training.helpers import SPLIT, linear_model
 
 
 def test_the_epoch_cosine_equals_its_formula():
-    schedule = loop.EpochCosine(1e-3, steps_per_epoch=3, epochs=50)
+    schedule = loop.EpochCosine(loop.Rates(1e-3, steps_per_epoch=3, epochs=50))
     for step in range(150):
         epoch = step // 3
         expected = 1e-3 / 2 * (1 + math.cos(math.pi * epoch / 50))
@@ -25,7 +25,7 @@ def test_the_epoch_cosine_equals_its_formula():
 def test_the_defaults_are_those_of_the_pytorch_study():
     model = linear_model()
     schedule = loop.compile_for_training(model, loop.Recipe(), 50_000)
-    assert (schedule.steps_per_epoch, schedule.epochs) == (196, 50)
+    assert schedule.rates == (1e-3, 196, 50, 0)
     adam = model.optimizer
     assert float(adam.learning_rate) == pytest.approx(1e-3)
     assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.9, 0.999, 1e-8)
@@ -33,8 +33,8 @@ def test_the_defaults_are_those_of_the_pytorch_study():
 
 
 def test_the_warm_up_multiplies_the_cosine_with_a_line_step_by_step():
-    plain = loop.EpochCosine(0.1, steps_per_epoch=4, epochs=5)
-    warm = loop.EpochCosine(0.1, steps_per_epoch=4, epochs=5, warmup_epochs=2)
+    plain = loop.EpochCosine(loop.Rates(0.1, 4, epochs=5))
+    warm = loop.EpochCosine(loop.Rates(0.1, 4, epochs=5, warmup_epochs=2))
     for step in range(20):
         expected = float(plain(step)) * min(1, (step + 1) / 8)
         assert float(warm(step)) == pytest.approx(expected, rel=1e-5)
@@ -170,6 +170,9 @@ def test_training_in_two_parts_equals_training_at_once(policy):
         assert [x.tobytes() for x in one] == [x.tobytes() for x in other]
 
 
+SCHEDULE = loop.EpochCosine(loop.Rates(0.1, 9, epochs=4))
+
+
 def losses_read(guard, losses):
     """Gives a guard the losses of an epoch; returns how many it reads by each step."""
     read = []
@@ -188,7 +191,7 @@ def losses_read(guard, losses):
 
 
 def test_the_last_losses_are_left_on_the_device_until_the_epoch_ends():
-    guard = loop.LossGuard(loop.EpochCosine(0.1, 9, epochs=4), lead=2)
+    guard = loop.LossGuard(SCHEDULE, lead=2)
     guard.on_epoch_begin(0)
     # One of a group is enough: a mean that is not finite stays so.
     assert losses_read(guard, [1.0] * 9) == [0, 0, 0, 0, 1, 1, 1, 2, 2, 3]
@@ -201,7 +204,7 @@ def test_the_last_losses_are_left_on_the_device_until_the_epoch_ends():
 @pytest.mark.parametrize("lead", [0, 2])
 @pytest.mark.parametrize("step", range(1, 10))
 def test_the_first_step_whose_loss_is_not_finite_is_named(step, lead):
-    guard = loop.LossGuard(loop.EpochCosine(0.1, 9, epochs=4), lead)
+    guard = loop.LossGuard(SCHEDULE, lead)
     guard.on_epoch_begin(0)
     losses = [1.0] * (step - 1) + [float("nan")] * (10 - step)
     with pytest.raises(errors.TrainingFailed, match=rf"step {step} of epoch 1"):
