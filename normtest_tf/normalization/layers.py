@@ -85,7 +85,8 @@ def stack(
         layers[0].build((None, *image_shape))
         return layers[0]
     return keras.Sequential(
-        [keras.Input(image_shape, dtype="uint8"), *layers], name="normalization"
+        [keras.Input(image_shape, dtype="uint8", name="pixels"), *layers],
+        name="normalization",
     )
 
 

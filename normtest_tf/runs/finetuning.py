@@ -268,7 +268,8 @@ def _build(
 ) -> keras.Model:
     """Returns the classifier, if it can be trained as the configuration asks."""
     resolved, shape = config.resolved, dataset.image_shape
-    keras.utils.clear_session()
+    if not classifier.is_built(network, shape, precision):
+        keras.utils.clear_session()  # Which numbers names anew.
     model = classifier.build_classifier(
         network,
         resolved.setting.layer(statistics, shape, network.pretraining.channel_order),

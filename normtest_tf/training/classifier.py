@@ -36,8 +36,7 @@ class BuiltOnce(backbones.PretrainedNetwork):
         self, input_shape: tuple[int, int, int], notify: Notify = warnings.warn
     ) -> keras.Model:
         """Returns the last one built, its weights as they were, unless they differ."""
-        policy = keras.config.dtype_policy().name
-        key = (self.architecture.name, self.label, self.sha256(), input_shape, policy)
+        key = self.key(input_shape, keras.config.dtype_policy().name)
         if key not in _built:
             notes: list[str] = []
             model = super().build(input_shape, notes.append)
@@ -51,6 +50,28 @@ class BuiltOnce(backbones.PretrainedNetwork):
         if self.label == "none" or len(model.variables) > len(model.weights):
             _built.clear()
         return model
+
+    def key(self, input_shape: tuple[int, int, int], precision: str) -> tuple:
+        """Returns what tells networks apart."""
+        name = self.architecture.name
+        return name, self.label, self.sha256(), input_shape, precision
+
+
+def is_built(
+    network: backbones.PretrainedNetwork,
+    input_shape: tuple[int, int, int],
+    precision: str,
+) -> bool:
+    """Tells whether a network only has to be reused: neither named nor drawn.
+
+    A new name or seed would make TensorFlow drop what it has made of traced graphs,
+    which takes seconds to make again for a large network.
+    """
+    return (
+        keras.backend.backend() == "tensorflow"
+        and isinstance(network, BuiltOnce)
+        and network.key(input_shape, precision) in _built
+    )
 
 
 _built: dict[tuple, tuple[keras.Model, list[np.ndarray], list[str]]] = {}
@@ -98,7 +119,8 @@ def build_classifier(
         logits = model(np.zeros([1, 32, 32, 3], "uint8"))
         ```
     """
-    keras.utils.set_random_seed(seed)
+    if not is_built(network, task.image_shape, precision):
+        keras.utils.set_random_seed(seed)
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:

@@ -24,6 +24,7 @@ def outcome(config):
 
 def tiny_classifier(network, normalization, task, *, seed, precision="float32", **_):
     """Stands in for `classifier.build_classifier`; trains in a second."""
+    keras.utils.clear_session()  # So that layers have the same names in every run.
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(precision)
     layers = [

@@ -85,6 +85,25 @@ def test_saved_models_load_where_this_package_is_not(tmp_path):
         np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_a_network_that_is_built_is_not_drawn_again(monkeypatch):
+    """A seed makes TensorFlow drop what it has made of graphs, for seconds."""
+    seeds = []
+    monkeypatch.setattr(keras.utils, "set_random_seed", seeds.append)
+    for weights, expected in {"cifar10": [1], "none": [1, 2]}.items():
+        resolved = backbones.resolve("cifar_resnet8", weights)
+        network = classifier.BuiltOnce(**vars(resolved))
+        layer = normalization_layer(IMAGENET, TASK.image_shape)
+        seeds.clear()
+        for seed in (1, 2):
+            options = {"seed": seed, "notify": lambda note: None}
+            classifier.build_classifier(network, layer, TASK, **options)
+        assert seeds == expected
+        is_known = classifier.is_built(network, TASK.image_shape, "float32")
+        assert is_known == (weights == "cifar10")
+        assert not classifier.is_built(network, TASK.image_shape, "mixed_bfloat16")
+        assert not classifier.is_built(resolved, TASK.image_shape, "float32")
+
+
 def test_runs_of_a_kind_share_a_copy_that_computes_what_each_model_does():
     keras.utils.clear_session()  # As before each run: names are the same then.
     copy = classifier.shared(small_classifier(IMAGENET), "all")
