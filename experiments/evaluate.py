@@ -71,6 +71,7 @@ def main(argv: Sequence[str]) -> None:
     description = metadata.find(path)
     config = _config(description)
     config.check()
+    is_other = _is_other(config, description)
     datasets.check_available(config.dataset, config.reading)
     files.check_writable(out_dir)
     keras_setup.import_tensorflow()
@@ -78,16 +79,12 @@ def main(argv: Sequence[str]) -> None:
 
     classifier = prediction.load(path, description)
     dataset = datasets.load(config.dataset, config.reading, program.note)
+    _note_on_images(dataset, description["run"])
     dataset = dataset.take(test_examples=config.test_examples)
-    if dataset.division and FLAGS.split == "test":
-        program.note(
-            f"{dataset.name} has no test split: {dataset.division}; for images that "
-            "the model was not trained on, pass --split=all"
-        )
     used: dict[str, Any] = {
         name: description[name] for name in ("normalization", "statistics")
     }
-    if FLAGS.normalization or FLAGS.pretrain_mean:
+    if is_other:
         classifier, used = _renormalised(classifier, config, description, dataset)
     found = _evaluate(classifier, dataset)
     print(f"{_summary(found)}\ninputs    {_inputs(used)}")
@@ -114,6 +111,42 @@ def _config(description: dict[str, Any]) -> RunConfig:
     )
 
 
+def _is_other(config: RunConfig, description: dict[str, Any]) -> bool:
+    """Tells whether flags ask for another normalization than the run's own."""
+    if not FLAGS.normalization and not FLAGS.pretrain_mean:
+        return False
+    setting, run = config.resolved.setting, description["run"]
+    if FLAGS.pretrain_mean and setting.name != CONTROL:
+        raise errors.UsageError(
+            f"--pretrain_mean and --pretrain_std are of --normalization={CONTROL}. "
+            f"Received: {setting.name}"
+        )
+    same = (description["normalization"], run.get("dataset"))
+    if (setting.name, datasets.slug(config.dataset)) == same:
+        return bool(FLAGS.pretrain_mean or FLAGS.mean)
+    if setting.folds:
+        raise errors.UsageError(
+            f"{setting.name} changes the network, not only its inputs: evaluate a run "
+            "of it, or choose another --normalization"
+        )
+    return True
+
+
+def _note_on_images(dataset: datasets.ImageDataset, run: dict[str, Any]) -> None:
+    """Says where the model may have been trained on some of the images."""
+    is_same = dataset.name == run.get("dataset")
+    if is_same and FLAGS.split != "test":
+        program.note(f"the model was trained on images of {dataset.name}")
+    elif dataset.division and dataset.fingerprint() != run.get("data_fingerprint"):
+        advice = "images that it was not trained on may all be used: --split=all"
+        if is_same:
+            advice = (
+                "the model was trained on some of these, unless the run divided them "
+                "so; pass its --test_fraction, --split_seed and --image_size"
+            )
+        program.note(f"{dataset.name} has no test split: {dataset.division}; {advice}")
+
+
 def _renormalised(
     classifier: Classifier,
     config: RunConfig,
@@ -128,6 +161,9 @@ def _renormalised(
         statistics = config.resolved.network.pretraining.statistics
     setting = config.resolved.setting
     own = setting.statistics(dataset.train_images, statistics, program.note)
+    if own:
+        here = f"{dataset.name} ({len(dataset.train_labels):,})"
+        own = dataclasses.replace(own, source=own.source.replace("this run", here))
     used = {
         "normalization": setting.name,
         "statistics": own and dataclasses.asdict(own),
@@ -189,7 +225,8 @@ def _inputs(used: dict[str, Any]) -> str:
         ",".join(f"{x:.4g}" for x in used["statistics"][name])
         for name in ("mean", "std")
     )
-    return f"{used['normalization']}: mean {mean}, std {std}"
+    source = used["statistics"]["source"]
+    return f"{used['normalization']}: mean {mean}, std {std}; {source}"
 
 
 def _write(found: Evaluation, out_dir: pathlib.Path, used: dict[str, Any]) -> None:

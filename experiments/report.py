@@ -80,8 +80,9 @@ def main(argv: Sequence[str]) -> None:
     del argv
     results_dir = files.expand(FLAGS.results_dir)
     if FLAGS.pack:
-        runs = len(results.read(results_dir).runs)
-        results.pack(results_dir, files.expand(FLAGS.pack))
+        runs, archive = len(results.read(results_dir).runs), files.expand(FLAGS.pack)
+        files.check_writable(archive.parent)
+        results.pack(results_dir, archive)
         print(f"{text.counted(runs, 'run')} packed: {FLAGS.pack}")
         return
     out_dir, rule = files.expand(FLAGS.out_dir), RULES[FLAGS.rule]

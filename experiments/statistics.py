@@ -4,9 +4,9 @@ r"""Measures the mean and std of a data set's images, exactly, in one pass.
     python -m experiments.statistics --dataset=folder:flowers --json=statistics.json
 
 The images are those to train on, at their own size or at --image_size. Of data without
-splits they are all images, in whatever folders; with --test_fraction, the part to train
-on. Printed are both definitions of std, ImageNet's constants beside them, how far the
-images are from ImageNet's, and lines to paste into PyTorch and Keras.
+splits they are all images, in whatever folders; with --test_fraction=0.2, those that a
+run would train on. Printed are both definitions of std, ImageNet's constants beside
+them, how far the images are from ImageNet's, and lines to paste into PyTorch and Keras.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def main(argv: Sequence[str]) -> None:
     counts = functools.reduce(PixelCounts.plus, shown)
     own = channel_statistics(counts, datasets.slug(FLAGS.dataset), program.note)
     stds = mean_of_stds(counts, "", text.ignore).std
+    print(f"{own.source}: {text.counted(counts.images, 'image')}\n")
+    print(to_text(own, stds), flush=True)
     if FLAGS.json:
         numbers: dict[str, object] = {
             "mean": own.mean,
@@ -65,8 +67,6 @@ def main(argv: Sequence[str]) -> None:
         }
         numbers |= {"images": counts.images, "pixel_distance": _distance(own)}
         files.write_json(files.expand(FLAGS.json), numbers)
-    print(f"{own.source}: {text.counted(counts.images, 'image')}\n")
-    print(to_text(own, stds))
 
 
 def to_text(own: ChannelStatistics, stds: Sequence[float]) -> str:

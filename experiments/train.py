@@ -20,7 +20,7 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, text
 from normtest_tf.backbones import ARCHITECTURES
-from normtest_tf.system import keras_setup
+from normtest_tf.system import files, keras_setup
 
 FLAGS = flags.FLAGS
 
@@ -82,6 +82,7 @@ def main(argv: Sequence[str]) -> None:
     was_finished = config.folder.is_finished() and not config.overwrite
     if not (was_finished or FLAGS.dry_run):
         keras_setup.check_can_train()
+        files.check_writable(config.folder.path)
     keras_setup.import_tensorflow()
     from normtest_tf.runs import finetuning
 

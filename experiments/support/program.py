@@ -116,6 +116,8 @@ def _guarded(program: Callable[[], None]) -> NoReturn:
     except BrokenPipeError:  # As after `| head`.
         os._exit(128 + signal.SIGPIPE)
     except OSError as error:
+        if path := error.filename2 or error.filename:
+            _fail(f"can't use {path}: {errors.reason(error)}; choose another")
         if error.errno != errno.ENOSPC:
             raise
         _fail(f"can't write to stdout: {errors.reason(error)}")
@@ -164,9 +166,11 @@ def _catch_signals() -> None:
     def leave(number: int, frame: object) -> NoReturn:
         for each in _SIGNALS:  # They come in pairs, to a process and to its group.
             signal.signal(each, signal.SIG_IGN)
-        again = "the same command"
-        if "overwrite" in FLAGS and FLAGS.is_parsed() and FLAGS.overwrite:
-            again += " without --overwrite"
+        again = ""
+        if "checkpoint_every" in FLAGS:
+            again = "; the same command resumes what is recorded"
+            if FLAGS.is_parsed() and FLAGS.overwrite:
+                again = again.replace(" resumes", " without --overwrite resumes")
         with contextlib.suppress(Exception):
             for worker in multiprocessing.active_children():
                 worker.kill()
@@ -174,8 +178,8 @@ def _catch_signals() -> None:
             _flush_or_drop()
             # A progress bar may have left its line open.
             start = "\n" if os.isatty(stderr) else ""
-            line = f"stopped by {signal.Signals(number).name}; {again} resumes"
-            os.write(stderr, f"{start}{line} what is recorded\n".encode())
+            line = f"{start}stopped by {signal.Signals(number).name}{again}\n"
+            os.write(stderr, line.encode())
         os._exit(128 + number)
 
     for each in _SIGNALS:

@@ -40,7 +40,8 @@ def read_probes(path: pathlib.Path) -> dict[Cell, bool]:
             probes[Cell(row["dataset"], row["model"])] = take(*numbers) == TREATMENT
         return probes
     except Exception as error:
-        raise errors.unreadable(path, error) from error
+        advice = "experiments.explain writes dataset, model, points, standard_error"
+        raise errors.unreadable(path, error, advice) from error
 
 
 def losses(

@@ -27,7 +27,7 @@ from normtest_tf.runs import (
     RunFolder,
     RunName,
 )
-from normtest_tf.runs.folder import PLAN, REPAIR, read_plan, summarise
+from normtest_tf.runs.folder import LAYOUT, PLAN, REPAIR, read_plan, summarise
 from normtest_tf.runs.record import Predictions
 from normtest_tf.system import files
 from normtest_tf.training import EpochRow
@@ -181,8 +181,8 @@ def read(
         runs = _distinct(found for found in folders if found.result.is_file())
         if not runs:
             raise errors.UsageError(
-                f"{results_dir} holds no finished run; experiments.sweep and "
-                "experiments.train write them"
+                f"{results_dir} holds no finished run, as {LAYOUT}; experiments.sweep "
+                "and experiments.train write them"
             )
         _check_comparable(runs)
         expected = {str(name) for name in names or _whole_grid(runs)}
@@ -331,6 +331,8 @@ def check_rule(results: Results, rule: Rule) -> None:
 
 def pack(results_dir: pathlib.Path, archive: pathlib.Path) -> None:
     """Packs what a report reads into a `.zip`; the same runs give the same bytes."""
+    if not results_dir.is_dir():
+        raise errors.UsageError(f"{results_dir} is no folder; a zip is packed already")
     found = itertools.chain.from_iterable(map(results_dir.glob, _PACKED))
     with files.atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w") as to:
         for path in sorted(found):

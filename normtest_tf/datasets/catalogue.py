@@ -17,7 +17,7 @@ from normtest_tf.datasets.dataset import ImageDataset
 from normtest_tf.datasets.loading import ReadingOptions
 from normtest_tf.normalization.statistics import PixelCounts
 from normtest_tf.system import files
-from normtest_tf.text import Notify, ignore
+from normtest_tf.text import Notify, ignore, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,17 +159,26 @@ def count_pixels(
     """Returns the number of images to train on, and their pixels' counts, one by one.
 
     They may be of any sizes, and none is kept. Of data without splits they are all
-    images, unless the options divide them. Errors are those of `load`.
+    images, with a note, unless the options divide them. Errors are those of `load`.
     """
     kind, location = parse(name)
-    is_divided = options.test_fraction or options.split_seed is not None
-    if kind == FOLDER and not is_divided:
+    if kind == FOLDER and not options.divides:
         options.check()
         place = files.expand(location)
         source = folders.find_without_classes(place, slug(name), options, notify)
+        is_whole = folders.find_splits(place, options) is None
     else:
         source = _find(name, options, notify)
-    train = (source.divided(options)[0] if is_divided else source).of_splits[0]
+        is_whole = len(source.of_splits) == 1 and not options.divides
+    if is_whole:
+        notify(
+            f"{shown(source.name)} has no splits: these are all of its images; runs "
+            f"measure those that they train on, as --test_fraction="
+            f"{loading.TEST_FRACTION} does here"
+        )
+    elif options.divides:
+        source, _ = source.divided(options, notify)
+    train = source.of_splits[0]
     train = train.choose(np.arange(len(train.labels)) < (examples or np.inf))
     shift = images.parse_shift(options.shift)
     found = train.map(lambda image: PixelCounts.of(shift(image[None]), stds=True))

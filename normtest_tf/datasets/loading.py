@@ -76,6 +76,11 @@ class ReadingOptions:
         given = {name: values.get(name) for name in names} | others
         return cls(**{name: one for name, one in given.items() if one is not None})
 
+    @property
+    def divides(self) -> bool:
+        """Whether an option says how data without a test split are divided."""
+        return self.test_fraction is not None or self.split_seed is not None
+
     def check(self) -> None:
         """Raises `UsageError` if a value is not allowed."""
         for name, value, limit in (
@@ -169,9 +174,16 @@ class Source:
     of_splits: Sequence[Examples]  # To train on and to test on; or all in one.
     place: str  # Where the images are, for messages.
 
-    def divided(self, options: ReadingOptions) -> tuple[Source, str | None]:
+    def divided(
+        self, options: ReadingOptions, notify: Notify
+    ) -> tuple[Source, str | None]:
         """Divides what has one split; says how, None if it had two."""
         if len(self.of_splits) > 1:
+            if options.divides:
+                notify(
+                    f"{shown(self.name)} has a test split, so --test_fraction and "
+                    "--split_seed change nothing"
+                )
             return self, None
         fraction, seed = options.test_fraction or TEST_FRACTION, options.split_seed or 0
         (all_of,) = self.of_splits
@@ -194,12 +206,7 @@ def assemble(source: Source, options: ReadingOptions, notify: Notify) -> ImageDa
             f"{place} has only one class, {shown(class_names[0])!r}. At least two are "
             "needed"
         )
-    source, division = source.divided(options)
-    if not division and (options.test_fraction or options.split_seed is not None):
-        notify(
-            f"{name} has a test split, so --test_fraction and --split_seed change "
-            "nothing"
-        )
+    source, division = source.divided(options, notify)
     train, test = source.of_splits
     _check_classes(place, class_names, train.labels, test.labels)
     reader = _Reader(source.of_splits, options)

@@ -33,7 +33,7 @@ _EXPLAINED = (
     "take the better one."
 )
 _NOT_PROBED = (
-    "No advice on a frozen backbone, which takes labels and weights that aren't random."
+    "Advice on a frozen backbone needs labels, and weights that are not random."
 )
 _DISTANCE = (
     "Pixel distance, of the images' channel means and standard deviations from those "

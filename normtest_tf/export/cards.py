@@ -8,7 +8,7 @@ from normtest_tf import datasets
 from normtest_tf.export import evaluation
 from normtest_tf.normalization import SETTINGS
 from normtest_tf.runs.folder import BEST_TEST
-from normtest_tf.text import markdown_table
+from normtest_tf.text import counted, markdown_table
 
 README = "README.md"
 _USE = {
@@ -29,7 +29,7 @@ def text(description: dict[str, Any], library: str) -> str:
     run, image = description["run"], description["image"]
     pretraining, shift = description["pretraining"], image.get("shift", "none")
     height, width, _ = image["shape"]
-    images = run["test_images"]
+    images, epochs = run["test_images"], counted(run["epochs"], "epoch")
     tested = evaluation.share(round(run["test_accuracy"] * images), images)
     licence, url = (pretraining.get(key, "") for key in ("licence", "url"))
     accuracy = f"{evaluation.in_words(tested)} images (95% interval)"
@@ -39,7 +39,7 @@ def text(description: dict[str, Any], library: str) -> str:
         ("", ""),
         ("test accuracy", accuracy),
         ("data", f"{run['dataset']}, {run['train_images']:,} training images"),
-        ("trained", f"{run['train']}, {run['epochs']} epochs, seed {run['seed']}"),
+        ("trained", f"{run['train']}, {epochs}, seed {run['seed']}"),
         ("started from", f"{run['weights']}, licence {licence} {url}".strip()),
         ("images", f"RGB {width}x{height}; resize {image['resize']}, shift {shift}"),
         ("normalization", _normalization(description)),

@@ -146,7 +146,7 @@ class RunConfig:
         _SHARE,
     )
     split_seed: int | None = option(
-        None, "Decides which images these are, whatever the --seed. Default: 0.", _SEED
+        None, "Decides which images --test_fraction takes. Default: 0.", _SEED
     )
     memory_budget: str | None = option(
         None,

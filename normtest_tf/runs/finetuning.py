@@ -292,7 +292,8 @@ def dry_run(config: RunConfig) -> str:
     """Describes a run without training: resolved values and the model's summary."""
     notes: list[str] = []
     prepared = prepare(config, notify=notes.append)
-    lines = [json.dumps(prepared.record.to_json(), indent=2), *notes]
+    lines = [json.dumps(prepared.record.to_json(), indent=2)]
+    lines += [f"note: {note}" for note in dict.fromkeys(notes)]
     prepared.model.summary(
         print_fn=lambda text, **_: lines.append(text), expand_nested=True
     )

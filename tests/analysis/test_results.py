@@ -88,6 +88,9 @@ def test_a_packed_folder_holds_the_same_runs(incomplete):
         os.utime(path, (1, 1))
     results.pack(incomplete, archive)
     assert archive.read_bytes() == first
+    with pytest.raises(errors.UsageError, match="packed already"):
+        results.pack(archive, archive)
+    assert archive.read_bytes() == first
 
 
 def test_a_damaged_file_in_a_zip_is_named(tmp_path):

@@ -80,6 +80,8 @@ def main(argv):
     print("kept back")
     if argv[1] == "usage":
         raise errors.UsageError("its own error")
+    if argv[1] == "file":
+        open("missing/file.txt")
     if argv[1] == "memory":
         raise MemoryError("no 3 GiB")
     sys.exit(f"error: {argv[1]}" if argv[1] != "0" else 0)
@@ -93,6 +95,7 @@ program.run(main, arguments=True)
     ("end", "status", "words"),
     [
         ("usage", 2, "its own error"),
+        ("file", 2, "can't use missing/file.txt: No such file"),
         ("memory", 2, "memory ran out: no 3 GiB"),
         ("mismatch", 1, "mismatch"),
         ("0", 2, "can't write to stdout"),

@@ -20,11 +20,13 @@ def test_images_of_any_size_in_any_folders_are_measured(tmp_path):
         ["--dataset=folder:pets", "--json=part.json", "--test_fraction=0.3"],
         ["--dataset=folder:bad"],
         ["--dataset=folder:missing"],
+        ["--dataset=folder:pets", "--json=pets"],
     ]
     commands = [["statistics", *flags] for flags in commands]
     done, part, *refused = programs.run_all(commands, cwd=tmp_path)
     programs.assert_refused(refused[0], "1 of 2 images in")
     programs.assert_refused(refused[1], "No such file")
+    programs.assert_refused(refused[2], "can't use pets: Is a directory")
     assert (done.returncode, done.stderr, done.heavy) == (0, "", []), done.stderr
 
     images = [np.asarray(PIL.Image.open(path)) / 255 for path in root.rglob("*.png")]
@@ -37,6 +39,8 @@ def test_images_of_any_size_in_any_folders_are_measured(tmp_path):
     stds = np.mean([image.std((0, 1)) for image in images], axis=0)
     np.testing.assert_allclose(found["std_mean_of_images"], stds, rtol=1e-12)
     assert part.returncode == 0, part.stderr
+    note = "folder-pets has no splits: these are all of its images"
+    assert [note in each.stdout for each in (done, part)] == [True, False]
     assert json.loads((tmp_path / "part.json").read_text())["images"] == 6
 
     # The lines to paste normalise as NumPy does.

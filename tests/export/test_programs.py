@@ -29,6 +29,12 @@ def small_run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("run"), model=small_model())
 
 
+HALVES = (
+    *("--pretrain_mean=0.5,0.5,0.5", "--pretrain_std=0.5,0.5,0.5"),
+    "--normalization=minmax",
+)
+
+
 def test_export_writes_and_compares(small_run):
     flags = [f"--run_dir={small_run}", "--check_images=40", "--probabilities"]
     done = run("export", *flags)
@@ -58,6 +64,10 @@ def test_evaluate_normalises_as_asked_and_writes_its_files(tmp_path):
     files = {"evaluation.json", "confusion.csv", "confusion.png"}
     assert {path.name for path in out.iterdir()} == files
     assert all(str(out / name) in done.stdout for name in files)
+    flags = ("--dataset=digits", "--normalization=finetune", "--split=all")
+    done = run("evaluate", f"--model={folder}", f"--out_dir={out}", *flags)
+    assert "note: the model was trained on images of digits" in done.stdout
+    assert "finetune: mean 0.1,0.2,0.3, std 0.4,0.5,0.6; a test" in done.stdout
 
 
 def test_what_can_not_be_exported_or_predicted_with_is_refused(small_run, tmp_path):
@@ -68,6 +78,7 @@ def test_what_can_not_be_exported_or_predicted_with_is_refused(small_run, tmp_pa
     with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
         archive.writestr("other.json", "{}")
     export = ["export", f"--run_dir={small_run}"]
+    evaluate = ["evaluate", f"--model={small_run}", "--dataset=digits"]
     before = set(tmp_path.rglob("*"))
     commands = {
         "can't express cifar_resnet8": [*export, "--format=timm"],
@@ -78,6 +89,8 @@ def test_what_can_not_be_exported_or_predicted_with_is_refused(small_run, tmp_pa
         "holds no finished run": ["predict", "--model=.", "image.png"],
         "can't read text.keras": ["predict", "--model=text.keras", "image.png"],
         "empty.keras does not say": ["predict", "--model=empty.keras", "image.png"],
+        "changes the network": [*evaluate, "--normalization=finetune_folded"],
+        "are of --normalization=pretrain": [*evaluate, *HALVES],
     }
     found = run_all(list(commands.values()), cwd=tmp_path)
     for done, words in zip(found, commands, strict=True):
