@@ -142,7 +142,7 @@ def _note_on_images(dataset: datasets.ImageDataset, run: dict[str, Any]) -> None
         if is_same:
             advice = (
                 "the model was trained on some of these, unless the run divided them "
-                "so; pass its --test_fraction, --split_seed and --image_size"
+                "so; pass its --test_fraction and --split_seed"
             )
         program.note(f"{dataset.name} has no test split: {dataset.division}; {advice}")
 
