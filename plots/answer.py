@@ -39,7 +39,7 @@ def draw(ax: Axes, found: Results, trained: str) -> None:
         for row, dataset in enumerate(IMAGES):
             cell = Cell(dataset, model + trained)
             pairs = found.paired_differences(cell, TREATMENT, CONTROL, RULES["final"])
-            if pairs:
+            if len(pairs) > 2:  # The interval of two spans the figure, and more.
                 least = effects.grid_sd(
                     found.runs_of(cell)[0].config.resolved.test_examples
                 )
@@ -67,7 +67,7 @@ def main() -> None:
     figure, (axes,) = style.new_grid(1, len(TRAINED), 4.8, 3.6)
     for ax, trained in zip(axes, TRAINED, strict=True):
         draw(ax, found, trained)
-        ax.set_xlim(-11, 11)
+        ax.set_xlim(-15, 15)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     style.save(figure, FIGURE)
