@@ -41,10 +41,14 @@ class Panel:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """The smallest and the largest value to show, in percentage points."""
+        """The smallest and the largest value to show, in percentage points.
+
+        Intervals of two pairs, 13 standard errors to each side, are cut off there.
+        """
         comparison = self.comparison
         judged = comparison.judgements
         effects = [*(j.effect for j in judged.values()), comparison.over_cells]
+        effects = [effect for effect in effects if effect.n > 2] or effects
         noise = [chaos for cell in judged if (chaos := comparison.chaos(cell))]
         values = [
             *(-comparison.margin, comparison.margin),

@@ -195,7 +195,8 @@ def _differences(content: Content, recipes: dict[Cell, str]) -> list[str]:
     parts += [
         "## Differences between settings",
         f"![Paired differences]({EFFECTS_FIGURE}.png)",
-        "*Paired differences in test accuracy. Panels share a scale unless marked.*",
+        "*Paired differences in test accuracy. Panels share a scale unless marked; "
+        "intervals of two pairs may be cut off.*",
     ]
     for comparison in content.comparisons:
         parts.append(f"### {comparison}")

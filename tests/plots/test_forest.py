@@ -45,3 +45,16 @@ def test_the_extent_covers_margin_intervals_seeds_and_published_runs(comparison)
     )
     published = {CELLS[0]: -3.0, CELLS[1]: 7.0}
     assert forest.Panel(comparison, published).extent == (-3, 7)
+
+
+def test_an_interval_of_two_pairs_does_not_set_the_scale(tmp_path):
+    for model, finals in {
+        "resnet18": [0.8, 0.81, 0.82],
+        "resnet50": [0.8, 0.9],
+    }.items():
+        for seed, final in enumerate(finals):
+            write_run(tmp_path, "cifar10", model, "finetune", seed, final)
+            write_run(tmp_path, "cifar10", model, "pretrain", seed, 0.8)
+    comparison = comparisons.compare(results.read(tmp_path), "finetune")
+    assert max(each.effect.high for each in comparison.judgements.values()) > 60
+    assert forest.Panel(comparison).extent[1] == 10
