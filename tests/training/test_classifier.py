@@ -87,21 +87,21 @@ def test_saved_models_load_where_this_package_is_not(tmp_path):
 
 def test_a_network_that_is_built_is_not_drawn_again(monkeypatch):
     """A seed makes TensorFlow drop what it has made of graphs, for seconds."""
-    seeds = []
+    seeds, task = [], classifier.Task((40, 40, 3), 4)  # A size that no other test has.
     monkeypatch.setattr(keras.utils, "set_random_seed", seeds.append)
     for weights, expected in {"cifar10": [1], "none": [1, 2]}.items():
         resolved = backbones.resolve("cifar_resnet8", weights)
         network = classifier.BuiltOnce(**vars(resolved))
-        layer = normalization_layer(IMAGENET, TASK.image_shape)
+        layer = normalization_layer(IMAGENET, task.image_shape)
         seeds.clear()
         for seed in (1, 2):
             options = {"seed": seed, "notify": lambda note: None}
-            classifier.build_classifier(network, layer, TASK, **options)
+            classifier.build_classifier(network, layer, task, **options)
         assert seeds == expected
-        is_known = classifier.is_built(network, TASK.image_shape, "float32")
+        is_known = classifier.is_built(network, task.image_shape, "float32")
         assert is_known == (weights == "cifar10")
-        assert not classifier.is_built(network, TASK.image_shape, "mixed_bfloat16")
-        assert not classifier.is_built(resolved, TASK.image_shape, "float32")
+        assert not classifier.is_built(network, task.image_shape, "mixed_bfloat16")
+        assert not classifier.is_built(resolved, task.image_shape, "float32")
 
 
 def test_runs_of_a_kind_share_a_copy_that_computes_what_each_model_does():
