@@ -167,9 +167,9 @@ def _catch_signals() -> None:
         for each in _SIGNALS:  # They come in pairs, to a process and to its group.
             signal.signal(each, signal.SIG_IGN)
         again = ""
-        if "checkpoint_every" in FLAGS:
+        if "checkpoint_every" in FLAGS or "seeds" in FLAGS:  # As quickstart's.
             again = "; the same command resumes what is recorded"
-            if FLAGS.is_parsed() and FLAGS.overwrite:
+            if "overwrite" in FLAGS and FLAGS.is_parsed() and FLAGS.overwrite:
                 again = again.replace(" resumes", " without --overwrite resumes")
         with contextlib.suppress(Exception):
             for worker in multiprocessing.active_children():
