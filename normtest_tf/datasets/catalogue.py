@@ -22,26 +22,16 @@ from normtest_tf.text import Notify, ignore, shown
 
 @dataclasses.dataclass(frozen=True)
 class DatasetDescription:
-    """The facts about one data set.
+    """The facts about one data set."""
 
-    Attributes:
-        name: Its key in `DATASETS`, and its name in TFDS where TFDS has it.
-        num_classes: Number of classes.
-        image_size: Height and width of every image, in pixels.
-        train_examples: Number of training images.
-        test_examples: Number of test images.
-        published_statistics: The constants that the PyTorch study normalised with,
-            or None if it did not use the data set.
-        source: Its authors and where they publish it.
-    """
-
-    name: str
+    name: str  # Its key in `DATASETS`, and its name in TFDS where TFDS has it.
     num_classes: int
-    image_size: int
+    image_size: int  # Height and width of every image, in pixels.
     train_examples: int
     test_examples: int
+    # What the PyTorch study normalised with; None if it did not use the data set.
     published_statistics: normalization.ChannelStatistics | None
-    source: str
+    source: str  # Its authors and where they publish it.
 
 
 def _described(

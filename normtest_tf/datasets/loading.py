@@ -117,10 +117,6 @@ class Examples:
     labels: np.ndarray  # int32 `[n]`.
     decode: Callable[[int], np.ndarray]  # Of an index; may raise `BadImage`.
 
-    def decoded(self) -> Iterator[np.ndarray | images.BadImage]:
-        """Yields each image, or what is wrong with it."""
-        return self.map(lambda image: image)
-
     def map(
         self, function: Callable[[np.ndarray], _Result]
     ) -> Iterator[_Result | images.BadImage]:
@@ -298,7 +294,7 @@ class _Reader:
         side = options.image_size or 1
         self._shape: tuple[int, ...] = (side, side, 3)
         if not options.image_size:  # That of the first image that can be decoded.
-            decoded = (image for one in of_splits for image in one.decoded())
+            decoded = (image for one in of_splits for image in one.map(np.asarray))
             shapes = (image.shape for image in decoded if isinstance(image, np.ndarray))
             self._shape = next(shapes, self._shape)
         number = sum(len(one.labels) for one in of_splits)
@@ -346,7 +342,7 @@ class _Reader:
 
     def _good(self, examples: Examples) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the images that can be used, contiguous, with their indices."""
-        for index, image in enumerate(examples.decoded()):
+        for index, image in enumerate(examples.map(np.asarray)):
             name = examples.names[index]
             if isinstance(image, images.BadImage):
                 self._bad[name] = image.args[1]

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from normtest_tf import datasets
 from normtest_tf.analysis import Cell, Results, verdicts
 from normtest_tf.analysis.comparisons import ByImage, Comparison
 from normtest_tf.analysis.effects import Estimate, estimate_mean
@@ -17,7 +16,6 @@ from normtest_tf.report.rows import CHANNELS, Row, neighbours
 from normtest_tf.runs import RULES, ConfigRecord, Rule
 from normtest_tf.runs.folder import BEST_TEST, FINAL, UNRECORDED
 from normtest_tf.text import counted, duration, markdown_table, signed, text_table
-from normtest_tf.training import choices
 
 _PACKAGES = "keras tensorflow jax torch numpy scikit-learn tensorflow-datasets"
 
@@ -308,9 +306,7 @@ def _recipes(results: Results) -> list[str]:
 
 def _unlike_the_study(config: ConfigRecord) -> list[str]:
     """Says in what a run departs from the PyTorch study, apart from its numbers."""
-    requested, resolved = config.requested, config.resolved
-    black = datasets.parse_shift(requested["shift"]).black
-    color = choices.padding_color(resolved.padding, black)
+    requested = config.requested
     flags = {
         name: requested[name] != UNRECORDED[name] and f"--{name}={requested[name]}"
         for name in ("optimizer", "train", "shift", "subset")
@@ -322,7 +318,6 @@ def _unlike_the_study(config: ConfigRecord) -> list[str]:
         flags["train"],
         requested["recalibrate"] and "--recalibrate",
         flags["shift"],
-        color != resolved.padding_color and "padded with unshifted black, as in 0.2.0",
         few and f"{few} of each class",
         flags["subset"],
     )

@@ -138,16 +138,10 @@ def append_to_archive(path: pathlib.Path, metadata: dict[str, Any]) -> None:
 def read(path: pathlib.Path) -> dict[str, Any] | None:
     """Returns the metadata inside a folder or an archive, None if it has none."""
     try:
-        if os.path.isdir(path):
-            if not os.path.isfile(path / FILE_NAME):
-                return None
-            content = (path / FILE_NAME).read_bytes()
-        else:
-            with zipfile.ZipFile(path) as archive:
-                if FILE_NAME not in archive.namelist():
-                    return None
-                content = archive.read(FILE_NAME)
-        metadata = dict(json.loads(content))
+        file = (path if os.path.isdir(path) else zipfile.Path(path)) / FILE_NAME
+        if not file.exists():
+            return None
+        metadata = dict(json.loads(file.read_bytes()))
         if metadata.get("format") != METADATA_FORMAT:
             raise ValueError(f"its {FILE_NAME} is not of format {METADATA_FORMAT}")
     except Exception as error:  # Whatever is wrong with the archive or the JSON.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from normtest_tf import datasets
-from normtest_tf.datasets import images
+from normtest_tf.datasets import catalogue, images
 from tests.datasets import helpers
 
 
@@ -90,6 +90,16 @@ def test_a_folder_of_classes_is_divided(tmp_path):
     assert dataset.division == "0.2 of each class for testing, drawn with seed 0"
     other = helpers.load_folder(root, split_seed=1)
     assert reds(other.test_images) != reds(dataset.test_images)
+
+
+def test_options_on_a_division_that_is_not_made_are_noted(tmp_path):
+    root = helpers.write_folder(tmp_path / "pets")
+    options = datasets.ReadingOptions(test_fraction=0.5)
+    for read in (datasets.load, catalogue.count_pixels):
+        notes = []
+        read(f"folder:{root}", options, notes.append)
+        (note,) = notes
+        assert note.startswith("folder-pets has a test split, so --test_fraction")
 
 
 def remove(*names):

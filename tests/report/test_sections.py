@@ -99,7 +99,7 @@ def test_recipes_name_what_is_unlike_the_study(tmp_path):
         "- 1 run, 60 s in total.",
         "- 3 epochs on 50,000 images, batches of 256, learning rate 0.001, float32, 1 "
         "epoch of warm-up, --optimizer=sgd, --train=head, --recalibrate, "
-        "--shift=invert, padded with unshifted black, as in 0.2.0, 20 of each class: "
+        "--shift=invert, 20 of each class: "
         "resnet18+head+sgd+recalibrated with the weights `tv_in1k`.",
     ]
 
