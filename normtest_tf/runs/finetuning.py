@@ -41,14 +41,10 @@ class Prepared:
     record: ConfigRecord  # What `config.json` will hold.
     devices: environment.Devices
 
-    def computes_features_once(self, config: RunConfig) -> bool:
-        """Tells whether a frozen backbone sees the same images in every epoch."""
-        return (
-            config.train == choices.HEAD
-            and not config.recalibrate
-            and self.data.augmentation == choices.NONE
-            and len(self.devices.names) == 1
-        )
+    def trains_on_features(self, config: RunConfig) -> bool:
+        """Tells whether the head is trained apart from its frozen backbone."""
+        is_frozen = config.train == choices.HEAD and not config.recalibrate
+        return is_frozen and len(self.devices.names) == 1
 
 
 @keras_setup.checked()
@@ -157,7 +153,7 @@ def _train(
                 callbacks=callbacks,
                 state=recorder.state.training,
                 on_evaluation=recorder.see,
-                on_features=prepared.computes_features_once(config),
+                on_features=prepared.trains_on_features(config),
             )
     except (errors.TrainingFailed, KeyboardInterrupt) as reason:
         recorder.abort(reason)

@@ -94,8 +94,9 @@ class Cost:
 
     def of(self, config: RunConfig, train: int, test: int) -> float:
         """Returns the seconds of a run without the preparation."""
-        if config.train == choices.HEAD and config.augmentation == choices.NONE:
-            return RUN_SECONDS + (train + test) * self.evaluated  # Features, once.
+        if config.train == choices.HEAD:  # Features, of the test images once.
+            passes = 1 if config.augmentation == choices.NONE else config.epochs
+            return RUN_SECONDS + (passes * train + test) * self.evaluated
         held_out = config.validation_examples
         epoch = (train - held_out) * self.trained + (test + held_out) * self.evaluated
         return RUN_SECONDS + config.epochs * epoch

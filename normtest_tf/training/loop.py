@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 import time
@@ -362,9 +363,14 @@ class _Evaluator(keras.callbacks.Callback):
 
 def batches_to_evaluate(split: pipeline.Split, batch_size: int) -> tf.data.Dataset:
     """Returns batches to evaluate, of at least the training's size."""
+    size = _evaluated_together(split, batch_size) * batch_size
+    return pipeline.evaluation_batches(split, size)
+
+
+def _evaluated_together(split: pipeline.Split, batch_size: int) -> int:
+    """Returns how many batches are evaluated as one, which devices can divide."""
     pixels = batch_size * math.prod(split.images.shape[1:3])
-    factor = max(1, EVALUATED_PIXELS // pixels)  # Devices can divide a multiple.
-    return pipeline.evaluation_batches(split, factor * batch_size)
+    return max(1, EVALUATED_PIXELS // pixels)
 
 
 class _Callbacks(keras.callbacks.CallbackList):
@@ -405,7 +411,7 @@ def fit(
     """Trains a model of raw images, from a state or as it is.
 
     With `on_features` its last layer alone is trained and evaluated, on what the layers
-    before it, frozen, make of each image once.
+    before it, frozen, make of the images.
 
     Callbacks are called before an epoch is evaluated, then `on_evaluation` with the
     prefix of each evaluation's columns, and `on_row` last. Raises `TrainingFailed` if a
@@ -420,13 +426,15 @@ def fit(
     first_epoch = state.epoch if state else 0
     if first_epoch == recipe.epochs:
         return
+    epochs = range(first_epoch, recipe.epochs)
     if body is not None:
-        data = _features(body, data, recipe.batch_size)
+        data, batches = _features(body, data, recipe.batch_size, epochs)
+    else:
+        batches = pipeline.training_batches(data, recipe.batch_size, epochs)
     guard = LossGuard(schedule, LEAD if environment.gpus() else 0)
     evaluator = _Evaluator(guard, data, recipe.batch_size, on_row, on_evaluation)
-    epochs = range(first_epoch, recipe.epochs)
     trained.fit(
-        pipeline.training_batches(data, recipe.batch_size, epochs),
+        batches,
         initial_epoch=first_epoch,
         epochs=recipe.epochs,
         steps_per_epoch=schedule.rates.steps_per_epoch,
@@ -443,9 +451,12 @@ def fit(
 
 
 def _features(
-    body: keras.Model, data: pipeline.TrainingData, batch_size: int
-) -> pipeline.TrainingData:
-    """Returns what layers make of images, float32, in place of the images."""
+    body: keras.Model, data: pipeline.TrainingData, batch_size: int, epochs: range
+) -> tuple[pipeline.TrainingData, tf.data.Dataset]:
+    """Returns data and batches with what layers make of images, float32, for these.
+
+    It is computed once for images that don't vary, and of several batches at a time.
+    """
 
     def of(split: pipeline.Split) -> pipeline.Split:
         batches = batches_to_evaluate(split, batch_size)
@@ -453,7 +464,27 @@ def _features(
         return dataclasses.replace(split, images=found)
 
     evaluations = {name: of(split) for name, split in data.evaluations.items()}
-    return dataclasses.replace(data, train=of(data.train), evaluations=evaluations)
+    found = dataclasses.replace(data, evaluations=evaluations)
+    if data.augmentation == choices.NONE:
+        found = dataclasses.replace(found, train=of(data.train))
+        return found, pipeline.training_batches(found, batch_size, epochs)
+    images = pipeline.training_batches(data, batch_size, epochs)
+    together = _evaluated_together(data.train, batch_size)
+    steps = math.ceil(len(data.train) / batch_size)
+
+    def features() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        stream = images.as_numpy_iterator()
+        for _, first in itertools.product(epochs, range(0, steps, together)):
+            group = itertools.islice(stream, min(together, steps - first))
+            pixels, labels = zip(*group, strict=True)
+            values = body.predict_on_batch(np.concatenate(pixels)).astype(np.float32)
+            ends = np.cumsum(list(map(len, labels)))
+            yield from zip(np.split(values, ends[:-1]), labels, strict=True)
+
+    shape = (None, *body.output_shape[1:])
+    signature = (tf.TensorSpec(shape), tf.TensorSpec([None], tf.int32))
+    batches = tf.data.Dataset.from_generator(features, output_signature=signature)
+    return found, batches.prefetch(together)
 
 
 class Progress(keras.callbacks.Callback):

@@ -156,8 +156,9 @@ def test_a_run_reports_epochs_and_how_the_former_one_normalised(config, digits, 
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("augmentation", ["none", "pad_crop_flip"])
 def test_a_frozen_head_is_trained_on_features_as_on_images(
-    small, all_digits, tmp_path, monkeypatch
+    augmentation, small, all_digits, tmp_path, monkeypatch
 ):
     found, divided, divide = [], [], classifier.divide
     monkeypatch.setattr(
@@ -167,14 +168,14 @@ def test_a_frozen_head_is_trained_on_features_as_on_images(
         config = dataclasses.replace(
             small,
             train="head",
-            augmentation="none",
+            augmentation=augmentation,
             checkpoint_every=1,
             results_dir=str(tmp_path / str(number)),
         )
         with monkeypatch.context() as patch:
             if not on_features:
                 never = lambda *_: False  # noqa: E731
-                patch.setattr(finetuning.Prepared, "computes_features_once", never)
+                patch.setattr(finetuning.Prepared, "trains_on_features", never)
             if number == 3:
                 with faults.after_epoch(1), pytest.raises(faults.Killed):
                     finetuning.run(config, all_digits)

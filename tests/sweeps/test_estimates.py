@@ -70,13 +70,16 @@ def test_runs_share_the_preparation_of_what_is_measured_once(tmp_path, monkeypat
     # A worker ends after four graphs, so two of three runs trace one.
     epoch = 64 * 0.01 + 64 * 0.001
     expected = 60 + estimates.RUN_SECONDS + epoch
-    assert list(seconds.values()) == pytest.approx([expected] * 4)
+    head = expected - 64 * 0.01 + 64 * 0.001
+    assert list(seconds.values()) == pytest.approx([expected, head] * 2)
     longer = dataclasses.replace(configs[0], epochs=9, validation_examples=10)
     assert cost.of(longer, 64, 64) == pytest.approx(
         estimates.RUN_SECONDS + 9 * (54 * 0.01 + 74 * 0.001)
     )
     once = dataclasses.replace(longer, train="head", augmentation="none")
     assert cost.of(once, 64, 64) == estimates.RUN_SECONDS + 0.128
+    varied = dataclasses.replace(once, augmentation=None)
+    assert cost.of(varied, 64, 64) == pytest.approx(estimates.RUN_SECONDS + 0.64)
     assert list(tmp_path.iterdir()) == []
 
 
