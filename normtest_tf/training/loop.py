@@ -484,7 +484,8 @@ def _features(
     shape = (None, *body.output_shape[1:])
     signature = (tf.TensorSpec(shape), tf.TensorSpec([None], tf.int32))
     batches = tf.data.Dataset.from_generator(features, output_signature=signature)
-    return found, batches.prefetch(together)
+    # Not in advance: a thread that runs Python would abort a process that ends.
+    return found, batches.with_options(pipeline.untuned())
 
 
 class Progress(keras.callbacks.Callback):

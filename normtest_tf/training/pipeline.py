@@ -87,7 +87,7 @@ def training_batches(
         .flat_map(epoch_batches)
         .map(make_batch, num_parallel_calls=os.cpu_count())
         .prefetch(4)
-        .with_options(_untuned())
+        .with_options(untuned())
     )
 
 
@@ -104,14 +104,15 @@ def evaluation_batches(split: Split, batch_size: int) -> tf.data.Dataset:
             num_parallel_calls=os.cpu_count(),
         )
         .prefetch(1)
-        .with_options(_untuned())
+        .with_options(untuned())
     )
 
 
-def _untuned() -> tf.data.Options:
+def untuned() -> tf.data.Options:
     """Returns options without tuning: its thread took up to 17 idle seconds to end."""
     options = tf.data.Options()
     options.autotune.enabled = False
+    options.experimental_optimization.inject_prefetch = False
     return options
 
 

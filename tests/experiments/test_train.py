@@ -47,6 +47,16 @@ def test_a_finished_run_is_neither_repeated_nor_replaced(tmp_path):
     programs.assert_refused(other, "batch_size=256 there, batch_size=8 now")
 
 
+def test_a_head_that_diverges_ends_in_a_line(tmp_path):
+    """No thread is left that would abort the process."""
+    tiny = "1e-6,1e-6,1e-6"  # Makes inputs that float16 can't hold.
+    flags = ["--normalization=given", "--mean=0.5,0.5,0.5", f"--std={tiny}"]
+    flags += [*SMALL, "--model=cifar_resnet8", "--train=head", "--batch_size=32"]
+    flags += ["--train_examples=300", "--epochs=3"]  # More than are computed at once.
+    done = programs.run("train", *flags, "--precision=mixed_float16", cwd=tmp_path)
+    programs.assert_refused(done, "train_loss is not finite at step 1 of epoch 1")
+
+
 def test_the_quickstart_prints_a_table_and_draws_a_figure(tmp_path):
     done = programs.run("quickstart", "--epochs=1", "--seeds=1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
