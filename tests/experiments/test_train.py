@@ -54,7 +54,9 @@ def test_a_head_that_diverges_ends_in_a_line(tmp_path):
     flags += [*SMALL, "--model=cifar_resnet8", "--train=head", "--batch_size=32"]
     flags += ["--train_examples=300", "--epochs=3"]  # More than are computed at once.
     done = programs.run("train", *flags, "--precision=mixed_float16", cwd=tmp_path)
-    programs.assert_refused(done, "train_loss is not finite at step 1 of epoch 1")
+    assert done.returncode == 2, done.stderr
+    # TensorFlow may log a line on float16 before.
+    assert "train_loss is not finite at step 1" in done.stderr.splitlines()[-1]
 
 
 def test_the_quickstart_prints_a_table_and_draws_a_figure(tmp_path):
