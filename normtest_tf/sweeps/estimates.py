@@ -94,7 +94,7 @@ class Cost:
 
     def of(self, config: RunConfig, train: int, test: int) -> float:
         """Returns the seconds of a run without the preparation."""
-        if config.train == choices.HEAD:  # Features, of the test images once.
+        if config.train == choices.HEAD and not config.recalibrate:  # On features.
             passes = 1 if config.augmentation == choices.NONE else config.epochs
             return RUN_SECONDS + (passes * train + test) * self.evaluated
         held_out = config.validation_examples
