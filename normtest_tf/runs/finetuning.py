@@ -11,7 +11,6 @@ import time
 import keras
 
 from normtest_tf import datasets, errors
-from normtest_tf.backbones import PretrainedNetwork
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs import record
 from normtest_tf.runs.config import RunConfig
@@ -96,7 +95,7 @@ def run(
         # Another process may have started or finished it since.
         if (result := record.finished_result(config, dataset)) is not None:
             return result
-        prepared = _prepare(config, dataset, notify, classifier.BuiltOnce)
+        prepared = _prepare(config, dataset, notify, reuse=True)
         show_epoch(environment.device_line(prepared.record.resolved.precision))
         try:
             return _train(config, prepared, started, notify, show_epoch)
@@ -187,11 +186,12 @@ def _prepare(
     config: RunConfig,
     dataset: datasets.ImageDataset,
     notify: Notify,
-    network_type: type[PretrainedNetwork] = PretrainedNetwork,
+    *,
+    reuse: bool = False,
 ) -> Prepared:
     """Builds the model and everything else that training needs."""
     resolved = config.resolved
-    network, seeds = network_type(**vars(resolved.network)), resolved.seeds
+    network, seeds = resolved.network, resolved.seeds
     found = environment.find_devices(config.strategy, config.batch_size, notify)
     environment.set_determinism(config.deterministic)
     fingerprint = dataset.fingerprint()  # Of all images, also those held out.
@@ -208,7 +208,7 @@ def _prepare(
         dataset.train_images, resolved.network.pretraining.statistics, notify
     )
     precision = environment.resolve_precision(config.precision)
-    model = _build(config, network, dataset, statistics, precision, notify)
+    model = _build(config, dataset, statistics, precision, notify, reuse=reuse)
     padding = choices.padding(data.augmentation, dataset.image_shape[0])
     values = ResolvedValues(
         weights=network.label,
@@ -256,16 +256,16 @@ def _hold_out(
 
 def _build(
     config: RunConfig,
-    network: PretrainedNetwork,
     dataset: datasets.ImageDataset,
     statistics: ChannelStatistics | None,
     precision: str,
     notify: Notify,
+    *,
+    reuse: bool,
 ) -> keras.Model:
     """Returns the classifier, if it can be trained as the configuration asks."""
     resolved, shape = config.resolved, dataset.image_shape
-    if not classifier.is_built(network, shape, precision):
-        keras.utils.clear_session()  # Which numbers names anew.
+    network = resolved.network
     model = classifier.build_classifier(
         network,
         resolved.setting.layer(statistics, shape, network.pretraining.channel_order),
@@ -273,6 +273,7 @@ def _build(
         seed=resolved.seeds.model,
         precision=precision,
         notify=notify,
+        reuse=reuse,
     )
     if resolved.setting.folds and statistics is not None:
         classifier.fold(model, network, statistics)

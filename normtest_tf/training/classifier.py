@@ -28,55 +28,6 @@ class Task:
     num_classes: int
 
 
-@dataclasses.dataclass(frozen=True)
-class BuiltOnce(backbones.PretrainedNetwork):
-    """A network of which consecutive runs in a process share one, with its weights."""
-
-    def build(
-        self, input_shape: tuple[int, int, int], notify: Notify = warnings.warn
-    ) -> keras.Model:
-        """Returns the last one built, its weights as they were, unless they differ."""
-        key = self.key(input_shape, keras.config.dtype_policy().name)
-        if key not in _built:
-            notes: list[str] = []
-            model = super().build(input_shape, notes.append)
-            _built.clear()
-            _built[key] = model, model.get_weights(), notes
-        model, weights, notes = _built[key]
-        model.set_weights(weights)
-        for note in notes:
-            notify(note)
-        # A seed decides random weights, and the states of random layers.
-        if self.label == "none" or len(model.variables) > len(model.weights):
-            _built.clear()
-        return model
-
-    def key(self, input_shape: tuple[int, int, int], precision: str) -> tuple:
-        """Returns what tells networks apart."""
-        name = self.architecture.name
-        return name, self.label, self.sha256(), input_shape, precision
-
-
-def is_built(
-    network: backbones.PretrainedNetwork,
-    input_shape: tuple[int, int, int],
-    precision: str,
-) -> bool:
-    """Tells whether a network only has to be reused: neither named nor drawn.
-
-    A new name or seed would make TensorFlow drop what it has made of traced graphs,
-    which takes seconds to make again for a large network.
-    """
-    return (
-        keras.backend.backend() == "tensorflow"
-        and isinstance(network, BuiltOnce)
-        and network.key(input_shape, precision) in _built
-    )
-
-
-_built: dict[tuple, tuple[keras.Model, list[np.ndarray], list[str]]] = {}
-
-
 @keras_setup.checked()
 def build_classifier(
     network: backbones.PretrainedNetwork,
@@ -86,6 +37,7 @@ def build_classifier(
     seed: int,
     precision: str = "float32",
     notify: Notify = warnings.warn,
+    reuse: bool = False,
 ) -> keras.Model:
     """Builds a classifier of raw images from stock Keras layers alone.
 
@@ -99,6 +51,8 @@ def build_classifier(
         precision: A Keras dtype policy for the backbone. Normalization and
             logits are float32 under every policy.
         notify: Called if the classifier in a file that the user named was skipped.
+        reuse: Whether the backbone may be that of the classifier before, whose weights
+            are reset, if it is the same network.
 
     Returns:
         A model from raw RGB images, uint8 `[n, height, width, 3]`, to float32 logits.
@@ -119,14 +73,8 @@ def build_classifier(
         logits = model(np.zeros([1, 32, 32, 3], "uint8"))
         ```
     """
-    if not is_built(network, task.image_shape, precision):
-        keras.utils.set_random_seed(seed)
-    previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        backbone = network.build(task.image_shape, notify)
-    finally:
-        keras.config.set_dtype_policy(previous)
+    build = _reused_backbone if reuse else _backbone
+    backbone = build(network, task.image_shape, seed, precision, notify)
     inputs = keras.Input(task.image_shape, dtype="uint8", name="image")
     features = backbone(normalization(inputs))
     head = layers.linear(
@@ -139,6 +87,57 @@ def build_classifier(
     model = keras.Model(inputs, head(features), name="classifier")
     if keras.backend.backend() != "tensorflow":
         _draw_as_tensorflow(head)
+    return model
+
+
+def _backbone(
+    network: backbones.PretrainedNetwork,
+    input_shape: tuple[int, int, int],
+    seed: int,
+    precision: str,
+    notify: Notify,
+) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return network.build(input_shape, notify)
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+# The last reused backbone, its weights and what was said of them, by what tells it
+# apart.
+_built: dict[tuple, tuple[keras.Model, list[np.ndarray], list[str]]] = {}
+
+
+def _reused_backbone(
+    network: backbones.PretrainedNetwork,
+    input_shape: tuple[int, int, int],
+    seed: int,
+    precision: str,
+    notify: Notify,
+) -> keras.Model:
+    """Returns the backbone built last, its weights as they were, unless it differs.
+
+    It is neither named nor drawn anew: a cleared session or a new seed would make
+    TensorFlow drop what it has made of traced graphs, and take seconds to repeat it.
+    """
+    name, sha256 = network.architecture.name, network.sha256()
+    key = name, network.label, sha256, input_shape, precision
+    if key not in _built:
+        keras.utils.clear_session()  # Layers have the same names in every run.
+        notes: list[str] = []
+        model = _backbone(network, input_shape, seed, precision, notes.append)
+        _built.clear()
+        _built[key] = model, model.get_weights(), notes
+    model, weights, notes = _built[key]
+    model.set_weights(weights)
+    for note in notes:
+        notify(note)
+    # A seed decides random weights, and the states of random layers.
+    if network.label == "none" or len(model.variables) > len(model.weights):
+        _built.clear()
     return model
 
 

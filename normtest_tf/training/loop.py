@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import os
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,15 +45,6 @@ class Recipe:
     warmup_epochs: int = 0  # The rate rises linearly, step by step, to the cosine.
 
 
-class Rates(NamedTuple):
-    """What the learning rate of each step depends on."""
-
-    initial: float
-    steps_per_epoch: int
-    epochs: int
-    warmup_epochs: int = 0
-
-
 class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
     """A cosine from the initial rate to 0 that is stepped once per epoch.
 
@@ -64,23 +54,25 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
     get it wrong.
     """
 
-    def __init__(self, rates: Rates) -> None:
+    def __init__(self, recipe: Recipe, steps_per_epoch: int) -> None:
         self._values = [
             keras.Variable(0, trainable=False, dtype=dtype)
             for dtype in (keras.config.floatx(), "int32", "int32", "int32")
         ]
-        self.set(rates)
+        self.set(recipe, steps_per_epoch)
 
-    def set(self, rates: Rates) -> None:
+    def set(self, recipe: Recipe, steps_per_epoch: int) -> None:
         """Becomes another schedule, also in graphs that were traced with this one."""
-        self.rates = rates
-        for variable, value in zip(self._values, rates, strict=True):
+        self.recipe, self.steps_per_epoch = recipe, steps_per_epoch
+        times = recipe.epochs, recipe.warmup_epochs, steps_per_epoch
+        values = recipe.learning_rate, *times
+        for variable, value in zip(self._values, values, strict=True):
             variable.assign(value)
 
     def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
         """Returns the rate at an iteration, counted from 0."""
         dtype = keras.config.floatx()
-        initial, steps, epochs, warmup = self._values
+        initial, epochs, warmup, steps = self._values
         epoch = ops.cast(ops.floor_divide(step, steps), dtype)
         rate = initial / 2 * (1 + ops.cos(math.pi * epoch / ops.cast(epochs, dtype)))
         # Without a warm-up, a division by 0: the rate times min(1, infinity).
@@ -89,13 +81,14 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     def at_epoch(self, epoch: int) -> float:
         """Returns an epoch's rate, that of its last step while it warms up."""
-        initial, _, epochs, warmup = self.rates
+        epochs, warmup = self.recipe.epochs, self.recipe.warmup_epochs
+        initial = self.recipe.learning_rate
         rate = initial / 2 * (1 + math.cos(math.pi * epoch / epochs))
         return rate * (epoch + 1) / warmup if epoch + 1 < warmup else rate
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's argument."""
-        return {"rates": self.rates}
+        """Returns the constructor's arguments."""
+        return {"recipe": self.recipe, "steps_per_epoch": self.steps_per_epoch}
 
 
 class Adam(keras.optimizers.Adam):
@@ -177,15 +170,14 @@ def compile_for_training(
     A model that is compiled already keeps its graphs, and its optimizer starts anew.
     """
     steps = math.ceil(training_examples / recipe.batch_size)
-    rates = Rates(recipe.learning_rate, steps, recipe.epochs, recipe.warmup_epochs)
     before, optimizer, schedule, initial = _compiled.get(model, (None,) * 4)
     if before == recipe.optimizer:
-        schedule.set(rates)
+        schedule.set(recipe, steps)
         model.optimizer = optimizer
         for variable, value in zip(optimizer.variables, initial, strict=True):
             variable.assign(ops.full(variable.shape, value, variable.dtype))
         return schedule
-    schedule = EpochCosine(rates)
+    schedule = EpochCosine(recipe, steps)
     if recipe.optimizer == choices.SGD:
         optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
     else:
@@ -309,7 +301,7 @@ class LossGuard(keras.callbacks.Callback):
             raise errors.TrainingFailed(
                 name,
                 epoch=self._epoch + 1,
-                step=step or self.schedule.rates.steps_per_epoch,
+                step=step or self.schedule.steps_per_epoch,
                 rate=self.schedule.at_epoch(self._epoch),
             )
 
@@ -437,14 +429,14 @@ def fit(
         batches,
         initial_epoch=first_epoch,
         epochs=recipe.epochs,
-        steps_per_epoch=schedule.rates.steps_per_epoch,
+        steps_per_epoch=schedule.steps_per_epoch,
         shuffle=False,  # The pipeline has shuffled already.
         callbacks=_Callbacks(
             [guard, *callbacks, evaluator],
             add_history=True,
             model=trained,
             epochs=recipe.epochs,
-            steps=schedule.rates.steps_per_epoch,
+            steps=schedule.steps_per_epoch,
         ),
         verbose=0,
     )
@@ -468,24 +460,23 @@ def _features(
     if data.augmentation == choices.NONE:
         found = dataclasses.replace(found, train=of(data.train))
         return found, pipeline.training_batches(found, batch_size, epochs)
-    images = pipeline.training_batches(data, batch_size, epochs)
-    together = _evaluated_together(data.train, batch_size)
-    steps = math.ceil(len(data.train) / batch_size)
+
+    def sizes(batch: int) -> list[int]:  # Of an epoch's batches, also if it is resumed.
+        whole, rest = divmod(len(data.train), batch)
+        return [batch] * whole + [rest] * bool(rest)
+
+    large = sizes(_evaluated_together(data.train, batch_size) * batch_size)
+    images = pipeline.training_batches(data, batch_size, epochs).rebatch(large)
 
     def features() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        stream = images.as_numpy_iterator()
-        for _, first in itertools.product(epochs, range(0, steps, together)):
-            group = itertools.islice(stream, min(together, steps - first))
-            pixels, labels = zip(*group, strict=True)
-            values = body.predict_on_batch(np.concatenate(pixels)).astype(np.float32)
-            ends = np.cumsum(list(map(len, labels)))
-            yield from zip(np.split(values, ends[:-1]), labels, strict=True)
+        for pixels, labels in images.as_numpy_iterator():
+            yield body.predict_on_batch(pixels).astype(np.float32), labels
 
     shape = (None, *body.output_shape[1:])
     signature = (tf.TensorSpec(shape), tf.TensorSpec([None], tf.int32))
     batches = tf.data.Dataset.from_generator(features, output_signature=signature)
     # Not in advance: a thread that runs Python would abort a process that ends.
-    return found, batches.with_options(pipeline.untuned())
+    return found, batches.rebatch(sizes(batch_size)).with_options(pipeline.untuned())
 
 
 class Progress(keras.callbacks.Callback):

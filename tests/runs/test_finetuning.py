@@ -14,7 +14,7 @@ from normtest_tf.runs import finetuning, folder
 from normtest_tf.runs.record import Predictions
 from normtest_tf.system import files
 from normtest_tf.training import classifier, loop
-from normtest_tf.training.loop import EpochCosine, Rates
+from normtest_tf.training.loop import EpochCosine, Recipe
 from tests.helpers import faults, programs
 from tests.helpers.tiny_runs import EPOCHS, names, outcome
 
@@ -215,7 +215,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, digits, expected):
     real = EpochCosine.__call__
 
     def explodes(self, step):
-        good = step < 2 * self.rates.steps_per_epoch
+        good = step < 2 * self.steps_per_epoch
         return keras.ops.where(good, real(self, step), float("inf"))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -228,7 +228,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, digits, expected):
         "format": folder.FORMAT,
         "epoch": 3,
         "step": 2,
-        "learning_rate": EpochCosine(Rates(0.01, 3, EPOCHS)).at_epoch(2),
+        "learning_rate": EpochCosine(Recipe(EPOCHS, learning_rate=0.01), 3).at_epoch(2),
         "last_good_epoch": 2,
     }
     assert finetuning.run(config, digits).resumed_epochs == (2,)

@@ -85,23 +85,24 @@ def test_saved_models_load_where_this_package_is_not(tmp_path):
         np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_network_that_is_built_is_not_drawn_again(monkeypatch):
+def test_a_reused_backbone_is_not_drawn_again_and_its_weights_are_reset(monkeypatch):
     """A seed makes TensorFlow drop what it has made of graphs, for seconds."""
     seeds, task = [], classifier.Task((40, 40, 3), 4)  # A size that no other test has.
     monkeypatch.setattr(keras.utils, "set_random_seed", seeds.append)
-    for weights, expected in {"cifar10": [1], "none": [1, 2]}.items():
-        resolved = backbones.resolve("cifar_resnet8", weights)
-        network = classifier.BuiltOnce(**vars(resolved))
+    for weights, expected in {"cifar10": [1, 3], "none": [1, 2, 3]}.items():
+        network = backbones.resolve("cifar_resnet8", weights)
         layer = normalization_layer(IMAGENET, task.image_shape)
         seeds.clear()
-        for seed in (1, 2):
-            options = {"seed": seed, "notify": lambda note: None}
-            classifier.build_classifier(network, layer, task, **options)
+        kernels = []
+        for seed, precision in enumerate(["float32", "float32", "mixed_bfloat16"], 1):
+            options = {"seed": seed, "notify": lambda note: None, "reuse": True}
+            options["precision"] = precision
+            model = classifier.build_classifier(network, layer, task, **options)
+            kernel = model.layers[-2].get_layer("conv1").kernel
+            kernels.append(np.array(kernel))
+            kernel.assign(kernel + 1)
         assert seeds == expected
-        is_known = classifier.is_built(network, task.image_shape, "float32")
-        assert is_known == (weights == "cifar10")
-        assert not classifier.is_built(network, task.image_shape, "mixed_bfloat16")
-        assert not classifier.is_built(resolved, task.image_shape, "float32")
+        assert np.array_equal(kernels[0], kernels[1]) == (weights == "cifar10")
 
 
 def test_runs_of_a_kind_share_a_copy_that_computes_what_each_model_does():

@@ -1,5 +1,6 @@
 """The recipe by its formulas; what the loop reports, resumes from, and stops at."""
 
+import dataclasses
 import math
 import time
 
@@ -14,7 +15,7 @@ from tests.training.helpers import SPLIT, linear_model
 
 
 def test_the_epoch_cosine_equals_its_formula():
-    schedule = loop.EpochCosine(loop.Rates(1e-3, steps_per_epoch=3, epochs=50))
+    schedule = loop.EpochCosine(loop.Recipe(), steps_per_epoch=3)
     for step in range(150):
         epoch = step // 3
         expected = 1e-3 / 2 * (1 + math.cos(math.pi * epoch / 50))
@@ -25,7 +26,8 @@ def test_the_epoch_cosine_equals_its_formula():
 def test_the_defaults_are_those_of_the_pytorch_study():
     model = linear_model()
     schedule = loop.compile_for_training(model, loop.Recipe(), 50_000)
-    assert schedule.rates == (1e-3, 196, 50, 0)
+    assert schedule.steps_per_epoch == 196
+    assert [schedule.at_epoch(epoch) for epoch in (0, 25)] == [1e-3, 5e-4]
     adam = model.optimizer
     assert float(adam.learning_rate) == pytest.approx(1e-3)
     assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.9, 0.999, 1e-8)
@@ -33,8 +35,9 @@ def test_the_defaults_are_those_of_the_pytorch_study():
 
 
 def test_the_warm_up_multiplies_the_cosine_with_a_line_step_by_step():
-    plain = loop.EpochCosine(loop.Rates(0.1, 4, epochs=5))
-    warm = loop.EpochCosine(loop.Rates(0.1, 4, epochs=5, warmup_epochs=2))
+    recipe = loop.Recipe(epochs=5, learning_rate=0.1)
+    plain = loop.EpochCosine(recipe, 4)
+    warm = loop.EpochCosine(dataclasses.replace(recipe, warmup_epochs=2), 4)
     for step in range(20):
         expected = float(plain(step)) * min(1, (step + 1) / 8)
         assert float(warm(step)) == pytest.approx(expected, rel=1e-5)
@@ -170,7 +173,7 @@ def test_training_in_two_parts_equals_training_at_once(policy):
         assert [x.tobytes() for x in one] == [x.tobytes() for x in other]
 
 
-SCHEDULE = loop.EpochCosine(loop.Rates(0.1, 9, epochs=4))
+SCHEDULE = loop.EpochCosine(loop.Recipe(epochs=4, learning_rate=0.1), 9)
 
 
 def losses_read(guard, losses):
