@@ -26,7 +26,7 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program, pytorch
-from experiments.support.speed import limits, ours, report, study
+from experiments.support.speed import ours, report, study
 from experiments.support.speed.work import Measurement, Work, in_new_process
 from normtest_tf import backbones, datasets, errors
 from normtest_tf.system import files, keras_setup
@@ -133,7 +133,6 @@ def check_flags() -> None:
 
 def measure(work: Work) -> report.Result:
     """Measures all sides of one network, one after the other in each round."""
-    bounds = in_new_process(limits.measure, work)
     tried = try_candidates(work) if "tuned" in FLAGS.opponents else {}
     sides = make_sides(work, tried)
     measured: dict[str, list[Measurement]] = {side: [] for side in sides}
@@ -147,8 +146,7 @@ def measure(work: Work) -> report.Result:
         work.batch_size,
         measured,
         {str(candidate): rate for candidate, rate in tried.items()},
-        bounds,
-        in_new_process(limits.environment, backends()),
+        in_new_process(ours.environment, backends()),
     )
 
 

@@ -15,7 +15,7 @@ from normtest_tf.normalization import CONTROL, TREATMENT
 from normtest_tf.normalization.statistics import FAR, pixel_distance
 from normtest_tf.runs import Cell
 
-# The pixel distance above which a policy takes `TREATMENT`.
+# The pixel distance above which a policy takes `TREATMENT`, and else `CONTROL`.
 POLICIES = {
     f"always {CONTROL}": math.inf,
     f"always {TREATMENT}": -math.inf,
@@ -23,7 +23,7 @@ POLICIES = {
 }
 
 
-PROBE = f"{TREATMENT} if a linear probe says so by {SURE:g} standard errors"
+PROBE = f"{TREATMENT} if a linear probe favours it by {SURE:g} standard errors"
 
 
 def read_probes(path: pathlib.Path) -> dict[Cell, bool]:

@@ -10,7 +10,7 @@ from normtest_tf.diagnosis.linear_probe import Paired
 from normtest_tf.normalization import CONTROL, TREATMENT
 from normtest_tf.training import choices
 
-SURE = 2.0  # Standard errors by which a linear probe has to differ.
+SURE = 2.0  # Standard errors by which a linear probe has to favour the treatment.
 HEAD_RECALIBRATED = f"{choices.HEAD}_recalibrated"
 _PROBED = {STORED: choices.HEAD, REESTIMATED: HEAD_RECALIBRATED}
 
@@ -22,13 +22,12 @@ class Advice:
     training: str  # `HEAD_RECALIBRATED`, or as `--train` calls it.
     points: float  # The probe's, the treatment's minus the control's.
     error: float  # Their standard error.
-    take: str | None  # The better setting; None if the probe can't tell.
+    take: str  # The setting to take.
 
 
-def take(points: float, error: float) -> str | None:
-    """Returns the better setting by a probe's difference; None if it can't tell."""
-    better = TREATMENT if points > 0 else CONTROL
-    return better if abs(points) > SURE * error else None
+def take(points: float, error: float) -> str:
+    """Returns the setting to take by a probe's difference: the control in doubt."""
+    return TREATMENT if points > SURE * error else CONTROL
 
 
 def advise(probes: Mapping[str, Paired]) -> tuple[Advice, ...]:

@@ -27,10 +27,10 @@ TRAININGS = {
     HEAD_RECALIBRATED: "head, statistics re-estimated",
 }
 _EXPLAINED = (
-    "Take: the setting to normalise with, or either if the probe can't tell. Linear "
-    "probe: accuracy of a linear classifier of the frozen features on images left "
-    f"out, {TREATMENT} minus {CONTROL}, ± its standard error; above {SURE:g} of these "
-    "take the better one."
+    f"Take: {TREATMENT} if the linear probe favours it by more than {SURE:g} standard "
+    f"errors, else {CONTROL}. Linear probe: accuracy of a linear classifier of the "
+    f"frozen features on images left out, {TREATMENT} minus {CONTROL}, ± its standard "
+    "error."
 )
 _NOT_PROBED = (
     "Advice on a frozen backbone needs labels, and weights that are not random."
@@ -145,7 +145,7 @@ def _advice(found: Explanation) -> Section:
         rows.append(("way of training", "linear probe", "take"))
     for advice in found.advice:
         points = f"{advice.points:+.1f} ± {advice.error:.1f} points"
-        rows.append((TRAININGS[advice.training], points, advice.take or "either"))
+        rows.append((TRAININGS[advice.training], points, advice.take))
     explained = _EXPLAINED if rows else _NOT_PROBED
     distance = f"{_DISTANCE} {found.pixel_distance:.2f}. {_NO_RULE}"
     return f"{TREATMENT} or {CONTROL}?", rows, [explained, distance]

@@ -220,7 +220,7 @@ def _kind(model: keras.Model) -> str:
     """Returns all that shapes a model's graph: not constants and initial weights."""
 
     def shape(values: dict[str, Any]) -> dict[str, Any]:
-        numbers = {"mean", "variance"} if values.get("invert") is False else {}
+        numbers = {"mean", "variance"} if "invert" in values else {}
         return {
             name: value is None if name in numbers else value
             for name, value in values.items()
@@ -234,7 +234,7 @@ def _normalizations(model: keras.Model) -> list[keras.layers.Normalization]:
     """Returns a model's layers whose constants are values in its copy."""
     kind = keras.layers.Normalization
     found = [layer for layer in layers.leaves(model) if isinstance(layer, kind)]
-    return [each for each in found if each.input_mean is not None and not each.invert]
+    return [layer for layer in found if layer.input_mean is not None]
 
 
 @functools.lru_cache(MAX_SHARED)

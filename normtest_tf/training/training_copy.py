@@ -115,38 +115,21 @@ def _batch_norm(
 
 
 class Normalization(keras.layers.Normalization):
-    """Normalization whose constants are values in a graph, not part of it."""
+    """Normalization whose constants are values in TensorFlow's graphs, not in them."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Turns the constants into variables, which are not among the weights."""
         super().build(input_shape)
-        if self.has_values:
+        if self.input_mean is not None and keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            self.values = [tf.Variable(value) for value in self._constants()]
-
-    @property
-    def has_values(self) -> bool:
-        """Whether the constants are values."""
-        is_given = self.input_mean is not None and not self.invert
-        return is_given and keras.backend.backend() == "tensorflow"
-
-    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """Subtracts the mean, and divides by the standard deviation."""
-        if not self.has_values:
-            return super().call(inputs)
-        mean, std = self.values
-        return (ops.cast(inputs, self.compute_dtype) - mean) / std
+            for name in ("mean", "variance"):
+                setattr(self, name, tf.Variable(getattr(self, name)))
 
     def take_constants(self, other: keras.layers.Normalization) -> None:
         """Normalises as another layer from now on."""
-        self.mean, self.variance = other.mean, other.variance
-        for variable, value in zip(self.values, self._constants(), strict=True):
-            variable.assign(value)
-
-    def _constants(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        std = ops.maximum(ops.sqrt(self.variance), keras.config.epsilon())
-        return self.mean, std
+        self.mean.assign(other.mean)
+        self.variance.assign(other.variance)
 
 
 Border = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
@@ -188,19 +171,6 @@ class Convolution(keras.layers.Conv2D):
         seen = inputs[:, rows[0], columns[0]]
         return _product(seen, _matrix(kernel, rows[1], columns[1]), shape)
 
-    def taps(self, axis: int, inputs: int, outputs: int) -> np.ndarray:
-        """Returns which tap joins each input inside the border to each output.
-
-        They are not joined where it is negative, or not below the kernel's size.
-        """
-        size, stride = self.kernel_size[axis], self.strides[axis]
-        before, after = (self.border or NO_BORDER)[axis]
-        padding = 0
-        if self.padding == "same":
-            padding = max((outputs - 1) * stride + size - inputs, 0) // 2
-        inside = np.arange(before, inputs - after)[:, np.newaxis]
-        return inside + padding - stride * np.arange(outputs)
-
     def _joints(
         self, axis: int, inputs: int, outputs: int
     ) -> tuple[slice, np.ndarray] | None:
@@ -208,13 +178,18 @@ class Convolution(keras.layers.Conv2D):
 
         None if an input is seen by some outputs only.
         """
-        taps = self.taps(axis, inputs, outputs)
-        are_joined = (taps >= 0) & (taps < self.kernel_size[axis])
+        size, stride = self.kernel_size[axis], self.strides[axis]
+        before, after = (self.border or NO_BORDER)[axis]
+        padding = 0
+        if self.padding == "same":
+            padding = max((outputs - 1) * stride + size - inputs, 0) // 2
+        inside = np.arange(before, inputs - after)
+        taps = inside[:, np.newaxis] + padding - stride * np.arange(outputs)
+        are_joined = (taps >= 0) & (taps < size)
         seen = np.flatnonzero(are_joined.any(axis=1))
         if not seen.size or not are_joined[seen].all():
             return None
-        before = (self.border or NO_BORDER)[axis][0]
-        return slice(before + seen[0], before + seen[-1] + 1), taps[seen]
+        return slice(inside[seen[0]], inside[seen[-1]] + 1), taps[seen]
 
 
 def _product(

@@ -4,6 +4,5 @@ work       the task, and what a side achieves
 ours       this project's side
 theirs     PyTorch's sides, eager and tuned
 study      a list of short runs, here and with eager PyTorch
-limits     what the machine and the network allow
 report     tables for terminals and for the documentation
 """

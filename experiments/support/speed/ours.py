@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from experiments.support.speed.work import EPOCHS, Measurement, Work, rate
 
 DEFAULT_BACKEND = "tensorflow"
+PACKAGES = ("tensorflow", "keras", "torch", "timm")
 
 
 class Way(NamedTuple):
@@ -84,3 +87,18 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
         first_step=first.seconds,
         peak_memory=peak,
     )
+
+
+def environment(backends: Sequence[str]) -> dict[str, str]:
+    """Returns the machine, as the first backend sees it, and versions of packages."""
+    from normtest_tf.system import keras_setup
+
+    keras_setup.choose_backend(backends[0])
+    keras_setup.import_tensorflow()
+    from normtest_tf.training import environment as training_environment
+
+    found = training_environment.describe()
+    device = ", ".join(found["gpus"]) or f"{found['cpu']}, {found['cpu_cores']} cores"
+    names = dict.fromkeys((*PACKAGES, *backends))
+    versions = {name: importlib.metadata.version(name) for name in names}
+    return {"device": device, **versions}

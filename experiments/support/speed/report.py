@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.support.speed.limits import Limits
 from experiments.support.speed.work import Measurement
 from normtest_tf import errors, text
 
@@ -33,7 +32,6 @@ class Result:
     batch_size: int
     measurements: dict[str, list[Measurement]]  # By side, one per round.
     tried: dict[str, float]  # Images/s of each way that the tuned side chose from.
-    limits: Limits
     environment: dict[str, str]  # Machine and versions, by name.
 
     @classmethod
@@ -43,8 +41,7 @@ class Result:
             side: [Measurement(**one) for one in all_of_it]
             for side, all_of_it in values["measurements"].items()
         }
-        limits = Limits(**values["limits"])
-        return cls(**{**values, "measurements": measurements, "limits": limits})
+        return cls(**{**values, "measurements": measurements})
 
     def median(self, side: str, quantity: str) -> float | None:
         """Returns the median over rounds; None if some are unknown."""
@@ -56,20 +53,9 @@ class Result:
         mine, theirs = self.median(side, quantity), self.median(other, quantity)
         return None if mine is None or theirs is None else mine / theirs
 
-    def shares(self) -> dict[str, float]:
-        """Returns, by side of ours, the share of the machine's rate that it reaches."""
-        found = {}
-        for side in filter(lambda name: name.startswith(OURS), self.measurements):
-            dtype = _precision(side).removeprefix("mixed_")
-            if dtype in self.limits.gflops:
-                rate = statistics.median(m.training for m in self.measurements[side])
-                needed = rate * self.limits.training_gflop
-                found[side] = needed / self.limits.gflops[dtype]
-        return found
-
 
 def terminal(result: Result) -> str:
-    """Returns tables of one network's medians, ratios and limits."""
+    """Returns tables of one network's medians and ratios."""
     rows = [["", *_HEAD]]
     rows += [[side, *_cells(result, side)] for side in result.measurements]
     lines = [f"{result.model}, images/s", text.text_table(rows)]
@@ -80,10 +66,6 @@ def terminal(result: Result) -> str:
             if (ratio := result.ratio(mine, theirs, quantity)) is not None
         )
         lines.append(f"{mine} / {theirs}: {found}")
-    lines += [
-        f"{side}: {share:.0%} of the rate of a large matrix product here"
-        for side, share in result.shares().items()
-    ]
     return "\n".join(lines)
 
 
@@ -92,7 +74,7 @@ def markdown(results: Sequence[Result]) -> str:
     medians = "Medians; training, evaluation and pipeline in images/s (least to most):"
     ratios = f"Ratios of the medians: {', '.join(_RATIOS.values())}."
     parts = [_introduction(results), medians, _medians(results), ratios]
-    return "\n\n".join([*parts, _ratios(results), _limits(results)])
+    return "\n\n".join([*parts, _ratios(results)])
 
 
 def replace_section(page: str, section: str, name: str) -> str:
@@ -158,36 +140,6 @@ def _ratios(results: Sequence[Result]) -> str:
                 if has_both and (ratio := result.ratio(mine, theirs, quantity))
             ]
             rows[-1].append(", ".join(found))
-    return text.markdown_table(rows)
-
-
-def _limits(results: Sequence[Result]) -> str:
-    """Describes how near the limits are."""
-    rows = [
-        [
-            "network",
-            "GFLOP an image, trained",
-            "with taps on padding",
-            "GFLOP/s of a matrix product",
-            "share reached",
-        ]
-    ]
-    for result in results:
-        limits = result.limits
-        rates = ", ".join(f"{v:,.0f} ({k})" for k, v in limits.gflops.items())
-        shares = ", ".join(
-            f"{share:.0%} ({side.removeprefix(OURS)})"
-            for side, share in result.shares().items()
-        )
-        rows.append(
-            [
-                f"`{result.model}`",
-                f"{limits.training_gflop:.3f}",
-                f"{limits.training_gflop_with_padding:.3f}",
-                rates,
-                shares,
-            ]
-        )
     return text.markdown_table(rows)
 
 
