@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
     check_flags()
     pytorch.check_installed()
     keras_setup.import_tensorflow()
-    dataset = datasets.load(FLAGS.dataset, shared.reading_options(), program.note)
+    dataset = datasets.load(FLAGS.dataset, shared.run_config().reading, program.note)
     train_examples = FLAGS.train_examples or TRAIN_EXAMPLES
     dataset = dataset.take(train_examples, FLAGS.test_examples)
     results = read_results()
@@ -117,7 +117,7 @@ def check_flags() -> None:
         ("model", FLAGS.models, networks),
         ("opponent", FLAGS.opponents, OPPONENTS),
         ("precision", FLAGS.precisions, PRECISIONS),
-        ("backend", backends(), keras_setup.TRAINING_BACKENDS),
+        ("backend", backends(), keras_setup.BACKENDS),
     ):
         if not received:
             raise errors.UsageError(f"--{kind}s is empty. Allowed: {allowed}")
@@ -152,9 +152,9 @@ def measure(work: Work) -> report.Result:
 
 def measure_study(dataset: datasets.ImageDataset, work: Work) -> None:
     """Measures lists of runs of one network, and prints a line for each."""
-    for train, precision in itertools.product(("head", "all"), FLAGS.precisions):
+    for train, way in itertools.product(("head", "all"), ways()):
         options = {"workers": FLAGS.workers, "rounds": FLAGS.rounds}
-        print(study.compare(dataset, work, train, precision, **options), flush=True)
+        print(study.compare(dataset, work, train, way, **options), flush=True)
 
 
 def backends() -> list[str]:
@@ -199,23 +199,17 @@ def make_sides(work: Work, tried: dict[Candidate, float]) -> dict[str, Side]:
 
 def read_results() -> dict[str, report.Result]:
     """Returns the results that the output file has already, by network."""
-    if not FLAGS.output or not pathlib.Path(FLAGS.output).exists():
+    if not FLAGS.output or not (path := files.expand(FLAGS.output)).exists():
         return {}
-    values = files.read_json(pathlib.Path(FLAGS.output))
-    try:
-        return {name: report.Result.from_json(one) for name, one in values.items()}
-    except (AttributeError, KeyError, TypeError) as error:
-        raise errors.UsageError(
-            f"--output={FLAGS.output} exists and holds no measurements of this "
-            "program. Choose another file or remove it"
-        ) from error
+    advice = "it has no measurements of this program; choose another file"
+    return files.read_json(path, advice, dict[str, report.Result])
 
 
 def write_results(results: dict[str, report.Result]) -> None:
     """Writes the output file and the page."""
     if FLAGS.output:
         values = {name: dataclasses.asdict(one) for name, one in results.items()}
-        files.write_json(pathlib.Path(FLAGS.output), values)
+        files.write_json(files.expand(FLAGS.output), values)
     if FLAGS.page:
         page = files.expand(FLAGS.page)
         section = report.markdown(list(results.values()))

@@ -106,7 +106,7 @@ def _config(description: dict[str, Any]) -> RunConfig:
         weights="none",
         normalization=FLAGS.normalization or CONTROL,
         image_size=image["shape"][0],
-        resize=FLAGS.resize or image["resize"],
+        resize=FLAGS.resize or image.get("resize", "squash"),
         shift=FLAGS.shift or image.get("shift", datasets.NO_SHIFT),
     )
 

@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
     if FLAGS.dry_run:
         print("\n".join(check.name for check in chosen))
         return
-    output = pathlib.Path(FLAGS.output)
+    output = files.expand(FLAGS.output)
     files.check_writable(output.parent)
     old = files.read_text(output) if output.is_file() else ""
     backend = keras_setup.backend()
@@ -127,7 +127,13 @@ def _compare(check: checks.Check) -> list[page.Row]:
 
 def _versions(*packages: str) -> str:
     """Returns the versions of packages, in a line."""
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    from normtest_tf.training import environment
+
+    found = environment.describe()  # TensorFlow's package may be tensorflow-cpu.
+    versions = (
+        found.get(each) or importlib.metadata.version(each) for each in packages
+    )
+    return ", ".join(map("{} {}".format, packages, versions))
 
 
 if __name__ == "__main__":

@@ -65,11 +65,10 @@ def main(argv: Sequence[str]) -> None:
             f"have no names in timm's layout. Allowed: {', '.join(own)}"
         )
     files.check_writable(output.parent)
-    keras_setup.check_can_train()
     keras_setup.import_tensorflow()
     from normtest_tf.backbones import weights
 
-    dataset = datasets.load(FLAGS.dataset, shared.reading_options(), program.note)
+    dataset = datasets.load(FLAGS.dataset, shared.run_config().reading, program.note)
     dataset = dataset.take(FLAGS.train_examples, FLAGS.test_examples)
     model, rows = train(architecture, dataset)
     with files.atomic_path(output) as path:
@@ -113,6 +112,7 @@ def train(
         choices.resolve_augmentation(
             FLAGS.augmentation, dataset.image_shape[0], program.show
         ),
+        shared.run_config().black,
     )
     adam = loop.Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate)
     bar = loop.Progress(architecture.name, adam, len(data.train))

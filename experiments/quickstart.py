@@ -44,7 +44,6 @@ def main(argv: Sequence[str]) -> None:
     """Runs the pairs, prints a table, writes a figure and suggests what to run next."""
     del argv
     configs = configurations()
-    keras_setup.check_can_train()
     keras_setup.import_tensorflow()
     from normtest_tf import datasets
     from normtest_tf.runs import finetuning

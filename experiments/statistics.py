@@ -44,7 +44,7 @@ flags.DEFINE_string("json", None, "File for the numbers, in full precision.")
 def main(argv: Sequence[str]) -> None:
     """Measures the images, prints and writes the result."""
     del argv
-    reading = shared.reading_options()
+    reading = shared.run_config().reading
     datasets.check_available(FLAGS.dataset, reading)
     if FLAGS.json:
         files.check_writable(files.expand(FLAGS.json).parent)

@@ -161,7 +161,6 @@ def executor() -> Executor:
 def main(argv: Sequence[str]) -> None:
     """Runs what remains and prints where the results are."""
     del argv
-    keras_setup.check_can_train()
     configs = configurations()
     if FLAGS.dry_run:
         with executor() as chosen:

@@ -81,7 +81,6 @@ def main(argv: Sequence[str]) -> None:
     datasets.check_available(config.dataset, config.reading)
     was_finished = config.folder.is_finished() and not config.overwrite
     if not (was_finished or FLAGS.dry_run):
-        keras_setup.check_can_train()
         files.check_writable(config.folder.path)
     keras_setup.import_tensorflow()
     from normtest_tf.runs import finetuning

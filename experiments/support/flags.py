@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import flags
 
-from normtest_tf import datasets, errors
+from normtest_tf import errors
 from normtest_tf.runs import RunConfig, config
 from normtest_tf.system import keras_setup
 
@@ -62,16 +62,9 @@ def _define(name: str, default: Any) -> None:  # noqa: ANN401  (any flag)
     about, kind = config.get_option(name), config.kind_of(name)
     if kind is bool:
         flags.DEFINE_bool(name, default, about.help)
-    elif kind is int:
-        low, high = (
-            None if limit is None else int(limit)
-            for limit in (about.limits.ge, about.limits.le)
-        )
-        flags.DEFINE_integer(
-            name, default, about.help, lower_bound=low, upper_bound=high
-        )
-    elif kind is float:
-        flags.DEFINE_float(name, default, about.help)
+    elif kind in (int, float):
+        number = flags.DEFINE_integer if kind is int else flags.DEFINE_float
+        number(name, default, about.help)
         flags.register_validator(name, lambda value: _is_allowed(name, value))
     elif about.choices:
         flags.DEFINE_enum(name, default, list(about.choices), about.help)
@@ -97,13 +90,6 @@ def run_config(**values: Any) -> RunConfig:  # noqa: ANN401  (any fields)
     return RunConfig(**(given | values))
 
 
-def reading_options() -> datasets.ReadingOptions:
-    """Returns how to read the data set, from the flags in `DATA`."""
-    names = (*DATA, "shift")
-    given: dict[str, Any] = {n: FLAGS[n].value for n in names if n in FLAGS}
-    return RunConfig(**given).reading
-
-
 def define_seeds(seeds: Sequence[int]) -> None:
     """Defines the flag that lists seeds; `seeds` is the default."""
     flags.DEFINE_list(
@@ -118,7 +104,7 @@ def define_backend() -> None:
     flags.DEFINE_enum(
         "backend",
         None,
-        list(keras_setup.TRAINING_BACKENDS),
+        list(keras_setup.BACKENDS),
         "What Keras computes with; TensorFlow reads the data in any case. Default: the "
         "environment variable KERAS_BACKEND, else tensorflow.",
     )

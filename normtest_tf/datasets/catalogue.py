@@ -34,46 +34,39 @@ class DatasetDescription:
     source: str  # Its authors and where they publish it.
 
 
-def _described(
-    name: str,
-    sizes: tuple[int, int, int, int],  # Classes, side, training and test images.
-    published: tuple[Any, Any] | None,  # Mean and standard deviation.
-    source: str,
-) -> DatasetDescription:
-    statistics = published and normalization.ChannelStatistics(
-        *published, "pooled", "the constants of the reference PyTorch study"
-    )
-    return DatasetDescription(name, *sizes, statistics, source)
+def _published(mean: Any, std: Any) -> normalization.ChannelStatistics:  # noqa: ANN401  (triples)
+    source = "the constants of the reference PyTorch study"
+    return normalization.ChannelStatistics(mean, std, "pooled", source)
 
 
 _ALL = (
-    _described(
+    DatasetDescription(
         "cifar10",
-        (10, 32, 50_000, 10_000),
-        ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
+        *(10, 32, 50_000, 10_000),
+        _published((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
         "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
-    _described(
+    DatasetDescription(
         "cifar100",
-        (100, 32, 50_000, 10_000),
-        ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+        *(100, 32, 50_000, 10_000),
+        _published((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
         "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
-    _described(
+    DatasetDescription(
         "svhn_cropped",
-        (10, 32, 73_257, 26_032),
-        ((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
+        *(10, 32, 73_257, 26_032),
+        _published((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
         "Netzer et al. 2011, http://ufldl.stanford.edu/housenumbers/",
     ),
-    _described(
+    DatasetDescription(
         "tiny_imagenet",
-        (200, 64, 100_000, 10_000),
-        ((0.4802, 0.4481, 0.3975), (0.2764, 0.2689, 0.2816)),
+        *(200, 64, 100_000, 10_000),
+        _published((0.4802, 0.4481, 0.3975), (0.2764, 0.2689, 0.2816)),
         "Le and Yang 2015, http://cs231n.stanford.edu/tiny-imagenet-200.zip",
     ),
-    _described(
+    DatasetDescription(
         "digits",
-        (10, 32, 1297, 500),
+        *(10, 32, 1297, 500),
         None,
         "Alpaydin and Kaynak 1998, https://doi.org/10.24432/C50P49, in scikit-learn",
     ),

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -64,17 +64,6 @@ class ReadingOptions:
     split_seed: int | None = None
     memory_budget: int | None = None
     shift: str = images.NO_SHIFT
-
-    @classmethod
-    def among(
-        cls,
-        values: Mapping[str, Any],
-        **others: Any,  # noqa: ANN401  (any option)
-    ) -> ReadingOptions:
-        """Takes the options that are among values and not None; others come first."""
-        names = (field.name for field in dataclasses.fields(cls))
-        given = {name: values.get(name) for name in names} | others
-        return cls(**{name: one for name, one in given.items() if one is not None})
 
     @property
     def divides(self) -> bool:
@@ -294,8 +283,8 @@ class _Reader:
         side = options.image_size or 1
         self._shape: tuple[int, ...] = (side, side, 3)
         if not options.image_size:  # That of the first image that can be decoded.
-            decoded = (image for one in of_splits for image in one.map(np.asarray))
-            shapes = (image.shape for image in decoded if isinstance(image, np.ndarray))
+            found = (shape for one in of_splits for shape in one.map(np.shape))
+            shapes = (shape for shape in found if isinstance(shape, tuple))
             self._shape = next(shapes, self._shape)
         number = sum(len(one.labels) for one in of_splits)
         self.excess = self._check_room(number, options.memory_budget)
@@ -342,14 +331,20 @@ class _Reader:
 
     def _good(self, examples: Examples) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the images that can be used, contiguous, with their indices."""
-        for index, image in enumerate(examples.map(np.asarray)):
+
+        def usable(image: np.ndarray) -> tuple[tuple[int, ...], np.ndarray | None]:
+            height, width = image.shape[:2]  # Photographs may take gigabytes.
+            is_usable = image.shape == self._shape and height == width
+            return (height, width), np.ascontiguousarray(image) if is_usable else None
+
+        for index, found in enumerate(examples.map(usable)):
             name = examples.names[index]
-            if isinstance(image, images.BadImage):
-                self._bad[name] = image.args[1]
+            if isinstance(found, images.BadImage):
+                self._bad[name] = found.args[1]
                 continue
-            self._sizes[image.shape[:2]].append(name)
-            if image.shape == self._shape:
-                image = np.ascontiguousarray(image)
+            size, image = found
+            self._sizes[size].append(name)
+            if image is not None:
                 self.hashes.append(hashlib.blake2b(image.data, digest_size=16).digest())
                 yield index, image
 

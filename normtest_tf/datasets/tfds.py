@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import mmap
 import os
+import pathlib
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,9 @@ def find(
     except errors.UsageError:
         raise
     except Exception as error:  # TensorFlow raises a type per kind of corruption.
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            folder = pathlib.Path(tempfile.gettempdir())
+            raise errors.unwritable(folder, error) from error
         raise errors.UsageError(
             f"the prepared data of {tfds_name} in {builder.data_path} can't be read "
             f"({errors.one_line(error)[:300]}). Delete them to download and prepare "

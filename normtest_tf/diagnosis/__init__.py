@@ -12,24 +12,8 @@
 Importing this package does not import Keras.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from normtest_tf.diagnosis.explanation import explain
 from normtest_tf.diagnosis.findings import Explanation
 from normtest_tf.diagnosis.parts import Parts, decomposition
-
-if TYPE_CHECKING:
-    from normtest_tf.diagnosis.explanation import explain
-else:
-
-    def __getattr__(name):  # noqa: ANN001, ANN202  (type checkers see the import above)
-        """Imports `explain` when it is first used: it needs Keras."""
-        if name != "explain":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from normtest_tf.diagnosis.explanation import explain
-
-        return explain
-
 
 __all__ = ["Explanation", "Parts", "decomposition", "explain"]

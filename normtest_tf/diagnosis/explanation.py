@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import keras
 import numpy as np
-from keras import ops
 
-from normtest_tf.backbones import trunk
 from normtest_tf.diagnosis import inputs, linear_probe
-from normtest_tf.diagnosis.advice import Advice, advise
+from normtest_tf.diagnosis.advice import advise
 from normtest_tf.diagnosis.distances import (
     BATCH,
     REESTIMATED,
@@ -21,7 +18,6 @@ from normtest_tf.diagnosis.distances import (
 )
 from normtest_tf.diagnosis.findings import Explanation, SettingFindings
 from normtest_tf.diagnosis.parts import decomposition, displacement
-from normtest_tf.diagnosis.probes import Probe
 from normtest_tf.normalization import (
     CONTROL,
     IMAGENET,
@@ -31,6 +27,11 @@ from normtest_tf.normalization import (
 )
 from normtest_tf.normalization.statistics import Images, pixel_distance
 from normtest_tf.system import keras_setup
+
+if TYPE_CHECKING:
+    import keras
+
+    from normtest_tf.diagnosis.probes import Probe
 
 
 class _Shown(NamedTuple):
@@ -81,6 +82,11 @@ def explain(
     Raises:
         UsageError: If the model or the images can't be diagnosed.
     """
+    from keras import ops
+
+    from normtest_tf.backbones import trunk
+    from normtest_tf.diagnosis.probes import Probe
+
     chosen = inputs.settings_of(settings)
     probe = Probe(model)
     images, labels = inputs.collect(images, labels, examples)
@@ -117,10 +123,6 @@ def explain(
             "the network does not start with one plain convolution, so the border's "
             "part can't be told from the shift's"
         )
-    pixels = pixel_distance(own, pretraining)
-    advice: tuple[Advice, ...] = ()
-    if trained:
-        advice = advise(treatment.differences)
     return Explanation(
         model=model_name or model.name,
         data=data_name,
@@ -129,8 +131,8 @@ def explain(
         layers=probe.names,
         settings=tuple(found.values()),
         parts=parts,
-        pixel_distance=pixels,
-        advice=advice,
+        pixel_distance=pixel_distance(own, pretraining),
+        advice=advise(treatment.differences) if trained else (),
         notes=tuple(dict.fromkeys(notes)),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -142,11 +141,7 @@ def notes_on(
         )
     if labels is None:
         notes.append("no linear probe, which needs labels: 3 images of 2 classes")
-    colors = ("red", "green", "blue")
-    constant = list(itertools.compress(colors, np.ptp(images, axis=(0, 1, 2)) == 0))
-    if constant:
-        notes.append(f"constant over all images: {', '.join(constant)}")
-    elif np.all(images == images[..., :1]):
+    if np.all(images == images[..., :1]):
         notes.append(
             "the images are grey: constants per channel can't give them colours, so no "
             "setting makes them what the network was pre-trained with"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from normtest_tf import backbones, errors
+from normtest_tf import backbones
 from normtest_tf.backbones import weights
 from normtest_tf.export import cards, prediction, timm_folders
 from normtest_tf.export.formats import FORMATS, ExportError
@@ -243,13 +243,7 @@ def _name_output(graph: onnx.GraphProto, name: str) -> None:
 def _write_timm(
     model: keras.Model, path: pathlib.Path, description: dict[str, Any]
 ) -> None:
-    _, normalization, backbone, head = model.layers
-    if not isinstance(normalization, keras.layers.Normalization):
-        raise errors.UsageError(
-            "--format=timm needs a model that subtracts a mean from RGB and divides by "
-            f"a std, nothing else. Received: {type(normalization).__name__}; choose "
-            "another --format"
-        )
+    _, _, backbone, head = model.layers
     variables = weights.variables_by_tensor(backbone)
     convolution = next(iter(variables)).removesuffix(".weight")
     classifier = backbones.get(description["run"]["model"]).classifier

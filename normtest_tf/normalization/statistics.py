@@ -7,7 +7,7 @@ import math
 import operator
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -56,19 +56,8 @@ MINMAX = ChannelStatistics(
 )
 
 
-class Images(Protocol):
-    """uint8 `[n, height, width, 3]`: an array, or images whose slices become arrays."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of images, height, width and 3."""
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Always uint8."""
-
-    def __getitem__(self, chosen: slice, /) -> npt.ArrayLike:
-        """Returns some of the images."""
+# uint8 `[n, height, width, 3]`: an array, or images whose slices become arrays.
+Images: TypeAlias = npt.ArrayLike
 
 
 class PixelCounts(NamedTuple):

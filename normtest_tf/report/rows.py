@@ -229,14 +229,19 @@ def policy_rows(
 
 
 def data_set_rows(results: Results) -> list[Row]:
-    """Returns a row for each data set and distinct normalization.
+    """Returns a row for each data set at a size, and distinct normalization.
 
     Mean and std are those of the training images after it, averaged over seeds, whose
     validation images differ; NaN where they are unknown.
     """
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in results.runs:
+        found = run.config.resolved
+        counts = [getattr(found, name) for name in _COUNTS]
+        key = (run.name.dataset, found.image_shape, *counts)
+        groups.setdefault(key, []).append(run)
     rows: list[Row] = []
-    for dataset in dict.fromkeys(run.name.dataset for run in results.runs):
-        members = [run for run in results.runs if run.name.dataset == dataset]
+    for (dataset, *_), members in groups.items():
         own = [_constants(run) for run in members if run.setting.standardises]
         measured = [each for each in own if np.isfinite(each).all()]
         mean, std = np.mean(measured or np.full([1, 2, 3], np.nan), axis=0)

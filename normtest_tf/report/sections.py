@@ -294,7 +294,8 @@ def _recipes(results: Results) -> list[str]:
     for run in results.runs:
         requested, resolved = run.config.requested, run.config.resolved
         recipe = (
-            f"{requested['epochs']} epochs on {resolved.train_examples:,} images, "
+            f"{counted(requested['epochs'], 'epoch')} on "
+            f"{counted(resolved.train_examples, 'image')}, "
             f"batches of {requested['batch_size']}, learning rate "
             f"{requested['learning_rate']:g}, {resolved.precision}"
             + "".join(f", {what}" for what in _unlike_the_study(run.config))

@@ -15,7 +15,7 @@ from msgspec import Meta
 from normtest_tf import backbones, datasets, errors, normalization
 from normtest_tf.normalization import GIVEN, SETTINGS, ChannelStatistics, Setting
 from normtest_tf.runs.folder import FINAL, RULES, RunFolder, RunName
-from normtest_tf.system import files
+from normtest_tf.system import files, keras_setup
 from normtest_tf.training import choices
 from normtest_tf.training.choices import Seeds
 
@@ -278,11 +278,13 @@ class RunConfig:
         budget = self.memory_budget
         if self.resize is not None and self.image_size is None:
             raise errors.UsageError("--resize needs --image_size")
-        reading = datasets.ReadingOptions.among(
-            vars(self),
-            memory_budget=None if budget is None else datasets.parse_size(budget),
-            shift=str(datasets.parse_shift(self.shift)),  # Equal ones are read once.
-        )
+        values = vars(self) | {
+            "memory_budget": None if budget is None else datasets.parse_size(budget),
+            "shift": str(datasets.parse_shift(self.shift)),  # Equal ones are read once.
+        }
+        names = {field.name for field in dataclasses.fields(datasets.ReadingOptions)}
+        given = {k: v for k, v in values.items() if k in names and v is not None}
+        reading = datasets.ReadingOptions(**given)
         reading.check()
         return reading
 
@@ -354,8 +356,17 @@ class RunConfig:
 
     def _check_training(self) -> None:
         """Checks the fields on how to train against each other."""
-        choices.check_warmup(self.warmup_epochs, self.epochs)
-        choices.check_strategy(self.strategy)
+        backend = keras_setup.backend()
+        if self.strategy != choices.NONE and backend != "jax":
+            raise errors.UsageError(
+                f"--strategy={self.strategy} needs --backend=jax, where Keras itself "
+                f"divides batches between devices. Received: the backend {backend}"
+            )
+        if self.warmup_epochs > self.epochs:
+            raise errors.UsageError(
+                f"--warmup_epochs must be from 0 to --epochs={self.epochs}. "
+                f"Received: {self.warmup_epochs}"
+            )
         if self.keep == "best_validation" and not self.validation_examples:
             raise errors.UsageError(
                 "--keep=best_validation needs --validation_examples=N with N > 0"

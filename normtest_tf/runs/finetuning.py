@@ -11,10 +11,15 @@ import time
 import keras
 
 from normtest_tf import datasets, errors
-from normtest_tf.normalization import ChannelStatistics
+from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.runs import record
 from normtest_tf.runs.config import RunConfig
-from normtest_tf.runs.record import ConfigRecord, ResolvedValues, ResultRecord
+from normtest_tf.runs.record import (
+    ConfigRecord,
+    FailureRecord,
+    ResolvedValues,
+    ResultRecord,
+)
 from normtest_tf.runs.recorder import Recorder, remove_of_finished
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify, counted, ignore
@@ -38,12 +43,12 @@ class Prepared:
     recipe: Recipe
     data: pipeline.TrainingData
     record: ConfigRecord  # What `config.json` will hold.
-    devices: environment.Devices
+    devices: tuple[str, ...]  # That share each batch.
 
     def trains_on_features(self, config: RunConfig) -> bool:
         """Tells whether the head is trained apart from its frozen backbone."""
         is_frozen = config.train == choices.HEAD and not config.recalibrate
-        return is_frozen and len(self.devices.names) == 1
+        return is_frozen and len(self.devices) == 1
 
 
 @keras_setup.checked()
@@ -117,10 +122,11 @@ def _train(
 ) -> ResultRecord:
     """Trains the epochs that are missing and writes the run's folder."""
     recipe, data = prepared.recipe, prepared.data
-    model = prepared.devices.spread(
+    model = environment.spread(
+        prepared.devices,
         lambda: classifier.shared(
             prepared.model, config.train, deterministic=config.deterministic
-        )
+        ),
     )
     recorder = Recorder(config, prepared.record, model, notify, started)
     title = f"{config.name.model}-{config.normalization} seed {config.seed}"
@@ -154,8 +160,8 @@ def _train(
                 on_evaluation=recorder.see,
                 on_features=prepared.trains_on_features(config),
             )
-    except (errors.TrainingFailed, KeyboardInterrupt) as reason:
-        recorder.abort(reason)
+    except errors.TrainingFailed as failure:
+        FailureRecord(str(failure), failure.details).write(config.folder)
         raise
     prepared.model.set_weights(recorder.kept_weights())
     labels = data.evaluations["test"].labels
@@ -192,7 +198,7 @@ def _prepare(
     """Builds the model and everything else that training needs."""
     resolved = config.resolved
     network, seeds = resolved.network, resolved.seeds
-    found = environment.find_devices(config.strategy, config.batch_size, notify)
+    devices = environment.find_devices(config.strategy, config.batch_size, notify)
     environment.set_determinism(config.deterministic)
     fingerprint = dataset.fingerprint()  # Of all images, also those held out.
     if dataset.division:
@@ -229,11 +235,11 @@ def _prepare(
         parameters=model.count_params(),
         division=dataset.division,
     )
-    surroundings = environment.describe() | {"devices": len(found.names)}
+    surroundings = environment.describe() | {"devices": len(devices)}
     config_record = ConfigRecord(resolved.requested, values, fingerprint, surroundings)
     options = [field.name for field in dataclasses.fields(Recipe)]
     recipe = Recipe(**{name: getattr(config, name) for name in options})
-    return Prepared(model, recipe, data, config_record, found)
+    return Prepared(model, recipe, data, config_record, devices)
 
 
 def _hold_out(
@@ -276,7 +282,10 @@ def _build(
         reuse=reuse,
     )
     if resolved.setting.folds and statistics is not None:
-        classifier.fold(model, network, statistics)
+        wanted = network.pretraining
+        folding.fold(
+            model.layers[-2], statistics, wanted.statistics, wanted.channel_order
+        )
     if note := record.statistics_note(network, statistics):
         notify(note)
     training_copy.check_regime(model, config.train, recalibrated=config.recalibrate)

@@ -277,8 +277,8 @@ def add_to_plan(results_dir: pathlib.Path, names: Sequence[RunName]) -> None:
     """Adds runs to a results folder's plan; existing entries are kept."""
     with files.only_writer(results_dir, wait=True):
         known = read_plan(results_dir)
-        new = [str(name) for name in names if str(name) not in set(known)]
-        if new:
+        planned = set(known)
+        if new := [name for name in map(str, names) if name not in planned]:
             plan = {"format": FORMAT, "runs": known + new}
             files.write_json(results_dir / PLAN, plan)
 

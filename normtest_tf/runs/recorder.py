@@ -32,12 +32,7 @@ from normtest_tf import errors
 from normtest_tf.runs import metadata, model_file, record
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.folder import CHECKPOINTS, RULES, Rule, RunFolder, summarise
-from normtest_tf.runs.record import (
-    ConfigRecord,
-    FailureRecord,
-    Predictions,
-    ResultRecord,
-)
+from normtest_tf.runs.record import ConfigRecord, Predictions, ResultRecord
 from normtest_tf.system import files
 from normtest_tf.text import Notify
 from normtest_tf.training import EpochRow
@@ -250,7 +245,6 @@ class Recorder:
         self._notify = notify
         self._identity = record.identity_of(config_record, model)
         self._store = Store(self._folder.checkpoints)
-        self._unwritten: Checkpoint | None = None
         self._started = started
         self._written = time.perf_counter()  # When the last checkpoint was.
         self._rule = RULES[config.keep]
@@ -310,17 +304,11 @@ class Recorder:
         state.kept.consider(row, self._model, state.classes)
         self._folder.write_history(state.rows)
         self._tensorboard.add(row)
-        is_due = self._is_due(int(row["epoch"]))
-        # Of epochs that take seconds, a copy costs as much as repeating some.
-        if is_due or self._config.checkpoint_every is not None:
-            extra = {
-                "identity": self._identity,
-                "environment": self._record.environment,
-            }
-            self._unwritten = state.to_checkpoint(self._model, self._spent(), extra)
-        if is_due and self._unwritten is not None:
-            self._store.write(self._unwritten)
-            self._unwritten, self._written = None, time.perf_counter()
+        if self._is_due(int(row["epoch"])):
+            environment = self._record.environment
+            extra = {"identity": self._identity, "environment": environment}
+            self._store.write(state.to_checkpoint(self._model, self._spent(), extra))
+            self._written = time.perf_counter()
 
     def _is_due(self, epoch: int) -> bool:
         """Tells whether a checkpoint is written after an epoch."""
@@ -332,13 +320,6 @@ class Recorder:
 
     def _spent(self) -> Spent:
         return self.state.spent.since(self._started)
-
-    def abort(self, reason: errors.TrainingFailed | KeyboardInterrupt) -> None:
-        """Leaves a checkpoint of the last completed epoch, and records a failure."""
-        if self._unwritten is not None:
-            self._store.write(self._unwritten)
-        if isinstance(reason, errors.TrainingFailed):
-            FailureRecord(str(reason), reason.details).write(self._folder)
 
     def kept_weights(self) -> list[np.ndarray]:
         """Returns the weights selected by `--keep`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -40,16 +41,12 @@ class Options:
             )
 
 
-class Executor(abc.ABC):
+class Executor(contextlib.AbstractContextManager["Executor"]):
     """Executes runs in slots: processes of this machine, or of others.
 
     Use it in a `with` statement; leaving it ends what is still running, which loses
     nothing but the time since the last checkpoint.
     """
-
-    def __enter__(self) -> Executor:
-        """Returns itself."""
-        return self
 
     @abc.abstractmethod
     def __exit__(self, *_: object) -> None:

@@ -78,8 +78,7 @@ def check(configs: Sequence[RunConfig]) -> None:
                 f"{other.model} would both be written to {config.folder}; name each "
                 "once, and give folders and files different names"
             )
-        if state(config) == "done":
-            record.check_request(config)
+        record.check_request(config)
     _check_statistics(configs)
     for key in {(config.dataset, config.reading): None for config in configs}:
         datasets.check_available(*key)

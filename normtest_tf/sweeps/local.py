@@ -13,7 +13,7 @@ import subprocess
 import threading
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from normtest_tf import errors
 from normtest_tf.runs import RunConfig
@@ -21,12 +21,11 @@ from normtest_tf.sweeps import executor
 from normtest_tf.sweeps.executor import GRAPHS_PER_WORKER, Executor, Options, Outcome
 from normtest_tf.text import Notify, counted
 
-Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 GPUS = "CUDA_VISIBLE_DEVICES"
 
 
-class Worker:
+class Worker(contextlib.AbstractContextManager["Worker"]):
     """A separate process that runs one function call at a time.
 
     TensorFlow leaks the graph of every kind of training; only ending the process frees
@@ -38,10 +37,6 @@ class Worker:
         self._environment = dict(environment or {})  # In addition to this one's.
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: multiprocessing.connection.Connection | None = None
-
-    def __enter__(self) -> Worker:
-        """Returns itself; the process starts with the first call."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Ends the process."""
@@ -55,27 +50,17 @@ class Worker:
             self._connection.close()
         self._process = self._connection = None
 
-    def call(
-        self,
-        function: Callable[Parameters, Result],
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
-    ) -> Result:
+    def call(self, function: Callable[..., Result], *args: object) -> Result:
         """Calls a function in the process and returns its result; see `result`."""
-        self.send(function, *args, **kwargs)
+        self.send(function, *args)
         return self.result()
 
-    def send(
-        self,
-        function: Callable[Parameters, Result],
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
-    ) -> None:
+    def send(self, function: Callable[..., object], *args: object) -> None:
         """Begins a call, of a function at the top level of a module; see `wait`."""
         if self._process is None or not self._process.is_alive():
             self._start()
         with contextlib.suppress(OSError):  # It has died: `result` says so.
-            self._open_connection.send((function, args, kwargs))
+            self._open_connection.send((function, args))
 
     def result(self) -> Any:  # noqa: ANN401  (the function's)
         """Waits for the call's result; `WorkerDied` if its process ends before."""
@@ -120,9 +105,9 @@ def _serve(
     os.environ.update(environment)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     while True:
-        function, args, kwargs = connection.recv()
+        function, args = connection.recv()
         try:
-            answer = True, function(*args, **kwargs)
+            answer = True, function(*args)
         except Exception as error:
             if not isinstance(error, errors.UsageError):
                 error.add_note(traceback.format_exc())

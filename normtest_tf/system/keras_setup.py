@@ -16,9 +16,7 @@ from typing import Any
 
 from normtest_tf import errors
 
-TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
-# Named like the package that each of them needs.
-_BACKENDS = (*TRAINING_BACKENDS, "numpy", "openvino")
+BACKENDS = ("tensorflow", "jax", "torch")  # Named like the package that each needs.
 _DEFAULT_BACKEND = "tensorflow"
 # The smallest run takes 3.1 GiB of them on two cores, and more with more threads.
 LEAST_ADDRESSES = 3 * 2**30
@@ -35,10 +33,9 @@ _OTHERS |= {"max_epochs": None, "max_steps_per_epoch": None}
 def backend() -> str:
     """Returns the backend that KERAS_BACKEND asks for, without importing Keras."""
     name = os.environ.get(_BACKEND_VARIABLE) or _DEFAULT_BACKEND
-    if name not in _BACKENDS:
-        names = list(TRAINING_BACKENDS)
-        allowed = f"Allowed: {', '.join(names)}. {_UNSET}"
-        raise errors.unknown_name(_BACKEND_VARIABLE, name, names, allowed)
+    if name not in BACKENDS:
+        allowed = f"Allowed: {', '.join(BACKENDS)}. {_UNSET}"
+        raise errors.unknown_name(_BACKEND_VARIABLE, name, list(BACKENDS), allowed)
     check_installed(name, _BACKEND_VARIABLE)
     return name
 
@@ -61,16 +58,6 @@ def check_installed(name: str, asked_by: str = "--backend") -> None:
         raise errors.UsageError(
             f"{asked_by}={name} needs {name}, which is not installed; pip install "
             f"{name}, or choose another backend of Keras"
-        )
-
-
-def check_can_train(name: str | None = None) -> None:
-    """Raises `UsageError` unless a backend, by default the environment's, can train."""
-    name = name or backend()
-    if name not in TRAINING_BACKENDS:
-        raise errors.UsageError(
-            f"{_BACKEND_VARIABLE}={name} can't train a network. Allowed: "
-            f"{', '.join(TRAINING_BACKENDS)}. {_UNSET}"
         )
 
 

@@ -9,8 +9,6 @@ import dataclasses
 
 import numpy as np
 
-from normtest_tf import errors
-from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
 NONE = "none"  # An augmentation, and a strategy.
@@ -77,25 +75,6 @@ def padding(name: str, size: int) -> int:
 def padding_color(padding: int, black: tuple[int, ...]) -> tuple[int, ...] | None:
     """Returns the colour of a padding, what a shift makes of black; None for black."""
     return black if padding and any(black) else None
-
-
-def check_warmup(warmup_epochs: int, epochs: int) -> None:
-    """Raises `UsageError` unless the warm-up is a part of the training."""
-    if not 0 <= warmup_epochs <= epochs:
-        raise errors.UsageError(
-            f"--warmup_epochs must be from 0 to --epochs={epochs}. "
-            f"Received: {warmup_epochs}"
-        )
-
-
-def check_strategy(strategy: str) -> None:
-    """Raises `UsageError` if the backend can't train with a strategy."""
-    backend = keras_setup.backend()
-    if strategy != NONE and backend != "jax":
-        raise errors.UsageError(
-            f"--strategy={strategy} needs --backend=jax, where Keras itself divides "
-            f"batches between devices. Received: the backend {backend}"
-        )
 
 
 @dataclasses.dataclass(frozen=True)

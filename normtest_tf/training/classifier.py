@@ -14,7 +14,6 @@ import numpy as np
 
 from normtest_tf import backbones
 from normtest_tf.backbones import layers
-from normtest_tf.normalization import ChannelStatistics, folding
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify
 from normtest_tf.training import training_copy
@@ -155,14 +154,6 @@ def _draw_as_tensorflow(head: keras.layers.Dense) -> None:
             with tf.device("CPU:0"):
                 values = tf.random.stateless_uniform(variable.shape, [seed, 0], *limits)
             variable.assign(values.numpy())
-
-
-def fold(
-    model: keras.Model, network: backbones.PretrainedNetwork, given: ChannelStatistics
-) -> None:
-    """Makes a classifier of inputs normalised with `given` start as the control."""
-    backbone, wanted = model.layers[-2], network.pretraining
-    folding.fold(backbone, given, wanted.statistics, wanted.channel_order)
 
 
 MAX_SHARED = 4  # Copies that a process keeps for other runs of their kind.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import glob
 import importlib.metadata
 import os
 import platform
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -18,7 +17,6 @@ import numpy as np
 
 import normtest_tf
 from normtest_tf import errors
-from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify
 from normtest_tf.training import choices
 
@@ -47,9 +45,8 @@ def resolve_precision(precision: str) -> str:
 
 
 def check_backend(notify: Notify) -> None:
-    """Raises `UsageError` if Keras's backend can't train; says what makes it slow."""
+    """Says what makes training with Keras's backend slow."""
     backend = keras.backend.backend()
-    keras_setup.check_can_train(backend)
     if has_hidden_gpu():
         notify(
             f"this machine has an NVIDIA GPU, which {backend} can't see, so the CPU "
@@ -169,25 +166,19 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-@dataclasses.dataclass(frozen=True)
-class Devices:
-    """The devices that share each batch; a single one without a strategy."""
-
-    names: tuple[str, ...] = ("default",)
-
-    def spread(self, make: Callable[[], keras.Model]) -> keras.Model:
-        """Returns the model that `make` creates; its training uses all devices."""
-        if len(self.names) == 1:
-            return make()
-        distribution = _WholeBatches(devices=self.names)
-        with distribution.scope():
-            return _Sharded(make(), distribution)
+def spread(devices: Sequence[str], make: Callable[[], keras.Model]) -> keras.Model:
+    """Returns the model that `make` creates; its training uses all devices."""
+    if len(devices) == 1:
+        return make()
+    distribution = _WholeBatches(devices=devices)
+    with distribution.scope():
+        return _Sharded(make(), distribution)
 
 
-def find_devices(strategy: str, batch_size: int, notify: Notify) -> Devices:
-    """Returns the devices that a run trains on; says so if there is only one."""
+def find_devices(strategy: str, batch_size: int, notify: Notify) -> tuple[str, ...]:
+    """Returns the devices that share each batch; says so if there is only one."""
     if strategy == choices.NONE:
-        return Devices()
+        return ("default",)
     names = tuple(keras.distribution.list_devices())
     if len(names) == 1:
         notify(f"--strategy={strategy} finds one device, {names[0]}: nothing changes")
@@ -196,7 +187,7 @@ def find_devices(strategy: str, batch_size: int, notify: Notify) -> Devices:
             f"--batch_size must be a multiple of the number of devices, {len(names)} "
             f"here, with --strategy={strategy}. Received: {batch_size}"
         )
-    return Devices(names)
+    return names
 
 
 def scope_of(model: keras.Model) -> contextlib.AbstractContextManager[object]:

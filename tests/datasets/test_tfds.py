@@ -1,7 +1,9 @@
 """Sets of TensorFlow Datasets: CIFAR10, and any other that classifies images."""
 
+import errno
 import os
 import shutil
+import tempfile
 import time
 
 import numpy as np
@@ -97,6 +99,16 @@ def test_sets_of_another_kind_are_refused(tmp_path):
 def test_other_file_formats_give_the_same_images(tmp_path, file_format):
     helpers.prepare(tmp_path, "pets", {"train": 8, "test": 2}, file_format=file_format)
     assert contents(load(tmp_path).train_images) == expected(range(8))
+
+
+def test_a_full_temporary_folder_is_not_taken_for_damaged_data(pets, monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with helpers.usage_error(tempfile.gettempdir(), "No space left") as caught:
+        load(pets)
+    assert "Delete" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from experiments.support.speed import study
+from experiments.support.speed.ours import Way
 from experiments.support.speed.work import Work
 from normtest_tf import datasets
 from tests.helpers import programs
@@ -55,6 +56,7 @@ def test_a_list_of_runs_is_measured_on_both_sides(tmp_path, monkeypatch):
     dataset = datasets.load("digits").take(64, 32)
     work = Work(tmp_path, "resnet18", classes=10, batch_size=32)
     work.write(dataset.train_images, dataset.train_labels)
-    line = study.compare(dataset, work, "head", "float32", workers=0, rounds=2)
+    way = Way("tensorflow", "float32")
+    line = study.compare(dataset, work, "head", way, workers=0, rounds=2)
     sides = r"ours, float32 [\d.]+ [\d.]+ s, PyTorch, eager [\d.]+ [\d.]+ s"
     assert re.fullmatch(rf"resnet18, head, 1 runs: {sides}; ratio [\d.]+", line)

@@ -109,16 +109,12 @@ def test_a_full_disk_below_stdout_does_not_hide_another_error(end, status, words
     assert done.returncode == status
 
 
-def test_a_backend_that_is_missing_or_cannot_train_is_refused_at_once(tmp_path):
+def test_an_unknown_backend_is_refused_at_once(tmp_path):
     commands = [[program, *flags] for program, flags in TRAINING.items()]
-    for backend, words in (
-        ("theano", "unknown KERAS_BACKEND 'theano'"),
-        ("numpy", "KERAS_BACKEND=numpy can't train a network"),
-    ):
-        env = {"KERAS_BACKEND": backend}
-        for done in programs.run_all(commands, env=env, cwd=tmp_path):
-            programs.assert_refused(done, words)
-            assert done.heavy == []
+    env = {"KERAS_BACKEND": "numpy"}  # It can't train.
+    for done in programs.run_all(commands, env=env, cwd=tmp_path):
+        programs.assert_refused(done, "unknown KERAS_BACKEND 'numpy'")
+        assert done.heavy == []
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,7 +14,6 @@ from safetensors.numpy import load_file
 from experiments.support import pytorch
 from experiments.support.parity import exports
 from normtest_tf import errors
-from normtest_tf.backbones.registry import CAFFE
 from normtest_tf.export import (
     FORMATS,
     ExportError,
@@ -25,9 +24,9 @@ from normtest_tf.export import (
     verification,
     writers,
 )
-from normtest_tf.normalization import MINMAX, SETTINGS, normalization_layer
+from normtest_tf.normalization import MINMAX, SETTINGS
 from normtest_tf.runs import metadata
-from tests.export.helpers import SHAPE, assert_close, build, outputs
+from tests.export.helpers import assert_close, outputs
 from tests.helpers import ROOT, numpy_resnet, records
 from tests.parity import golden
 
@@ -166,12 +165,6 @@ def test_what_timm_can_not_express_is_refused(changes, words, model, tmp_path):
         verification.export(model, tmp_path / "x", "timm", described(**changes), PIXELS)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_model_that_does_not_only_subtract_and_divide_is_refused(tmp_path):
-    model = build(normalization_layer(CAFFE, SHAPE, "bgr"))
-    with pytest.raises(errors.UsageError, match="subtracts a mean from RGB"):
-        writers.write(model, tmp_path / "x", "timm", described())
 
 
 @pytest.fixture

@@ -68,8 +68,8 @@ def main():
         assert not config.folder.is_finished()
     finetuning.run(config, digits)
 
-    found = environment.find_devices("data_parallel", 32, print)
-    model = found.spread(
+    model = environment.spread(
+        environment.find_devices("data_parallel", 32, print),
         lambda: keras.Sequential(
             [
                 keras.Input((32, 32, 3), dtype="uint8"),
@@ -77,7 +77,7 @@ def main():
                 keras.layers.GlobalAveragePooling2D(),
                 keras.layers.Dense(10),
             ]
-        )
+        ),
     )
     split = pipeline.Split(digits.train_images, digits.train_labels)
     data = pipeline.TrainingData(split, {}, seed=0)

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from normtest_tf.analysis import published, results
 from normtest_tf.report import document, rows, sections
 from normtest_tf.runs.folder import FINAL
 from normtest_tf.text import csv_text
-from tests.helpers.fake_results import CELLS, write_run
+from tests.helpers.fake_results import CELLS, write_json, write_run
 
 
 def test_effects_equal_scipys_paired_t_test_and_end_with_their_mean(study, gathered):
@@ -78,6 +79,25 @@ def test_data_sets_have_statistics_after_normalization(gathered, tmp_path):
     write_run(tmp_path, normalization="pretrain")  # It does not measure the images.
     (row,) = rows.data_set_rows(results.read(tmp_path))
     assert math.isnan(row["mean_red"])
+
+
+def test_images_of_another_size_have_rows_of_their_own(tmp_path):
+    expected = {}
+    for model, side, std in (("resnet18", 32, 0.2), ("resnet50", 64, 0.3)):
+        for setting in ("finetune", "minmax"):
+            path = write_run(tmp_path, "cifar10", model, setting) / "config.json"
+            values = json.loads(path.read_text())
+            values["resolved"]["image_shape"] = [side, side, 3]
+            if setting == "finetune":
+                values["resolved"]["statistics"]["std"] = [std] * 3
+            write_json(path, values)
+        expected[model] = f"{side}x{side}", std
+    found = {
+        row["models"]: (row["size"], pytest.approx(row["std_red"]))
+        for row in rows.data_set_rows(results.read(tmp_path))
+        if row["normalization"] == "minmax"
+    }
+    assert found == expected
 
 
 def test_every_run_has_a_row(tmp_path):

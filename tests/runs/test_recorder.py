@@ -126,21 +126,6 @@ def test_a_killed_overwrite_resumes_without_overwrite(config, digits, expected):
     assert len(list(config.folder.tensorboard.iterdir())) == 1
 
 
-def test_ctrl_c_in_a_notebook_leaves_a_checkpoint_of_the_last_epoch(
-    config, digits, expected
-):
-    config = dataclasses.replace(config, checkpoint_every=3)
-    with (
-        faults.after_epoch(2, then=faults.fail(KeyboardInterrupt)),
-        pytest.raises(KeyboardInterrupt),
-    ):
-        finetuning.run(config, digits)
-    (stored,) = config.folder.checkpoints.iterdir()
-    assert stored.name == recorder.file_name(2)
-    assert finetuning.run(config, digits).resumed_epochs == (2,)
-    assert outcome(config) == expected
-
-
 def test_a_run_of_seconds_copies_nothing_for_checkpoints(
     config, digits, expected, monkeypatch
 ):

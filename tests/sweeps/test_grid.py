@@ -90,15 +90,18 @@ def test_only_the_given_setting_takes_given_constants(tmp_path):
         grid.check(grid.grid(base, axes, weights))
 
 
-def test_a_finished_run_of_another_configuration_is_refused(tmp_path):
+def test_a_run_of_another_configuration_is_refused(tmp_path):
     first, *_ = configs = configurations(tmp_path)
     write_record(first)
     first.folder.result.touch()
     grid.check(configs)
     changed = [dataclasses.replace(config, batch_size=7) for config in configs]
-    with pytest.raises(errors.UsageError, match="batch_size=256 there"):
+    with pytest.raises(errors.UsageError, match="a finished .*batch_size=256 there"):
         grid.check(changed)
     grid.check([dataclasses.replace(config, overwrite=True) for config in changed])
+    first.folder.result.unlink()
+    with pytest.raises(errors.UsageError, match="an unfinished .*batch_size=256 there"):
+        grid.check(changed)
 
 
 def test_the_state_of_a_run_is_read_from_its_folder(tmp_path):

@@ -33,7 +33,7 @@ def test_deterministic_operations_stay_for_the_process():
     assert "start another process for runs without it" in done.stdout
 
 
-def test_a_slow_backend_is_noted_and_one_that_cannot_train_refused(monkeypatch):
+def test_a_slow_backend_is_noted_and_not_deterministic(monkeypatch):
     for backend, count in {"tensorflow": 0, "jax": 0, "torch": 1}.items():
         notes = []
         monkeypatch.setattr(keras.backend, "backend", lambda backend=backend: backend)
@@ -41,9 +41,6 @@ def test_a_slow_backend_is_noted_and_one_that_cannot_train_refused(monkeypatch):
         assert len(notes) == count
     with pytest.raises(errors.UsageError, match="Received: the backend torch"):
         environment.set_determinism(True)
-    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
-    with pytest.raises(errors.UsageError, match="KERAS_BACKEND=numpy can't train"):
-        environment.check_backend(print)
 
 
 def test_a_gpu_that_nothing_sees_is_noted_unless_it_is_hidden(monkeypatch):
@@ -99,7 +96,7 @@ PARALLEL = "data_parallel"
 def test_a_strategy_needs_several_devices_that_can_share_a_batch(monkeypatch):
     names = ["gpu:0", "gpu:1", "gpu:2"]
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: names)
-    assert environment.find_devices(PARALLEL, 9, pytest.fail).names == tuple(names)
+    assert environment.find_devices(PARALLEL, 9, pytest.fail) == tuple(names)
     with pytest.raises(errors.UsageError, match=r"multiple of .* 3 here, .*: 8$"):
         environment.find_devices(PARALLEL, 8, pytest.fail)
     del names[1:]

@@ -100,5 +100,7 @@ def environment(backends: Sequence[str]) -> dict[str, str]:
     found = training_environment.describe()
     device = ", ".join(found["gpus"]) or f"{found['cpu']}, {found['cpu_cores']} cores"
     names = dict.fromkeys((*PACKAGES, *backends))
-    versions = {name: importlib.metadata.version(name) for name in names}
+    versions = {  # TensorFlow's package may be tensorflow-cpu.
+        name: found.get(name) or importlib.metadata.version(name) for name in names
+    }
     return {"device": device, **versions}

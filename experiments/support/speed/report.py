@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from experiments.support.speed.work import Measurement
 from normtest_tf import errors, text
@@ -33,15 +32,6 @@ class Result:
     measurements: dict[str, list[Measurement]]  # By side, one per round.
     tried: dict[str, float]  # Images/s of each way that the tuned side chose from.
     environment: dict[str, str]  # Machine and versions, by name.
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Result:
-        """Reads what `dataclasses.asdict` has made."""
-        measurements = {
-            side: [Measurement(**one) for one in all_of_it]
-            for side, all_of_it in values["measurements"].items()
-        }
-        return cls(**{**values, "measurements": measurements})
 
     def median(self, side: str, quantity: str) -> float | None:
         """Returns the median over rounds; None if some are unknown."""

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from experiments.support.speed.ours import Way
 from experiments.support.speed.work import Work, in_new_process
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def compare(
     dataset: ImageDataset,
     work: Work,
     train: str,
-    precision: str,
+    way: Way,
     *,
     workers: int,
     rounds: int,
@@ -37,9 +38,7 @@ def compare(
     """Measures both sides in turn; returns a line with medians and their ratio."""
     in_new_process(write_weights, work, dataset.image_shape)
     sides: dict[str, Callable[[], float]] = {
-        f"ours, {precision}": lambda: in_new_process(
-            ours, dataset, work, train, precision
-        ),
+        f"ours, {way}": lambda: in_new_process(ours, dataset, work, train, way),
         "PyTorch, eager": lambda: in_new_process(theirs, dataset, work, train, workers),
     }
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -66,10 +65,11 @@ def write_weights(work: Work, image_shape: tuple[int, int, int]) -> None:
     weights.save_file(network, work.folder / WEIGHTS)
 
 
-def ours(dataset: ImageDataset, work: Work, train: str, precision: str) -> float:
+def ours(dataset: ImageDataset, work: Work, train: str, way: Way) -> float:
     """Returns the seconds of all runs, imports left out."""
     from normtest_tf.system import keras_setup
 
+    keras_setup.choose_backend(way.backend)
     keras_setup.import_tensorflow()
     from normtest_tf.runs import RunConfig, finetuning
 
@@ -80,7 +80,7 @@ def ours(dataset: ImageDataset, work: Work, train: str, precision: str) -> float
             epochs=EPOCHS,
             batch_size=work.batch_size,
             train=train,
-            precision=precision,
+            precision=way.precision,
             results_dir=folder,
         )
         started = time.perf_counter()
