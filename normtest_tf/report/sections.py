@@ -295,7 +295,7 @@ def _recipes(results: Results) -> list[str]:
         requested, resolved = run.config.requested, run.config.resolved
         recipe = (
             f"{counted(requested['epochs'], 'epoch')} on "
-            f"{counted(resolved.train_examples, 'image')}, "
+            f"{resolved.train_examples:,} images, "
             f"batches of {requested['batch_size']}, learning rate "
             f"{requested['learning_rate']:g}, {resolved.precision}"
             + "".join(f", {what}" for what in _unlike_the_study(run.config))

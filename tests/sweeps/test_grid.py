@@ -96,11 +96,13 @@ def test_a_run_of_another_configuration_is_refused(tmp_path):
     first.folder.result.touch()
     grid.check(configs)
     changed = [dataclasses.replace(config, batch_size=7) for config in configs]
-    with pytest.raises(errors.UsageError, match="a finished .*batch_size=256 there"):
+    with pytest.raises(errors.UsageError, match=r"a finished .*batch_size=256 there"):
         grid.check(changed)
     grid.check([dataclasses.replace(config, overwrite=True) for config in changed])
     first.folder.result.unlink()
-    with pytest.raises(errors.UsageError, match="an unfinished .*batch_size=256 there"):
+    with pytest.raises(
+        errors.UsageError, match=r"an unfinished .*batch_size=256 there"
+    ):
         grid.check(changed)
 
 
