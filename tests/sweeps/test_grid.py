@@ -100,9 +100,7 @@ def test_a_run_of_another_configuration_is_refused(tmp_path):
         grid.check(changed)
     grid.check([dataclasses.replace(config, overwrite=True) for config in changed])
     first.folder.result.unlink()
-    with pytest.raises(
-        errors.UsageError, match="an unfinished"
-    ):
+    with pytest.raises(errors.UsageError, match="an unfinished"):
         grid.check(changed)
 
 
