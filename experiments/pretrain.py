@@ -87,6 +87,7 @@ def train(
     import keras
 
     from normtest_tf.training import loop, pipeline, training_copy
+    from normtest_tf.training.recipe import Recipe
 
     seeds = choices.Seeds.split(FLAGS.seed)
     statistics = normalization.channel_statistics(
@@ -114,7 +115,7 @@ def train(
         ),
         shared.run_config().black,
     )
-    adam = loop.Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate)
+    adam = Recipe(FLAGS.epochs, FLAGS.batch_size, FLAGS.learning_rate)
     bar = loop.Progress(architecture.name, adam, len(data.train))
     rows: list[EpochRow] = []
 

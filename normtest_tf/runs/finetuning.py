@@ -32,7 +32,8 @@ from normtest_tf.training import (
     pipeline,
     training_copy,
 )
-from normtest_tf.training.loop import Progress, Recipe
+from normtest_tf.training.loop import Progress
+from normtest_tf.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)

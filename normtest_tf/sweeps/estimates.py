@@ -172,6 +172,7 @@ def measure(config: RunConfig, size: int) -> Cost:
         pipeline,
         training_copy,
     )
+    from normtest_tf.training.recipe import Recipe
 
     class Enough(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -197,7 +198,7 @@ def measure(config: RunConfig, size: int) -> Cost:
     augment = choices.resolve_augmentation(config.augmentation, size)
     loop.fit(
         training_copy.freeze(training_copy.make(model), config.train),
-        loop.Recipe(epochs=1000, batch_size=batch_size),
+        Recipe(epochs=1000, batch_size=batch_size),
         pipeline.TrainingData(split, {"test": split}, seed=0, augmentation=augment),
         lambda row: rows.append(row | {"end": time.perf_counter()}),
         callbacks=[Enough()],

@@ -4,7 +4,8 @@
     classifier       normalization + backbone + head, on raw pixels
     pipeline         batches of images, with tf.data, and their augmentation
     training_copy    the copy of a model that is trained, its layers and statistics
-    loop             recipe, epochs, evaluations, progress, state to resume from
+    recipe           epochs, batches, learning rate, optimizer
+    loop             epochs, evaluations, progress, state to resume from
     environment      devices, precision, versions, determinism
 
 Nothing here knows about run folders. `choices` imports neither Keras nor TensorFlow.

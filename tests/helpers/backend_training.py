@@ -6,7 +6,7 @@ import numpy as np
 from normtest_tf import backbones, errors
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.training import classifier, loop, pipeline, training_copy
-from normtest_tf.training.loop import Recipe
+from normtest_tf.training.recipe import Recipe
 from normtest_tf.training.training_copy import BatchNormalization, Convolution
 
 SHAPE, CLASSES = (8, 8, 3), 4

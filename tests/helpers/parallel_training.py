@@ -17,7 +17,7 @@ import keras
 from normtest_tf import datasets
 from normtest_tf.runs import finetuning
 from normtest_tf.training import classifier, environment, loop, pipeline
-from normtest_tf.training.loop import Recipe
+from normtest_tf.training.recipe import Recipe
 from tests.helpers.tiny_runs import new_config
 
 

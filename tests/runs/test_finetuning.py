@@ -14,7 +14,7 @@ from normtest_tf.runs import finetuning, folder
 from normtest_tf.runs.record import Predictions
 from normtest_tf.system import files
 from normtest_tf.training import classifier, loop
-from normtest_tf.training.loop import EpochCosine, Recipe
+from normtest_tf.training.recipe import EpochCosine, Recipe
 from tests.helpers import faults, programs
 from tests.helpers.tiny_runs import EPOCHS, names, outcome
 

@@ -19,7 +19,7 @@ from normtest_tf import errors
 from normtest_tf.runs import RULES, finetuning, recorder
 from normtest_tf.system import files
 from normtest_tf.training import classifier
-from normtest_tf.training.loop import Recipe, compile_for_training
+from normtest_tf.training.recipe import Recipe, compile_for_training
 from tests.helpers import faults, programs, tiny_runs
 from tests.helpers.tiny_runs import EPOCHS, names, new_config, outcome
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from normtest_tf import backbones, errors
 from normtest_tf.backbones.layers import leaves
 from normtest_tf.training import choices, loop, pipeline, training_copy
+from normtest_tf.training.recipe import Recipe
 from normtest_tf.training.training_copy import BatchNormalization, Convolution
 from tests.training.helpers import SPLIT, linear_model, small_classifier
 
@@ -186,7 +187,7 @@ def trained(model, regime):
     copy = training_copy.freeze(training_copy.make(model), regime)
     before = copy.get_weights()
     data = pipeline.TrainingData(SPLIT, {}, seed=0)
-    loop.fit(copy, loop.Recipe(epochs=1, batch_size=10), data, lambda row: None)
+    loop.fit(copy, Recipe(epochs=1, batch_size=10), data, lambda row: None)
     pairs = zip(copy.weights, before, copy.get_weights(), strict=True)
     return copy, {w.path for w, old, new in pairs if not np.array_equal(old, new)}
 

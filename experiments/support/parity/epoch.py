@@ -45,13 +45,13 @@ def _normalised(images: np.ndarray) -> np.ndarray:
 def ours(path: pathlib.Path) -> list[float]:
     """Returns the loss of every step on our side."""
     from experiments.support.parity import ours as side
-    from normtest_tf.training import loop, training_copy
+    from normtest_tf.training import recipe, training_copy
 
     batches = _batches(path)
     with side.precision("float64"):
         model = training_copy.make(side.network(NETWORK, 32))
         examples = sum(len(labels) for _, labels in batches)
-        loop.compile_for_training(model, loop.Recipe(), examples)
+        recipe.compile_for_training(model, recipe.Recipe(), examples)
         losses = []
         for images, labels in batches:
             inputs = _normalised(images)

@@ -16,7 +16,7 @@ from experiments.support.parity import cases, exports, float64, gradients
 from normtest_tf import backbones
 from normtest_tf.backbones import weights
 from normtest_tf.normalization import IMAGENET, normalization_layer
-from normtest_tf.training import classifier, loop, pipeline, training_copy
+from normtest_tf.training import classifier, pipeline, recipe, training_copy
 
 Arrays = dict[str, np.ndarray]
 
@@ -95,9 +95,9 @@ def training(name: str) -> Arrays:
     with precision("float64"):
         damped = network(name, 32, damped=True)
         model = training_copy.make(damped)
-        loop.compile_for_training(
+        recipe.compile_for_training(
             model,
-            loop.Recipe(case.epochs, case.batch_size, case.learning_rate),
+            recipe.Recipe(case.epochs, case.batch_size, case.learning_rate),
             case.examples,
         )
         losses = []

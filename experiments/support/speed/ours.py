@@ -43,7 +43,7 @@ def measure(work: Work, way: Way, started: float) -> Measurement:
         pipeline,
         training_copy,
     )
-    from normtest_tf.training.loop import Recipe
+    from normtest_tf.training.recipe import Recipe
 
     class FirstStep(keras.callbacks.Callback):
         seconds = 0.0
