@@ -124,8 +124,15 @@ def check_flags() -> None:
         for name in received:
             if name not in allowed:
                 raise errors.unknown_name(kind, name, list(allowed))
+    if FLAGS.study and (FLAGS.opponents != ["eager"] or FLAGS.output or FLAGS.page):
+        raise errors.UsageError(
+            "--study compares with eager PyTorch and prints lines: omit --opponents, "
+            "--output and --page"
+        )
     for name in backends():
         keras_setup.check_installed(name)
+    if FLAGS.output:
+        files.check_writable(files.expand(FLAGS.output).parent)
     if FLAGS.page:
         page = files.read_text(files.expand(FLAGS.page))
         report.replace_section(page, "", name=FLAGS.page)

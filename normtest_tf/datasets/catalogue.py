@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
@@ -34,7 +34,10 @@ class DatasetDescription:
     source: str  # Its authors and where they publish it.
 
 
-def _published(mean: Any, std: Any) -> normalization.ChannelStatistics:  # noqa: ANN401  (triples)
+_Channels: TypeAlias = tuple[float, float, float]  # Red, green and blue.
+
+
+def _published(mean: _Channels, std: _Channels) -> normalization.ChannelStatistics:
     source = "the constants of the reference PyTorch study"
     return normalization.ChannelStatistics(mean, std, "pooled", source)
 

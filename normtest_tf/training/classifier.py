@@ -72,8 +72,12 @@ def build_classifier(
         logits = model(np.zeros([1, 32, 32, 3], "uint8"))
         ```
     """
-    build = _reused_backbone if reuse else _backbone
-    backbone = build(network, task.image_shape, seed, precision, notify)
+    build = functools.partial(_backbone, network, task.image_shape, seed, precision)
+    if reuse:
+        kind = task.image_shape, precision
+        backbone = _reused_backbone(network, kind, build, notify)
+    else:
+        backbone = build(notify)
     inputs = keras.Input(task.image_shape, dtype="uint8", name="image")
     features = backbone(normalization(inputs))
     head = layers.linear(
@@ -112,9 +116,8 @@ _built: dict[tuple, tuple[keras.Model, list[np.ndarray], list[str]]] = {}
 
 def _reused_backbone(
     network: backbones.PretrainedNetwork,
-    input_shape: tuple[int, int, int],
-    seed: int,
-    precision: str,
+    kind: tuple,
+    build: Callable[[Notify], keras.Model],
     notify: Notify,
 ) -> keras.Model:
     """Returns the backbone built last, its weights as they were, unless it differs.
@@ -122,12 +125,11 @@ def _reused_backbone(
     It is neither named nor drawn anew: a cleared session or a new seed would make
     TensorFlow drop what it has made of traced graphs, and take seconds to repeat it.
     """
-    name, sha256 = network.architecture.name, network.sha256()
-    key = name, network.label, sha256, input_shape, precision
+    key = network.architecture.name, network.label, network.sha256(), *kind
     if key not in _built:
         keras.utils.clear_session()  # Layers have the same names in every run.
         notes: list[str] = []
-        model = _backbone(network, input_shape, seed, precision, notes.append)
+        model = build(notes.append)
         _built.clear()
         _built[key] = model, model.get_weights(), notes
     model, weights, notes = _built[key]

@@ -60,6 +60,8 @@ REFUSED = {
         (["--precisions=float64"], "unknown precision 'float64'"),
         (["--page=/proc/self/status"], "has no section between"),
         (["--page=missing.md"], "missing.md"),
+        (["--study", "--opponents=tuned"], "omit --opponents"),
+        (["--output=/proc/x/y.json"], "can't write"),
     ],
     "parity": [
         (["--models=resnet34"], "Allowed: resnet18, resnet50"),
