@@ -2,7 +2,7 @@ r"""Says before training which input statistics to take, and why.
 
     python -m experiments.explain --dataset=cifar10 --data_dir=DIR --model=resnet18
 
-From a few hundred training images: which setting to take for each way of training, and
+From a few hundred training images: which setting to take behind a frozen backbone, and
 on which measurement that rests; how far the features move, and through what; and how
 far the data are from the statistics stored in each batch normalization. The text is
 printed; explanation.html, explanation.json, probes.csv and the figure are written to
