@@ -89,8 +89,13 @@ def main(argv: Sequence[str]) -> None:
     pytorch.check_installed()
     keras_setup.import_tensorflow()
     dataset = datasets.load(FLAGS.dataset, shared.run_config().reading, program.note)
-    train_examples = FLAGS.train_examples or TRAIN_EXAMPLES
-    dataset = dataset.take(train_examples, FLAGS.test_examples)
+    most = min(TRAIN_EXAMPLES, len(dataset.train_labels))
+    dataset = dataset.take(FLAGS.train_examples or most, FLAGS.test_examples)
+    if len(dataset.train_labels) <= FLAGS.batch_size:
+        raise errors.UsageError(
+            "an epoch needs two batches or more: the first is not timed. Received: "
+            f"{len(dataset.train_labels)} images, --batch_size={FLAGS.batch_size}"
+        )
     results = read_results()
     with tempfile.TemporaryDirectory() as name:
         for model in FLAGS.models:
@@ -134,6 +139,8 @@ def check_flags() -> None:
     if FLAGS.output:
         files.check_writable(files.expand(FLAGS.output).parent)
     if FLAGS.page:
+        if not FLAGS.output:
+            raise errors.UsageError("--page shows the networks in --output: pass both")
         page = files.read_text(files.expand(FLAGS.page))
         report.replace_section(page, "", name=FLAGS.page)
 

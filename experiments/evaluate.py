@@ -25,7 +25,7 @@ from experiments.support import flags as shared
 from experiments.support import program
 from normtest_tf import datasets, errors
 from normtest_tf.normalization import CONTROL
-from normtest_tf.runs import RunConfig, RunFolder, metadata
+from normtest_tf.runs import RunConfig, metadata
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import shown
 
@@ -66,8 +66,6 @@ def main(argv: Sequence[str]) -> None:
     """Evaluates, prints and writes."""
     del argv
     path, out_dir = files.expand(FLAGS.model), files.expand(FLAGS.out_dir)
-    if RunFolder(out_dir).is_started():
-        raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
     description = metadata.find(path)
     config = _config(description)
     config.check()

@@ -23,11 +23,10 @@ from absl import flags
 
 from experiments.support import flags as shared
 from experiments.support import program
-from normtest_tf import datasets, errors
+from normtest_tf import datasets
 from normtest_tf.diagnosis import inputs
 from normtest_tf.diagnosis.findings import WIDTH
 from normtest_tf.normalization import CONTROL, GIVEN, TREATMENT
-from normtest_tf.runs import RunFolder
 from normtest_tf.system import files, keras_setup
 from normtest_tf.training import choices
 
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 FLAGS = flags.FLAGS
 
 shared.define("dataset", *shared.DATA, "shift", "subset", "seed")
+shared.define("examples_per_class")
 shared.define("model", "weights", *shared.PRETRAINING, *shared.CONSTANTS)
 flags.DEFINE_integer(
     "examples", 512, "Training images to look at, the first ones.", lower_bound=2
@@ -53,8 +53,6 @@ def main(argv: Sequence[str]) -> None:
     """Makes the diagnosis, prints and writes it."""
     del argv
     out_dir = files.expand(FLAGS.out_dir)
-    if RunFolder(out_dir).is_started():
-        raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
     is_given = {"normalization": GIVEN} if GIVEN in FLAGS.normalizations else {}
     config = shared.run_config(**is_given)
     config.check()

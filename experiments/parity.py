@@ -73,6 +73,10 @@ def main(argv: Sequence[str]) -> None:
     files.check_writable(output.parent)
     old = files.read_text(output) if output.is_file() else ""
     backend = keras_setup.backend()
+    if backend == TENSORFLOW and FLAGS.models and old:
+        raise errors.UsageError(
+            f"{output} has other networks as well; pass another --output"
+        )
     if backend != TENSORFLOW and FLAGS.data_dir:
         raise errors.UsageError(
             f"the whole epoch is compared on TensorFlow alone; omit --data_dir. "

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments.support import program
-from normtest_tf import errors, text
+from normtest_tf import text
 from normtest_tf.analysis import policies, published, results
-from normtest_tf.runs import RULES, RunFolder
+from normtest_tf.runs import RULES
 from normtest_tf.system import files
 
 if TYPE_CHECKING:
@@ -86,8 +86,6 @@ def main(argv: Sequence[str]) -> None:
         print(f"{text.counted(runs, 'run')} packed: {FLAGS.pack}")
         return
     out_dir, rule = files.expand(FLAGS.out_dir), RULES[FLAGS.rule]
-    if RunFolder(out_dir).is_started():
-        raise errors.UsageError(f"--out_dir={out_dir} is a run's folder; pass another")
     files.check_writable(out_dir)
     found = results.read(results_dir)
     results.check_rule(found, rule)

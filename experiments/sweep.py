@@ -183,7 +183,7 @@ def _print_plan(configs: Sequence[RunConfig], slots: int) -> None:
         program.note(problem)
     seconds = estimates.expected_seconds(configs, program.show)
     print(text.text_table(estimates.plan_table(configs, seconds)))
-    waiting = [config for config in configs if grid.state(config) != "done"]
+    waiting = [config for config in configs if not config.is_done]
     left = estimates.Clock(seconds).left(waiting, slots) or 0.0
     at_a_time = f", {slots} at a time" if slots > 1 else ""
     print(

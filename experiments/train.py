@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
     config = shared.run_config()
     config.check()
     datasets.check_available(config.dataset, config.reading)
-    was_finished = config.folder.is_finished() and not config.overwrite
+    was_finished = config.is_done
     if not (was_finished or FLAGS.dry_run):
         files.check_writable(config.folder.path)
     keras_setup.import_tensorflow()

@@ -3,7 +3,6 @@
     style            colours of the settings, axes, files
     curves           test accuracy by epoch
     forest           a comparison: each cell's difference with its interval
-    differences      the paired differences of one cell
     report_figures   the two figures of a report
     confusion        an evaluation's confusion matrix
     diagnosis        the figure of a diagnosis

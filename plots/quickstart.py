@@ -6,7 +6,8 @@ import pathlib
 
 from normtest_tf.analysis import Cell, Results
 from normtest_tf.analysis.comparisons import Comparison
-from plots import curves, differences, style
+from normtest_tf.text import counted
+from plots import curves, forest, style
 
 
 def write_figure(
@@ -19,7 +20,8 @@ def write_figure(
     curves.draw_curves(left, lines)
     left.legend(frameon=False, loc="lower right")
     left.set_title(f"{cell.model} fine-tuned on {cell.dataset}", loc="left")
-    differences.draw_differences(right, comparison, cell)
     epochs = lines[comparison.treatment].shape[1]
-    right.set_title(f"after {epochs} epochs, pair by pair", loc="left")
+    forest.draw_forest(right, forest.Panel(comparison), [cell])
+    after = f"points after {counted(epochs, 'epoch')}, pairs as dots"
+    right.set_title(after, loc="left")
     style.save(figure, path)

@@ -19,7 +19,7 @@ from normtest_tf.training.choices import SEEDED
 
 MIN_CELLS = 3  # That an interval over cells needs.
 # What runs may differ in and be compared, but not without a word.
-_VERSIONS = ("normtest_tf", "python", "keras", "tensorflow")
+_VERSIONS = ("normtest_tf", "python", "keras", "tensorflow", "jax", "torch")
 _HARDWARE = ("cpu", "cpu_cores", "gpus")
 
 
@@ -78,7 +78,7 @@ def by_image(
     seeds = set.intersection(*map(set, runs))
     found = [[of[seed].correct(rule) for seed in sorted(seeds)] for of in runs]
     configs = [of[seed].config for of in runs for seed in seeds]
-    # Where seeds draw the images, it is those to train on unless some are tested.
+    # With --subset=seeded, test images differ by seed only with --test_examples.
     images = {
         config.requested.get("test_examples") and config.data_fingerprint
         if config.requested["subset"] == SEEDED
@@ -112,7 +112,7 @@ def unlike_pairs(
             [
                 key
                 for key in _VERSIONS + _HARDWARE
-                if any(one[seed][key] != other[seed][key] for other in others)
+                if any(one[seed].get(key) != other[seed].get(key) for other in others)
             ]
             for seed in seeds
         ]

@@ -156,7 +156,7 @@ def equivalence_p_value(
 
 
 def _t_tail(values: np.ndarray, least_sd: float, mean: float, sign: int) -> float:
-    """Returns how often values of a true mean have a lower t, or a higher for -1."""
+    """Returns P(T < t) against a mean for sign 1, P(T > t) for sign -1."""
     if _hide_their_spread(values):
         return math.nan
     error = _sd(values, least_sd) / math.sqrt(len(values))

@@ -36,8 +36,11 @@ def read_probes(path: pathlib.Path) -> dict[Cell, bool]:
             rows = [row for row in csv.DictReader(file) if row["dataset"] != "dataset"]
         probes = {}
         for row in rows:
+            cell = Cell(row["dataset"], row["model"])
+            if cell in probes:
+                raise ValueError(f"it has two rows of {row['dataset']}, {row['model']}")
             numbers = float(row["points"]), float(row["standard_error"])
-            probes[Cell(row["dataset"], row["model"])] = take(*numbers) == TREATMENT
+            probes[cell] = take(*numbers) == TREATMENT
         return probes
     except Exception as error:
         advice = "experiments.explain writes dataset, model, points, standard_error"

@@ -110,7 +110,8 @@ def _verdict(
     pairs_needed: int,
 ) -> Verdict:
     """Words the verdict of a cell with at least two pairs."""
-    low, high = map(signed, effects.equivalence_interval(effect))
+    ends = effects.equivalence_interval(effect)
+    low, high = map(signed, ends)
     within = f"(equivalence test, 90% interval {low} to {high})"
     if kind:
         text = f"{kind} by {abs(effect.mean):.2f} ± {effect.half_width:.2f} points"
@@ -120,9 +121,9 @@ def _verdict(
         text = f"no difference larger than {margin:g} points {within}"
         return Verdict(NO_DIFFERENCE, text)
     difference = f"{signed(effect.mean)} ± {effect.half_width:.2f}"
-    # The cell's own interval may be conclusive where the family's tests are not.
+    # The cell's own intervals may be conclusive where the family's tests are not.
     excludes_0 = effect.low > 0 or effect.high < 0
-    is_conclusive = excludes_0 or max(-effect.low, effect.high) < margin
+    is_conclusive = excludes_0 or max(-ends[0], ends[1]) < margin
     among = f" among {tests} cells" if is_conclusive else ""
     detected = f"detect {margin:g} points with 80% power"
     more = pairs_needed - effect.n

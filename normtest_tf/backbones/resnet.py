@@ -10,6 +10,7 @@ He et al., "Deep Residual Learning for Image Recognition" (2015).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -104,21 +105,14 @@ def _cifar_resnet8(x: Tensor) -> Tensor:
 
 
 # Both come with weights, which `experiments.pretrain` made with one recipe.
-CifarResNet8 = builder(
-    "cifar_resnet8",
-    _cifar_resnet8,
-    title="a small ResNet for 32x32 images",
-    channels=128,
-    default_shape=(32, 32, 3),
-    default_classes=10,
-    stride=8,
+_cifar = functools.partial(
+    builder, channels=128, default_shape=(32, 32, 3), default_classes=10, stride=8
 )
-CifarResNet8GN = builder(
+CifarResNet8 = _cifar(
+    "cifar_resnet8", _cifar_resnet8, title="a small ResNet for 32x32 images"
+)
+CifarResNet8GN = _cifar(
     "cifar_resnet8_gn",
     lambda x: layers.group_normalized(x, _cifar_resnet8(x)),
     title="`CifarResNet8` with group in place of batch normalization",
-    channels=128,
-    default_shape=(32, 32, 3),
-    default_classes=10,
-    stride=8,
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from normtest_tf import errors, normalization
 from normtest_tf.datasets import csv_files, folders, images, loading, tfds
-from normtest_tf.datasets.dataset import ImageDataset
+from normtest_tf.datasets.dataset import ImageDataset, checked
 from normtest_tf.datasets.loading import ReadingOptions
 from normtest_tf.normalization.statistics import PixelCounts
 from normtest_tf.system import files
@@ -165,10 +165,11 @@ def count_pixels(
     elif options.divides:
         source, _ = source.divided(options, notify)
     train = source.of_splits[0]
-    train = train.choose(np.arange(len(train.labels)) < (examples or np.inf))
+    number = checked("train_examples", examples, len(train.labels))
+    train = train.choose(np.arange(len(train.labels)) < number)
     shift = images.parse_shift(options.shift)
-    found = train.map(lambda image: PixelCounts.of(shift(image[None]), stds=True))
-    return len(train.labels), loading.usable(found, train, source.place)
+    found = train.map(lambda image: PixelCounts.of_one(shift(image[None])[0]))
+    return number, loading.usable(found, train, source.place)
 
 
 def _find(name: str, options: ReadingOptions, notify: Notify) -> loading.Source:

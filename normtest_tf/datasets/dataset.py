@@ -160,8 +160,8 @@ class ImageDataset:
             UsageError: If a number is below 1 or exceeds the images available, of a
                 class or in all.
         """
-        train = _checked("train_examples", train_examples, len(self.train_labels))
-        test = _checked("test_examples", test_examples, len(self.test_labels))
+        train = checked("train_examples", train_examples, len(self.train_labels))
+        test = checked("test_examples", test_examples, len(self.test_labels))
         key = (train, test, examples_per_class, seed)
         if key[:3] == (len(self.train_labels), len(self.test_labels), None):
             return self
@@ -208,7 +208,7 @@ class ImageDataset:
         labels = self.train_labels[among]
         counts = np.bincount(labels, minlength=self.num_classes)
         fewest = f"that class {shown(self.class_names[counts.argmin()])!r} has"
-        _checked("examples_per_class", per_class, int(counts.min()), fewest)
+        checked("examples_per_class", per_class, int(counts.min()), fewest)
         places = [
             np.flatnonzero(labels == label)[:per_class] for label in range(len(counts))
         ]
@@ -238,7 +238,7 @@ def _in_order(places: slice | np.ndarray) -> slice | np.ndarray:
     return places if isinstance(places, slice) else np.sort(places)
 
 
-def _checked(name: str, count: int | None, there: int, those: str = "available") -> int:
+def checked(name: str, count: int | None, there: int, those: str = "available") -> int:
     """Returns a number of images to take, by default all."""
     if count is None:
         return there

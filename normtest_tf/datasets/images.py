@@ -92,6 +92,8 @@ def decode(
         kind = files.unusable_kind(data[: files.HEAD_BYTES])
         what = f"it is {kind}" if kind else "Pillow can't identify it as an image"
         raise BadImage(name, what) from error
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow's decoders raise a dozen types.
         raise BadImage(name, errors.reason(error)) from error
     return pixels if image_size is None else resized(pixels, image_size, resize)

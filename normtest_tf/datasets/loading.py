@@ -51,7 +51,7 @@ class ReadingOptions:
             None for `TEST_FRACTION`.
         split_seed: Decides which images these are; None for 0.
         memory_budget: How many bytes of decoded images to keep in memory; more are kept
-            in a temporary file. None for half of the memory that is free.
+            in a temporary file. None for a quarter of the memory that is free.
         shift: What is done to all images; see `images.SHIFT_HELP`.
     """
 
@@ -292,7 +292,7 @@ class _Reader:
     def _check_room(self, number: int, budget: int | None) -> str:
         """Says how much images take, if they don't fit into memory; else ""."""
         size = number * math.prod(self._shape)
-        if size <= (files.free_memory() // 2 if budget is None else budget):
+        if size <= (files.free_memory() // 4 if budget is None else budget):
             return ""
         height, width, _ = self._shape
         excess = (

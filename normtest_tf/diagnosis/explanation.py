@@ -25,7 +25,7 @@ from normtest_tf.normalization import (
     ChannelStatistics,
     Setting,
 )
-from normtest_tf.normalization.statistics import Images, pixel_distance
+from normtest_tf.normalization.statistics import PIXEL_MAX, Images, pixel_distance
 from normtest_tf.system import keras_setup
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def explain(
     treatment, control = found[TREATMENT], found[CONTROL]
     own = treatment.statistics
     assert own is not None  # The images' own constants.
-    notes += inputs.notes_on_control(control.input_mean, control.input_std)
+    if min(pretraining.std) > 1.01 / PIXEL_MAX:  # Else inputs are pixels: wide.
+        notes += inputs.notes_on_control(control.input_mean, control.input_std)
     start, end = shown[CONTROL].features, shown[TREATMENT].features
     parts = decomposition(
         probe,

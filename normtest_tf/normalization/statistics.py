@@ -78,6 +78,13 @@ class PixelCounts(NamedTuple):
         own = block.std(axis=(1, 2), dtype=np.float64).sum(axis=0) if stds else 0.0
         return cls(counts, np.zeros(3) + own, len(block))
 
+    @classmethod
+    def of_one(cls, image: np.ndarray) -> PixelCounts:
+        """Counts one image, which may be a photograph, without a copy in float64."""
+        counts, _, images = cls.of(image[np.newaxis], stds=False)
+        stds = [PIXEL_MAX * _mean_and_std(of_channel)[1] for of_channel in counts]
+        return cls(counts, np.array(stds), images)
+
     def plus(self, other: PixelCounts) -> PixelCounts:
         """Returns the counts of both."""
         return PixelCounts(*map(operator.add, self, other))

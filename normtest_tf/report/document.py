@@ -235,8 +235,8 @@ def _neighbours(content: Content) -> list[str]:
     if others:
         parts.append(
             f"Published accuracies of {counted(len(others), 'condition')} of these are "
-            "not shown beside ours, because the recipe is another: epochs, training "
-            "images, image size, batch size, learning rate or augmentation."
+            "not shown beside ours, because the recipe is another: epochs, numbers "
+            "of images, image size, batch size, learning rate or augmentation."
         )
     if len(parts) > 1:
         parts.append(

@@ -30,7 +30,7 @@ Row: TypeAlias = dict[str, Any]
 CHANNELS = ("red", "green", "blue")
 _COUNTS = ("train_examples", "validation_examples", "test_examples")
 _RECIPE = (
-    *("train_examples", "validation_examples", "image_size"),
+    *("train_examples", "test_examples", "validation_examples", "image_size"),
     *("batch_size", "learning_rate", "warmup_epochs"),
 )
 _P_VALUES = ("t_p", "t_p_holm", "equivalence_p", "equivalence_p_holm")

@@ -140,7 +140,7 @@ def table1(rows: Sequence[Row], rule: Rule) -> list[list[str]]:
 
 
 def _entry(row: Row | None, rule: Rule) -> str:
-    """Returns one entry of table 1, bold if its lead is more than the test set's."""
+    """Returns one entry of table 1, bold if its lead exceeds the test set's error."""
     if row is None:
         return "not run"
     value, error = _mean(row, rule), row["test_set_error"]

@@ -151,7 +151,7 @@ class RunConfig:
     memory_budget: str | None = option(
         None,
         "Memory for decoded images, such as 4GB or 500MB; more are kept in a temporary "
-        "file (TMPDIR). Default: half of what is free.",
+        "file (TMPDIR). Default: a quarter of what is free.",
     )
     shift: str = option(
         datasets.NO_SHIFT,
@@ -271,6 +271,11 @@ class RunConfig:
     def folder(self) -> RunFolder:
         """The run's folder."""
         return RunFolder(files.expand(self.results_dir) / str(self.name))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run is finished, and is not to be replaced."""
+        return self.folder.is_finished() and not self.overwrite
 
     @property
     def reading(self) -> datasets.ReadingOptions:

@@ -66,7 +66,8 @@ def run(
 
     Args:
         config: What to run.
-        dataset: The data set, whole, if it has been loaded already.
+        dataset: The data set, whole and already resized and shifted, if it has been
+            loaded.
         notify: Called with messages for the user: that the run is resumed, that a
             checkpoint is corrupt, what was left out of a weights file, which
             augmentation large images get.
@@ -90,7 +91,7 @@ def run(
     started = time.perf_counter()
     folder = config.folder
     record.check_request(config)
-    if folder.is_finished() and not config.overwrite:
+    if config.is_done:
         dataset = _images(config, dataset, notify)
         if (result := record.finished_result(config, dataset)) is not None:
             remove_of_finished(folder)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from normtest_tf import backbones, datasets, normalization
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import Cell, ResultRecord, RunConfig, RunName, folder
-from normtest_tf.sweeps import executor, grid
+from normtest_tf.sweeps import executor
 from normtest_tf.system import files, keras_setup
 from normtest_tf.text import Notify, duration, ignore
 from normtest_tf.training import EpochRow, choices
@@ -76,7 +76,7 @@ def plan_table(
     header = ("data set", "model", "weights", "runs", "done", "to run", "a run", "all")
     rows: list[tuple[str, ...]] = [header]
     for cell, members in cells.items():
-        to_run = sum(grid.state(config) != "done" for config in members)
+        to_run = sum(not config.is_done for config in members)
         numbers = (len(members), len(members) - to_run, to_run)
         times = (seconds[cell], seconds[cell] * to_run)
         weights = members[0].resolved.network.label

@@ -14,7 +14,6 @@ from typing import TypeAlias
 
 from normtest_tf import datasets, errors
 from normtest_tf.runs import ResultRecord, RunConfig, record
-from normtest_tf.sweeps import grid
 from normtest_tf.system import keras_setup
 from normtest_tf.text import Notify, ignore
 
@@ -80,7 +79,7 @@ def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
     _import_tensorflow()
     for config in sorted(configs, key=lambda one: (one.dataset, one.reading.shift)):
         _load_unshifted(config, lambda note: notify(f"note: {note}"))
-        if grid.state(config) == "done":
+        if config.is_done:
             record.finished_result(config, config.subset_of(load(config)))
 
 

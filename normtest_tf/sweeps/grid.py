@@ -102,20 +102,10 @@ def missing_weights(configs: Sequence[RunConfig]) -> list[str]:
     networks = {
         f"{network.architecture.name}.{network.label}": network
         for config in configs
-        if state(config) != "done" and (network := config.resolved.network)
+        if not config.is_done and (network := config.resolved.network)
     }
     return [
         f"the weights {name} can't be downloaded ({problem}) and are not cached"
         for name, network in networks.items()
         if (problem := network.download_problem())
     ]
-
-
-def state(config: RunConfig) -> str:
-    """Returns `done`, `failed`, `interrupted` or `open`."""
-    folder = config.folder
-    if folder.is_finished() and not config.overwrite:
-        return "done"
-    if folder.failure.exists():
-        return "failed"
-    return "interrupted" if folder.is_started() else "open"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from normtest_tf import errors
 from normtest_tf.runs import FailureRecord, ResultRecord, RunConfig, RunName, folder
-from normtest_tf.sweeps import estimates, grid, local, ray_cluster
+from normtest_tf.sweeps import estimates, local, ray_cluster
 from normtest_tf.sweeps.executor import Executor, Options, Outcome
 from normtest_tf.system import files
 from normtest_tf.text import Notify, duration
@@ -50,7 +50,7 @@ def run_all(
     checked by `grid.check`. Raises `UsageError` before anything is written if a data
     set can't be loaded, or a finished run used other data or weights of the same name.
     """
-    waiting = [config for config in configs if grid.state(config) != "done"]
+    waiting = [config for config in configs if not config.is_done]
     tally = Tally(skipped=len(configs) - len(waiting))
     with executor or local.LocalExecutor() as executor:
         executor.check_inputs(configs, notify)

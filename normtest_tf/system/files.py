@@ -27,6 +27,7 @@ _HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 # The memory of the machine, and of the container that the process runs in.
 MEMINFO = "/proc/meminfo"
 CGROUP = pathlib.Path("/sys/fs/cgroup")
+OWN_GROUP = "/proc/self/cgroup"
 TIMEOUT_SECONDS = 8.0  # A name look-up can hang beyond every socket timeout.
 # A proxy answers with one of these when it can't reach the server itself.
 _PROXY_ERRORS = {407, 502, 503, 504}
@@ -180,26 +181,33 @@ def only_writer(folder: pathlib.Path, *, wait: bool = False) -> Iterator[None]:
 def peak_mebibytes() -> float | None:
     """Returns the peak resident memory of this process; None without /proc."""
     # `getrusage` counts what the parent had when it started this process.
-    peak = _bytes_in("/proc/self/status", "VmHWM:")
+    peak = _number_in("/proc/self/status", "VmHWM:", 2**10)
     return None if peak is None else peak / 2**20
 
 
 def free_memory() -> int:
     """Returns how many bytes the machine and the container still have to give."""
-    free = [_bytes_in(MEMINFO, "MemAvailable:")]
-    with contextlib.suppress(OSError, ValueError):  # `max`: there is no limit.
-        limit = int((CGROUP / "memory.max").read_text())
-        free += [max(limit - int((CGROUP / "memory.current").read_text()), 0)]
+    free = [_number_in(MEMINFO, "MemAvailable:", 2**10)]
+    group = CGROUP
+    with contextlib.suppress(OSError):  # A job's own group is below the container's.
+        lines = pathlib.Path(OWN_GROUP).read_text(encoding="utf-8").splitlines()
+        group /= next((x[4:] for x in lines if x.startswith("0::/")), "")
+    for path in (group, *group.parents):
+        with contextlib.suppress(OSError, ValueError):  # `max`: there is no limit.
+            limit = int((path / "memory.max").read_text())
+            used = int((path / "memory.current").read_text())
+            cached = _number_in(path / "memory.stat", "inactive_file ") or 0
+            free.append(max(limit - used + cached, 0))
     # Without /proc: what a small machine can spare.
     return min((size for size in free if size is not None), default=4 * 2**30)
 
 
-def _bytes_in(path: str, name: str) -> int | None:
-    """Returns a number of KiB in a file of the kernel, in bytes."""
+def _number_in(path: str | pathlib.Path, name: str, unit: int = 1) -> int | None:
+    """Returns the number behind a name in a file of the kernel."""
     with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
         for line in file:
             if line.startswith(name):
-                return int(line.split()[1]) * 2**10
+                return int(line.split()[1]) * unit
     return None
 
 

@@ -48,7 +48,7 @@ class TrainingData:
     evaluations: Mapping[str, Split]
     seed: int  # Determines the order of examples and their augmentation.
     augmentation: str = choices.PAD_CROP_FLIP
-    black: tuple[int, ...] = (0, 0, 0)  # What was done to it as to the images.
+    black: tuple[int, ...] = (0, 0, 0)  # The padding: what the shift makes of black.
 
 
 def training_batches(
@@ -169,17 +169,11 @@ def flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return mirror(images, flips)
 
 
-def none(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Returns the images as they are."""
-    del key
-    return images
-
-
 AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     choices.PAD_CROP_FLIP: pad_crop_flip,
     choices.RANDOM_RESIZED_CROP_FLIP: random_resized_crop_flip,
     choices.FLIP: flip,
-    choices.NONE: none,
+    choices.NONE: lambda images, key: images,
 }
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from normtest_tf import errors
 from normtest_tf.analysis import comparisons, policies, results
 from normtest_tf.report import rows, sections
 from tests.helpers.fake_results import write_run
@@ -39,6 +40,10 @@ def test_losses_are_those_to_the_better_setting_of_each_cell(tmp_path):
         "tf_flowers,resnet18+head,9,1\n"
     )
     probes = policies.read_probes(path)
+    twice = tmp_path / "twice.csv"
+    twice.write_text(path.read_text() + "cifar10,resnet18+head,1,2\n")
+    with pytest.raises(errors.UsageError, match="it has two rows of cifar10"):
+        policies.read_probes(twice)
     losses = policies.losses(found, compared, probes)
     assert list(losses)[:2] == ["always pretrain", "always finetune"]
     expected = [0, 4, 0.5, 0], [1, 0, 0, 0.25], [0, 0, 0.5, 0.25], [0, 0]

@@ -76,12 +76,12 @@ def test_channel_statistics_are_equal_to_the_last_bit(folder):
             assert found == expected
 
 
-def test_the_default_budget_is_half_of_what_is_free(folder, monkeypatch):
+def test_the_default_budget_is_a_quarter_of_what_is_free(folder, monkeypatch):
     notes = []
-    monkeypatch.setattr(files, "free_memory", lambda: 2 * BYTES)
+    monkeypatch.setattr(files, "free_memory", lambda: 4 * BYTES)
     assert isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert notes == []
-    monkeypatch.setattr(files, "free_memory", lambda: 2 * BYTES - 2)
+    monkeypatch.setattr(files, "free_memory", lambda: 4 * BYTES - 4)
     assert not isinstance(load(folder, notes.append).train_images, np.ndarray)
     assert "28 images of 6x6 take 3.0 KB" in notes[0]
     assert f"temporary file in {tempfile.gettempdir()}" in notes[0]

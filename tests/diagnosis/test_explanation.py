@@ -8,6 +8,7 @@ import pytest
 
 from normtest_tf import backbones, datasets, diagnosis
 from normtest_tf.analysis import policies
+from normtest_tf.backbones import registry
 from normtest_tf.normalization import IMAGENET, ChannelStatistics, channel_statistics
 from normtest_tf.normalization.statistics import pixel_distance
 from normtest_tf.runs import RunConfig
@@ -106,6 +107,8 @@ def test_what_limits_it_is_noted(many):
     ):
         assert any(words in note for note in found.notes), words
     assert found.setting("finetune").accuracies == {}
+    found = diagnosis.explain(scaled, many[:8], pretraining=registry.CAFFE)
+    assert not any("far from the 0 and 1" in note for note in found.notes)
 
 
 def test_random_weights_get_no_advice(many):

@@ -21,12 +21,14 @@ def test_images_of_any_size_in_any_folders_are_measured(tmp_path):
         ["--dataset=folder:bad"],
         ["--dataset=folder:missing"],
         ["--dataset=folder:pets", "--json=pets"],
+        ["--dataset=folder:pets", "--train_examples=11"],
     ]
     commands = [["statistics", *flags] for flags in commands]
     done, part, *refused = programs.run_all(commands, cwd=tmp_path)
     programs.assert_refused(refused[0], "1 of 2 images in")
     programs.assert_refused(refused[1], "No such file")
     programs.assert_refused(refused[2], "can't use pets: Is a directory")
+    programs.assert_refused(refused[3], "train_examples must be from 1 to 10")
     assert (done.returncode, done.stderr, done.heavy) == (0, "", []), done.stderr
 
     images = [np.asarray(PIL.Image.open(path)) / 255 for path in root.rglob("*.png")]

@@ -36,7 +36,9 @@ def test_effects_equal_scipys_paired_t_test_and_end_with_their_mean(study, gathe
     assert last["mean"] == pytest.approx(np.mean([row["mean"] for row in cells]))
 
 
-def test_accuracies_are_our_means_with_the_published_values(study, gathered):
+def test_accuracies_are_our_means_with_the_published_values(
+    study, gathered, monkeypatch
+):
     found = {
         (row["dataset"], row["model"], row["normalization"]): row
         for row in gathered.accuracies
@@ -62,6 +64,9 @@ def test_accuracies_are_our_means_with_the_published_values(study, gathered):
     tables[1] = dataclasses.replace(tables[1], epochs=3)
     row = rows.accuracy_rows(study, FINAL, tables)[0]
     assert (row["published_in"], row["same_recipe"]) == (tables[1].title, True)
+    monkeypatch.setitem(study.runs[0].config.requested, "test_examples", 5)
+    row = rows.accuracy_rows(study, FINAL, tables)[0]
+    assert row["same_recipe"] is False
 
 
 def test_data_sets_have_statistics_after_normalization(gathered, tmp_path):

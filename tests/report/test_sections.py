@@ -37,15 +37,16 @@ def test_a_single_cell_has_its_own_interval_and_unlike_pairs_a_note(tmp_path):
         path = write_run(tmp_path, seed=seed, final=final) / "config.json"
         if seed > 1:
             config = json.loads(path.read_text())
-            config["environment"] |= {"keras": "3.10.0", "gpus": ["Some GPU"]}
+            more = {"keras": "3.10.0", "jax": "0.9", "gpus": ["Some GPU"]}
+            config["environment"] |= more
             path.write_text(json.dumps(config))
     comparison = comparisons.compare(results.read(tmp_path), "finetune")
     # t(0.975, 2) / sqrt(3) = 2.48414.
     start = "**finetune - pretrain: +12.00 points**, +7.03 to +16.97 (95%, 3 pairs). "
     answer = sections.answer(comparison)
     assert answer.startswith(f"{start}Verdict: finetune better by 12.00")
-    assert "the two runs of 2 of 3 pairs differ in keras, gpus," in answer
-    assert "; 2 of 3 pairs differ in keras, gpus |" in sections.verdict_table(
+    assert "the two runs of 2 of 3 pairs differ in keras, jax, gpus," in answer
+    assert "; 2 of 3 pairs differ in keras, jax, gpus |" in sections.verdict_table(
         comparison
     )
 

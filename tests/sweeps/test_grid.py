@@ -104,18 +104,14 @@ def test_a_run_of_another_configuration_is_refused(tmp_path):
         grid.check(changed)
 
 
-def test_the_state_of_a_run_is_read_from_its_folder(tmp_path):
+def test_a_run_with_a_result_is_done(tmp_path):
     config = runs.RunConfig(dataset="digits", results_dir=str(tmp_path))
-    assert grid.state(config) == "open"
     config.folder.path.mkdir(parents=True)
-    for path, state in {
-        config.folder.config: "interrupted",
-        config.folder.failure: "failed",
-        config.folder.result: "done",
-    }.items():
-        path.touch()
-        assert grid.state(config) == state
-    assert grid.state(dataclasses.replace(config, overwrite=True)) == "failed"
+    config.folder.failure.touch()
+    assert not config.is_done
+    config.folder.result.touch()
+    assert config.is_done
+    assert not dataclasses.replace(config, overwrite=True).is_done
 
 
 def test_weights_that_can_not_be_had_are_named_once(tmp_path, monkeypatch):

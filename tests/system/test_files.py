@@ -144,6 +144,16 @@ def test_what_is_free_is_what_machine_and_container_leave(tmp_path, monkeypatch)
     for text, free in (("max", 4000 * 1024), ("21000\n", 20000)):
         limit.write_text(text)
         assert files.free_memory() == free
+    (tmp_path / "memory.stat").write_text("anon 1\nactive_file 2\ninactive_file 400\n")
+    assert files.free_memory() == 20400  # The kernel gives up such a cache.
+    job = tmp_path / "slurm" / "job"
+    job.mkdir(parents=True)
+    (job / "memory.max").write_text("5000\n")
+    (job / "memory.current").write_text("2000\n")
+    (tmp_path / "own").write_text("1:cpu:/other\n0::/slurm/job\n")
+    monkeypatch.setattr(files, "OWN_GROUP", str(tmp_path / "own"))
+    assert files.free_memory() == 3000
+    (job / "memory.max").unlink()
     limit.unlink()
     meminfo.unlink()
     assert files.free_memory() > 2**20

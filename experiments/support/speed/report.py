@@ -143,7 +143,7 @@ def _pairs(result: Result) -> list[tuple[str, str]]:
 
 
 def _short(side: str) -> str:
-    """Returns the name of a side without whose it is."""
+    """Strips `ours, ` or `PyTorch, ` from the name of a side."""
     return side.removeprefix(OURS).removeprefix("PyTorch, ")
 
 
