@@ -149,8 +149,8 @@ class ImageDataset:
             test_examples: Number of test images; None for all.
             examples_per_class: Of the training images that remain, so many of each
                 class; None for all.
-            seed: Draws the images, all alike, without replacement: the first in a
-                random order of each split. None for the first in the set's order.
+            seed: Takes the first images in a random order of each split, which it
+                decides. None for the set's order.
 
         Returns:
             A data set with the same name and classes. Without a seed, it shares memory

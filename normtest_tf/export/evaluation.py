@@ -86,7 +86,7 @@ def evaluate(
 
 
 def _as_the_model_numbers(ours: Sequence[str], theirs: Sequence[str]) -> np.ndarray:
-    """Returns our number of each of their classes, -1 for one that we lack."""
+    """Maps each class of the images to the model's index, -1 if it has none."""
     if list(ours) == list(theirs):  # Some sets have two classes of one name.
         return np.arange(len(ours))
     return np.array([ours.index(name) if name in ours else -1 for name in theirs])

@@ -267,7 +267,7 @@ def finished_result(config: RunConfig, dataset: ImageDataset) -> ResultRecord | 
 def _check_inputs(
     config: RunConfig, record: ConfigRecord, dataset: ImageDataset
 ) -> None:
-    """Checks what a request does not tell, or tells by a name that others may have.
+    """Compares inputs that a request omits, or identifies by name only.
 
     Every weights file of the Hugging Face Hub is called `model.safetensors`.
     """

@@ -105,7 +105,7 @@ def read_text(path: pathlib.Path, advice: str = RESTORE) -> str:
 
 
 def unusable_kind(head: bytes) -> str | None:
-    """Says what a file is whose name promises more, by its first `HEAD_BYTES` bytes."""
+    """Recognises a file that is not what it is named, by its first `HEAD_BYTES`."""
     if not head:
         return "empty"
     if head.startswith(_LFS):

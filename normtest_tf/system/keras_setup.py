@@ -97,7 +97,7 @@ def _check_address_space() -> None:
 
 
 def _prepare_jax() -> None:
-    """Overrules what Keras can't bear of JAX's environment, and finds its devices."""
+    """Overrides the JAX option that Keras can't work with, and checks for a device."""
     import jax
 
     jax.config.update("jax_numpy_rank_promotion", "allow")

@@ -270,7 +270,7 @@ def fit(
 def _features(
     body: keras.Model, data: pipeline.TrainingData, batch_size: int, epochs: range
 ) -> tuple[pipeline.TrainingData, tf.data.Dataset]:
-    """Returns data and batches with what layers make of images, float32, for these.
+    """Returns data and batches with the frozen layers' float32 features for images.
 
     It is computed once for images that don't vary, and of several batches at a time.
     """

@@ -138,8 +138,8 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, first * scale / (ops.sqrt(second) + epsilon))
 
 
-# By compiled model: the optimizer's name, it, its schedule, and what its scalars
-# start from.
+# For each compiled model: optimizer name, optimizer, schedule, and initial values of
+# its scalars.
 _compiled: weakref.WeakKeyDictionary[keras.Model, tuple] = weakref.WeakKeyDictionary()
 
 
