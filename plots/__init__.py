@@ -8,7 +8,7 @@
     diagnosis        the figure of a diagnosis
     report           draws these and writes the report around them
     quickstart       the quickstart's figure
-    answer           README's figure
+    answer, probe    the figures of README and docs/diagnosis.md
 
 `studies/NAME/` holds committed studies: runs, tables, figures and report. Importing
 this package does not import matplotlib.
