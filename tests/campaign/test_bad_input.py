@@ -26,6 +26,8 @@ from normtest_tf.text import ignore
 from tests.datasets import helpers
 from tests.helpers.fake_results import write_run
 
+pytestmark = pytest.mark.campaign
+
 few = settings(
     max_examples=100,
     deadline=None,

@@ -1,6 +1,5 @@
 """An export is kept only if it computes what the run's model computes."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -21,25 +20,14 @@ def test_mixed_precision_is_compared_with_float32():
     np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_an_export_that_differs_or_does_not_run_is_not_kept(tmp_path, monkeypatch):
+def test_an_export_that_does_not_run_is_not_kept(tmp_path, monkeypatch):
     path = tmp_path / "model.keras"
     path.write_text("an earlier export")
 
-    def export():
-        verification.export(small_model(), path, "keras", description(), IMAGES)
-
-    def wrong(model, output):
-        changed = keras.models.clone_model(model)
-        changed.set_weights([weight * 1.001 for weight in model.get_weights()])
-        return changed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(writers, "build", wrong)
-        with pytest.raises(ExportError, match="does not match the run's model"):
-            export()
     monkeypatch.setitem(writers.WRITERS, "keras", lambda model, path, _: path.touch())
+    # One that differs is in test_timm_folders.py.
     with pytest.raises(ExportError, match=r"can't be run .*model.*\.keras"):
-        export()
+        verification.export(small_model(), path, "keras", description(), IMAGES)
     assert path.read_text() == "an earlier export"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -93,6 +93,10 @@ def write_record(config):
     dataclasses.replace(CONFIG, requested=requested).write(config.folder)
 
 
+def fail(error):
+    raise error
+
+
 def execute_and_report(config, notify, said):
     """Executes a run, and says what its process sees."""
     notify(f"{os.getpid()} sees {os.environ.get('CUDA_VISIBLE_DEVICES')}")

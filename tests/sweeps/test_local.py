@@ -27,10 +27,6 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-2)
 """
 
 
-def fail(error):
-    raise error
-
-
 def test_values_and_errors_come_back_and_a_dead_worker_is_replaced():
     with local.Worker({"A": "1"}) as worker, local.Worker() as slow:
         first = worker.call(os.getpid)
@@ -42,7 +38,7 @@ def test_values_and_errors_come_back_and_a_dead_worker_is_replaced():
             KeyError("a bug"),
         ):
             with pytest.raises(type(error)) as caught:
-                worker.call(fail, error)
+                worker.call(helpers.fail, error)
             assert str(caught.value) == str(error)
         assert "in fail" in caught.value.__notes__[0]
         with pytest.raises(errors.WorkerDied, match="probably killed for lack of"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import pathlib
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.training import classifier, pipeline, recipe, training_copy
 
 Arrays = dict[str, np.ndarray]
+SEEDED = "seeded.safetensors"
 
 
 @contextlib.contextmanager
@@ -44,12 +46,21 @@ def network(name: str, size: int, *, damped: bool = False) -> keras.Model:
         classes=cases.CLASSES,
         classifier_activation=None,
     )
-    tensors = cases.tensors(_shapes(model), damped=damped)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "theirs.safetensors"
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path)
-        weights.load_file(model, path)
+    folder = _seeded_weights(tuple(_shapes(model).items()), damped)
+    weights.load_file(model, pathlib.Path(folder.name) / SEEDED)
     return model
+
+
+@functools.lru_cache(1)
+def _seeded_weights(
+    shapes: tuple[tuple[str, tuple[int, ...]], ...], damped: bool
+) -> tempfile.TemporaryDirectory[str]:
+    """Returns a folder with the weights file, which goes with the cache."""
+    folder = tempfile.TemporaryDirectory()
+    tensors = cases.tensors(dict(shapes), damped=damped)
+    arrays = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    save_file(arrays, pathlib.Path(folder.name) / SEEDED)
+    return folder
 
 
 def _shapes(model: keras.Model) -> dict[str, tuple[int, ...]]:
