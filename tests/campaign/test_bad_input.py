@@ -231,17 +231,6 @@ def test_a_corrupt_h5_file_is_loaded_or_refused(tmp_path, corrupt):
         assert all(np.shape(value) for value in model.get_weights())
 
 
-@few
-@given(JSON, st.binary(max_size=64), st.integers(-9, 9))
-def test_a_random_safetensors_file_is_refused(tmp_path, header, content, lie):
-    text = json.dumps(header).encode()
-    path = tmp_path / "a.safetensors"
-    length = max(0, len(text) + lie).to_bytes(8, "little")
-    path.write_bytes(length + text + content)
-    with pytest.raises(errors.UsageError):
-        weights.load_file(network(), path)
-
-
 @pytest.fixture(scope="module")
 def keras_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"

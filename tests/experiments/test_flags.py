@@ -45,19 +45,3 @@ def test_a_program_may_have_its_own_defaults(values):
     assert shared.run_config(model="vgg16") == RunConfig(
         epochs=8, results_dir="elsewhere", seed=7, model="vgg16"
     )
-
-
-@pytest.mark.parametrize(
-    "argument",
-    [
-        "--epochs=0",
-        "--learning_rate=1001",
-        "--learning_rate=nan",
-        "--seed=4294967296",
-        "--normalization=fintune",
-    ],
-)
-def test_a_value_outside_its_options_limits_is_refused(argument, values):
-    shared.define(*FIELDS)
-    with pytest.raises(flags.IllegalFlagValueError):
-        values(["program", argument])

@@ -11,7 +11,6 @@ import pytest
 from normtest_tf import datasets
 from normtest_tf.export import prediction
 from normtest_tf.normalization import MINMAX, normalization_layer
-from tests.datasets.helpers import write_photographs
 from tests.export.helpers import (
     NAMES,
     SHAPE,
@@ -21,7 +20,7 @@ from tests.export.helpers import (
     small_model,
     write_run,
 )
-from tests.helpers.programs import assert_refused, run, run_all, run_code
+from tests.helpers.programs import assert_refused, run, run_all
 
 
 @pytest.fixture(scope="module")
@@ -69,36 +68,6 @@ def test_evaluate_normalises_as_asked_and_writes_its_files(tmp_path):
     done = run("evaluate", f"--model={folder}", f"--out_dir={out}", *flags)
     assert "note: the model was trained on images of digits" in done.stdout
     assert "finetune: mean 0.1,0.2,0.3, std 0.4,0.5,0.6; a test" in done.stdout
-
-
-NOTES = """
-from experiments import evaluate
-from normtest_tf import datasets
-
-pets = datasets.load("folder:pets", datasets.ReadingOptions(image_size=8))
-own = {"dataset": "folder-pets", "data_fingerprint": pets.fingerprint()}
-other = own | {"data_fingerprint": "of another division"}
-runs = [("test", own), ("all", own), ("test", other), ("test", {"dataset": "digits"})]
-for split, run in runs:
-    evaluate.FLAGS(["evaluate", "--model=any", f"--split={split}"])
-    print(split)
-    evaluate._note_on_images(pets, run)
-"""
-
-
-def test_evaluate_says_which_images_the_model_may_have_seen(tmp_path):
-    write_photographs(tmp_path / "pets", 5)
-    lines = run_code(NOTES, cwd=tmp_path).stdout.splitlines()
-    how = "folder-pets has no test split: 0.2 of each class for testing"
-    assert lines[:3] == [
-        "test",
-        "all",
-        "note: the model was trained on images of folder-pets",
-    ]
-    assert lines[3] == lines[5] == "test"
-    assert [how in line for line in lines[4::2]] == [True, True]
-    assert "was trained on some of these, unless" in lines[4]
-    assert "--split=all" in lines[6]
 
 
 def test_what_can_not_be_exported_or_predicted_with_is_refused(small_run, tmp_path):

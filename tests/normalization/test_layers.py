@@ -61,8 +61,3 @@ def test_bgr_reverses_channels_after_normalising_in_rgb_order(images):
         for order in ("rgb", "bgr")
     )
     np.testing.assert_allclose(bgr, rgb[..., ::-1], atol=1e-5)
-
-
-def test_other_channel_orders_are_refused():
-    with pytest.raises(ValueError, match="channel_order"):
-        normalization_layer(IMAGENET, SHAPE, "gbr")

@@ -15,7 +15,7 @@ from normtest_tf import errors, text
 from normtest_tf.runs import ResultRecord, finetuning
 from normtest_tf.sweeps import executor, local, runner
 from normtest_tf.sweeps.executor import Options
-from tests.helpers import programs, tiny_runs
+from tests.helpers import tiny_runs
 from tests.sweeps import helpers
 
 TWO = "GPU 0: A (UUID: GPU-1)\nGPU 1: A (UUID: GPU-2)\n"
@@ -67,34 +67,6 @@ def test_the_third_run_of_a_worker_ends_as_it_does_alone(tmp_path):
         assert (graphs, len(notes)) == (4, 2)  # Not a note for each run.
         fresh.result()
     assert tiny_runs.outcome(finetune) == tiny_runs.outcome(alone)
-
-
-PARENT = """
-import os, time
-from normtest_tf.sweeps import local
-if __name__ == "__main__":
-    with local.Worker() as worker:
-        print(worker.call(os.getpid), flush=True)
-        worker.call(time.sleep, 600)
-"""
-
-
-def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
-    program = tmp_path / "parent.py"
-    program.write_text(PARENT)
-    with programs.start_python(program) as parent:
-        pid = int(parent.stdout.readline())
-        parent.kill()
-    for _ in range(200):
-        try:
-            os.kill(pid, 0)
-            with open(f"/proc/{pid}/stat") as file:
-                if file.read().rpartition(")")[2].split()[0] == "Z":
-                    return  # A zombie: it has ended, and its parent is gone.
-        except (ProcessLookupError, FileNotFoundError):
-            return
-        time.sleep(0.05)
-    pytest.fail("the worker outlived its parent")
 
 
 @pytest.fixture(autouse=True)

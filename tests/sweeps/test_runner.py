@@ -134,19 +134,6 @@ def test_runs_are_started_as_often_as_it_helps(script, started, tally, configs):
     assert [config.normalization for config in fake.started] == started
 
 
-def test_what_happens_to_a_run_is_reported_and_recorded(configs):
-    fake = FakeExecutor({PRETRAIN: [DIED], FINETUNE: [DIED] * 9})
-    lines = []
-    runner.run_all(configs, lines.append, fake)
-    assert lines[:2] == [
-        "run 1/3: digits cifar_resnet8 pretrain seed 1 | 0 done",
-        "  node b died; the run will be resumed",
-    ]
-    assert lines[2].startswith("run 1/3: digits cifar_resnet8 pretrain seed 1 | 0 done")
-    assert not configs[0].folder.failure.exists()
-    assert FailureRecord.read(configs[1].folder).error == "node b died"
-
-
 @pytest.mark.parametrize("has_started", [True, False])
 def test_overwrite_does_not_discard_what_the_run_has_written(configs, has_started):
     write_record(configs[0])  # Of the run that is to be replaced.
