@@ -40,16 +40,8 @@ def read(study: pathlib.Path) -> list[Head]:
     with (study / "effects.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             probe = probes.get((row["dataset"], row["model"]))
-            is_head = row["model"].endswith("+head")
-            if (
-                probe
-                and is_head
-                and (row["treatment"], row["control"])
-                == (
-                    TREATMENT,
-                    CONTROL,
-                )
-            ):
+            is_asked = (row["treatment"], row["control"]) == (TREATMENT, CONTROL)
+            if probe and is_asked and row["model"].endswith("+head"):
                 model = row["model"].removesuffix("+head")
                 mean = float(row["mean"])
                 numbers = float(probe["points"]), float(probe["standard_error"])
