@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 import tensorflow as tf
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from experiments.support.parity import cases, exports, float64, gradients
 from normtest_tf import backbones
@@ -20,7 +20,6 @@ from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.training import classifier, pipeline, recipe, training_copy
 
 Arrays = dict[str, np.ndarray]
-SEEDED = "seeded.safetensors"
 
 
 @contextlib.contextmanager
@@ -46,21 +45,21 @@ def network(name: str, size: int, *, damped: bool = False) -> keras.Model:
         classes=cases.CLASSES,
         classifier_activation=None,
     )
-    folder = _seeded_weights(tuple(_shapes(model).items()), damped)
-    weights.load_file(model, pathlib.Path(folder.name) / SEEDED)
+    content = _seeded_weights(tuple(_shapes(model).items()), damped)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "seeded.safetensors"
+        path.write_bytes(content)
+        weights.load_file(model, path)
     return model
 
 
 @functools.lru_cache(1)
 def _seeded_weights(
     shapes: tuple[tuple[str, tuple[int, ...]], ...], damped: bool
-) -> tempfile.TemporaryDirectory[str]:
-    """Returns a folder with the weights file, which goes with the cache."""
-    folder = tempfile.TemporaryDirectory()
+) -> bytes:
+    """Returns the content of the weights file."""
     tensors = cases.tensors(dict(shapes), damped=damped)
-    arrays = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    save_file(arrays, pathlib.Path(folder.name) / SEEDED)
-    return folder
+    return save({k: np.ascontiguousarray(value) for k, value in tensors.items()})
 
 
 def _shapes(model: keras.Model) -> dict[str, tuple[int, ...]]:
