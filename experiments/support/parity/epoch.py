@@ -52,13 +52,8 @@ def ours(path: pathlib.Path) -> list[float]:
         model = training_copy.make(side.network(NETWORK, 32))
         examples = sum(len(labels) for _, labels in batches)
         recipe.compile_for_training(model, recipe.Recipe(), examples)
-        losses = []
-        for images, labels in batches:
-            inputs = _normalised(images)
-            values = model.train_on_batch(inputs, labels, return_dict=True)
-            losses.append(float(values["loss"]))
-            model.reset_metrics()
-    return losses
+        inputs = ((_normalised(images), labels) for images, labels in batches)
+        return side.losses_by_step(model, inputs)
 
 
 def theirs(path: pathlib.Path, perturbation: float = 0.0) -> list[float]:

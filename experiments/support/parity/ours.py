@@ -6,7 +6,7 @@ import contextlib
 import functools
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
@@ -110,16 +110,25 @@ def training(name: str) -> Arrays:
             recipe.Recipe(case.epochs, case.batch_size, case.learning_rate),
             case.examples,
         )
-        losses = []
-        for images, labels in case.batches():
-            values = model.train_on_batch(images, labels, return_dict=True)
-            losses.append(float(values["loss"]))
-            model.reset_metrics()
+        losses = losses_by_step(model, case.batches())
     variables = weights.variables_by_tensor(model)
     return {
         "losses": np.array(losses),
         **{f"weight/{k}": _theirs(v) for k, v in variables.items()},
     }
+
+
+def losses_by_step(
+    model: keras.Model, batches: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> list[float]:
+    """Trains a compiled model a step for each batch, and returns the steps' losses."""
+    # `train_on_batch` would trace the step anew each time.
+    return [
+        model.fit(
+            images, labels, batch_size=len(labels), shuffle=False, verbose=0
+        ).history["loss"][0]
+        for images, labels in batches
+    ]
 
 
 def exported(name: str) -> Arrays:
