@@ -4,9 +4,8 @@ import keras
 import numpy as np
 
 from normtest_tf import backbones
-from normtest_tf.normalization import IMAGENET, MINMAX, SETTINGS, normalization_layer
-from normtest_tf.training import classifier, training_copy
-from tests.helpers import programs
+from normtest_tf.normalization import IMAGENET, MINMAX, normalization_layer
+from normtest_tf.training import classifier
 from tests.training.helpers import SPLIT, small_classifier
 
 TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=10)
@@ -49,40 +48,6 @@ def test_logits_and_normalization_are_float32_in_mixed_precision():
     backbone = model.get_layer("cifar_resnet8")
     assert backbone.get_layer("conv1").dtype_policy.name == precision
     assert keras.config.dtype_policy().name == "float32"
-
-
-LOAD_WITHOUT_US = """
-import sys
-sys.modules["normtest_tf"] = None  # Importing it raises ImportError.
-import keras, numpy as np
-images = np.load("images.npy")
-assert images.dtype == np.uint8
-for name in sys.argv[1:]:
-    model = keras.models.load_model(f"{name}.keras")
-    np.save(f"{name}.npy", model.predict(images, verbose=0))
-"""
-
-
-def test_saved_models_load_where_this_package_is_not(tmp_path):
-    models = {}
-    for name, setting in {
-        "cifar_resnet8": SETTINGS["instance"],
-        "keras_resnet50": SETTINGS["pretrain"],  # It takes BGR.
-    }.items():
-        network = backbones.resolve(name, "none")
-        pretraining = network.pretraining
-        statistics = setting.statistics(IMAGES, pretraining.statistics)
-        layer = setting.layer(statistics, TASK.image_shape, pretraining.channel_order)
-        models[name] = classifier.build_classifier(network, layer, TASK, seed=5)
-        trained = training_copy.make(models[name])
-        models[name].set_weights(trained.get_weights())
-        models[name].save(tmp_path / f"{name}.keras")
-    np.save(tmp_path / "images.npy", IMAGES)
-    programs.run_code(LOAD_WITHOUT_US, *models, cwd=tmp_path)
-    for name, model in models.items():
-        logits = np.load(tmp_path / f"{name}.npy")
-        expected = model.predict(IMAGES, verbose=0)
-        np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_reused_backbone_is_not_drawn_again_and_its_weights_are_reset(monkeypatch):
