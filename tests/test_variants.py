@@ -180,29 +180,26 @@ def test_variants_are_cells_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize("augmentation", ["pad_crop_flip", "random_resized_crop_flip"])
-@pytest.mark.parametrize(
-    "shift", ["contrast:0.2", "brightness:0.5", "cast:1,0.6,0.3", "invert"]
-)
-def test_affine_shifts_leave_finetunes_inputs_as_they_are(
-    shift, augmentation, config, digits
-):
+def test_affine_shifts_leave_finetunes_inputs_as_they_are(augmentation, config, digits):
     """Those of training, with all pixels that the augmentation makes up."""
-    inputs, stds = [], []
-    for each in ("none", shift):
-        changed = dataclasses.replace(config, shift=each, augmentation=augmentation)
-        prepared = finetuning.prepare(changed, digits.shifted(each))
+
+    def inputs_and_std(shift):
+        changed = dataclasses.replace(config, shift=shift, augmentation=augmentation)
+        prepared = finetuning.prepare(changed, digits.shifted(shift))
         statistics = prepared.record.resolved.statistics
         layer = normalization.normalization_layer(statistics, (32, 32, 3))
         batches = pipeline.training_batches(prepared.data, 32, range(2))
-        inputs.append(np.concatenate([layer(images) for images, _ in batches]))
-        stds.append(np.array(statistics.std))
-    plain, shifted = inputs
-    if shift == "invert":
-        plain = -plain
-    # A pixel is rounded by 0.5, the mean by less, and interpolations by 0.5 each.
-    tolerance = (0.5 / stds[0] + 1.5 / stds[1]) / 255
+        inputs = np.concatenate([layer(images) for images, _ in batches])
+        return inputs, np.array(statistics.std)
+
+    plain, std = inputs_and_std("none")
     assert np.abs(plain).max() > 2
-    assert np.all(np.abs(shifted - plain) < tolerance)
+    for shift in ("contrast:0.2", "brightness:0.5", "cast:1,0.6,0.3", "invert"):
+        shifted, other = inputs_and_std(shift)
+        expected = -plain if shift == "invert" else plain
+        # A pixel is rounded by 0.5, the mean by less, interpolations by 0.5 each.
+        tolerance = (0.5 / std + 1.5 / other) / 255
+        assert np.all(np.abs(shifted - expected) < tolerance), shift
 
 
 def test_runs_that_padded_with_another_black_are_not_continued(config, tmp_path):
