@@ -37,8 +37,11 @@ def precision(dtype: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before[1])
 
 
-def network(name: str, size: int, *, damped: bool = False) -> keras.Model:
-    """Builds a network in the current precision and loads the seeded weights."""
+def network(name: str, size: int | None, *, damped: bool = False) -> keras.Model:
+    """Builds a network in the current precision and loads the seeded weights.
+
+    Without a size, it takes images of any.
+    """
     model = backbones.get(name).build(
         weights=None,
         input_shape=(size, size, 3),
@@ -72,8 +75,13 @@ def logits(name: str, size: int, dtype: str = "float64") -> Arrays:
     """Returns the logits of two images in evaluation mode."""
     images, _ = cases.batch(size, 2)
     with precision(dtype):
-        model = network(name, size)
-        return {"logits": _outputs(model, images.astype(dtype))}
+        return {"logits": _outputs(_reused(name, dtype), images.astype(dtype))}
+
+
+@functools.lru_cache(2)
+def _reused(name: str, _dtype: str) -> keras.Model:
+    """Returns a network for evaluation, in the current precision."""
+    return network(name, None)
 
 
 def training_step(name: str, size: int) -> Arrays:
