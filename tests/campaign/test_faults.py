@@ -107,13 +107,7 @@ def start_sweep(folder):
 
 def start_on_jax(folder):
     flags = ["--dataset=digits", "--model=cifar_resnet8", "--normalization=pretrain"]
-    env = {
-        "KERAS_BACKEND": "jax",
-        # Nothing is compiled twice, as docs/gpu.md advises.
-        "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    return start_program(folder, "train", *flags, "--seed=1", **env)
+    return start_program(folder, "train", *flags, "--seed=1", KERAS_BACKEND="jax")
 
 
 def kill_until_done(start, moments, most):
