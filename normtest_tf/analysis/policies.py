@@ -52,7 +52,7 @@ def losses(
 ) -> dict[str, dict[Cell, float]]:
     """Returns the points that every policy lost to each cell's better setting."""
     gains = {cell: each.effect.mean for cell, each in comparison.judgements.items()}
-    distances = {cell: _distance(results, cell) for cell in gains}
+    distances = {cell: distance(results, cell) for cell in gains}
     takes = {
         policy: {cell: distances[cell] > threshold for cell in gains}
         for policy, threshold in POLICIES.items()
@@ -66,7 +66,7 @@ def losses(
     }
 
 
-def _distance(results: Results, cell: Cell) -> float:
+def distance(results: Results, cell: Cell) -> float:
     """Returns the pixel distance of a cell, from the constants of its runs."""
     images, pretraining = (
         results.runs_of(cell, setting)[0].config.resolved.statistics
