@@ -88,6 +88,7 @@ def _explain(config: RunConfig) -> Explanation:
         channel_order=network.pretraining.channel_order,
         examples=examples,
         trained=network.label != "none",
+        whole=True,  # A file's classifier is off already.
         model_name=f"{config.name.model} ({network.label})",
         data_name=config.name.dataset,
     )

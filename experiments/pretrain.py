@@ -89,6 +89,7 @@ def train(
     from normtest_tf.training import loop, pipeline, training_copy
     from normtest_tf.training.recipe import Recipe
 
+    architecture.check_size(dataset.image_shape)
     seeds = choices.Seeds.split(FLAGS.seed)
     statistics = normalization.channel_statistics(
         dataset.train_images, f"all training images of {dataset.name}", program.show

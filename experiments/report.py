@@ -93,13 +93,16 @@ def main(argv: Sequence[str]) -> None:
     from normtest_tf.report import document
     from plots import report
 
+    probes = policies.read_probes(files.expand(FLAGS.probes)) if FLAGS.probes else {}
     gathered = document.gather(
-        found,
-        rule=rule,
-        margin=FLAGS.margin,
-        published=editions,
-        probes=policies.read_probes(files.expand(FLAGS.probes)) if FLAGS.probes else {},
+        found, rule=rule, margin=FLAGS.margin, published=editions, probes=probes
     )
+    shown = {row["policy"] for row in gathered.policies}
+    if probes and policies.PROBE not in shown:
+        program.note(
+            "--probes changes nothing: no kind of cells has a row for each of its "
+            "cells, by the data set and model in effects.csv"
+        )
     answer = report.write(gathered, out_dir, _command(), pdf=FLAGS.pdf)
     print(answer.replace("**", ""))
     if found.missing:

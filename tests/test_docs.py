@@ -64,7 +64,9 @@ def test_the_table_of_statistics_follows_from_the_published_ones():
         right, mean=right.mean[::-1], std=right.std[::-1]
     )
     columns = {"minmax": MINMAX, CONTROL: IMAGENET, "pretrain_pooled": IMAGENET_POOLED}
-    for name, *cells, distance in table("settings.md", "data set"):
+    rows = table("settings.md", "data set")
+    assert len(rows) == 5
+    for name, *cells, distance in rows:
         for cell, constants in zip(cells, columns.values(), strict=True):
             std = np.array(constants.std)
             mean = (np.array(published[name].mean) - constants.mean) / std

@@ -276,13 +276,16 @@ def _check_comparable(runs: Sequence[Run]) -> None:
 def _recipe(run: Run) -> dict[str, Any]:
     """Returns what all runs of a cell must share."""
     requested = {k: v for k, v in run.config.requested.items() if k not in _FREE}
+    resolved = run.config.resolved
+    digest = resolved.weights_sha256
     return requested | {
         "data_fingerprint": run.config.data_fingerprint,
-        "weights_sha256": run.config.resolved.weights_sha256,
-        "precision": run.config.resolved.precision,
-        "augmentation": run.config.resolved.augmentation,
-        "padding": run.config.resolved.padding,
-        "colour of the padding": run.config.resolved.padding_color or "black",
+        "weights": None if digest else resolved.weights,  # A file may have any name.
+        "weights_sha256": digest,
+        "precision": resolved.precision,
+        "augmentation": resolved.augmentation,
+        "padding": resolved.padding,
+        "colour of the padding": resolved.padding_color or "black",
         "backend": run.config.environment.get("backend"),
     }
 

@@ -124,6 +124,14 @@ def linear(
     )
 
 
+def copy_weights(model: keras.Model, copy: keras.Model) -> None:
+    """Gives a copy of a model its weights."""
+    copy.set_weights(model.get_weights())
+    for layer in leaves(copy):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # It computes with what it has made of its weights.
+
+
 def leaves(model: keras.Model, kind: str = "layers") -> Iterator[keras.layers.Layer]:
     """Yields a model's layers, or operations, in order, within models in it as well."""
     for layer in getattr(model, kind, model.layers):

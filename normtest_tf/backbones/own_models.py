@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.\\>-]")  # In TensorFlow's names.
 # `builtins` is where Keras says that functions and plain types come from.
 _STOCK = ("keras", "builtins")
-_CODE = ("Lambda", "__lambda__")
+# Older versions of Keras load some of these in safe mode.
+_CODE = (
+    *("Lambda", "__lambda__"),
+    *("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
+)
 # The layers of every run's model, `classifier`; see `training.classifier`. An export of
 # a run has a member of its own; see `runs.metadata`.
 _OF_A_RUN = {"image", "normalization", "head"}
@@ -53,17 +57,12 @@ def describe(model: str) -> Architecture:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
             exported = _EXPORTED in archive.namelist()
-        custom = list(_custom(config))
         layers = {str(one["config"]["name"]) for one in config["config"]["layers"]}
         of_a_run = config["config"]["name"] == "classifier" and layers >= _OF_A_RUN
     except Exception as error:  # zipfile and json have several kinds.
         advice = "name a functional or sequential model that Keras 3 saved, PATH.keras"
         raise errors.unreadable(path, error, advice) from error
-    if custom:
-        raise errors.UsageError(
-            f"{path} has the custom class {custom[0]!r}, which plain Keras lacks or "
-            "does not run; save a model of stock Keras layers instead"
-        )
+    check_stock(path, config)
     if exported or of_a_run:
         raise errors.UsageError(
             f"{path} is the model of a run, which takes raw pixels and normalises them "
@@ -81,6 +80,15 @@ def describe(model: str) -> Architecture:
     )
 
 
+def check_stock(path: pathlib.Path, config: object) -> None:
+    """Raises `UsageError` if a model's configuration holds custom classes or code."""
+    for name in _custom(config):
+        raise errors.UsageError(
+            f"{path} has the custom class {name!r}, which plain Keras lacks or does "
+            "not run; save a model of stock Keras layers instead"
+        )
+
+
 def _custom(config: object) -> Iterator[str]:
     """Yields the classes in a configuration that are not Keras's own, or hold code."""
     if isinstance(config, dict):
@@ -88,7 +96,8 @@ def _custom(config: object) -> Iterator[str]:
         if isinstance(name, str):
             is_stock = module is None or str(module).partition(".")[0] in _STOCK
             is_registered = ">" in str(config.get("registered_name"))
-            if not is_stock or is_registered or name in _CODE:
+            is_called = name == "function" and module != "builtins"
+            if not is_stock or is_registered or is_called or name in _CODE:
                 yield name[:80]
         config = list(config.values())
     for value in config if isinstance(config, list) else []:
@@ -243,11 +252,9 @@ def _copy(
         clone_function=_clone,
         recursive=True,
     )
-    if with_weights:
-        built.set_weights(model.get_weights())
-        return built
-    for ours, theirs in zip(layers.leaves(built), layers.leaves(model), strict=True):
-        if isinstance(theirs, keras.layers.Normalization):  # Constants are no weights.
+    pairs = zip(layers.leaves(built), layers.leaves(model), strict=True)
+    for ours, theirs in pairs if with_weights else ():
+        if not isinstance(theirs, keras.layers.Normalization):  # It has constants.
             ours.set_weights(theirs.get_weights())
     return built
 
@@ -263,6 +270,10 @@ def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         return type(layer).from_config(config)
     exact = type(layer).__name__ in trunk.PREPROCESSING
     policy = "float32" if exact else keras.config.dtype_policy()
+    if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
+        for part in ("mean", "variance"):  # Adapted: as weights, copies ignore them.
+            values = getattr(layer, f"adapt_{part}")
+            config[part] = keras.ops.convert_to_numpy(values).tolist()
     # Not all constructors take all of the base class's arguments.
     config |= {"dtype": policy} if "dtype" in config else {}
     copy = type(layer).from_config(config)

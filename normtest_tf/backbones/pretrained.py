@@ -98,12 +98,7 @@ class PretrainedNetwork:
             ```
         """
         architecture = self.architecture
-        if min(input_shape[:2]) < (smallest := architecture.min_size):
-            raise errors.UsageError(
-                f"{architecture.name} needs images of at least {smallest} pixels a "
-                f"side. Received: {input_shape[0]}x{input_shape[1]}; pass a larger "
-                "--image_size, or choose another --model"
-            )
+        architecture.check_size(input_shape)
         if architecture.file is not None:
             has_weights = self.path is not None
             return architecture.build(
@@ -267,6 +262,8 @@ def _downloading(network: PretrainedNetwork, location: str) -> Iterator[None]:
     except errors.UsageError:
         raise
     except Exception as error:  # The Hub, its transport and Keras have a dozen kinds.
+        if errors.is_out_of_memory(error):
+            raise
         name = f"{network.architecture.name}.{network.label}"  # As timm writes it.
         raise errors.UsageError(
             f"can't download the weights {name} from {location} "

@@ -97,6 +97,15 @@ class Architecture:
         """The tag that is used unless another is requested."""
         return next(iter(self.tags))
 
+    def check_size(self, input_shape: tuple[int, int, int]) -> None:
+        """Raises `UsageError` if images are too small for the network."""
+        if min(input_shape[:2]) < self.min_size:
+            raise errors.UsageError(
+                f"{self.name} needs images of at least {self.min_size} pixels a side. "
+                f"Received: {input_shape[0]}x{input_shape[1]}; pass a larger "
+                "--image_size, or choose another --model"
+            )
+
     def load_builder(self) -> Callable[..., keras.Model]:
         """Imports the function that builds the network."""
         return pkgutil.resolve_name(self.builder)

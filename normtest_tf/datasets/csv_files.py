@@ -61,7 +61,7 @@ def _rows(path: pathlib.Path) -> Iterator[dict[str, str]]:
         if os.path.exists(path) and not os.path.isfile(path):
             raise OSError("it is not a file")  # Opening a pipe would block for ever.
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
+            reader = csv.DictReader(file, restval="", strict=True)
             columns = [name.strip().lower() for name in reader.fieldnames or []]
             if not {"file", "label"} <= set(columns) or len(columns) > len({*columns}):
                 raise ValueError(f"it has the columns {','.join(columns)[:100]!r}")

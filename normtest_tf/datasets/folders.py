@@ -17,6 +17,7 @@ _LAYOUT = (
     "it must contain train/CLASS/ and test/CLASS/, or CLASS/ alone, with images in them"
 )
 _SYSTEM = "hidden or of the system"
+_OUTSIDE = "outside the class folders"
 
 
 def find(
@@ -53,6 +54,10 @@ def find_without_classes(
     left_out: collections.Counter[str] = collections.Counter()
     root = folder / found[0] if found else folder
     names = [path.relative_to(folder).as_posix() for path in _images(root, left_out)]
+    if found and (of_classes := [name for name in names if name.count("/") > 1]):
+        if beside := len(names) - len(of_classes):
+            left_out[_OUTSIDE] += beside
+        names = of_classes
     if not names:
         raise errors.UsageError(f"{shown(str(root))} contains no images")
     examples = loading.of_files(folder, [dict.fromkeys(names, 0)], options)
@@ -106,7 +111,7 @@ def _classes(
         if images.is_system(name):
             left_out[_SYSTEM] += 1
         elif not os.path.isdir(path):
-            left_out["outside the class folders"] += 1
+            left_out[_OUTSIDE] += 1
         elif found := list(_images(path, left_out)):
             classes[name] = [one.relative_to(root).as_posix() for one in found]
         else:

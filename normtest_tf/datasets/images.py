@@ -182,7 +182,10 @@ def _check(image: PIL.Image.Image, suffix: str) -> None:
         raise ValueError("it is a camera's raw file; convert it to PNG or JPEG")
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"it has more than {MAX_PIXELS} pixels")
-    if image.mode.startswith(("I", "F")) or ";16" in str(getattr(image, "tile", "")):
+    # Of TIFF, BitsPerSample; `BGR;16` has five or six bits a channel.
+    bits = getattr(image, "tag_v2", {}).get(258, (8,))
+    tile = str(getattr(image, "tile", "")).replace("BGR;16", "")
+    if image.mode.startswith(("I", "F")) or max(bits) > 8 or ";16" in tile:
         raise ValueError("it has more than 8 bits per channel; convert it to 8")
     if getattr(image, "is_animated", False) and image.format not in _STILL_FORMATS:
         raise ValueError(f"it holds several pictures ({image.format}); keep one")

@@ -248,6 +248,7 @@ def _records(
         decoders=decoders,
         read_config=tfds.ReadConfig(**cycle),
     )
-    for batch in tfds.as_numpy(stored.batch(_BATCH)):
-        others = (batch[key].tolist() for key in keys[1:])
-        yield from zip(batch[keys[0]], *others, strict=True)
+    # Other features, such as masks, may differ in size.
+    used = stored.map(lambda record: tuple(record[key] for key in keys))
+    for pictures, *others in tfds.as_numpy(used.batch(_BATCH)):
+        yield from zip(pictures, *(one.tolist() for one in others), strict=True)

@@ -53,6 +53,7 @@ def explain(
     channel_order: str = "rgb",
     examples: int = inputs.EXAMPLES,
     trained: bool = True,
+    whole: bool = False,
     model_name: str | None = None,
     data_name: str = "the images",
 ) -> Explanation:
@@ -73,6 +74,7 @@ def explain(
         channel_order: What the model takes: `rgb` or `bgr`.
         examples: How many images to use at most.
         trained: Whether the weights are pre-trained. There is no advice on random ones.
+        whole: Whether the model is a backbone to its end: no dense layer is left out.
         model_name: For the text. Default: the model's own name.
         data_name: For the text.
 
@@ -88,7 +90,7 @@ def explain(
     from normtest_tf.diagnosis.probes import Probe
 
     chosen = inputs.settings_of(settings)
-    probe = Probe(model)
+    probe = Probe(model, whole=whole)
     images, labels = inputs.collect(images, labels, examples)
     if training_images is None:
         training_images = images

@@ -65,14 +65,17 @@ class _Convolution(keras.layers.Conv2D):
 class Probe:
     """A copy of a model of normalised images, for looking inside.
 
-    A classifier at the model's end is left out. `names` are those of its batch
-    normalizations, in the order of layers; `has_border` says whether the first
-    convolution takes the inputs directly, so that its padding's colour can be chosen.
+    A classifier at the model's end is left out, unless it is looked at as a whole.
+    `names` are those of its batch normalizations, in the order of layers; `has_border`
+    says whether the first convolution takes the inputs directly, so that its padding's
+    colour can be chosen.
     """
 
-    def __init__(self, model: keras.Model, dtype: str = "float32") -> None:
+    def __init__(
+        self, model: keras.Model, dtype: str = "float32", *, whole: bool = False
+    ) -> None:
         _check(model)
-        features, _ = trunk.without_head(model)
+        features = model.outputs[0] if whole else trunk.without_head(model)[0]
         self._network = _copy(keras.Model(model.inputs[0], features), dtype)
         self._dtype = dtype
         own = list(layers.leaves(self._network))
@@ -196,7 +199,7 @@ def _copy(network: keras.Model, dtype: str) -> keras.Model:
         clone_function=clone,
         recursive=True,
     )
-    copy.set_weights(network.get_weights())
+    layers.copy_weights(network, copy)
     return copy
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 import zipfile
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 
 from normtest_tf import datasets, errors
+from normtest_tf.backbones import own_models
 from normtest_tf.datasets import images
 from normtest_tf.export import timm_folders
 from normtest_tf.runs import RunFolder, metadata
@@ -87,14 +89,17 @@ def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Class
 
 @keras_setup.checked()
 def load_model(path: pathlib.Path) -> keras.Model:
-    """Loads a `.keras` file, or a folder for Keras or timm."""
+    """Loads a `.keras` file, or a folder for Keras or timm, of stock layers alone."""
     try:
         if os.path.isfile(path / timm_folders.WEIGHTS):
             return timm_folders.load(path)
-        if os.path.isdir(path):
-            return keras.models.load_model(path, compile=False)
-        with zipfile.ZipFile(path):  # Keras would not find one that was cut off.
-            return keras.models.load_model(path, compile=False)
+        # Keras would not find an archive that was cut off.
+        place = path if os.path.isdir(path) else zipfile.Path(path)
+        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+        own_models.check_stock(path, config)
+        return keras.models.load_model(path, compile=False)
+    except errors.UsageError:
+        raise
     except Exception as error:  # Keras, h5py and zipfile raise a dozen types.
         raise errors.UsageError(
             f"can't load {path}: {errors.first_cause(error)}; {metadata.REMEDY}"

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from normtest_tf import backbones
-from normtest_tf.backbones import weights
+from normtest_tf.backbones import layers, weights
 from normtest_tf.export import cards, prediction, timm_folders
 from normtest_tf.export.formats import FORMATS, ExportError
 from normtest_tf.runs import metadata, model_file
@@ -61,7 +61,7 @@ def _rebuilt(
 ) -> keras.Model:
     """Returns a copy of a model, weights included, with each layer rebuilt."""
     copy = keras.models.clone_model(model, clone_function=rebuild, recursive=True)
-    copy.set_weights(model.get_weights())
+    layers.copy_weights(model, copy)
     return copy
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 PIXEL_MAX = 255.0
-BLOCK = 256  # Images whose values are counted at a time.
+# Images, and bytes of them, whose values are counted at a time.
+BLOCK, BLOCK_BYTES = 256, 2**25
 WIDER = 1.2  # ImageNet's pooled std over the mean of its images' own stds.
 FAR = 0.3  # Pixel distances above it are large.
 
@@ -193,8 +194,10 @@ def _counted(images: Any, *, stds: bool = False) -> PixelCounts:  # noqa: ANN401
 def _blocks(images: Any) -> Iterator[np.ndarray]:  # noqa: ANN401  (as above)
     """Yields images some at a time, those of a data set in its batches."""
     if not hasattr(images, "element_spec"):
-        for start in range(0, images.shape[0], BLOCK):
-            yield np.asarray(images[start : start + BLOCK])
+        largest = BLOCK_BYTES // max(1, math.prod(images.shape[1:]))
+        size = max(1, min(BLOCK, largest))
+        for start in range(0, images.shape[0], size):
+            yield np.asarray(images[start : start + size])
         return
     if images.cardinality() == -1:
         raise _not_images("a data set that never ends")

@@ -168,12 +168,16 @@ def _differences(content: Content, recipes: dict[Cell, str]) -> list[str]:
     """Returns the section on paired differences; none where nothing is compared."""
     if not content.comparisons:
         return []
+    is_planned = content.comparisons[0].is_planned
+    which = (
+        "the first is the planned one, others explore" if is_planned else "all explore"
+    )
     parts = [
         f"Verdicts use the {content.rule.title}. Two runs with the same seed form a "
         "pair: they share the head's initial weights, the order of examples and all "
         "augmentation. Intervals are t intervals of the paired differences; verdicts "
         "are corrected (Holm) for the number of cells that are trained alike, "
-        "comparison by comparison: the first is the planned one, others explore."
+        f"comparison by comparison: {which}."
     ]
     if any(comparison.noise for comparison in content.comparisons):
         parts.append(

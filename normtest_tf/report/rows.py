@@ -18,7 +18,7 @@ import numpy as np
 from normtest_tf.analysis import Results, Run, effects, policies
 from normtest_tf.analysis.comparisons import MIN_CELLS, Comparison
 from normtest_tf.analysis.published import Condition, PublishedTable
-from normtest_tf.datasets import NO_SHIFT
+from normtest_tf.datasets import DATASETS, NO_SHIFT
 from normtest_tf.normalization import Setting
 from normtest_tf.runs import RULES, Cell, Rule
 from normtest_tf.runs.config import FIELDS
@@ -30,7 +30,7 @@ Row: TypeAlias = dict[str, Any]
 CHANNELS = ("red", "green", "blue")
 _COUNTS = ("train_examples", "validation_examples", "test_examples")
 _RECIPE = (
-    *("train_examples", "test_examples", "validation_examples", "image_size"),
+    *("train_examples", "test_examples", "validation_examples"),
     *("batch_size", "learning_rate", "warmup_epochs"),
 )
 _P_VALUES = ("t_p", "t_p_holm", "equivalence_p", "equivalence_p_holm")
@@ -117,6 +117,7 @@ def follows_recipe(runs: Sequence[Run], table: PublishedTable) -> bool | None:
         return None
     return all(
         run.config.resolved.augmentation == choices.PAD_CROP_FLIP
+        and _has_own_size(run)
         and run.config.requested["epochs"] == table.epochs
         and all(
             run.config.requested.get(name, FIELDS[name].default) == FIELDS[name].default
@@ -124,6 +125,12 @@ def follows_recipe(runs: Sequence[Run], table: PublishedTable) -> bool | None:
         )
         for run in runs
     )
+
+
+def _has_own_size(run: Run) -> bool:
+    """Tells whether images have the size of their data set, if that is known."""
+    entry = DATASETS.get(run.name.dataset)
+    return entry is None or run.config.resolved.image_shape[0] == entry.image_size
 
 
 def _family(condition: Condition) -> str:

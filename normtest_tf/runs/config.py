@@ -367,6 +367,12 @@ class RunConfig:
                 f"--strategy={self.strategy} needs --backend=jax, where Keras itself "
                 f"divides batches between devices. Received: the backend {backend}"
             )
+        if self.deterministic and backend != "tensorflow":
+            raise errors.UsageError(
+                "--deterministic needs --backend=tensorflow; for JAX, set the "
+                "environment variable XLA_FLAGS=--xla_gpu_deterministic_ops=true "
+                f"instead. Received: the backend {backend}"
+            )
         if self.warmup_epochs > self.epochs:
             raise errors.UsageError(
                 f"--warmup_epochs must be from 0 to --epochs={self.epochs}. "

@@ -78,9 +78,11 @@ def check_inputs(configs: Sequence[RunConfig], notify: Notify) -> None:
     """
     _import_tensorflow()
     for config in sorted(configs, key=lambda one: (one.dataset, one.reading.shift)):
-        _load_unshifted(config, lambda note: notify(f"note: {note}"))
+        whole = _load_unshifted(config, lambda note: notify(f"note: {note}"))
         if config.is_done:
             record.finished_result(config, config.subset_of(load(config)))
+        else:
+            config.subset_of(whole)
 
 
 notes_said: set[str] = set()  # In this sweep, by this process and its predecessors.

@@ -179,6 +179,8 @@ class LocalExecutor(Executor):
             if graphs >= GRAPHS_PER_WORKER:
                 worker.end()
         except errors.UsageError as error:
+            if not isinstance(error, errors.Locked):
+                worker.end()  # It may have left graphs and memory.
             return config, error
         return config, result
 

@@ -109,9 +109,10 @@ class RayExecutor(Executor):
         if self._marker is None:
             folder = files.expand(config.results_dir).absolute()
             self._marker = tempfile.NamedTemporaryFile(prefix=".sweep-", dir=folder)  # noqa: SIM115  (closed at the end)
-        here = Here(
-            normtest_tf.__version__, os.getcwd(), self._marker.name, variables()
-        )
+        # Ray would show a task without GPUs all of them.
+        hidden = {} if self._needs["GPU"] else {local.GPUS: "-1"}
+        passed = variables() | hidden
+        here = Here(normtest_tf.__version__, os.getcwd(), self._marker.name, passed)
         self._running[self._task.remote(here, config)] = (config, notify)
 
     def wait(self, seconds: float) -> list[tuple[RunConfig, Outcome]]:

@@ -60,12 +60,6 @@ def check_backend(notify: Notify) -> None:
 def set_determinism(wanted: bool) -> None:
     """Restricts TensorFlow to deterministic operations, for the whole process."""
     global _deterministic
-    if wanted and keras.backend.backend() != "tensorflow":
-        raise errors.UsageError(
-            "--deterministic needs --backend=tensorflow; for JAX, set the environment "
-            "variable XLA_FLAGS=--xla_gpu_deterministic_ops=true instead. Received: "
-            f"the backend {keras.backend.backend()}"
-        )
     if _deterministic and not wanted:
         raise errors.UsageError(
             "an earlier run in this process used --deterministic, which TensorFlow "

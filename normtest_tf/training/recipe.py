@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from normtest_tf.backbones import layers
 from normtest_tf.training import choices, training_copy
 
 MOMENTUM = 0.9  # Of SGD.
@@ -40,7 +41,8 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, recipe: Recipe, steps_per_epoch: int) -> None:
         self._values = [
             keras.Variable(0, trainable=False, dtype=dtype)
-            for dtype in (keras.config.floatx(), "int32", "int32", "int32")
+            # TensorFlow keeps 32-bit integers off a GPU; Keras's `int` has 64 there.
+            for dtype in (keras.config.floatx(), "int", "int", "int")
         ]
         self.set(recipe, steps_per_epoch)
 
@@ -152,7 +154,8 @@ def compile_for_training(
     """
     steps = math.ceil(training_examples / recipe.batch_size)
     before, optimizer, schedule, initial = _compiled.get(model, (None,) * 4)
-    if before == recipe.optimizer:
+    # JAX makes constants of a schedule's values.
+    if before == recipe.optimizer and keras.backend.backend() != "jax":
         schedule.set(recipe, steps)
         model.optimizer = optimizer
         for variable, value in zip(optimizer.variables, initial, strict=True):
@@ -163,8 +166,10 @@ def compile_for_training(
         optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
     else:
         optimizer = Adam(schedule, epsilon=1e-8)
+    # Keras itself looks at the model's own policy, and only the backbone has one.
+    if any(layer.compute_dtype == "float16" for layer in layers.leaves(model)):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(
-        # Keras wraps it with loss scaling if the model computes in float16.
         optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],

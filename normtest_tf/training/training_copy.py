@@ -253,7 +253,7 @@ def make(model: keras.Model) -> keras.Model:
         call_function=None if isinstance(model, keras.Sequential) else call,
         recursive=True,
     )
-    copy.set_weights(model.get_weights())
+    layers.copy_weights(model, copy)
     return copy
 
 
@@ -385,7 +385,7 @@ class Accumulator:
 
     def recalibrate(self, model: keras.Model, batches: Iterable[np.ndarray]) -> None:
         """Estimates a model's running statistics from images, and changes no other."""
-        self.copy.set_weights(model.get_weights())
+        layers.copy_weights(model, self.copy)
         seen = 0
         for batch in batches:
             self._step(batch, np.float32(seen / (seen + len(batch))))

@@ -153,6 +153,12 @@ def test_runs_that_do_not_belong_together_are_refused(
     refused(tmp_path, word)
 
 
+def test_equal_weights_may_have_two_names(tmp_path):
+    write_run(tmp_path, seed=1)
+    write_run(tmp_path, seed=2, weights="tv_in1k")  # As by default.
+    assert len(results.read(tmp_path).runs) == 2
+
+
 def test_runs_of_a_cell_have_the_same_given_constants(tmp_path):
     halves, thirds = {"mean": [0.5] * 3}, {"mean": [0.3] * 3}
     write_run(tmp_path, normalization="pretrain", mean=None, std=None)
@@ -185,6 +191,8 @@ def test_runs_can_be_picked_out_of_a_folder_with_others(tmp_path):
 
 
 def test_the_committed_studies_have_the_runs_of_their_tables():
-    for table in (ROOT / "plots" / "studies").glob("*/runs.csv"):
+    tables = list((ROOT / "plots" / "studies").glob("*/runs.csv"))
+    assert len(tables) > 6
+    for table in tables:
         rows = table.read_text().splitlines()[1:]
         assert len(results.read(table.with_suffix(".zip")).runs) == len(rows)

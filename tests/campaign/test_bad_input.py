@@ -51,7 +51,8 @@ def refused_in_one_line():
     try:
         yield
     except errors.UsageError as error:
-        message = errors.one_line(error)
+        message = str(error)
+    assert "\n" not in message
     assert len(message) < 3000
     assert "object at 0x" not in message
 
@@ -263,7 +264,7 @@ def test_a_model_that_contains_code_is_refused(tmp_path):
     path = tmp_path / "model.keras"
     keras.Sequential(layers).save(path)
     os.unlink(ran)
-    with pytest.raises(errors.UsageError, match="can't load"):
+    with pytest.raises(errors.UsageError, match="custom class 'Lambda'"):
         prediction.load_model(path)
     assert not os.path.exists(ran)
 

@@ -84,6 +84,8 @@ def prepare(data_dir, name, splits, features=None, example=None, file_format=Non
     if features is None:
         label = tfds.features.ClassLabel(names=("cat", "dog"))
         features = {"image": tfds.features.Image(shape=(None, None, 1)), "label": label}
+        # As outlines have, of any number of points.
+        features["others"] = tfds.features.Tensor(shape=(None,), dtype=np.int32)
 
     def of_index(split, index):
         first = 100 * list(splits).index(split)
@@ -103,7 +105,12 @@ def prepare(data_dir, name, splits, features=None, example=None, file_format=Non
 
         def _generate_examples(self, split):
             for index in range(splits[split]):
-                yield index, (example or of_index)(split, index)
+                others = {"others": np.zeros(index, np.int32)}
+                record = (example or of_index)(split, index)
+                yield (
+                    index,
+                    {k: v for k, v in (others | record).items() if k in features},
+                )
 
     Builder.name = name
     Builder(data_dir=data_dir, file_format=file_format).download_and_prepare()

@@ -105,6 +105,7 @@ def test_splits_can_be_named_and_others_are_left_out_with_a_note(images):
         (["file,label"], ("lists no images",)),
         (["file,label", "cat/0.png"], ("line 2", "no label")),
         (["file,label", "a,b.png,cat"], ("line 2", "quote")),
+        ([*TABLE[:2], f'{TABLE[2]}"', *TABLE[3:5], 'x,"cat'], ("end of data",)),
         (["file,label", "cat/0.png,cat", "cat/../cat/0.png,dog"], ("again",)),
         ([*TABLE, "x.png,wolf,test"], ("1 test image", "training image: wolf")),
     ],

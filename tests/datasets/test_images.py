@@ -134,6 +134,30 @@ def png(header, data=b""):
     return found
 
 
+def tiff_of_planes(bits):
+    """Returns a TIFF of 1x1 pixels of zeros, whose channels are stored apart."""
+    data = 8 + 2 + 10 * 12 + 4  # Behind the only directory.
+    tags = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 3, data), (259, 3, 1, 1)]
+    tags += [(262, 3, 1, 2), (273, 4, 3, data + 6), (277, 3, 1, 3), (278, 3, 1, 1)]
+    tags += [(279, 4, 3, data + 18), (284, 3, 1, 2)]
+    found = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    found += b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    strips = (data + 30, data + 32, data + 34, *[bits // 8] * 3)
+    return found + struct.pack("<3H6I", *[bits] * 3, *strips) + bytes(6)
+
+
+def bmp_of_16_bits():
+    """Returns a BMP of a red pixel, which has five or six bits a channel."""
+    header = struct.pack("<2sIIIIiiHHI", b"BM", 70, 0, 66, 40, 1, 1, 1, 16, 3)
+    masks = struct.pack("<IiiII3I", 4, 0, 0, 0, 0, 0xF800, 0x7E0, 0x1F)
+    return header + masks + struct.pack("<HH", 0xF800, 0)
+
+
+def test_few_bits_a_channel_are_read():
+    for data, color in ((tiff_of_planes(8), 0), (bmp_of_16_bits(), 255)):
+        assert images.decode(data, "a")[0, 0].tolist() == [color, 0, 0]
+
+
 NOISE = PIL.Image.fromarray(np.random.RandomState(0).randint(0, 256, (64, 64, 3), "B"))
 DEEP = PIL.Image.fromarray(np.full([4, 4], 3000, np.uint16))
 DEEP_COLOUR = png((2, 2, 16, 2), 2 * (b"\0" + bytes(12)))
@@ -148,6 +172,7 @@ UNUSABLE = {
     "16 bits of grey": (encoded("PNG", DEEP), "more than 8 bits"),
     "16 bits in TIFF": (encoded("TIFF", DEEP), "more than 8 bits"),
     "16 bits of colour": (DEEP_COLOUR, "more than 8"),
+    "16 bits in planes": (tiff_of_planes(16), "more than 8"),
     **{
         kind: (encoded(kind, **FRAMES), "several pictures")
         for kind in ("GIF", "WEBP", "TIFF")

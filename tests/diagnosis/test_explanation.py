@@ -83,6 +83,8 @@ def test_a_network_without_batch_normalization_has_one_mode(many):
     assert [advice.training for advice in found.advice] == ["head"]
     assert any("no batch normalization" in note for note in found.notes)
     assert "re-estimated" not in found.to_text().partition("Notes")[0]
+    whole = diagnosis.explain(model, many, labels=LABELS, whole=True)
+    assert whole.parts["stored"].border != found.parts["stored"].border
 
 
 def test_what_limits_it_is_noted(many):
@@ -113,7 +115,7 @@ def test_what_limits_it_is_noted(many):
 
 def test_random_weights_get_no_advice(many):
     random = backbones.resolve("cifar_resnet8", "none").build((32, 32, 3))
-    found = diagnosis.explain(random, many[:8], trained=False)
+    found = diagnosis.explain(random, many[:8], labels=LABELS[:8], trained=False)
     assert found.advice == ()
     assert "Advice on a frozen backbone needs labels" in found.to_text()
 

@@ -32,6 +32,12 @@ def test_the_epoch_on_the_page_is_within_the_goal():
     assert all(float(row[2]) < 1e-6 for row in rows)
 
 
+def test_an_epoch_that_differs_from_the_start_is_not_called_equal():
+    for wrong, steps in (([2.0, 1.0], 0), ([1.0, float("nan")], 1), ([1.0, 1.0], 2)):
+        section = epoch.section(wrong, [1.0, 1.0], [1.0, 1.0])
+        assert f"1e-6 of PyTorch's for the first {steps} steps" in section
+
+
 def test_a_backend_has_a_section_and_leaves_the_rest():
     rows = [
         page.Row("resnet18", "20 steps", "losses", 1e-12, 1e-8),

@@ -15,16 +15,21 @@ def test_images_of_any_size_in_any_folders_are_measured(tmp_path):
     (root / "cat" / "0.png").rename(root / "loose.png")
     helpers.write_image(tmp_path / "bad" / "0.png")
     (tmp_path / "bad" / "1.png").write_bytes(b"")
+    for name in ("train/cat/0", "train/dog/0", "train/none", "test/cat/0"):
+        helpers.write_image(tmp_path / "split" / f"{name}.png")
     commands = [
         ["--dataset=folder:pets", "--json=all.json"],
         ["--dataset=folder:pets", "--json=part.json", "--test_fraction=0.3"],
+        ["--dataset=folder:split", "--json=split.json"],
         ["--dataset=folder:bad"],
         ["--dataset=folder:missing"],
         ["--dataset=folder:pets", "--json=pets"],
         ["--dataset=folder:pets", "--train_examples=11"],
     ]
     commands = [["statistics", *flags] for flags in commands]
-    done, part, *refused = programs.run_all(commands, cwd=tmp_path)
+    done, part, split, *refused = programs.run_all(commands, cwd=tmp_path)
+    assert "left out 1 outside the class folders" in split.stdout
+    assert json.loads((tmp_path / "split.json").read_text())["images"] == 2
     programs.assert_refused(refused[0], "1 of 2 images in")
     programs.assert_refused(refused[1], "No such file")
     programs.assert_refused(refused[2], "can't use pets: Is a directory")

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 import normtest_tf
-from normtest_tf import errors
+from normtest_tf import errors, text
 from normtest_tf.runs import ResultRecord, finetuning
 from normtest_tf.sweeps import ray_cluster
 from normtest_tf.sweeps.executor import Options
@@ -156,6 +156,17 @@ def test_nodes_have_as_many_slots_as_fit(nodes, options, expected, monkeypatch):
             ray_cluster.RayExecutor(Options(**options))
     else:
         assert ray_cluster.RayExecutor(Options(**options)).slots() == expected
+
+
+@pytest.mark.parametrize(("gpus", "seen"), [(0, "-1"), (1, None)])
+def test_a_run_without_gpus_sees_none(gpus, seen, tmp_path, monkeypatch):
+    ray = mock.Mock(nodes=lambda: [{"Alive": True, "Resources": GPUS}])
+    monkeypatch.setattr(ray_cluster, "connect", lambda _: ray)
+    config, *_ = helpers.configurations(tmp_path)
+    with ray_cluster.RayExecutor(Options(gpus_per_run=gpus)) as cluster:
+        cluster.start(config, text.ignore)
+    (here, _), _ = ray.remote.return_value.return_value.remote.call_args
+    assert here.variables.get("CUDA_VISIBLE_DEVICES") == seen
 
 
 @pytest.mark.parametrize(

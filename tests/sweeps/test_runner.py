@@ -85,6 +85,8 @@ def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path, tiny):
         tmp_path, datasets=[f"folder:{folder}"], normalizations=["minmax"], seeds=[1]
     )
     config = dataclasses.replace(config, train_examples=None, test_examples=None)
+    with pytest.raises(errors.UsageError, match="train_examples must be from 1 to 2"):
+        executor.check_inputs([dataclasses.replace(config, train_examples=3)], print)
     finetuning.run(config)
     executor.check_inputs([config], text.ignore)
     PIL.Image.new("RGB", (32, 32), "red").save(folder / "train" / "cat" / "0.png")

@@ -33,14 +33,12 @@ def test_deterministic_operations_stay_for_the_process():
     assert "start another process for runs without it" in done.stdout
 
 
-def test_a_slow_backend_is_noted_and_not_deterministic(monkeypatch):
+def test_a_slow_backend_is_noted(monkeypatch):
     for backend, count in {"tensorflow": 0, "jax": 0, "torch": 1}.items():
         notes = []
         monkeypatch.setattr(keras.backend, "backend", lambda backend=backend: backend)
         environment.check_backend(notes.append)
         assert len(notes) == count
-    with pytest.raises(errors.UsageError, match="Received: the backend torch"):
-        environment.set_determinism(True)
 
 
 def test_a_gpu_that_nothing_sees_is_noted_unless_it_is_hidden(monkeypatch):

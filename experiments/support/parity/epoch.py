@@ -89,7 +89,8 @@ def section(
     reference = np.array(theirs)
     error = abs(np.array(mine) - reference) / abs(reference)
     chaos = abs(np.array(perturbed) - reference) / abs(reference)
-    within = [int(np.argmax(e > 1e-6)) or len(e) for e in (error, chaos)]
+    # Up to the first that is larger, or NaN.
+    within = [int(np.argmax([*~(e <= 1e-6), True])) for e in (error, chaos)]
     rows = [("step", "PyTorch's loss", "our error", "PyTorch's, perturbed")]
     for step in (*SHOWN_STEPS, len(reference)):
         if step <= len(reference):
