@@ -25,16 +25,3 @@ def test_a_linear_layer_computes_in_full_precision(policy):
     finally:
         keras.config.set_dtype_policy(before)
     assert layer.compute_dtype == ("float64" if policy == "float64" else "float32")
-
-
-def test_strided_windows_are_padded_alike_on_both_sides():
-    """Keras's own `same` would start the windows of an even side one pixel later."""
-    x = np.zeros((1, 6, 6, 1), "float32")
-    x[0, 0, 0] = 1
-    inputs = keras.Input((6, 6, 1))
-    convolved = keras.Model(inputs, layers.convolution(inputs, 1, 3, 2, "conv"))
-    convolved.set_weights([np.arange(9.0).reshape(3, 3, 1, 1)])
-    assert np.array(convolved(x))[0, 0, 0, 0] == 4  # The kernel's centre.
-    pooled = keras.Model(inputs, layers.max_pool(inputs, "pool"))(x)
-    assert pooled.shape == (1, 3, 3, 1)
-    assert np.array(pooled)[0, :, :, 0].tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]

@@ -5,8 +5,6 @@ same history, weights, chosen epochs and predictions, bit by bit.
 """
 
 import contextlib
-import dataclasses
-import math
 import multiprocessing
 import os
 import random
@@ -15,11 +13,9 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
-from normtest_tf import backbones, errors, runs, text
-from normtest_tf.runs import recorder
+from normtest_tf import errors, runs
 from normtest_tf.sweeps import grid
 from normtest_tf.system import keras_setup
 from tests.helpers import ROOT, faults, programs
@@ -176,54 +172,3 @@ def test_runs_that_fill_a_disk_resume_once_there_is_space(tmp_path):
             assert ForkedRun(disk).wait() == 0
             assert outcome(config) == outcome(whole)
             shutil.rmtree(config.folder.path)
-
-
-def corrupt(data, generator):
-    """Truncates bytes in 30% of cases; otherwise changes one to eight of them."""
-    if generator.random() < 0.3:
-        return data[: generator.randrange(len(data))]
-    changed = bytearray(data)
-    # Half of the changes are near the start, where files describe their content.
-    end = len(data) if generator.random() < 0.5 else min(len(data), 4096)
-    for _ in range(generator.randint(1, 8)):
-        changed[generator.randrange(end)] ^= generator.randint(1, 255)
-    return bytes(changed)
-
-
-def test_a_corrupt_checkpoint_is_never_resumed_from(tmp_path):
-    generator = random.Random(223)
-    store = recorder.Store(tmp_path)
-    numbers, rows = np.arange(5000, dtype="float32"), [{"epoch": 1}]
-    checkpoint = recorder.Checkpoint(1, {"rows": rows}, {"model/00000": numbers})
-    store.write(checkpoint)
-    (path,) = tmp_path.iterdir()
-    data = path.read_bytes()
-    for _ in range(200):
-        path.write_bytes(corrupt(data, generator))
-        found, problems = store.read_latest()
-        if found is None:
-            assert len(problems) == 1
-        else:  # A byte that means nothing.
-            assert (found.epoch, found.meta["rows"]) == (1, rows)
-            assert found.tensors["model/00000"].tobytes() == numbers.tobytes()
-
-
-def test_a_corrupt_weights_file_is_refused_or_read_as_finite_numbers(tmp_path):
-    """The files have no checksum, so a changed number can't be detected."""
-    generator = random.Random(223)
-    network = backbones.resolve("cifar_resnet8")
-    data = network.fetch().read_bytes()
-    path = tmp_path / "weights.safetensors"
-    from_file = dataclasses.replace(network, tag=None, path=path)
-    model = backbones.CifarResNet8(weights=None)
-    refused = 0
-    for _ in range(300):
-        path.write_bytes(corrupt(data, generator))
-        try:
-            from_file.load_weights(model, text.ignore)
-        except errors.UsageError as error:
-            refused += "\n" not in str(error)
-        else:
-            total = sum(float(np.sum(np.abs(each))) for each in model.get_weights())
-            assert math.isfinite(total)
-    assert refused > 100

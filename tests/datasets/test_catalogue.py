@@ -49,12 +49,3 @@ def test_options_that_are_not_allowed_are_refused(options, words):
 )
 def test_a_slug_can_be_a_folder_name(name, expected):
     assert datasets.slug(name) == expected
-
-
-def test_a_folder_is_checked_without_being_read(tmp_path):
-    datasets.check_available("cifar10")
-    (tmp_path / "train").mkdir()
-    with helpers.usage_error("no test split"):
-        datasets.check_available(f"folder:{tmp_path}")
-    (tmp_path / "valid").mkdir()
-    datasets.check_available(f"folder:{tmp_path}")

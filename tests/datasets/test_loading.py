@@ -9,8 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from normtest_tf import datasets, errors, normalization, runs, text
-from normtest_tf.normalization.statistics import gray_statistics, mean_of_stds
+from normtest_tf import datasets, errors, runs
 from normtest_tf.runs import finetuning
 from normtest_tf.system import files
 from normtest_tf.text import size_in_words
@@ -65,15 +64,6 @@ def test_images_in_a_file_are_those_in_memory(folder):
     np.testing.assert_array_equal(one[2], other[2])
     one, other = (which.shifted("invert") for which in (kept, mapped))
     assert_equal(one.train_images, other.train_images)
-
-
-def test_channel_statistics_are_equal_to_the_last_bit(folder):
-    kept, mapped = of_both(folder)
-    for measure in (normalization.channel_statistics, mean_of_stds, gray_statistics):
-        for part in (slice(None), slice(5, None)):
-            expected = measure(kept.train_images[part], "images", text.ignore)
-            found = measure(mapped.train_images[part], "images", text.ignore)
-            assert found == expected
 
 
 def test_the_default_budget_is_a_quarter_of_what_is_free(folder, monkeypatch):

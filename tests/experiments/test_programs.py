@@ -29,9 +29,8 @@ def test_the_documentation_lists_all_programs():
     assert sorted(re.findall(r"`(\w+)`", " ".join(first))) == PROGRAMS
 
 
-@pytest.mark.parametrize("flag", ["--help", "--helpfull"])
-def test_help_is_quick_and_exits_with_status_0(flag):
-    for done in programs.run_all([[program, flag] for program in PROGRAMS]):
+def test_help_is_quick_and_exits_with_status_0():
+    for done in programs.run_all([[program, "--help"] for program in PROGRAMS]):
         assert (done.returncode, done.stderr, done.heavy) == (0, "", [])
         assert done.stdout.strip()
 
@@ -124,10 +123,12 @@ def test_a_dry_run_shows_a_model_of_the_backend_in_the_flag_and_in_ascii(tmp_pat
     env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
     env |= {"KERAS_BACKEND": "theano"}
     flags = [*TRAINING["train"], "--test_examples=32", "--dry_run"]
+    flags.append("--normalization=instance")
     flags += [f"--backend={backend}", f"--results_dir={tmp_path}/\u00c4"]
     done = programs.run("train", *flags, env=env)
     assert done.returncode == 0, done.stderr
     assert f'"backend": "{backend}"' in done.stdout
+    assert '"statistics": null' in done.stdout
     assert "layer1_0_conv1" in done.stdout
     assert "would be written to" in done.stdout
     assert done.stdout.isascii()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from normtest_tf import errors, normalization
+from normtest_tf import normalization
 from normtest_tf.normalization import IMAGENET, SETTINGS, ChannelStatistics
 
 
@@ -57,11 +57,3 @@ def test_instance_turns_a_constant_channel_into_zeros(size):
     outputs = normalise("instance", image)
     assert np.isfinite(outputs).all()
     np.testing.assert_array_equal(outputs[..., :2], 0)
-
-
-def test_names_without_a_hyphen_are_found_or_suggested():
-    # A hyphen separates model and setting in the path of a run.
-    assert not any("-" in name for name in SETTINGS)
-    assert normalization.get("finetune") is SETTINGS["finetune"]
-    with pytest.raises(errors.UsageError, match="Did you mean 'finetune'"):
-        normalization.get("finetun")

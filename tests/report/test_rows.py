@@ -5,35 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from normtest_tf.analysis import published, results
 from normtest_tf.report import document, rows, sections
 from normtest_tf.runs.folder import FINAL
 from normtest_tf.text import csv_text
-from tests.helpers.fake_results import CELLS, write_json, write_run
-
-
-def test_effects_equal_scipys_paired_t_test_and_end_with_their_mean(study, gathered):
-    found = rows.effect_rows(gathered.comparisons)
-    treatments = [row["treatment"] for row in found]
-    assert treatments == [n for n in ("finetune", "instance", "minmax") for _ in "abcd"]
-    *cells, last = found[:4]
-    for row, cell in zip(cells, CELLS, strict=True):
-        assert (row["dataset"], row["model"]) == cell
-        treated, control = (
-            100 * np.array(list(study.accuracies(cell, setting, FINAL).values()))
-            for setting in ("finetune", "pretrain")
-        )
-        test = stats.ttest_rel(treated, control)
-        interval = test.confidence_interval()
-        assert row["mean"] == pytest.approx((treated - control).mean())
-        assert (row["t_low"], row["t_high"]) == pytest.approx(interval)
-        assert row["t_p"] == pytest.approx(test.pvalue)
-        assert row["verdict"] == "finetune better"
-    assert (last["dataset"], last["model"]) == ("all", "all")
-    assert (last["unit"], last["n"]) == ("cells", 3)
-    assert last["mean"] == pytest.approx(np.mean([row["mean"] for row in cells]))
+from tests.helpers.fake_results import write_json, write_run
 
 
 def test_accuracies_are_our_means_with_the_published_values(

@@ -1,34 +1,11 @@
 import json
 
 import numpy as np
-import pytest
 
 from normtest_tf.analysis import comparisons, results
 from normtest_tf.report import rows, sections
 from normtest_tf.runs.folder import FINAL
 from tests.helpers.fake_results import write_run
-
-
-@pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    """A single pair of runs, where a further one is missing."""
-    folder = tmp_path_factory.mktemp("single")
-    write_run(folder, normalization="finetune", final=0.8)
-    write_run(folder, normalization="pretrain", final=0.7)
-    write_run(folder, normalization="pretrain", seed=2)
-    return results.read(folder)
-
-
-def test_the_answer_counts_verdicts(gathered, single):
-    answer = sections.answer(gathered.comparisons[0])
-    assert answer.startswith("**finetune - pretrain: +0.95 points** ")
-    assert "on average over these 3 cells" in answer
-    assert answer.endswith("Verdicts by cell: finetune better (3).")
-    # A single pair has no interval.
-    assert sections.answer(comparisons.compare(single, "finetune")) == (
-        "**finetune - pretrain: +10.00 points**. Verdict: a single pair of runs can't "
-        "separate a difference from chance."
-    )
 
 
 def test_a_single_cell_has_its_own_interval_and_unlike_pairs_a_note(tmp_path):
@@ -79,18 +56,6 @@ def test_what_is_unknown_has_its_words(gathered):
     # The other tables' layout is that of the committed report; see tests/plots.
     assert "not run" in sections.table1(gathered.accuracies, FINAL)[1]
     assert "| none |" in sections.rules_table(gathered.accuracies)
-    table = sections.data_table(gathered.data_sets)
-    assert "| instance | resnet18 | - | - |" in table
-    assert "validation" not in table
-    with_some = [row | {"validation_examples": 500} for row in gathered.data_sets]
-    assert "10,000 test, 500 validation" in sections.data_table(with_some)
-
-
-def test_missing_runs_are_listed(single, study):
-    assert sections.missing(study) == "All 60 runs of the grid are finished."
-    text = sections.missing(single)
-    assert text.startswith("**Missing: 1 of 4 runs.**")
-    assert "| cifar10/resnet18-finetune/seed-2 | `not run` |" in text
 
 
 def test_recipes_name_what_is_unlike_the_study(tmp_path):

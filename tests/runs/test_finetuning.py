@@ -122,22 +122,6 @@ def test_nothing_is_written_for_an_impossible_run(small, all_digits, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dry_run_shows_values_and_summary_and_writes_nothing(tmp_path):
-    config = runs.RunConfig(
-        dataset="digits",
-        model="cifar_resnet8",
-        normalization="instance",
-        results_dir=str(tmp_path),
-    )
-    text = finetuning.dry_run(config)
-    assert '"normalization": "instance"' in text
-    assert "layer3_0_conv2" in text
-    assert str(config.folder) in text
-    assert list(tmp_path.iterdir()) == []
-    start, end = text.index("{"), text.index("\n}\n") + 2
-    assert json.loads(text[start:end])["resolved"]["statistics"] is None
-
-
 def test_a_run_reports_epochs_and_how_the_former_one_normalised(config, digits, capsys):
     lines = []
     config = dataclasses.replace(config, epochs=2)

@@ -6,7 +6,7 @@ import pytest
 
 import normtest_tf
 from normtest_tf import errors
-from normtest_tf.runs import RunFolder, metadata
+from normtest_tf.runs import metadata
 from tests.export.helpers import NAMES, SHAPE, write_run
 from tests.helpers import records
 
@@ -48,14 +48,6 @@ def test_a_run_is_described(tmp_path):
             "data_fingerprint": "abc",
         },
     }
-
-
-def test_a_folder_without_a_finished_run_is_refused(tmp_path):
-    folder = write_run(tmp_path)
-    folder.result.unlink()
-    for path in (folder.path, tmp_path / "missing"):
-        with pytest.raises(errors.UsageError, match="holds no finished run"):
-            metadata.describe_run(RunFolder(path), "logits")
 
 
 def test_corrupt_metadata_is_refused(tmp_path):

@@ -93,25 +93,13 @@ def test_only_the_given_setting_takes_given_constants(tmp_path):
 def test_a_run_of_another_configuration_is_refused(tmp_path):
     first, *_ = configs = configurations(tmp_path)
     write_record(first)
-    first.folder.result.touch()
     grid.check(configs)
     changed = [dataclasses.replace(config, batch_size=7) for config in configs]
-    with pytest.raises(errors.UsageError, match=r"a finished .*batch_size=256 there"):
+    with pytest.raises(
+        errors.UsageError, match=r"an unfinished .*batch_size=256 there"
+    ):
         grid.check(changed)
     grid.check([dataclasses.replace(config, overwrite=True) for config in changed])
-    first.folder.result.unlink()
-    with pytest.raises(errors.UsageError, match="an unfinished"):
-        grid.check(changed)
-
-
-def test_a_run_with_a_result_is_done(tmp_path):
-    config = runs.RunConfig(dataset="digits", results_dir=str(tmp_path))
-    config.folder.path.mkdir(parents=True)
-    config.folder.failure.touch()
-    assert not config.is_done
-    config.folder.result.touch()
-    assert config.is_done
-    assert not dataclasses.replace(config, overwrite=True).is_done
 
 
 def test_weights_that_can_not_be_had_are_named_once(tmp_path, monkeypatch):

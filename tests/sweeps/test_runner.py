@@ -138,7 +138,8 @@ def test_runs_are_started_as_often_as_it_helps(script, started, tally, configs):
 
 @pytest.mark.parametrize("has_started", [True, False])
 def test_overwrite_does_not_discard_what_the_run_has_written(configs, has_started):
-    write_record(configs[0])  # Of the run that is to be replaced.
+    write_record(configs[0])  # Of the finished run that is to be replaced.
+    RESULT.write(configs[0].folder)
 
     def die(config):
         if has_started:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from normtest_tf.training import choices, pipeline
+from normtest_tf.training import choices
 from normtest_tf.training.choices import Seeds
 
 
@@ -12,10 +12,6 @@ def test_a_seed_splits_into_two_that_differ_and_fit_31_bits():
     values = {value for pair in pairs for value in (pair.data, pair.model)}
     assert len(values) == 8
     assert all(0 <= value < 2**31 for value in values)
-
-
-def test_every_name_has_its_function():
-    assert pipeline.AUGMENTATIONS.keys() == choices.AUGMENTATIONS.keys()
 
 
 @pytest.mark.parametrize(

@@ -174,14 +174,6 @@ def test_a_border_of_zeros_is_left_out():
     np.testing.assert_array_equal(ours(x), ours(np.where(x == 0, 7.0, x)))
 
 
-def test_taps_that_only_see_padding_have_no_gradient():
-    _, ours = layers((1, 1, 4), kernel_size=3, padding="same")
-    kernel = results(ours, RNG.normal(size=(3, 1, 1, 4)))[2]
-    assert kernel[1, 1].all()
-    kernel[1, 1] = 0
-    np.testing.assert_array_equal(kernel, 0)
-
-
 def trained(model, regime):
     """Returns what is trained, after two steps, and the paths of changed weights."""
     copy = training_copy.freeze(training_copy.make(model), regime)
@@ -229,17 +221,6 @@ def test_a_frozen_backbone_has_neither_dropout_nor_gradients():
         outputs = copy(x, training=True)
     np.testing.assert_allclose(outputs, model(x), rtol=1e-5)
     assert tape.gradient(outputs, x) is None  # Which makes it much faster.
-
-
-@pytest.mark.parametrize(
-    ("regime", "recalibrate", "flag"),
-    [("frozen_bn", False, "--train=frozen_bn"), ("head", True, "--recalibrate")],
-)
-def test_batch_normalization_is_needed_where_it_is_frozen(regime, recalibrate, flag):
-    with pytest.raises(errors.UsageError, match=f"^{flag} needs a network with batch"):
-        training_copy.check_regime(linear_model(), regime, recalibrated=recalibrate)
-    training_copy.check_regime(linear_model(), "head")
-    training_copy.check_regime(small_classifier(), regime, recalibrated=recalibrate)
 
 
 def dense_norm(shape):
@@ -339,31 +320,3 @@ def test_it_forgets_what_was_there_and_ignores_that_layers_are_frozen(batches):
     np.testing.assert_array_equal(np.concatenate(statistics(model)), once)
     assert not model.get_layer("first").trainable
     assert float(model.get_layer("first").momentum) == 0.99
-
-
-@pytest.mark.torch
-def test_it_equals_pytorchs_cumulative_average():
-    torch = pytest.importorskip("torch")
-    images = np.random.default_rng(0).normal(2, 3, (12, 6, 6, 3)).astype("float32")
-    layers = [
-        keras.layers.BatchNormalization(epsilon=1e-5),
-        keras.layers.Conv2D(4, 3, use_bias=False),
-        keras.layers.BatchNormalization(epsilon=1e-5),
-    ]
-    model = keras.Sequential([keras.Input((6, 6, 3)), *layers])
-    theirs = torch.nn.Sequential(
-        torch.nn.BatchNorm2d(3, momentum=None),
-        torch.nn.Conv2d(3, 4, 3, bias=False),
-        torch.nn.BatchNorm2d(4, momentum=None),
-    )
-    kernel = model.layers[1].get_weights()[0].transpose(3, 2, 0, 1)
-    with torch.no_grad():
-        theirs[1].weight.copy_(torch.from_numpy(kernel.copy()))
-        for batch in np.split(images, 3):  # Equal ones: PyTorch doesn't weight.
-            theirs(torch.from_numpy(batch.transpose(0, 3, 1, 2).copy()))
-    training_copy.Accumulator(model).recalibrate(model, np.split(images, 3))
-    for index in (0, 2):
-        means, variances = model.layers[index].get_weights()[2:]
-        close = {"rtol": 1e-4, "atol": 1e-5}
-        np.testing.assert_allclose(means, theirs[index].running_mean, **close)
-        np.testing.assert_allclose(variances, theirs[index].running_var, rtol=1e-4)
