@@ -282,6 +282,9 @@ def _recipe(run: Run) -> dict[str, Any]:
         "data_fingerprint": run.config.data_fingerprint,
         "weights": None if digest else resolved.weights,  # A file may have any name.
         "weights_sha256": digest,
+        "pre-training": [
+            resolved.pretraining["statistics"][k] for k in ("mean", "std")
+        ],
         "precision": resolved.precision,
         "augmentation": resolved.augmentation,
         "padding": resolved.padding,

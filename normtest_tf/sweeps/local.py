@@ -172,17 +172,21 @@ class LocalExecutor(Executor):
     def _take(self, worker: Worker) -> tuple[RunConfig, Outcome]:
         config = self._busy.pop(worker)
         self._idle.append(worker)
+        most = GRAPHS_PER_WORKER
         try:
-            result = worker.result()
+            try:
+                outcome = worker.result()
+            except errors.UsageError as error:
+                if isinstance(error, errors.WorkerDied):
+                    raise
+                outcome, most = error, 1  # A failed run may have left memory, too.
             graphs, said = worker.call(executor.leaked_graphs)
-            self._said |= said
-            if graphs >= GRAPHS_PER_WORKER:
-                worker.end()
-        except errors.UsageError as error:
-            if not isinstance(error, errors.Locked):
-                worker.end()  # It may have left graphs and memory.
+        except errors.WorkerDied as error:
             return config, error
-        return config, result
+        self._said |= said
+        if graphs >= most:
+            worker.end()
+        return config, outcome
 
 
 def create(options: Options) -> LocalExecutor:

@@ -220,7 +220,7 @@ def test_the_policy_applies_and_the_weights_are_exact(path, of_the_file):
 
 
 def test_an_adapted_normalization_normalises_in_every_copy(path):
-    save(path, lambda x: pooled(L.Normalization(axis=(1, 3), name="adapted")(x)))
+    save(path, lambda x: pooled(L.Normalization(name="adapted")(x)))
     saved = keras.models.load_model(path)
     assert not np.allclose(saved.get_layer("adapted")(IMAGES), IMAGES, atol=0.1)
     for copy in (build(path)[0], training_copy.make(saved), writers.in_float32(saved)):

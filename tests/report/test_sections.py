@@ -56,6 +56,8 @@ def test_what_is_unknown_has_its_words(gathered):
     # The other tables' layout is that of the committed report; see tests/plots.
     assert "not run" in sections.table1(gathered.accuracies, FINAL)[1]
     assert "| none |" in sections.rules_table(gathered.accuracies)
+    with_some = [row | {"validation_examples": 500} for row in gathered.data_sets]
+    assert "10,000 test, 500 validation" in sections.data_table(with_some)
 
 
 def test_recipes_name_what_is_unlike_the_study(tmp_path):
