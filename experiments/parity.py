@@ -14,6 +14,7 @@ section about it; the rest is left as it is.
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import pathlib
 import sys
 import tempfile
@@ -82,6 +83,9 @@ def main(argv: Sequence[str]) -> None:
             f"the whole epoch is compared on TensorFlow alone; omit --data_dir. "
             f"Received: the backend {backend}"
         )
+    # A GPU rounds products of float32 to fewer digits.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ["JAX_PLATFORMS"] = "cpu"
     pytorch.import_module("timm")
     keras_setup.import_tensorflow()
     new_epoch = _compare_epoch() if FLAGS.data_dir else ""

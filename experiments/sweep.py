@@ -152,6 +152,11 @@ def weights_by_model(
 
 def executor() -> Executor:
     """Returns what the flags say about where to run."""
+    if (FLAGS.gpus_per_run or 0) > 1 and FLAGS.strategy == choices.NONE:
+        raise errors.UsageError(
+            f"--gpus_per_run={FLAGS.gpus_per_run:g} needs --backend=jax and "
+            "--strategy=data_parallel: without them, a run computes on one GPU"
+        )
     options = Options(
         FLAGS.gpus_per_run, FLAGS.cpus_per_run, FLAGS.runs_at_a_time, FLAGS.ray_address
     )

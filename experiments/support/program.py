@@ -47,9 +47,6 @@ def run(main: Callable[[Sequence[str]], None], *, arguments: bool = False) -> No
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Keras imports matplotlib, and a notebook's backend may not be importable here.
     os.environ["MPLBACKEND"] = "Agg"
-    # Otherwise TensorFlow and JAX take most memory of a GPU that may be shared.
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     logging.set_verbosity(logging.WARNING)
     _guarded(lambda: _run(main, arguments))
 

@@ -103,7 +103,8 @@ def run(
         if (result := record.finished_result(config, dataset)) is not None:
             return result
         prepared = _prepare(config, dataset, notify, reuse=True)
-        show_epoch(environment.device_line(prepared.record.resolved.precision))
+        precision, devices = prepared.record.resolved.precision, len(prepared.devices)
+        show_epoch(environment.device_line(precision, devices))
         try:
             return _train(config, prepared, started, notify, show_epoch)
         except BrokenPipeError:  # Nobody reads the output any more.
@@ -237,7 +238,7 @@ def _prepare(
         parameters=model.count_params(),
         division=dataset.division,
     )
-    surroundings = environment.describe() | {"devices": len(devices)}
+    surroundings = environment.describe(len(devices))
     config_record = ConfigRecord(resolved.requested, values, fingerprint, surroundings)
     options = [field.name for field in dataclasses.fields(Recipe)]
     recipe = Recipe(**{name: getattr(config, name) for name in options})

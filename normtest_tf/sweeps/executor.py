@@ -132,6 +132,13 @@ def leaked_graphs() -> tuple[int, set[str]]:
     return len(training_copy.traced), notes_said
 
 
+def has_hidden_gpu() -> bool:
+    """Tells whether this process's backend can't see the machine's GPU."""
+    from normtest_tf.training import environment
+
+    return environment.has_hidden_gpu()
+
+
 @functools.cache
 def _import_tensorflow() -> None:
     """Imports TensorFlow, without warnings about what ends with the process."""

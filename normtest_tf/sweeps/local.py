@@ -137,9 +137,16 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 
 class LocalExecutor(Executor):
-    """Executes runs in worker processes, one for each environment."""
+    """Executes runs in worker processes, one for each environment.
 
-    def __init__(self, environments: Sequence[Mapping[str, str]] = ({},)) -> None:
+    If there is one for each GPU of the machine, and the backend can't see them, one is
+    enough: several would share the CPU.
+    """
+
+    def __init__(
+        self, environments: Sequence[Mapping[str, str]] = ({},), *, by_gpu: bool = False
+    ) -> None:
+        self._by_gpu = by_gpu
         # Progress bars of several processes would share a line.
         quiet = {"TQDM_DISABLE": "1"} if len(environments) > 1 else {}
         self._idle = [Worker({**each, **quiet}) for each in environments]
@@ -153,7 +160,10 @@ class LocalExecutor(Executor):
 
     def check_inputs(self, configs: Sequence[RunConfig], notify: Notify) -> None:
         """Checks the inputs in the first process, which has loaded the data then."""
-        self._idle[0].call(executor.check_inputs, configs, notify)
+        first, *others = self._idle
+        first.call(executor.check_inputs, configs, notify)
+        if others and self._by_gpu and first.call(executor.has_hidden_gpu):
+            self._idle = [first]
 
     def slots(self) -> int:
         """Returns the number of processes."""
@@ -198,7 +208,9 @@ def create(options: Options) -> LocalExecutor:
                 f"{flag} needs --executor=ray; on this machine, --runs_at_a_time and "
                 "--gpus_per_run say how runs share it"
             )
-    return LocalExecutor(_environments(options.gpus_per_run, options.runs_at_a_time))
+    each, at_a_time = options.gpus_per_run, options.runs_at_a_time
+    by_gpu = each is None and at_a_time is None
+    return LocalExecutor(_environments(each, at_a_time), by_gpu=by_gpu)
 
 
 def _environments(each: float | None, at_a_time: int | None) -> list[dict[str, str]]:

@@ -69,6 +69,9 @@ def import_tensorflow() -> None:
     regardless of TF_CPP_MIN_LOG_LEVEL, and would bury an error message.
     """
     _check_address_space()
+    # Otherwise TensorFlow and JAX take most memory of a GPU that may be shared.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with silent_stderr():
         import_keras()  # TensorFlow reads keras.json, but hides what is wrong with it.
         import tensorflow as tf

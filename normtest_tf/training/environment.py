@@ -85,9 +85,9 @@ def has_hidden_gpu() -> bool:
     return bool(is_there) and not gpus()
 
 
-def device_line(precision: str) -> str:
+def device_line(precision: str, devices: int) -> str:
     """Says what trains, for people."""
-    names = [name for name, _ in gpus()]
+    names = [name for name, _ in gpus()[:devices]]
     device = ", ".join(names) or f"CPU ({_cpu_name()}, {os.cpu_count()} cores)"
     return f"device: {device}; {keras.backend.backend()}, {precision}"
 
@@ -127,8 +127,8 @@ def _capability(device: object) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def describe() -> dict[str, Any]:
-    """Returns versions and hardware, for the record of a run."""
+def describe(devices: int = 1) -> dict[str, Any]:
+    """Returns versions and hardware, for the record of a run on so many devices."""
     import tensorflow as tf
 
     backend = keras.backend.backend()
@@ -145,7 +145,9 @@ def describe() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_name(),
         "cpu_cores": os.cpu_count(),
-        "gpus": [name for name, _ in gpus()],
+        # A run uses the first of those that it sees.
+        "gpus": [name for name, _ in gpus()[:devices]],
+        "devices": devices,
     }
 
 

@@ -45,7 +45,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """Normalises `inputs` and, in training, updates the running statistics."""
         is_fused = _can_fuse(self, inputs)
         if not (training and self.trainable):
-            if is_fused:
+            if is_fused and not (training and _lacks_gradient()):
                 return _fused_batch_norm(self, inputs, is_training=False)[0]
             return super().call(inputs, training=training, mask=mask)
         if is_fused:
@@ -71,6 +71,19 @@ def _can_fuse(layer: BatchNormalization, inputs: keras.KerasTensor) -> bool:
         and len(inputs.shape) == 4
         and layer.axis in (-1, 3)
         and keras.backend.standardize_dtype(inputs.dtype) != "float64"
+    )
+
+
+def _lacks_gradient() -> bool:
+    """Tells whether the kernel has no gradient here, where its statistics are stored.
+
+    It has no deterministic one on a GPU.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework import config  # There is no public way to ask.
+
+    return config.is_op_determinism_enabled() and bool(
+        tf.config.list_logical_devices("GPU")
     )
 
 

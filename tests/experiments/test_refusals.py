@@ -29,6 +29,7 @@ REFUSED = {
         (["--seeds=1,1"], "distinct numbers"),
         (["--weights=resnet50=none,resnet18=none"], "Received: 'resnet50=none'"),
         (["--shift=cast:1,0.6,0.3"], "in a list, put it in double quotes"),
+        (["--gpus_per_run=2"], "needs --backend=jax and --strategy=data_parallel"),
         (["--shift=contrast:0.5,contrast:0.50"], "without duplicates"),
         (
             ["--train=head", "--recalibrate", "--warmup_epochs=99"],

@@ -111,3 +111,7 @@ def return_said(config, notify, said):
 def wear_out():
     """Says that a worker has traced many graphs, and a note."""
     return 99, {"a note"}
+
+
+def yes(*_):
+    return True

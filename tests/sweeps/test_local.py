@@ -90,6 +90,15 @@ def test_there_is_a_slot_for_each_gpu_and_one_without(monkeypatch):
     assert number_of_slots(runs_at_a_time=3) == 3
 
 
+@pytest.mark.parametrize(("each", "slots"), [(None, 1), (1, 2)])
+def test_gpus_that_a_backend_can_not_see_have_one_worker(each, slots, monkeypatch):
+    for name in ("check_inputs", "has_hidden_gpu"):
+        monkeypatch.setattr(executor, name, helpers.yes)
+    with local.create(Options(gpus_per_run=each)) as workers:
+        workers.check_inputs([], text.ignore)
+        assert workers.slots() == slots
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -51,7 +51,8 @@ def test_a_gpu_that_nothing_sees_is_noted_unless_it_is_hidden(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     assert "NVIDIA GPU, which tensorflow can't see" in notes("0", [])[0]
     assert notes("", []) == notes("-1", []) == notes("0", [("H200", (9, 0))]) == []
-    assert environment.device_line("float32") == "device: H200; tensorflow, float32"
+    line = "device: H200; tensorflow, float32"
+    assert environment.device_line("float32", 1) == line
 
 
 @pytest.mark.parametrize(
