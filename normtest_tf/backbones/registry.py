@@ -278,20 +278,7 @@ def names_file(model: str) -> bool:
 
 
 def slug(model: str) -> str:
-    """Returns a model's name as it appears in result paths.
-
-    Args:
-        model: What the user wrote: a network's name, which is returned unchanged, or
-            the path of a file, which becomes `file-` and its name without suffix.
-
-    Returns:
-        A name without path separators or white space.
-
-    Example:
-    ```python
-    assert backbones.slug("/data/my net.keras") == "file-my_net"
-    ```
-    """
+    """Returns a model's name in result paths: its own, or `file-` and the stem."""
     if not names_file(model):
         return model
     stem = re.split(r"[/\\]", model)[-1][: -len(SUFFIX)]

@@ -31,7 +31,6 @@ class DatasetDescription:
     test_examples: int
     # What the PyTorch study normalised with; None if it did not use the data set.
     published_statistics: normalization.ChannelStatistics | None
-    source: str  # Its authors and where they publish it.
 
 
 _Channels: TypeAlias = tuple[float, float, float]  # Red, green and blue.
@@ -47,32 +46,23 @@ _ALL = (
         "cifar10",
         *(10, 32, 50_000, 10_000),
         _published((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
-        "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
     DatasetDescription(
         "cifar100",
         *(100, 32, 50_000, 10_000),
         _published((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
-        "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
     DatasetDescription(
         "svhn_cropped",
         *(10, 32, 73_257, 26_032),
         _published((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
-        "Netzer et al. 2011, http://ufldl.stanford.edu/housenumbers/",
     ),
     DatasetDescription(
         "tiny_imagenet",
         *(200, 64, 100_000, 10_000),
         _published((0.4802, 0.4481, 0.3975), (0.2764, 0.2689, 0.2816)),
-        "Le and Yang 2015, http://cs231n.stanford.edu/tiny-imagenet-200.zip",
     ),
-    DatasetDescription(
-        "digits",
-        *(10, 32, 1297, 500),
-        None,
-        "Alpaydin and Kaynak 1998, https://doi.org/10.24432/C50P49, in scikit-learn",
-    ),
+    DatasetDescription("digits", 10, 32, 1297, 500, None),
 )
 DATASETS: dict[str, DatasetDescription] = {entry.name: entry for entry in _ALL}
 

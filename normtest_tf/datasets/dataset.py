@@ -182,14 +182,7 @@ class ImageDataset:
         return self._subsets[key]
 
     def shifted(self, shift: str) -> ImageDataset:
-        """Returns the set with all of its images changed in the same way.
-
-        Args:
-            shift: The change, as `--shift` takes it.
-
-        Raises:
-            UsageError: If there is no such shift.
-        """
+        """Returns the set with all of its images changed as `--shift` says."""
         change = parse_shift(shift)
         if change.kind == NO_SHIFT:
             return self

@@ -34,26 +34,7 @@ _Result = TypeVar("_Result")
 
 @dataclasses.dataclass(frozen=True)
 class ReadingOptions:
-    """How to read a data set.
-
-    Attributes:
-        data_dir: The folder where TFDS keeps prepared data, or where the Tiny ImageNet
-            archive was unpacked; None for TFDS's default. Folders and CSV files ignore
-            it.
-        image_size: Height and width in pixels to which images are resized; None to
-            keep their own size, which must be the same square for all of them.
-        resize: How an image that is no square becomes one: `squash` changes its
-            proportions, `crop` takes the centre, `pad` adds black borders.
-        train_split: What to train on: a split of TFDS, perhaps a slice of one, a folder
-            next to the others, or a value in the column `split`; None for `train`.
-        test_split: What to test on; None for `test`, or one of the other usual names.
-        test_fraction: The share of each class to test on, of data without a test split;
-            None for `TEST_FRACTION`.
-        split_seed: Decides which images these are; None for 0.
-        memory_budget: How many bytes of decoded images to keep in memory; more are kept
-            in a temporary file. None for a quarter of the memory that is free.
-        shift: What is done to all images; see `images.SHIFT_HELP`.
-    """
+    """How to read a data set: the flags of these names; see `runs.RunConfig`."""
 
     data_dir: str | None = None
     image_size: int | None = None
@@ -62,7 +43,7 @@ class ReadingOptions:
     test_split: str | None = None
     test_fraction: float | None = None
     split_seed: int | None = None
-    memory_budget: int | None = None
+    memory_budget: int | None = None  # In bytes.
     shift: str = images.NO_SHIFT
 
     @property

@@ -5,18 +5,9 @@
 with variants of the data set and of the training behind their names:
 `cifar10+contrast_0.5+20_per_class`, `resnet18+head+recalibrated`.
 
-config.json   every resolved value, versions, device, data fingerprint
-history.csv   one row per epoch
-result.json   the summary; it is written last, so it marks a finished run
-model.keras   the model; loads with plain Keras, takes raw uint8 images
-predictions.npz  the predicted class of each test image, and whether it is right
-tensorboard/  the history for TensorBoard
-checkpoints/  of an unfinished run: what it resumes from
-failed.json   of a run that failed: why
-.lock         empty; locked by the process that writes to the folder
-
-A results folder may hold a plan.json beside them: the requested runs. `--keep`, a
-report's `--rule` and `result.json` share the names of the rules that choose an epoch.
+docs/running.md lists the files; `result.json` is written last, so it marks a finished
+run. A results folder may hold a plan.json: the requested runs. `--keep`, a report's
+`--rule` and `result.json` share the names of the rules that choose an epoch.
 """
 
 from __future__ import annotations
@@ -201,7 +192,7 @@ class _Entry:
 
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run, which need not exist; the module describes its files."""
+    """The folder of one run, which need not exist."""
 
     path: pathlib.Path
 
