@@ -313,12 +313,7 @@ def builder(
                 f"pooling must be 'avg', 'max' or None. Received: pooling={pooling!r}"
             )
         shape = tuple(input_shape or default_shape)
-        smallest = architecture.min_size
-        if any(side is not None and side < smallest for side in shape[:2]):
-            raise ValueError(
-                f"input_shape must have at least {smallest} pixels a side. Received: "
-                f"input_shape={shape}"
-            )
+        architecture.check_size(shape)
         inputs = keras.Input(shape)
         x = features(inputs)
         if include_top or pooling:

@@ -97,9 +97,9 @@ class Architecture:
         """The tag that is used unless another is requested."""
         return next(iter(self.tags))
 
-    def check_size(self, input_shape: tuple[int, int, int]) -> None:
+    def check_size(self, input_shape: tuple[int | None, ...]) -> None:
         """Raises `UsageError` if images are too small for the network."""
-        if min(input_shape[:2]) < self.min_size:
+        if any(side is not None and side < self.min_size for side in input_shape[:2]):
             raise errors.UsageError(
                 f"{self.name} needs images of at least {self.min_size} pixels a side. "
                 f"Received: {input_shape[0]}x{input_shape[1]}; pass a larger "

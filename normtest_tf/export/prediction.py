@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import scipy.special
 
 from normtest_tf import datasets, errors
 from normtest_tf.backbones import own_models
@@ -53,18 +54,12 @@ class Classifier:
             )
         if self.has_softmax:
             return outputs
-        return softmax(outputs.astype("float64"))
+        return scipy.special.softmax(outputs.astype("float64"), axis=1)
 
     def top(self, probabilities: np.ndarray, count: int) -> str:
         """Formats an image's most likely classes, as `cat 93.1%, dog 4.0%`."""
         order = np.argsort(-probabilities, kind="stable")[:count]
         return ", ".join(f"{self.class_names[i]} {probabilities[i]:.1%}" for i in order)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Converts logits `[n, classes]` to probabilities."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def load(path: pathlib.Path, description: dict[str, Any] | None = None) -> Classifier:

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import scipy.special
 
 from normtest_tf.export import formats, prediction, runtimes, writers
 from normtest_tf.export.formats import FORMATS, ExportError
@@ -98,7 +99,9 @@ def expected(
     if output == FEATURES:
         model = keras.Model(model.input, model.get_layer("head").input)
     values = model.predict(images, batch_size=100, verbose=0).astype("float64")
-    return prediction.softmax(values) if output == PROBABILITIES else values
+    if output == PROBABILITIES:
+        values = scipy.special.softmax(values, axis=1)
+    return values
 
 
 def reload(format_name: str, path: pathlib.Path, images: np.ndarray) -> np.ndarray:

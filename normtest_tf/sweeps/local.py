@@ -182,19 +182,14 @@ class LocalExecutor(Executor):
     def _take(self, worker: Worker) -> tuple[RunConfig, Outcome]:
         config = self._busy.pop(worker)
         self._idle.append(worker)
-        most = GRAPHS_PER_WORKER
         try:
-            try:
-                outcome = worker.result()
-            except errors.UsageError as error:
-                if isinstance(error, errors.WorkerDied):
-                    raise
-                outcome, most = error, 1  # A failed run may have left memory, too.
+            outcome = worker.result()
             graphs, said = worker.call(executor.leaked_graphs)
-        except errors.WorkerDied as error:
+        except errors.UsageError as error:
+            worker.end()  # A failed run leaves graphs and memory.
             return config, error
         self._said |= said
-        if graphs >= most:
+        if graphs >= GRAPHS_PER_WORKER:
             worker.end()
         return config, outcome
 

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import PIL.Image
 import pytest
+import scipy.special
 
 from normtest_tf import datasets
-from normtest_tf.export import prediction
 from normtest_tf.normalization import MINMAX, normalization_layer
 from tests.export.helpers import (
     NAMES,
@@ -134,7 +134,7 @@ def test_predict_classifies_what_it_can_and_names_each_other_file(small_run, ima
     right, turned, large, grey = result.stdout.splitlines()
     pixels = np.asarray(PIL.Image.open(images / "right.png"))[None]
     logits = keras.models.load_model(small_run.model).predict(pixels, verbose=0)
-    (row,) = prediction.softmax(logits)
+    (row,) = scipy.special.softmax(logits, axis=1)
     first, second = np.argsort(-row)[:2]
     classes = [f"{NAMES[i]} {row[i]:.1%}" for i in (first, second)]
     assert right == f"{images / 'right.png'}: {', '.join(classes)}"

@@ -1,7 +1,7 @@
 import dataclasses
 import os
 
-from normtest_tf import runs
+from normtest_tf import errors, runs
 from normtest_tf.sweeps import executor, grid
 from tests.helpers.records import CONFIG, RESULT
 
@@ -106,6 +106,11 @@ def execute_and_report(config, notify, said):
 def return_said(config, notify, said):
     """Executes nothing."""
     return said
+
+
+def fail_here(config, notify, said):
+    """Fails, and says where."""
+    raise errors.UsageError(str(os.getpid()))
 
 
 def wear_out():

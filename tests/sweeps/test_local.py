@@ -125,6 +125,18 @@ def test_workers_learn_what_others_have_said(monkeypatch, tmp_path):
             assert slots.wait(60) == [(config, expected)]
 
 
+def test_a_failed_run_ends_its_process_and_not_the_slot(monkeypatch, tmp_path):
+    config, *_ = helpers.configurations(tmp_path)
+    monkeypatch.setattr(executor, "execute", helpers.fail_here)
+    processes = set()
+    with local.LocalExecutor() as slots:
+        for _ in range(2):
+            slots.start(config, text.ignore)
+            [(_, outcome)] = slots.wait(60)
+            processes.add(str(outcome))
+    assert len(processes) == 2
+
+
 def kill_one_worker(config):
     """Kills (SIGKILL) the process that executes a run once it has a checkpoint."""
     while not list(config.folder.checkpoints.glob("*.ckpt")):
