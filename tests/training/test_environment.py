@@ -71,13 +71,14 @@ def test_the_precision_of_jax_follows_its_gpu(capability, precision, monkeypatch
     found = [types.SimpleNamespace(platform="cpu", device_kind="cpu")]
     if capability:
         gpu = {"device_kind": "NVIDIA H100", "compute_capability": capability}
-        found = [types.SimpleNamespace(platform="gpu", **gpu)]
+        found = 2 * [types.SimpleNamespace(platform="gpu", **gpu)]
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setattr(jax, "local_devices", lambda: found)
     assert environment.resolve_precision("auto") == precision
     assert environment.resolve_precision("mixed_float16") == "mixed_float16"
     described = environment.describe()
-    assert described["gpus"] == (["NVIDIA H100"] if capability else [])
+    assert described["gpus"] == (["NVIDIA H100"] if capability else [])  # One's.
+    assert environment.describe(2)["gpus"] == 2 * described["gpus"]
     assert described["jax"] == jax.__version__
 
 
