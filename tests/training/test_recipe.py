@@ -6,6 +6,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from normtest_tf.training import recipe
 from tests.training.helpers import linear_model
@@ -18,6 +19,18 @@ def test_the_epoch_cosine_equals_its_formula():
         expected = 1e-3 / 2 * (1 + math.cos(math.pi * epoch / 50))
         assert float(schedule(step)) == pytest.approx(expected, rel=1e-4)
         assert schedule.at_epoch(epoch) == pytest.approx(expected)
+
+
+def test_tensorflow_keeps_no_variable_of_the_schedule_off_a_gpu():
+    created = []
+
+    def watched(make, **options):
+        created.append(make(**options))
+        return created[-1]
+
+    with tf.variable_creator_scope(watched):
+        recipe.EpochCosine(recipe.Recipe(), steps_per_epoch=3)
+    assert {variable.dtype for variable in created} == {tf.float32, tf.int64}
 
 
 def test_the_defaults_are_those_of_the_pytorch_study():
