@@ -33,7 +33,8 @@ def test_a_folder_its_model_and_exports_classify_alike(tmp_path):
     folder = write_run(tmp_path, model=small_model(), resize=resize)
     image = {"image": {"resize": resize}}
     export = save_with_metadata(tmp_path / "export.keras", **image)
-    target = scipy.special.softmax(outputs(small_model()), axis=1)
+    logits = outputs(small_model()).astype("float64")
+    target = scipy.special.softmax(logits, axis=1)
     gradient = PIL.Image.linear_gradient("L").crop((0, 0, 200, 50)).convert("RGB")
     gradient.save(tmp_path / "wide.png")
     resized = images.resized(np.asarray(gradient), SHAPE[:2], resize)

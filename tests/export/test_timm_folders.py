@@ -112,7 +112,8 @@ def test_its_card_has_licence_accuracy_and_constants(folder):
 
 def test_it_classifies_here_as_well(model, folder):
     loaded = prediction.load(folder)
-    expected = scipy.special.softmax(outputs(model, PIXELS), axis=1)
+    logits = outputs(model, PIXELS).astype("float64")
+    expected = scipy.special.softmax(logits, axis=1)
     np.testing.assert_allclose(loaded.probabilities(PIXELS), expected, rtol=1e-4)
     changed = evaluation.renormalised(loaded, SETTINGS["minmax"], MINMAX)
     received = changed.model.predict(PIXELS, verbose=0)
