@@ -186,7 +186,8 @@ class LocalExecutor(Executor):
             outcome = worker.result()
             graphs, said = worker.call(executor.leaked_graphs)
         except errors.UsageError as error:
-            worker.end()  # A failed run leaves graphs and memory.
+            if not isinstance(error, errors.Locked):  # That one has not started.
+                worker.end()  # A failed run leaves graphs and memory.
             return config, error
         self._said |= said
         if graphs >= GRAPHS_PER_WORKER:

@@ -109,8 +109,8 @@ def return_said(config, notify, said):
 
 
 def fail_here(config, notify, said):
-    """Fails, and says where."""
-    raise errors.UsageError(str(os.getpid()))
+    """Fails, with seed 2 because another process has the folder; says where."""
+    raise (errors.Locked if config.seed == 2 else errors.UsageError)(str(os.getpid()))
 
 
 def wear_out():

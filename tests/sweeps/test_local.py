@@ -125,16 +125,17 @@ def test_workers_learn_what_others_have_said(monkeypatch, tmp_path):
             assert slots.wait(60) == [(config, expected)]
 
 
-def test_a_failed_run_ends_its_process_and_not_the_slot(monkeypatch, tmp_path):
-    config, *_ = helpers.configurations(tmp_path)
+def test_a_failed_run_ends_its_process_and_a_locked_one_does_not(monkeypatch, tmp_path):
+    failing, _, locked, _ = helpers.configurations(tmp_path)
     monkeypatch.setattr(executor, "execute", helpers.fail_here)
-    processes = set()
+    processes = []
     with local.LocalExecutor() as slots:
-        for _ in range(2):
+        for config in (failing, locked, locked):
             slots.start(config, text.ignore)
             [(_, outcome)] = slots.wait(60)
-            processes.add(str(outcome))
-    assert len(processes) == 2
+            processes.append(str(outcome))
+    first, second, third = processes
+    assert first != second == third
 
 
 def kill_one_worker(config):
