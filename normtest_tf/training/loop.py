@@ -154,6 +154,10 @@ class _Evaluator(keras.callbacks.Callback):
         self._started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        optimizer = self.model.optimizer
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            # It does not count the steps that it skips, and the schedule would lag.
+            optimizer.iterations.assign(epoch * self._guard.schedule.steps_per_epoch)
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

@@ -19,16 +19,20 @@ def fit(model, epochs=2, evaluations=("test",), on_row=lambda row: None, **optio
     loop.fit(model, recipe, data, on_row, **options)
 
 
+class Rates(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.seen.append(float(self.model.optimizer.learning_rate))
+
+
 def test_fit_uses_the_rate_of_each_epoch_and_reports_it():
-    rates, rows = [], []
-
-    class Spy(keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
-            rates.append(float(self.model.optimizer.learning_rate))
-
-    options = {"evaluations": ("test", "validation"), "callbacks": [Spy()], "rate": 0.1}
+    rates, rows = Rates(), []
+    options = {"evaluations": ("test", "validation"), "callbacks": [rates], "rate": 0.1}
     fit(linear_model(), on_row=rows.append, **options)
-    assert rates == pytest.approx([0.1] * 3 + [0.05] * 3)
+    assert rates.seen == pytest.approx([0.1] * 3 + [0.05] * 3)
     assert [row["epoch"] for row in rows] == [1, 2]
     assert [row["learning_rate"] for row in rows] == pytest.approx([0.1, 0.05])
     names = (
@@ -75,6 +79,19 @@ def small_model(policy):
         keras.layers.Dense(4),
     ]
     return keras.Sequential(layers)
+
+
+def test_the_rate_falls_though_steps_are_skipped(monkeypatch):
+    class Overflowing(keras.optimizers.LossScaleOptimizer):
+        def __init__(self, inner):
+            super().__init__(inner, initial_scale=2.0**60)
+
+    monkeypatch.setattr(keras.optimizers, "LossScaleOptimizer", Overflowing)
+    rates, model = Rates(), small_model("mixed_float16")
+    before = model.get_weights()[0]
+    fit(model, callbacks=[rates], rate=0.1)
+    assert rates.seen == pytest.approx([0.1] * 3 + [0.05] * 3)
+    np.testing.assert_array_equal(model.get_weights()[0], before)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
