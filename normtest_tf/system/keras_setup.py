@@ -72,6 +72,9 @@ def import_tensorflow() -> None:
     # Otherwise TensorFlow and JAX take most memory of a GPU that may be shared.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        # JAX with CUDA would fail to find a GPU (jax-ml/jax#37668).
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
     with silent_stderr():
         import_keras()  # TensorFlow reads keras.json, but hides what is wrong with it.
         import tensorflow as tf

@@ -145,6 +145,17 @@ def test_jax_takes_no_settings_that_keras_cannot_bear(monkeypatch):
         keras_setup.import_tensorflow()
 
 
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_jax_looks_for_no_gpu_where_all_are_hidden(hidden, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    monkeypatch.setenv("JAX_PLATFORMS", "of the user")  # Restored after the test.
+    keras_setup.import_tensorflow()
+    assert os.environ["JAX_PLATFORMS"] == "of the user"
+    monkeypatch.delenv("JAX_PLATFORMS")
+    keras_setup.import_tensorflow()
+    assert os.environ["JAX_PLATFORMS"] == "cpu"
+
+
 def test_only_what_is_written_inside_the_block_is_discarded(capfd):
     @keras_setup.silent_stderr()
     def fail():
