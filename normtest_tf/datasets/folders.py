@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 
 from normtest_tf import errors
@@ -12,7 +13,13 @@ from normtest_tf.datasets import images, loading, splits
 from normtest_tf.datasets.loading import ReadingOptions, Source
 from normtest_tf.text import Notify, shown
 
-_LIKE_SPLITS = {splits.TRAIN, "training", "testing", "dev", "eval", *splits.TESTS}
+# `Training`, `test_set`, `seg_train`, `val2017`; but neither `training wheels` nor
+# `test_tube`.
+_LIKE_SPLIT = re.compile(
+    r"(.*[\W_])?(?P<kind>train|test|val|dev|eval)(ing|id|idation)?"
+    r"([\W_]?(set|data|images|\d+))?",
+    re.IGNORECASE,
+)
 _LAYOUT = (
     "it must contain train/CLASS/ and test/CLASS/, or CLASS/ alone, with images in them"
 )
@@ -85,9 +92,11 @@ def find_splits(
         return splits.choose(
             options.train_split, options.test_split, there, f"folder {folder}"
         )
-    if alike := [name for name in there if name.lower() in _LIKE_SPLITS]:
+    alike = {name: _LIKE_SPLIT.fullmatch(name) for name in there}
+    kinds = {name: match["kind"].lower() for name, match in alike.items() if match}
+    if len(set(kinds.values())) > 1:
         raise errors.UsageError(
-            f"folder {shown(str(folder))} has {shown(' and '.join(alike))}, which look "
+            f"folder {shown(str(folder))} has {shown(' and '.join(kinds))}, which look "
             "like splits, not classes. Name them with --train_split and --test_split, "
             "or rename them"
         )

@@ -59,6 +59,27 @@ def test_splits_are_the_usual_ones_or_named(tmp_path, monkeypatch):
         helpers.load_folder(".")
 
 
+@pytest.mark.parametrize(
+    "names",
+    ["seg_pred seg_test seg_train", "test_set training_set", "train2017 val2017"],
+)
+def test_splits_of_other_names_are_not_taken_for_classes(tmp_path, names):
+    for name in names.split():
+        helpers.write_folder(tmp_path / "pets", images=1)
+        (tmp_path / "pets" / "train").rename(tmp_path / name)
+    shutil.rmtree(tmp_path / "pets")
+    with helpers.usage_error("look like splits", names.split()[-1]):
+        helpers.load_folder(tmp_path)
+
+
+def test_classes_may_be_named_like_a_split(tmp_path):
+    helpers.write_folder(tmp_path / "pets")
+    for name in ("bullet_train", "freight_train", "testament", "test_tube"):
+        shutil.copytree(tmp_path / "pets" / "train" / "cat", tmp_path / name)
+    shutil.rmtree(tmp_path / "pets")
+    assert len(helpers.load_folder(tmp_path).class_names) == 4
+
+
 @pytest.mark.parametrize("resize", datasets.RESIZES)
 def test_images_of_several_sizes_are_resized(tmp_path, resize):
     helpers.write_folder(tmp_path, images=1)
