@@ -110,13 +110,21 @@ def test_batch_normalization_is_that_of_keras_applications(name, row):
 
 def test_the_page_on_networks_has_the_licence_of_every_tag():
     known = {row[0]: row[1] for row in table("networks.md", "weights")}
+    of_keras = {
+        r"keras_(resnet\d+|xception|convnext\w+)": "`keras_resnet50`, `101`, `152`, "
+        "`keras_xception`, `keras_convnext*`",
+        r"keras_(resnet\d+v2|densenet\d+)": "`keras_resnet*v2`, `keras_densenet*`",
+        r"keras_vgg\d+": "`keras_vgg*`",
+        r"keras_\w+": "other `keras_*`",
+    }
     for entry in backbones.ARCHITECTURES.values():
         for tag, weights in entry.tags.items():
             key = "timm's other tags"
             if entry.name.startswith("cifar_"):
                 key = "`cifar_*`"
             elif not entry.is_own:
-                key = "`keras_*`"
+                patterns = (x for x in of_keras if re.fullmatch(x, entry.name))
+                key = of_keras[next(patterns)]
             elif tag.startswith(("tv_", "tv2_")) and entry.name.startswith("resnet"):
                 key = "timm's tags `tv_*` and `tv2_*` of ResNets"
             elif tag.startswith(("fb_ssl", "fb_swsl")):

@@ -201,13 +201,15 @@ _OWN = (
 def _of_keras(
     functions: str,
     statistics: ChannelStatistics,
+    licence: str = "apache-2.0",
+    trained_on: str = "ImageNet-1k",
     *,
     suffix: str = "",
     **options: Any,  # noqa: ANN401  (fields)
 ) -> list[Architecture]:
     """Describes networks of Keras Applications with the same pre-training inputs."""
     order = "bgr" if statistics is CAFFE else "rgb"
-    pretraining = Pretraining("keras", "ImageNet-1k", statistics, order)
+    pretraining = Pretraining("keras", trained_on, statistics, order, licence)
     return [
         Architecture(
             f"keras_{function.lower()}{suffix}",
@@ -229,13 +231,15 @@ _STEM = "stem_conv_pad"
 _B0_TO_B7 = " ".join(f"EfficientNetB{number}" for number in range(8))
 _V2B0_TO_V2B3 = " ".join(f"EfficientNetV2B{number}" for number in range(4))
 _V2_LARGE = "EfficientNetV2S EfficientNetV2M EfficientNetV2L"
-_CONVNEXTS = "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge"
-# Each has the statistics that its own `preprocess_input` applies.
+_CONVNEXT_LARGE = "ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge"
+_21K = "ImageNet-21k, then ImageNet-1k"
+# Each has the statistics that its own `preprocess_input` applies, and the licence that
+# Keras has named, or that of the repository which the weights were taken from.
 _KERAS = (
-    *_of_keras("ResNet50 ResNet101 ResNet152", CAFFE),
-    *_of_keras("ResNet50V2 ResNet101V2 ResNet152V2", HALF),
-    *_of_keras("VGG16 VGG19", CAFFE),
-    *_of_keras("DenseNet121 DenseNet169 DenseNet201", IMAGENET),
+    *_of_keras("ResNet50 ResNet101 ResNet152", CAFFE, "mit"),
+    *_of_keras("ResNet50V2 ResNet101V2 ResNet152V2", HALF, "bsd-3-clause"),
+    *_of_keras("VGG16 VGG19", CAFFE, "cc-by-4.0"),
+    *_of_keras("DenseNet121 DenseNet169 DenseNet201", IMAGENET, "bsd-3-clause"),
     *_of_keras("MobileNet", HALF, suffix="_025", options={"alpha": 0.25}),
     *_of_keras("MobileNet", HALF, suffix="_050", options={"alpha": 0.5}),
     *_of_keras("MobileNet MobileNetV2", HALF),
@@ -244,9 +248,10 @@ _KERAS = (
     *_of_keras(_B0_TO_B7, IMAGENET, first_layer=_STEM),
     *_of_keras(_V2B0_TO_V2B3, IMAGENET, options=_BARE),
     *_of_keras(_V2_LARGE, BY_128, options=_BARE),
-    *_of_keras(_CONVNEXTS, IMAGENET, options=_BARE),
+    *_of_keras("ConvNeXtTiny ConvNeXtSmall", IMAGENET, "mit", options=_BARE),
+    *_of_keras(_CONVNEXT_LARGE, IMAGENET, "mit", _21K, options=_BARE),
     *_of_keras("NASNetMobile NASNetLarge", HALF),
-    *_of_keras("Xception", HALF, min_size=71),
+    *_of_keras("Xception", HALF, "mit", min_size=71),
     *_of_keras("InceptionV3 InceptionResNetV2", HALF, min_size=75),
 )
 

@@ -73,7 +73,7 @@ def _front_matter(
     result = EvalResult(task, name, name, "accuracy", tested["accuracy"])
     result.metric_name = f"accuracy on {tested['images']} test images"
     return ModelCardData(
-        license=pretraining.get("licence", "unknown"),
+        license=pretraining.get("licence", "unknown").replace("not stated", "unknown"),
         library_name=library,
         pipeline_tag=task,
         base_model=repository if kind == "hf" else None,

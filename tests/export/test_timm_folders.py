@@ -97,6 +97,8 @@ def test_its_card_has_licence_accuracy_and_constants(folder):
     card = cards.text(described(pretraining=weights), "timm")
     data = huggingface_hub.ModelCard(card).data
     assert (data.license, data.base_model) == ("mit", "timm/resnet18.x")
+    other = cards.text(described(pretraining={"licence": "not stated"}), "timm")
+    assert huggingface_hub.ModelCard(other).data.license == "unknown"
     (result,) = data.eval_results
     assert (result.metric_value, result.dataset_name) == (0.7, "digits")
     for words in (
