@@ -12,7 +12,7 @@ import keras
 
 from normtest_tf import datasets, errors
 from normtest_tf.normalization import ChannelStatistics, folding
-from normtest_tf.runs import record
+from normtest_tf.runs import metadata, record
 from normtest_tf.runs.config import RunConfig
 from normtest_tf.runs.record import (
     ConfigRecord,
@@ -289,7 +289,7 @@ def _build(
         folding.fold(
             model.layers[-2], statistics, wanted.statistics, wanted.channel_order
         )
-    if note := record.statistics_note(network, statistics):
+    if note := metadata.statistics_note(network, statistics):
         notify(note)
     training_copy.check_regime(model, config.train, recalibrated=config.recalibrate)
     if config.train == choices.ALL or config.recalibrate:

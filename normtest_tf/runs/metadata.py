@@ -10,14 +10,18 @@ import json
 import os
 import pathlib
 import zipfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from normtest_tf import __version__, datasets, errors
 from normtest_tf.normalization import ChannelStatistics
 from normtest_tf.runs.folder import FINAL, LAYOUT, RULES, RunFolder
 from normtest_tf.runs.record import ConfigRecord, ResultRecord
+
+if TYPE_CHECKING:
+    from normtest_tf.backbones import PretrainedNetwork
 
 # What an exported model can compute from an image.
 LOGITS = "logits"
@@ -122,6 +126,35 @@ def pretraining(metadata: dict[str, Any]) -> tuple[ChannelStatistics, str]:
         )
     constants = msgspec.convert(found["statistics"], ChannelStatistics)
     return constants, found["channel_order"]
+
+
+def statistics_note(
+    network: PretrainedNetwork, statistics: ChannelStatistics | None
+) -> str | None:
+    """Says which flags normalise as the run that weights come from did, if not these.
+
+    None unless inputs are normalised with what the weights are assumed to be
+    pre-trained with, and the weights are those of a run that had other constants.
+    """
+    path = network.path
+    if path is None or statistics is None:
+        return None
+    if statistics != network.pretraining.statistics:
+        return None
+    try:
+        found = find(path) if path.suffix == ".keras" else read(path.parent)
+    except errors.UsageError:
+        return None
+    if not found or not (there := found.get("statistics")):
+        return None
+    theirs, ours = [there["mean"], there["std"]], [statistics.mean, statistics.std]
+    if np.allclose(theirs, ours, rtol=1e-4, atol=1e-5):  # Flags leave out digits.
+        return None
+    mean, std = (",".join(f"{x:.6g}" for x in xs) for xs in theirs)
+    return (
+        f"the run that {path} comes from normalised its inputs with mean {mean} and "
+        f"std {std}; to do the same, pass --pretrain_mean={mean} --pretrain_std={std}"
+    )
 
 
 def to_json(metadata: dict[str, Any]) -> str:

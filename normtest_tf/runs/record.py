@@ -25,7 +25,6 @@ from normtest_tf.training import choices
 if TYPE_CHECKING:
     import keras
 
-    from normtest_tf.backbones import PretrainedNetwork
     from normtest_tf.datasets import ImageDataset
     from normtest_tf.runs.config import RunConfig
 
@@ -319,35 +318,6 @@ def _computed(value: Any) -> Any:  # noqa: ANN401  (any JSON)
     if not isinstance(value, dict):
         return value
     return {k: _computed(v) for k, v in value.items() if k not in _DESCRIPTIONS}
-
-
-def statistics_note(
-    network: PretrainedNetwork, statistics: ChannelStatistics | None
-) -> str | None:
-    """Says which flags normalise as the run that weights come from did, if not these.
-
-    None unless inputs are normalised with what the weights are assumed to be
-    pre-trained with, and the weights are those of a run that had other constants.
-    """
-    if network.path is None or statistics != network.pretraining.statistics:
-        return None
-    folder = RunFolder(network.path.parent)
-    if statistics is None or network.path != folder.model:
-        return None
-    try:
-        there = ConfigRecord.read(folder).resolved.statistics
-    except errors.UsageError:
-        return None
-    if there is None:
-        return None
-    theirs, ours = [there.mean, there.std], [statistics.mean, statistics.std]
-    if np.allclose(theirs, ours, rtol=1e-4, atol=1e-5):  # Flags leave out digits.
-        return None
-    mean, std = (",".join(f"{x:.6g}" for x in xs) for xs in (there.mean, there.std))
-    return (
-        f"the run in {folder} normalised its inputs with mean {mean} and std {std}; to "
-        f"do the same, pass --pretrain_mean={mean} --pretrain_std={std}"
-    )
 
 
 def identity_of(record: ConfigRecord, model: keras.Model) -> dict[str, Any]:

@@ -7,8 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from normtest_tf import backbones, datasets, errors, runs
-from normtest_tf.normalization import IMAGENET, MINMAX
+from normtest_tf import datasets, errors, runs
 from normtest_tf.runs import (
     RULES,
     ConfigRecord,
@@ -24,7 +23,6 @@ from tests.helpers.records import (
     CONFIG_JSON,
     RESOLVED,
     RESULT,
-    STATISTICS,
     VALIDATED,
 )
 
@@ -235,51 +233,6 @@ def test_differences_name_both_values_and_descriptions_do_not_count():
     assert record.differences(there, now) == []
     now["statistics"]["mean"] = [0.1, 0.2, 0.4]
     assert len(record.differences(there, now)) == 1
-
-
-def note_on_weights(former, statistics=STATISTICS, config=CONFIG, name="model.keras"):
-    """Returns the note on the model of a run whose record is `config`."""
-    config.write(runs.RunFolder(former))
-    default = backbones.resolve("cifar_resnet8", "none")
-    assumed = dataclasses.replace(default.pretraining, statistics=IMAGENET)
-    network = dataclasses.replace(default, path=former / name, pretraining=assumed)
-    return record.statistics_note(network, statistics)
-
-
-def with_statistics(**values):
-    there = dataclasses.replace(IMAGENET, **values)
-    resolved = dataclasses.replace(CONFIG.resolved, statistics=there)
-    return dataclasses.replace(CONFIG, resolved=resolved)
-
-
-def test_a_run_that_normalises_otherwise_than_the_former_one_gets_its_flags(tmp_path):
-    note = note_on_weights(tmp_path, IMAGENET)
-    flags = "--pretrain_mean=0.1,0.2,0.3 --pretrain_std=0.4,0.5,0.6"
-    assert note.startswith(f"the run in {tmp_path} normalised its inputs with mean 0.1")
-    assert note.endswith(f"pass {flags}")
-    mean = (0.49139968, 0.5, 0.25)
-    note = note_on_weights(tmp_path, IMAGENET, with_statistics(mean=mean))
-    assert "--pretrain_mean=0.4914,0.5,0.25 " in note
-
-
-def test_there_is_no_such_note_where_it_would_not_apply(tmp_path):
-    mean = tuple(value * 1.00001 for value in IMAGENET.mean)  # As flags had them.
-    none = dataclasses.replace(CONFIG.resolved, statistics=None)
-    for config in (
-        with_statistics(),
-        with_statistics(mean=mean, source="flags"),
-        dataclasses.replace(CONFIG, resolved=none),
-    ):
-        assert note_on_weights(tmp_path, IMAGENET, config) is None
-    for statistics in (None, MINMAX, STATISTICS):  # Not those of pre-training.
-        assert note_on_weights(tmp_path, statistics) is None
-    assert note_on_weights(tmp_path, IMAGENET, name="model.safetensors") is None
-    network = backbones.resolve("cifar_resnet8", "cifar10")
-    statistics = network.pretraining.statistics
-    assert record.statistics_note(network, statistics) is None
-    network = dataclasses.replace(network, path=tmp_path / "model.keras")
-    (tmp_path / "config.json").write_text("{}")
-    assert record.statistics_note(network, statistics) is None
 
 
 def test_large_images_are_augmented_otherwise_which_is_reported(tmp_path, images):
