@@ -7,6 +7,7 @@ import errno
 import io
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from absl import app, flags, logging
 
 from experiments.support import flags as shared_flags
 from normtest_tf import errors
+from normtest_tf.system import files
 
 FLAGS = flags.FLAGS
 USAGE_STATUS = 2
@@ -115,9 +117,9 @@ def _guarded(program: Callable[[], None]) -> NoReturn:
     except OSError as error:
         if path := error.filename2 or error.filename:
             _fail(f"can't use {path}: {errors.reason(error)}; choose another")
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _fail(f"can't write to stdout: {errors.reason(error)}")
+        _fail(f"can't write a file or stdout: {errors.reason(error)}; make room")
     except UnicodeEncodeError as error:  # Some formats can only hold text.
         near = error.object[max(0, error.start - 60) : error.end + 20]
         _fail(
@@ -172,6 +174,9 @@ def _catch_signals() -> None:
             for worker in multiprocessing.active_children():
                 worker.kill()
                 worker.join()
+            for folder in list(files.unfinished):
+                if not (folder / "old").exists():  # Else the only copy may be there.
+                    shutil.rmtree(folder, ignore_errors=True)
             _flush_or_drop()
             # A progress bar may have left its line open.
             start = "\n" if os.isatty(stderr) else ""

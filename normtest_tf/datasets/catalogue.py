@@ -188,7 +188,7 @@ def check_available(name: str, options: ReadingOptions = DEFAULTS) -> None:
     if kind == FOLDER:
         folders.find_splits(files.expand(location), options)
     elif kind == CSV:
-        csv_files.check_header(files.expand(location))
+        next(csv_files.read_rows(files.expand(location)))
     elif not kind and (options.train_split or options.test_split):
         raise errors.UsageError(
             f"--train_split and --test_split don't apply to {name}, which has its own "

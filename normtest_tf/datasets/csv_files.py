@@ -22,7 +22,7 @@ def find(
     path: pathlib.Path, name: str, options: ReadingOptions, notify: Notify
 ) -> Source:
     """Finds the images that a table lists, by paths relative to its folder."""
-    rows = list(_rows(path))
+    rows = list(read_rows(path))
     found = None
     if "split" in rows[0] or options.train_split or options.test_split:
         there = {row.get("split", "") for row in rows}
@@ -49,13 +49,8 @@ def find(
     return Source(name, ordered, examples, str(path))
 
 
-def check_header(path: pathlib.Path) -> None:
-    """Raises `UsageError` if a file is no table of images; reads its first rows."""
-    next(_rows(path), None)
-
-
-def _rows(path: pathlib.Path) -> Iterator[dict[str, str]]:
-    """Yields the rows, each with `file`, `label` and perhaps `split`."""
+def read_rows(path: pathlib.Path) -> Iterator[dict[str, str]]:
+    """Yields the rows, each with `file`, `label` and perhaps `split`; at least one."""
     seen = set()
     try:
         if os.path.exists(path) and not os.path.isfile(path):

@@ -49,7 +49,7 @@ def find(
     except errors.UsageError:
         raise
     except Exception as error:  # TensorFlow raises a type per kind of corruption.
-        if getattr(error, "errno", None) == errno.ENOSPC:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             folder = pathlib.Path(tempfile.gettempdir())
             raise errors.unwritable(folder, error) from error
         raise errors.UsageError(

@@ -20,6 +20,7 @@ from normtest_tf import errors
 
 TEMPORARY = ".writing-"  # Prefix of the folders that hold unfinished files.
 LOCK = ".lock"
+unfinished: set[pathlib.Path] = set()  # Such folders of this process.
 RESTORE = "restore the file from a copy"
 HEAD_BYTES = 512  # Enough for `unusable_kind`.
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -44,6 +45,7 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
+    unfinished.add(folder)
     temporary = folder / path.name
     try:
         yield temporary
@@ -63,6 +65,7 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
             os.close(descriptor)
     finally:
         shutil.rmtree(folder)
+        unfinished.discard(folder)
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
@@ -100,7 +103,7 @@ def read_text(path: pathlib.Path, advice: str = RESTORE) -> str:
         if kind := unusable_kind(data[:HEAD_BYTES]):
             raise ValueError(f"it is {kind}")
         return data.decode("utf-8-sig")
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Of a member of a zip, zlib and zipfile have more.
         raise errors.unreadable(path, error, advice) from error
 
 

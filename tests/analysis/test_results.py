@@ -97,7 +97,12 @@ def test_a_damaged_file_in_a_zip_is_named(tmp_path):
     (write_run(tmp_path / "results") / "history.csv").write_text("epoch\n")
     results.pack(tmp_path / "results", tmp_path / "runs.zip")
     refused(tmp_path / "runs.zip", "runs.zip/cifar10/resnet18-finetune/seed-1/history")
-    data = (tmp_path / "runs.zip").read_bytes()
+    data = bytearray((tmp_path / "runs.zip").read_bytes())
+    with zipfile.ZipFile(tmp_path / "runs.zip") as archive:
+        member = archive.infolist()[0]
+    data[member.header_offset + 30 + len(member.filename)] = 0xFF  # No deflated data.
+    (tmp_path / "runs.zip").write_bytes(data)
+    refused(tmp_path / "runs.zip", "can't read", member.filename, "invalid block type")
     (tmp_path / "runs.zip").write_bytes(data[: len(data) // 2])
     refused(tmp_path / "runs.zip", "can't read", "runs.zip")
 

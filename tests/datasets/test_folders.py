@@ -61,7 +61,7 @@ def test_splits_are_the_usual_ones_or_named(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "names",
-    ["seg_pred seg_test seg_train", "test_set training_set", "train2017 val2017"],
+    ["seg_pred seg_test seg_train", "test_set training_set", "Holdout Training"],
 )
 def test_splits_of_other_names_are_not_taken_for_classes(tmp_path, names):
     for name in names.split():

@@ -67,10 +67,11 @@ def test_help_succeeds_on_a_terminal_without_unicode_and_without_stdout():
 @programs.needs_dev_full
 def test_a_full_disk_below_stdout_is_reported_in_one_line():
     done = programs.run_shell('"$0" -m experiments.train --list_models >/dev/full')
-    programs.assert_refused(done, "can't write to stdout: No space left on device")
+    programs.assert_refused(done, "can't write a file or stdout: No space left")
 
 
 FAILING = """
+import errno
 import sys
 from experiments.support import program
 from normtest_tf import errors
@@ -81,6 +82,8 @@ def main(argv):
         raise errors.UsageError("its own error")
     if argv[1] == "file":
         open("missing/file.txt")
+    if argv[1] == "quota":
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
     if argv[1] == "memory":
         raise MemoryError("no 3 GiB")
     sys.exit(f"error: {argv[1]}" if argv[1] != "0" else 0)
@@ -95,9 +98,10 @@ program.run(main, arguments=True)
     [
         ("usage", 2, "its own error"),
         ("file", 2, "can't use missing/file.txt: No such file"),
+        ("quota", 2, "can't write a file or stdout: Disk quota exceeded"),
         ("memory", 2, "memory ran out: no 3 GiB"),
         ("mismatch", 1, "mismatch"),
-        ("0", 2, "can't write to stdout"),
+        ("0", 2, "can't write a file or stdout"),
     ],
 )
 def test_a_full_disk_below_stdout_does_not_hide_another_error(end, status, words):
