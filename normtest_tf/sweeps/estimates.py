@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import itertools
 import statistics
@@ -10,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from normtest_tf import backbones, datasets, normalization
+from normtest_tf import backbones, datasets, errors, normalization
 from normtest_tf.normalization import IMAGENET, normalization_layer
 from normtest_tf.runs import Cell, ResultRecord, RunConfig, RunName, folder
 from normtest_tf.sweeps import executor
@@ -28,9 +29,11 @@ def measured_seconds(results_dir: str) -> dict[Cell, float]:
     """Returns the mean duration of the finished runs of each cell."""
     seconds: dict[Cell, list[float]] = {}
     for run in folder.find(files.expand(results_dir)):
-        if run.is_finished():
-            value = ResultRecord.read(run).total_seconds
-            seconds.setdefault(RunName.parse(run.path).cell, []).append(value)
+        # Files of other sweeps may be damaged, or vanish.
+        with contextlib.suppress(errors.UsageError):
+            if run.is_finished():
+                value = ResultRecord.read(run).total_seconds
+                seconds.setdefault(RunName.parse(run.path).cell, []).append(value)
     return {key: statistics.fmean(values) for key, values in seconds.items()}
 
 

@@ -16,6 +16,8 @@ def test_finished_runs_are_measured(tmp_path):
     write_run(tmp_path, dataset="digits", model="cifar_resnet8", seed=1)
     unfinished = write_run(tmp_path, dataset="cifar10", model="resnet18")
     (unfinished / "result.json").unlink()
+    damaged = write_run(tmp_path, dataset="cifar100", model="resnet18")
+    (damaged / "result.json").write_text("")
     assert estimates.measured_seconds(str(tmp_path)) == {CELL: 60.0}
 
 
