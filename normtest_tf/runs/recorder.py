@@ -312,11 +312,9 @@ class Recorder:
 
     def _is_due(self, epoch: int) -> bool:
         """Tells whether a checkpoint is written after an epoch."""
-        every, is_last = self._config.checkpoint_every, epoch == self._config.epochs
-        if every is None:  # What follows the last epoch takes a moment.
-            is_late = time.perf_counter() - self._written > CHECKPOINT_SECONDS
-            return is_late and not is_last
-        return epoch % every == 0 or is_last
+        if (every := self._config.checkpoint_every) is None:
+            return time.perf_counter() - self._written > CHECKPOINT_SECONDS
+        return epoch % every == 0 or epoch == self._config.epochs
 
     def _spent(self) -> Spent:
         return self.state.spent.since(self._started)

@@ -142,7 +142,7 @@ def test_a_run_of_seconds_copies_nothing_for_checkpoints(
     assert copied == []
     monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", 0)
     finetuning.run(dataclasses.replace(config, overwrite=True), digits)
-    assert copied == [*range(1, EPOCHS)]
+    assert copied == [*range(1, EPOCHS + 1)]
 
 
 STOPPED_WHILE_WRITING = """
@@ -170,7 +170,7 @@ def test_stopped_processes_end_like_an_uninterrupted_one(tmp_path, digits):
     done = programs.run_python("-c", STOPPED_WHILE_WRITING, *flags)
     assert done.returncode == 143
     assert done.stderr.endswith(STOPPED.format("SIGTERM"))  # After TensorFlow's log.
-    assert len(list(config.folder.path.rglob(f"{files.TEMPORARY}*"))) == 1
+    assert not list(config.folder.path.rglob(f"{files.TEMPORARY}*"))
 
     with programs.start("train", *flags) as stopped:
         for line in stopped.stdout:
