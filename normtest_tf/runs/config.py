@@ -428,10 +428,12 @@ def check_option(name: str, value: Any) -> Any:  # noqa: ANN401  (any field's)
         return None
     if about.choices and value not in about.choices:
         raise errors.unknown_name(f"value of --{name}", str(value), list(about.choices))
-    value = tuple(value) if isinstance(value, list) else value
     try:
+        if isinstance(value, list):  # Of a flag; msgspec would refuse `.485`.
+            value = tuple(map(float, value))
         return msgspec.convert(value, Annotated[kind, about.limits], strict=False)
-    except msgspec.ValidationError as error:
+    # Until 0.21, msgspec's was no ValueError.
+    except (TypeError, ValueError, msgspec.ValidationError) as error:
         message = f"--{name}: {error}. Received: {value}"
         if name.endswith(("mean", "std")):  # Elsewhere they are of pixels up to 255.
             message += ". It takes red,green,blue of pixels from 0 to 1: divide by 255"

@@ -41,6 +41,10 @@ def test_every_field_has_an_option_and_refuses_what_it_forbids(name):
     ("values", "message"),
     [
         ({"pretrain_mean": (0, 0, 0)}, "must be given together"),
+        (
+            {"pretrain_mean": ["a", "0", "0"], "pretrain_std": [1, 1, 1]},
+            "to float: 'a'",
+        ),
         ({"pretrain_mean": (0, 0), "pretrain_std": (1, 1)}, "of length 3"),
         ({"pretrain_mean": (0, 0, 0), "pretrain_std": (1, 0, 1)}, "> 0.0"),
         ({"pretrain_mean": (0, 0, "nan"), "pretrain_std": (1, 1, 1)}, ">= 0.0"),
@@ -75,7 +79,7 @@ def test_statistics_of_a_weights_file_and_of_a_setting_can_be_given():
     assert statistics.mean == (0.5, 0.4, 0.3)
     assert statistics.std == (1.0, 0.2, 0.3)
     assert config.resolved.requested["pretrain_mean"] == [0.5, 0.4, 0.3]
-    values = {"mean": ["0.5", "0.4", "0.3"], "std": (1, 0.2, 0.3)}
+    values = {"mean": [".5", "0.4", "0.3"], "std": (1, 0.2, 0.3)}
     config = runs.RunConfig(normalization="given", **values)
     given = config.resolved.setting.statistics(np.zeros(0), normalization.MINMAX)
     assert (given.mean, given.std) == (statistics.mean, statistics.std)
