@@ -72,9 +72,6 @@ def import_tensorflow() -> None:
     # Otherwise TensorFlow and JAX take most memory of a GPU that may be shared.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        # JAX with CUDA would fail to find a GPU (jax-ml/jax#37668).
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
     with silent_stderr():
         import_keras()  # TensorFlow reads keras.json, but hides what is wrong with it.
         import tensorflow as tf
@@ -107,10 +104,13 @@ def _prepare_jax() -> None:
     import jax
 
     jax.config.update("jax_numpy_rank_promotion", "allow")
+    asked = os.environ.get("JAX_PLATFORMS")
+    if not asked and os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        # With CUDA it would fail to find a GPU (jax-ml/jax#37668).
+        jax.config.update("jax_platforms", "cpu")
     try:
         jax.devices()
     except Exception as error:  # Of several types.
-        asked = os.environ.get("JAX_PLATFORMS")
         raise errors.UsageError(
             f"JAX finds no device: {errors.first_cause(error)}. JAX_PLATFORMS={asked}; "
             "unset it, or install JAX for that device (docs/gpu.md)"

@@ -147,13 +147,16 @@ def test_jax_takes_no_settings_that_keras_cannot_bear(monkeypatch):
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
 def test_jax_looks_for_no_gpu_where_all_are_hidden(hidden, monkeypatch):
+    jax = pytest.importorskip("jax")
+    updated = []
+    monkeypatch.setattr(jax.config, "update", lambda *args: updated.append(args))
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    monkeypatch.setenv("JAX_PLATFORMS", "of the user")  # Restored after the test.
-    keras_setup.import_tensorflow()
-    assert os.environ["JAX_PLATFORMS"] == "of the user"
-    monkeypatch.delenv("JAX_PLATFORMS")
-    keras_setup.import_tensorflow()
-    assert os.environ["JAX_PLATFORMS"] == "cpu"
+    for platforms, expected in (("cuda", []), ("", [("jax_platforms", "cpu")])):
+        monkeypatch.setenv("JAX_PLATFORMS", platforms)
+        keras_setup.import_tensorflow()
+        assert updated[1:] == expected
+        updated.clear()
 
 
 def test_only_what_is_written_inside_the_block_is_discarded(capfd):
