@@ -310,7 +310,9 @@ def _heads(
     convolutions: set[str] = set()
     for layer, shapes in strange.items():
         if layer == prefix + head:
-            fits = all(expected[k][:-1] == shapes[k][:-1] for k in shapes)
+            fits = shapes.keys() <= expected.keys() and all(
+                expected[k][:-1] == shapes[k][:-1] for k in shapes
+            )
         else:  # PyTorch's squeeze-and-excitation is dense layers inside of modules.
             module = layer.removeprefix(prefix).partition(".")[0]
             fits = not shapes.keys() & expected.keys() and module not in modules
