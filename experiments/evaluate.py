@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -231,8 +230,7 @@ def _write(found: Evaluation, out_dir: pathlib.Path, used: dict[str, Any]) -> No
     """Writes the numbers, the matrix and its figure, and prints where they are."""
     from plots import confusion, style
 
-    numbers = json.dumps({**found.to_json(), **used}, indent=2, allow_nan=False)
-    files.write_text(out_dir / "evaluation.json", f"{numbers}\n")
+    files.write_json(out_dir / "evaluation.json", {**found.to_json(), **used})
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["true \\ predicted", *found.class_names])

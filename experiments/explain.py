@@ -12,7 +12,6 @@ printed; explanation.html, explanation.json, probes.csv and the figure are writt
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 import shutil
 from collections.abc import Sequence
@@ -108,8 +107,8 @@ def write(found: Explanation, out_dir: pathlib.Path, shift: str) -> None:
             out_dir / figure,
             out_dir / f"{findings.FIGURE}.svg",
         )
-    numbers = json.dumps({**found.to_json(), "shift": shift}, indent=2, allow_nan=False)
-    files.write_text(out_dir / "explanation.json", f"{numbers}\n")
+    numbers = {**found.to_json(), "shift": shift}
+    files.write_json(out_dir / "explanation.json", numbers)
     page = document.to_html(found.to_markdown(figure), out_dir)
     files.write_text(out_dir / "explanation.html", page)
 

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     import jax
 
 PACKAGES = ("keras", "tensorflow-datasets", "numpy", "scikit-learn")
-# Minimum NVIDIA compute capability for each format.
-BFLOAT16_CAPABILITY = (8, 0)
-FLOAT16_CAPABILITY = (7, 0)
-
 
 _deterministic = False  # TensorFlow has no public way to ask.
 
@@ -37,9 +33,9 @@ def resolve_precision(precision: str) -> str:
     if precision != "auto":
         return precision
     capability = next((capability for _, capability in gpus()), (0, 0))
-    if capability >= BFLOAT16_CAPABILITY:
+    if capability >= (8, 0):  # NVIDIA compute capability.
         return "mixed_bfloat16"
-    if capability >= FLOAT16_CAPABILITY:
+    if capability >= (7, 0):
         return "mixed_float16"
     return "float32"
 

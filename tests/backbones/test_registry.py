@@ -23,7 +23,6 @@ def test_every_network_has_a_function_and_weights(name):
     entry = backbones.get(name)
     assert callable(entry.load_builder())
     assert entry.is_own != name.startswith("keras_")
-    assert entry.default_tag in entry.tags
     assert all(std > 0 for tag in entry.tags.values() for std in tag.statistics.std)
 
 

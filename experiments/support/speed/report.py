@@ -138,18 +138,13 @@ def _pairs(result: Result) -> list[tuple[str, str]]:
     mine = [side for side in result.measurements if side.startswith(OURS)]
     theirs = [side for side in result.measurements if not side.startswith(OURS)]
     pairs = [(one, other) for one in mine for other in theirs]
-    default = {side: OURS + _precision(side) for side in mine if ON in side}
+    default = {side: side.partition(ON)[0] for side in mine if ON in side}
     return pairs + [(one, other) for one, other in default.items() if other in mine]
 
 
 def _short(side: str) -> str:
     """Strips `ours, ` or `PyTorch, ` from the name of a side."""
     return side.removeprefix(OURS).removeprefix("PyTorch, ")
-
-
-def _precision(side: str) -> str:
-    """Returns the precision in the name of a side of ours."""
-    return side.removeprefix(OURS).partition(ON)[0]
 
 
 def _spread(result: Result, side: str, quantity: str) -> str:
