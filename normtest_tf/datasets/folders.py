@@ -13,8 +13,8 @@ from normtest_tf.datasets import images, loading, splits
 from normtest_tf.datasets.loading import ReadingOptions, Source
 from normtest_tf.text import Notify, shown
 
-# `Training`, `test_set`, `seg_train`, `val2017`; but neither `training wheels` nor
-# `test_tube`.
+_LIKE_SPLITS = {splits.TRAIN, "training", "testing", "dev", "eval", *splits.TESTS}
+# Such as `test_set`, `seg_train` and `val2017`; where there are several.
 _LIKE_SPLIT = re.compile(
     r"(.*[\W_])?(?P<kind>train|test|val|dev|eval)(ing|id|idation)?"
     r"([\W_]?(set|data|images|\d+))?",
@@ -94,7 +94,8 @@ def find_splits(
         )
     alike = {name: _LIKE_SPLIT.fullmatch(name) for name in there}
     kinds = {name: match["kind"].lower() for name, match in alike.items() if match}
-    if len(set(kinds.values())) > 1:
+    is_named_so = _LIKE_SPLITS & {name.lower() for name in kinds}
+    if is_named_so or len(set(kinds.values())) > 1:
         raise errors.UsageError(
             f"folder {shown(str(folder))} has {shown(' and '.join(kinds))}, which look "
             "like splits, not classes. Name them with --train_split and --test_split, "

@@ -38,8 +38,8 @@ def normalization_layer(
         channel_order: `rgb`, or `bgr` for weights that were trained on BGR images.
 
     Returns:
-        A layer from uint8 or float pixels `[n, height, width, 3]`, 0 to 255, RGB,
-        to float32 of the same shape in the backbone's channel order.
+        A layer from uint8 pixels `[n, height, width, 3]`, RGB, to float32 of the same
+        shape in the backbone's channel order.
 
     Raises:
         ValueError: If there is no such channel order.

@@ -30,6 +30,7 @@ FEATURES = "features"
 
 METADATA_FORMAT = 1
 FILE_NAME = "normtest_tf.json"
+_Statistics = ChannelStatistics | None
 REMEDY = "copy it again, or train or export again with --overwrite"
 
 
@@ -143,11 +144,12 @@ def statistics_note(
         return None
     try:
         found = find(path) if path.suffix == ".keras" else read(path.parent)
-    except errors.UsageError:
+        there = msgspec.convert((found or {}).get("statistics"), _Statistics)
+    except (errors.UsageError, msgspec.ValidationError):
         return None
-    if not found or not (there := found.get("statistics")):
+    if there is None:
         return None
-    theirs, ours = [there["mean"], there["std"]], [statistics.mean, statistics.std]
+    theirs, ours = [there.mean, there.std], [statistics.mean, statistics.std]
     if np.allclose(theirs, ours, rtol=1e-4, atol=1e-5):  # Flags leave out digits.
         return None
     mean, std = (",".join(f"{x:.6g}" for x in xs) for xs in theirs)

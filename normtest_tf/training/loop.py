@@ -156,7 +156,8 @@ class _Evaluator(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         optimizer = self.model.optimizer
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            # It does not count the steps that it skips, and the schedule would lag.
+            # It does not count the steps that it skips, and the schedule would lag. So
+            # Adam counts them as well.
             optimizer.iterations.assign(epoch * self._guard.schedule.steps_per_epoch)
         self._started = time.perf_counter()
 
