@@ -165,18 +165,13 @@ def test_importing_a_package_imports_no_heavy_library():
 
 def test_a_packages_docstring_names_all_of_its_modules():
     assert_none(
-        f"{modules()[package].relative_to(ROOT)} does not name {child}"
+        f"{path.relative_to(ROOT)} does not name {child}"
         for package, path in modules().items()
         if path.name == "__init__.py" and unit(package) != "tests"
-        for child in children(package)
+        for parent, _, child in (name.rpartition(".") for name in modules())
+        if parent == package
         if not re.search(rf"\b{child}\b", ast.get_docstring(syntax(package)) or "")
     )
-
-
-def children(package):
-    """Returns the names of a package's modules and subpackages."""
-    own = [name for name in modules() if name.rpartition(".")[0] == package]
-    return [name.rpartition(".")[2] for name in own]
 
 
 def test_private_names_stay_in_their_module():

@@ -171,6 +171,14 @@ def test_runs_with_predictions_are_compared_image_by_image(tmp_path):
     assert (row["images_low"], row["mcnemar_p"]) == (found.effect.low, found.mcnemar_p)
     # At the best epoch, predictions are unknown.
     assert comparisons.compare(four, "finetune", rule=BEST_TEST).by_image == {}
+    for path in folder.rglob("config.json"):  # Seeds may draw test images as well.
+        config = json.loads(path.read_text())
+        config["requested"]["test_examples"] = 50
+        path.write_text(json.dumps(config))
+    assert comparisons.compare(results.read(folder), "finetune").by_image == {}
+    draw(path.parent, "another seed")
+    with pytest.raises(errors.UsageError, match=r"fingerprint: drawn by .* and drawn"):
+        results.read(folder)
 
 
 def test_predictions_of_another_run_are_refused(tmp_path):

@@ -13,17 +13,8 @@ from normtest_tf.normalization import IMAGENET
 SHAPE = (32, 32, 3)
 BARE = {"weights": None, "include_top": False, "input_shape": SHAPE}
 NETWORKS = [x for x in backbones.ARCHITECTURES.values() if not x.is_own]
-SIZES = ("b0", "s", "m", "l")
 # Networks whose function normalises inputs itself, unless told otherwise.
 INSIDE = [e for e in NETWORKS if e.first_layer or "include_preprocessing" in e.options]
-
-
-@pytest.mark.parametrize("name", sorted(registry.ARCHITECTURES))
-def test_every_network_has_a_function_and_weights(name):
-    entry = backbones.get(name)
-    assert callable(entry.load_builder())
-    assert entry.is_own != name.startswith("keras_")
-    assert all(std > 0 for tag in entry.tags.values() for std in tag.statistics.std)
 
 
 def test_our_own_networks_are_functions_of_the_package():
@@ -104,7 +95,7 @@ def test_statistics_and_size_are_those_of_keras(architecture):
 
 @pytest.mark.parametrize(
     "name",
-    ["mobilenetv3small", "convnexttiny"] + [f"efficientnetv2-{x}" for x in SIZES],
+    ["mobilenetv3small", "convnexttiny", "efficientnetv2-b0", "efficientnetv2-s"],
 )
 def test_pretrain_equals_the_preprocessing_inside_keras_models(name, monkeypatch):
     architecture = backbones.get(f"keras_{name.replace('-', '')}")

@@ -23,6 +23,7 @@ from normtest_tf.export import prediction
 from normtest_tf.runs.folder import PLAN, read_plan
 from tests.datasets import helpers
 from tests.helpers.fake_results import write_run
+from tests.training.helpers import linear_model
 
 pytestmark = pytest.mark.campaign
 
@@ -211,11 +212,7 @@ def test_a_folder_tree_is_read_or_refused(tmp_path_factory, entries):
 @pytest.fixture(scope="module")
 def keras_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    inputs = keras.Input((8, 8, 3), dtype="uint8")
-    pooled = keras.layers.GlobalAveragePooling2D()(
-        keras.layers.Rescaling(1 / 255)(inputs)
-    )
-    keras.Model(inputs, keras.layers.Dense(2)(pooled)).save(path)
+    linear_model().save(path)
     return path.read_bytes()
 
 

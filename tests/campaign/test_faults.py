@@ -130,7 +130,7 @@ def kill_until_done(start, moments, most):
     ("start", "members", "earliest", "kills"),
     [
         pytest.param(start_sweep, 2, 0.3, 4, id="sweep"),
-        pytest.param(start_on_jax, 1, 0.3, 2, id="jax"),
+        pytest.param(start_on_jax, 1, 0.3, 1, id="jax"),
         pytest.param(ForkedRun, 1, 0.05, 12, id="run"),
     ],
 )

@@ -7,6 +7,7 @@ import zipfile
 
 from normtest_tf.system import files
 from tests.helpers import ROOT, programs
+from tests.helpers.fake_results import write_run
 
 FLAGS = (
     "--datasets=digits",
@@ -56,20 +57,23 @@ def test_a_killed_sweep_resumes_and_is_reported(tmp_path):
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
+    write_run(tmp_path / "results", "digits", "cifar_resnet8", seed=9)  # In a minute.
+    before = set(tmp_path.rglob("*"))
     done = programs.run("sweep", *FLAGS, "--dry_run", cwd=tmp_path)
     assert done.returncode == 0
-    assert "2 of 2 runs to do, about" in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert "2 of 2 runs to do, about 2 min" in done.stdout
+    assert set(tmp_path.rglob("*")) == before
 
 
-COUNT_RUNS = """
+SHOW_RUNS = """
 import sys
 from absl import flags
 from experiments import sweep
 for path in sys.argv[1:]:
     flags.FLAGS.unparse_flags()
     flags.FLAGS(["sweep", f"--flagfile={path}"])
-    print(len(sweep.configurations()))
+    first, *rest = sweep.configurations()
+    print(1 + len(rest), first.name, first.resolved.network.label)
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
 """
@@ -87,18 +91,9 @@ def test_presets_are_grids_of_known_names(tmp_path):
     }
     presets = sorted((ROOT / "experiments" / "presets").glob("*.flags"))
     assert [path.stem for path in presets] == list(expected)
-    done = programs.run_code(COUNT_RUNS, *presets, cwd=tmp_path)
-    assert list(map(int, done.stdout.split())) == list(expected.values())
-
-
-SHOW_RUNS = """
-import sys
-from absl import flags
-from experiments import sweep
-flags.FLAGS(sys.argv)
-for config in sweep.configurations():
-    print(config.name, config.resolved.network.label)
-"""
+    done = programs.run_code(SHOW_RUNS, *presets, cwd=tmp_path)
+    counts = [int(line.split()[0]) for line in done.stdout.splitlines()]
+    assert counts == list(expected.values())
 
 
 def test_a_file_is_one_of_the_models_of_a_sweep(tmp_path):
@@ -116,5 +111,6 @@ def test_a_file_is_one_of_the_models_of_a_sweep(tmp_path):
         *("--pretrain_mean=0.5,0.5,0.5", "--pretrain_std=0.5,0.5,0.5"),
         *("--normalizations=minmax", '--weights="a=b,c/net.keras=none"'),
     ]
-    done = programs.run_code(SHOW_RUNS, *flags, cwd=tmp_path)
-    assert done.stdout == "digits/file-net-minmax/seed-1 none\n"
+    (tmp_path / "own.flags").write_text("\n".join(flags))
+    done = programs.run_code(SHOW_RUNS, "own.flags", cwd=tmp_path)
+    assert done.stdout == "1 digits/file-net-minmax/seed-1 none\n"

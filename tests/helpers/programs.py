@@ -2,19 +2,13 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import types
 
-import pytest
-
 from tests.helpers import ROOT
 
 TIMEOUT = 600  # Seconds; the slowest program takes a tenth of that.
-needs_dev_full = pytest.mark.skipif(
-    not pathlib.Path("/dev/full").exists(), reason="this system has no /dev/full"
-)
 
 
 def run(program, *flags, **options):

@@ -7,8 +7,6 @@ Renew them only when `experiments.support.parity` changes what is computed; then
 `git diff --stat tests/parity/golden` should list the intended checks and no others.
 """
 
-from __future__ import annotations
-
 import pathlib
 
 import numpy as np

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import threading
 
 import keras
 import numpy as np
@@ -148,7 +149,7 @@ def test_a_frozen_head_is_trained_on_features_as_on_images(
     monkeypatch.setattr(
         classifier, "divide", lambda model: divided.append(model) or divide(model)
     )
-    for number, on_features in enumerate([False, True, False, True]):
+    for number, on_features in enumerate([True, False, True]):
         config = dataclasses.replace(
             small,
             train="head",
@@ -160,15 +161,14 @@ def test_a_frozen_head_is_trained_on_features_as_on_images(
             if not on_features:
                 never = lambda *_: False  # noqa: E731
                 patch.setattr(finetuning.Prepared, "trains_on_features", never)
-            if number == 3:
+            if number == 2:
                 with faults.after_epoch(1), pytest.raises(faults.Killed):
                     finetuning.run(config, all_digits)
             finetuning.run(config, all_digits)
         found.append(outcome(config))
     assert len(divided) == 3  # The last one was killed, and resumed.
     assert found[0] == found[2]
-    assert found[1] == found[3]
-    for on_images, on_features in zip(found[0][0], found[1][0], strict=True):
+    for on_features, on_images in zip(found[0][0], found[1][0], strict=True):
         assert on_features == pytest.approx(on_images, rel=1e-6)
 
 
@@ -177,22 +177,19 @@ import pathlib, sys, time
 from normtest_tf.system import files
 with files.only_writer(pathlib.Path(sys.argv[1])):
     print("locked", flush=True)
-    time.sleep(float(sys.argv[2]))
+    time.sleep(600)
 """
 
 
 def test_a_folder_has_one_writer(config, digits):
     path = config.folder.path
-    for seconds in (600, 1):
-        with programs.start_python("-c", HOLD_LOCK, path, seconds) as process:
-            assert process.stdout.readline() == "locked\n"
-            if seconds == 1:
-                with files.only_writer(path, wait=True):
-                    pass
-            else:
-                with pytest.raises(errors.Locked, match=r"seed-223; .*--results_dir"):
-                    finetuning.run(config, digits)
-            process.kill()
+    with programs.start_python("-c", HOLD_LOCK, path) as process:
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(errors.Locked, match=r"seed-223; .*--results_dir"):
+            finetuning.run(config, digits)
+        threading.Timer(0.2, process.kill).start()
+        with files.only_writer(path, wait=True):
+            pass
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config, digits, expected):

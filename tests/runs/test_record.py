@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from normtest_tf import datasets, errors, runs
+from normtest_tf import errors, runs
 from normtest_tf.runs import (
     RULES,
     ConfigRecord,
@@ -18,6 +18,7 @@ from normtest_tf.runs import (
     record,
 )
 from normtest_tf.runs.folder import UNRECORDED, as_of_now
+from tests.datasets.helpers import make_dataset
 from tests.helpers.records import (
     CONFIG,
     CONFIG_JSON,
@@ -176,14 +177,7 @@ def test_a_run_of_another_configuration_is_refused(started, monkeypatch):
 
 @pytest.fixture
 def images():
-    return datasets.ImageDataset(
-        name="some",
-        train_images=np.zeros([6, 4, 4, 3], np.uint8),
-        train_labels=np.array([0, 1, 0, 1, 0, 1], np.int32),
-        test_images=np.ones([2, 4, 4, 3], np.uint8),
-        test_labels=np.array([0, 1], np.int32),
-        class_names=("cat", "dog"),
-    )
+    return make_dataset((0, 1, 0, 1, 0, 1))
 
 
 ONE_TEST_IMAGE = {
@@ -201,7 +195,7 @@ ONE_TEST_IMAGE = {
         ({"train_labels": np.zeros(6, np.int32)}, {}, "fingerprint"),
         ({"class_names": ("dog", "cat")}, {}, "fingerprint"),
         ({"class_names": ("a", "b", "c")}, {}, "classes=2 there, classes=3 now"),
-        (ONE_TEST_IMAGE, {}, "test images=2 there, test images=1 now"),
+        (ONE_TEST_IMAGE, {}, "test images=3 there, test images=1 now"),
         ({}, {"weights_sha256": "a" * 64}, "weights cifar10='aaaaaaaaaaaa' there"),
         ({}, {"train_examples": 3}, "training images=5 there, training images=6 now"),
         ({}, {"image_shape": (64, 64, 3)}, "padding=1 there, padding=8 now"),
@@ -210,7 +204,7 @@ ONE_TEST_IMAGE = {
     ],
 )
 def test_other_inputs_are_refused(started, images, changes, resolved, words):
-    two_held_out = {"train_examples": 4, "validation_examples": 2, "test_examples": 2}
+    two_held_out = {"train_examples": 4, "validation_examples": 2, "test_examples": 3}
     resolved = two_held_out | {"image_shape": (4, 4, 3), "padding": 1} | resolved
     dataclasses.replace(
         CONFIG,
@@ -238,7 +232,7 @@ def test_differences_name_both_values_and_descriptions_do_not_count():
 def test_large_images_are_augmented_otherwise_which_is_reported(tmp_path, images):
     config = runs.RunConfig(model="cifar_resnet8", results_dir=str(tmp_path))
     large = np.zeros([6, 72, 72, 3], np.uint8)
-    images = dataclasses.replace(images, train_images=large, test_images=large[:2])
+    images = dataclasses.replace(images, train_images=large, test_images=large[:3])
     notes = []
     prepared = finetuning.prepare(config, images, notes.append)
     resolved = prepared.record.resolved

@@ -1,17 +1,16 @@
 """Sweeps with runs that fail, are finished, are locked, or whose workers die."""
 
 import dataclasses
-import itertools
 
 import keras
 import numpy as np
-import PIL.Image
 import pytest
 
 from normtest_tf import errors, text
 from normtest_tf.runs import FailureRecord, finetuning
 from normtest_tf.sweeps import executor, runner
 from normtest_tf.system import files
+from tests.datasets.helpers import write_folder, write_image
 from tests.helpers.records import RESULT
 from tests.sweeps.helpers import FakeExecutor, configurations, tiny_runs, write_record
 
@@ -25,32 +24,29 @@ def test_failures_and_locked_runs_do_not_stop_a_sweep(tmp_path, capfd):
         for seed in (1, 2)
         for config in tiny_runs(tmp_path, epochs=1)
     ]
-    broken = dataclasses.replace(configs[0], batch_size="many")
-    broken.folder.path.mkdir(parents=True)
-    broken.folder.failure.write_text('{"error": "of last time"}')
     huge = keras.models.load_model(configs[0].model)
     huge.layers[1].kernel.assign(np.full((3, 3, 3, 4), 3e38))
     huge.save(tmp_path / "huge.keras")
     diverging = dataclasses.replace(configs[1], model=str(tmp_path / "huge.keras"))
     with files.only_writer(configs[2].folder.path):
-        tally = runner.run_all([broken, diverging, *configs[2:]], print)
-    assert tally == runner.Tally(done=1, failed=2, elsewhere=1)
-    failures = [FailureRecord.read(each.folder) for each in (broken, diverging)]
-    assert failures[0].error.startswith("--batch_size: Expected `int`")
-    assert "is not finite at step " in failures[1].error
-    assert failures[1].details["epoch"] == 1
-    done = [each.is_done for each in (broken, diverging, *configs[2:])]
-    assert done == [False, False, False, True]
+        tally = runner.run_all([diverging, *configs[2:]], print)
+    assert tally == runner.Tally(done=1, failed=1, elsewhere=1)
+    failure = FailureRecord.read(diverging.folder)
+    assert "is not finite at step " in failure.error
+    assert failure.details["epoch"] == 1
+    done = [each.is_done for each in (diverging, *configs[2:])]
+    assert done == [False, False, True]
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0].startswith("run 1/4: digits file-net pretrain seed 1 | 0 done")
+    assert lines[0].startswith("run 1/3: digits file-huge finetune seed 1 | 0 done")
     assert "  another process is running it" in lines
     assert "test accuracy, " in lines[-1]
     rest = [configs[0], *configs[2:]]
     here = [lambda config: executor.execute(config, text.ignore)] * 2
-    again = FakeExecutor({"pretrain": here})
-    tally = runner.run_all(rest, text.ignore, again)
-    assert tally == runner.Tally(done=2, skipped=1)
+    again = FakeExecutor({"pretrain": here, "finetune": [errors.UsageError("typo")]})
+    tally = runner.run_all([*rest, diverging], text.ignore, again)
+    assert tally == runner.Tally(done=2, skipped=1, failed=1)
     assert all(config.is_done for config in rest)
+    assert FailureRecord.read(diverging.folder).error == "typo"  # The latest.
 
 
 def test_any_failure_of_a_run_can_cross_processes(configs, monkeypatch):
@@ -76,11 +72,7 @@ def test_only_runs_that_resume_repeat_notes(configs, monkeypatch):
 
 
 def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path, tiny):
-    folder = tmp_path / "pets"
-    for split, name in itertools.product(("train", "test"), ("cat", "dog")):
-        path = folder / split / name / "0.png"
-        path.parent.mkdir(parents=True)
-        PIL.Image.new("RGB", (32, 32), (9, 200, len(name + split))).save(path)
+    folder = write_folder(tmp_path / "pets", images=1)
     (config,) = configurations(
         tmp_path, datasets=[f"folder:{folder}"], normalizations=["minmax"], seeds=[1]
     )
@@ -89,7 +81,7 @@ def test_a_sweep_refuses_finished_runs_on_other_images(tmp_path, tiny):
         executor.check_inputs([dataclasses.replace(config, train_examples=3)], print)
     finetuning.run(config)
     executor.check_inputs([config], text.ignore)
-    PIL.Image.new("RGB", (32, 32), "red").save(folder / "train" / "cat" / "0.png")
+    write_image(folder / "train" / "cat" / "0.png", (99, 0, 0))
     config = dataclasses.replace(config, dataset=f"folder:{folder}/../pets")  # Unread.
     with pytest.raises(errors.UsageError, match="a finished run with another data set"):
         executor.check_inputs([config], text.ignore)

@@ -25,7 +25,9 @@ def linear_model():
     )
 
 
-def small_classifier(statistics=IMAGENET, weights="none"):
-    network = backbones.resolve("cifar_resnet8", weights)
+def small_classifier(
+    statistics=IMAGENET, weights="none", model="cifar_resnet8", seed=3, **options
+):
+    network = backbones.resolve(model, weights)
     layer = normalization_layer(statistics, TASK.image_shape)
-    return classifier.build_classifier(network, layer, TASK, seed=3)
+    return classifier.build_classifier(network, layer, TASK, seed=seed, **options)

@@ -8,23 +8,12 @@ from normtest_tf.normalization import IMAGENET, MINMAX, normalization_layer
 from normtest_tf.training import classifier
 from tests.training.helpers import SPLIT, small_classifier
 
-TASK = classifier.Task(image_shape=(32, 32, 3), num_classes=10)
-IMAGES = np.random.default_rng(0).integers(
-    0, 256, (6, *TASK.image_shape), dtype=np.uint8
-)
-
-
-def build(statistics=IMAGENET, model="cifar_resnet8", seed=5, **options):
-    network = backbones.resolve(model, "none")
-    layer = normalization_layer(statistics, TASK.image_shape)
-    return classifier.build_classifier(network, layer, TASK, seed=seed, **options)
-
 
 def test_settings_share_all_initial_weights_and_seeds_do_not():
-    one, other = build(IMAGENET), build(MINMAX)
+    one, other = small_classifier(IMAGENET), small_classifier(MINMAX)
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    different = build(IMAGENET, seed=6).get_layer("head")
+    different = small_classifier(seed=6).get_layer("head")
     head = one.get_layer("head")
     assert not np.array_equal(head.kernel, different.kernel)
     assert not np.array_equal(head.kernel[0], head.bias)
@@ -34,15 +23,15 @@ def test_settings_share_all_initial_weights_and_seeds_do_not():
 
 
 def test_the_head_of_a_densenet_starts_without_bias_as_timms_does():
-    head = build(model="densenet121").get_layer("head")
+    head = small_classifier(model="densenet121").get_layer("head")
     np.testing.assert_array_equal(head.bias, 0)
     assert abs(np.array(head.kernel)).max() > 0.99 / np.sqrt(1024)
 
 
 def test_logits_and_normalization_are_float32_in_mixed_precision():
     precision = "mixed_bfloat16"
-    model = build(precision=precision)
-    assert model(IMAGES).dtype == "float32"
+    model = small_classifier(precision=precision)
+    assert model(SPLIT.images).dtype == "float32"
     assert model.get_layer("normalization").dtype_policy.name == "float32"
     assert model.get_layer("head").dtype_policy.name == "float32"
     backbone = model.get_layer("cifar_resnet8")
